@@ -1,0 +1,30 @@
+# Every target makes .venv by itself and installs what it needs, at the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := .[all,dev]
+
+.PHONY: install demo test lint bench bench-quick clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e "$(PACKAGES)"
+	touch $@
+
+demo: install
+	$(BIN)/sightline demo --folder demo
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python benchmarks/spine.py
+
+clean:
+	rm -rf .venv demo build dist

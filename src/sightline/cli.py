@@ -1,0 +1,133 @@
+"""The command line: one command, one function of the same name. Exit codes: 0 fine, 1 failed, 2 bad usage."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.command import console
+from sightline.core.errors import SettingError, SightlineError
+
+app = typer.Typer(
+    help="Visual inspection by deep learning: from photos of good parts to verdicts on the line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+Threads = Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")]
+Data = Annotated[Path, typer.Argument(help="Folder (MVTec or class folders) or CSV table.", show_default=False)]
+RecipeFile = Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)]
+
+
+@app.command()
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Recipe file to write.", show_default=False)],
+    effort: Annotated[str, typer.Option(help="quick, normal or max: accuracy for time.")] = "normal",
+    backbone: Annotated[str, typer.Option(help="lite0, lite1 or lite2.")] = "lite0",
+    test_fraction: Annotated[float, typer.Option(help="Share for test where the data gives no split.")] = 0.3,
+    train_good: Annotated[int | None, typer.Option(min=1, help="Train on this many good parts, test the rest.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    threads: Threads = 2,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Any training setting, key=value.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Learn a recipe from photos of good parts. Example: sightline train photos/cookies -o cookies.onnx"""
+    from sightline.command import training
+    from sightline.train.settings import parse_pairs
+
+    settings: dict[str, object] = {"effort": effort, "backbone": backbone, "seed": seed, "threads": threads}
+    settings |= parse_pairs(sets or [])
+    figures, card = training.train(data, output, settings, test_fraction, train_good, quiet=as_json)
+    console.say_json(figures) if as_json else console.say(training.describe(figures, card))
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeFile,
+    data: Data,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    include_trained: Annotated[bool, typer.Option(help="Score images the recipe was trained on, too.")] = False,
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Measure a recipe on parts it has not seen. Example: sightline evaluate cookies.onnx photos/cookies"""
+    from sightline.command import evaluating
+
+    evaluation = evaluating.evaluate(recipe, data, report, include_trained, threads, quiet=as_json)
+    console.say_json(evaluation.to_json()) if as_json else console.say(str(evaluation))
+    if report is not None:
+        console.complain(f"Report: {report.resolve()}")
+
+
+@app.command()
+def inspect(
+    recipe: RecipeFile,
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)],
+    overlays: Annotated[Path | None, typer.Option(help="Folder for pictures of what was found.")] = None,
+    fail_on_ng: Annotated[bool, typer.Option(help="Exit with 1 if a part is NG.")] = False,
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Judge images. Example: sightline inspect cookies.onnx part.png"""
+    from sightline.command import inspecting
+
+    failed = False
+    for result in inspecting.inspect(recipe, images, overlays, threads):
+        console.say_json(result) if as_json else console.say(inspecting.describe(result))
+        failed |= bool(result.get("error")) or (fail_on_ng and result["verdict"] == "NG")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Folder for the demo's files.")] = Path("demo"),
+    product: Annotated[str, typer.Option(help="cap, board or fabric.")] = "cap",
+    effort: Annotated[str, typer.Option(help="quick, normal or max.")] = "normal",
+    as_json: Json = False,
+) -> None:
+    """Sample parts, recipe, verdicts and report in a minute. Example: sightline demo"""
+    from sightline.command import demo as demonstration
+
+    say = console.complain if as_json else console.say
+    figures = demonstration.demo(folder, product, effort, say)
+    if as_json:
+        console.say_json(figures)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check that this machine is ready. Example: sightline doctor"""
+    from sightline.command import doctor as checkup
+
+    checks = checkup.doctor()
+    console.say_json([check.to_json() for check in checks]) if as_json else console.say(checkup.describe(checks))
+    if not all(check.ok for check in checks if check.needed):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; errors that a user can act on become one message and an exit code."""
+    console.show_warnings()
+    try:
+        app()
+    except SettingError as error:
+        console.complain(f"error: {error}")
+        sys.exit(2)
+    except SightlineError as error:
+        console.complain(f"error: {error}")
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output has gone (`| head`): nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the command line does beyond the public functions: the demo, the doctor, words and progress on a terminal."""

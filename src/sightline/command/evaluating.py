@@ -1,0 +1,34 @@
+"""`sightline evaluate`: figures of a recipe on the part of a dataset that it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.command.console import progress
+
+if TYPE_CHECKING:
+    from sightline.evaluate.evaluation import Evaluation
+
+
+def evaluate(
+    recipe: Path, data: Path, report: Path | None, include_trained: bool, threads: int, quiet: bool
+) -> Evaluation:
+    """Evaluate on the given test part; without a given split, on every image that was not trained on."""
+    from sightline.data.dataset import Dataset
+    from sightline.evaluate.evaluation import evaluate as measure
+    from sightline.evaluate.report import write_report
+
+    dataset = Dataset.open(data, split=False)
+    chosen = dataset.test if dataset.given_split and not include_trained else dataset
+    with progress(quiet) as bar:
+        evaluation = measure(
+            recipe,
+            chosen,
+            include_trained=include_trained,
+            threads=threads,
+            progress=lambda done, of: bar("inspecting", done, of),
+        )
+    if report is not None:
+        write_report(evaluation, report)
+    return evaluation

@@ -1,0 +1,34 @@
+"""Errors a user can act on: every message says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class SightlineError(Exception):
+    """Base of every error that Sightline raises on purpose."""
+
+
+class InputError(SightlineError):
+    """An image, folder, table or setting that cannot be used as it is."""
+
+
+class SettingError(InputError):
+    """A setting that does not exist or is out of its bounds."""
+
+
+class RecipeError(SightlineError):
+    """A recipe file that is damaged, foreign, too new, or failed its parity gate."""
+
+
+class WeightsError(SightlineError):
+    """Pretrained weights that are missing or are not the expected ones."""
+
+
+class MissingExtraError(SightlineError):
+    """A package that belongs to an optional extra is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"the package '{package}' is not installed. Install it with: pip install 'sightline[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra

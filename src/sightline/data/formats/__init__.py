@@ -1,0 +1,45 @@
+"""Dataset layouts, one file each: a new one is a file with `found` and `read`, and a line in this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sightline.core.errors import InputError
+from sightline.core.sample import Sample
+from sightline.data.formats import folders, mvtec, table
+
+
+class Format(NamedTuple):
+    """A layout: `found(path)` says whether it is there, `read(path)` gives its samples."""
+
+    found: Callable[[Path], bool]
+    read: Callable[[Path], list[Sample]]
+    expected: str
+
+
+# Tried in this order: the most specific first.
+FORMATS: dict[str, Format] = {
+    "csv": Format(table.found, table.read, "a CSV file with the column 'image' and a column 'label' or 'grade'"),
+    "mvtec": Format(mvtec.found, mvtec.read, "MVTec: train/good/, test/good/, test/<defect>/, ground_truth/<defect>/"),
+    "folders": Format(
+        folders.found, folders.read, "class folders: good/ and one folder per defect type, directly or under images/"
+    ),
+}
+
+
+def read(path: Path) -> tuple[str, list[Sample]]:
+    """Name of the layout found at `path`, and its samples. Raises InputError that names what was expected."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder. Check the path")
+    try:
+        for name, layout in FORMATS.items():
+            if layout.found(path):
+                return name, layout.read(path)
+        seen = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir()) if path.is_dir() else []
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be read ({error.strerror}). Check its permissions") from error
+    listed = ", ".join(seen[:12]) + (", ..." if len(seen) > 12 else "") if seen else "nothing"
+    expected = "".join(f"\n  - {layout.expected}" for layout in FORMATS.values())
+    raise InputError(f"{path}: no dataset layout recognised. Found: {listed}. Expected one of:{expected}")

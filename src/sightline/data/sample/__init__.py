@@ -1,0 +1,14 @@
+"""Sample parts: a renderer of three products with natural variation and honest, pixel-exact defects.
+
+Feeds the demo, the tests and the documentation where no factory's images may be shown. Everything is drawn
+from a seed; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from sightline.data.sample.catalog import PRODUCTS, defect_types
+from sightline.data.sample.folder import write
+from sightline.data.sample.part import Part
+from sightline.data.sample.run import render
+
+__all__ = ["PRODUCTS", "Part", "defect_types", "render", "write"]

@@ -1,0 +1,69 @@
+"""What an evaluation keeps of each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.core.band import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """One labelled image and what the recipe said about it.
+
+    `heat` is the recipe's small grid (h, w) float32 over the whole image; `size` is the image's (height,
+    width) in px; `ms` is file to verdict; `mask` is a mask file that fits the image and marks something, else
+    None.
+    """
+
+    path: Path
+    defective: bool
+    types: tuple[str, ...]
+    score: float
+    p_value: float
+    verdict: Verdict
+    heat: NDArray[np.float32] = field(repr=False, compare=False)
+    size: tuple[int, int]
+    ms: float
+    mask: Path | None = None
+    group: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The image as plain JSON values, without its heat."""
+        return {
+            "image": str(self.path),
+            "defective": self.defective,
+            "types": list(self.types),
+            "score": self.score if np.isfinite(self.score) else None,
+            "p_value": self.p_value if np.isfinite(self.p_value) else None,
+            "verdict": str(self.verdict),
+            "ms": round(self.ms, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A labelled image that could not be inspected: on a line it is NG, so it counts as NG here too."""
+
+    path: Path
+    message: str
+    defective: bool
+    types: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """NG, always (fail closed)."""
+        return Verdict.NG
+
+    def to_json(self) -> dict[str, Any]:
+        """The failure as plain JSON values."""
+        return {"image": str(self.path), "defective": self.defective, "message": self.message}
+
+
+Part: TypeAlias = Inspected | Failure

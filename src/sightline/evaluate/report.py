@@ -1,0 +1,86 @@
+"""The report: an evaluation as one HTML file that needs no network and no JavaScript."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sightline.core.band import Verdict
+from sightline.core.errors import InputError
+from sightline.evaluate import plots, wording
+from sightline.evaluate.bounds import share
+from sightline.evaluate.evaluation import Evaluation
+from sightline.evaluate.extra import require
+from sightline.evaluate.gallery import cells, worst_escapes, worst_overkills
+from sightline.evaluate.particulars import axis, details, headlines, metrics, provenance
+from sightline.evaluate.pictures import legend, scale_of
+from sightline.runtime.recipe import write_atomically
+
+TEMPLATES = Path(__file__).parent / "templates"
+VERDICTS = (Verdict.OK, Verdict.REVIEW, Verdict.NG)
+
+
+def write_report(evaluation: Evaluation, path: str | Path, *, created: datetime | None = None) -> Path:
+    """Write the evaluation as one self-contained HTML file and return its path.
+
+    The images are read again from their files for thumbnails; one that is gone is named without a picture.
+    The file appears whole or not at all. `created` is the time printed on it (now, in UTC). Raises InputError
+    where it cannot be written, MissingExtraError where the extra "train" is not installed.
+    """
+    path = Path(path)
+    page = render(evaluation, created or datetime.now(UTC))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, page.encode("utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: the report could not be written ({error.strerror}). "
+            "Free space or choose another folder."
+        ) from error
+    return path
+
+
+def render(evaluation: Evaluation, created: datetime) -> str:
+    """The report's HTML."""
+    jinja = require("jinja2", "jinja2")
+    environment = jinja.Environment(
+        loader=jinja.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=wording.percent,
+        figure=wording.figure,
+        ms=wording.milliseconds,
+        seen=wording.seen,
+        share=share,
+    )
+    page: str = environment.get_template("report.html").render(_context(evaluation, created))
+    return page
+
+
+def _context(evaluation: Evaluation, created: datetime) -> dict[str, Any]:
+    markup = require("markupsafe", "jinja2").Markup
+    scale = scale_of(evaluation.card)
+    return {
+        "evaluation": evaluation,
+        "card": evaluation.card,
+        "created": created.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        "verdicts": [(verdict, evaluation.count(verdict)) for verdict in VERDICTS],
+        "headlines": headlines(evaluation),
+        "axis": axis(evaluation),
+        "metrics": metrics(evaluation),
+        # The plots hold numbers and our own words alone, nothing from file names or labels.
+        "histogram": markup(plots.histogram(evaluation)),
+        "roc": markup(plots.roc(evaluation)),
+        "precision_recall": markup(plots.precision_recall(evaluation)),
+        "cells": cells(evaluation, scale),
+        "worst": [worst_escapes(evaluation, scale), worst_overkills(evaluation, scale)],
+        "scale": scale,
+        "gradient": markup(legend()),
+        "provenance": provenance(evaluation.card),
+        "details": details(evaluation.card),
+    }

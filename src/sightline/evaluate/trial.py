@@ -1,0 +1,137 @@
+"""A trial: every labelled sample inspected once, and an account of those that were not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+
+from sightline.core.card import Card
+from sightline.core.errors import InputError
+from sightline.core.sample import Sample
+from sightline.evaluate.inspected import Failure, Inspected
+from sightline.evaluate.pixels import usable_mask
+from sightline.runtime.image import content_hash
+
+if TYPE_CHECKING:
+    from sightline.runtime.inspection import Inspection
+
+Progress = Callable[[int, int], None]
+
+
+class Inspects(Protocol):
+    """Whatever inspects an image file and carries a card; `sightline.runtime.inspector.Inspector` does."""
+
+    @property
+    def card(self) -> Card: ...
+
+    def inspect(self, source: Path, /) -> Inspection: ...
+
+
+@dataclass
+class Trial:
+    """What was inspected, what failed, and what was left out and why."""
+
+    images: list[Inspected] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    mask_notes: list[str] = field(default_factory=list)
+    left_out_trained: int = 0
+    left_out_unlabelled: int = 0
+    trained_included: int = 0
+    repeated: int = 0
+
+
+def run_trial(
+    inspector: Inspects, samples: Iterable[Sample], *, include_trained: bool, progress: Progress | None
+) -> Trial:
+    """Inspect every labelled sample that the recipe has not seen, in order.
+
+    `progress(done, total)` is called after each sample. An image that cannot be read is a failure and the
+    trial goes on. Raises InputError where nothing at all could be inspected.
+    """
+    waiting, trial, seen = list(samples), Trial(), set[str]()
+    trained_on = frozenset(inspector.card.trained_on)
+    for done, sample in enumerate(waiting, start=1):
+        digest = _digest(trial, sample)
+        if digest is not None:
+            trained = digest in trained_on
+            if trained and not include_trained:
+                trial.left_out_trained += 1
+            elif _try(trial, inspector, sample):
+                trial.trained_included += trained
+                trial.repeated += digest in seen
+                seen.add(digest)
+        if progress is not None:
+            progress(done, len(waiting))
+    if not trial.images:
+        raise InputError(_nothing(trial, len(waiting)))
+    return trial
+
+
+def _digest(trial: Trial, sample: Sample) -> str | None:
+    """The content hash of a labelled, readable file; None otherwise, and the trial says why."""
+    if sample.defective is None:
+        trial.left_out_unlabelled += 1
+        return None
+    try:
+        return content_hash(sample.path)
+    except (InputError, OSError) as error:
+        trial.failures.append(Failure(sample.path, str(error), sample.defective, sample.types))
+        return None
+
+
+def _try(trial: Trial, inspector: Inspects, sample: Sample) -> bool:
+    """Inspect one labelled sample into the trial; False where its image cannot be used."""
+    try:
+        image = _inspect(trial, inspector, sample)
+    except (InputError, OSError, cv2.error) as error:
+        # Only what an image can do wrong: a broken engine must stop the trial, not pass for bad images.
+        message = str(error) or type(error).__name__
+        trial.failures.append(Failure(sample.path, message, bool(sample.defective), sample.types))
+        return False
+    trial.images.append(image)
+    return True
+
+
+def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
+    found = inspector.inspect(sample.path)
+    height, width = found.image.shape[:2]
+    mask = sample.mask if sample.defective else None
+    wrong = None if mask is None else usable_mask(mask, (height, width))
+    if wrong is not None:
+        trial.mask_notes.append(f"{wrong} {sample.path} is left out of the pixel metrics.")
+        mask = None
+    return Inspected(
+        path=sample.path,
+        defective=bool(sample.defective),
+        types=sample.types,
+        score=float(found.score),
+        p_value=float(found.p_value),
+        verdict=found.verdict,
+        heat=np.array(found.heat, np.float32),
+        size=(height, width),
+        ms=float(found.times_ms["total"]),
+        mask=mask,
+        group=sample.group,
+        warnings=found.warnings,
+    )
+
+
+def _nothing(trial: Trial, given: int) -> str:
+    if not given:
+        return "There is no sample to evaluate. Name a folder with labelled images."
+    reasons = {
+        "are among the images the recipe was made from": trial.left_out_trained,
+        "carry no label": trial.left_out_unlabelled,
+        "could not be read": len(trial.failures),
+    }
+    said = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+    first = f" The first: {trial.failures[0].message}" if trial.failures else ""
+    return (
+        f"None of the {given} samples can be evaluated: {said}.{first} Give labelled images that were not "
+        "used for training, or pass include_trained=True and read the figures as optimistic."
+    )

@@ -1,0 +1,1 @@
+"""From a recipe file to a result: decoding, the recipe file, the inspector. onnxruntime, OpenCV, no torch."""

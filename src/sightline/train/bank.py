@@ -1,0 +1,55 @@
+"""Choosing the bank: which patches of good parts to remember."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+PER_ROUND = 32
+CANDIDATES = 256
+
+
+def principal_directions(features: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """PCA without whitening of features (P, C): mean (C,) and directions (C, min(size, C)).
+
+    Whitening would give the weak, noisy directions the weight of the strong ones.
+    """
+    mean = features.mean(0)
+    centred = features - mean
+    _, vectors = torch.linalg.eigh(centred.T @ centred / len(features))
+    return mean, vectors[:, -size:].flip(1).contiguous()
+
+
+def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Indices (min(size, P),) of keys (P, d) that cover all others as closely as possible.
+
+    Farthest-point sampling (Gonzalez 1985) in rounds: the `CANDIDATES` farthest points are ranked greedily among
+    themselves, `PER_ROUND` of them are taken, then all distances are updated by one matrix product. The
+    covering radius equals that of one-by-one selection to within a fraction of a percent.
+    """
+    count = len(keys)
+    if count <= size:
+        return torch.arange(count, device=keys.device)
+    norms = keys.square().sum(1)
+    first = int(torch.randint(count, (1,), generator=generator))
+    chosen = [first]
+    distance = (keys - keys[first]).square().sum(1)
+    while len(chosen) < size:
+        picked = _round(keys, distance, min(PER_ROUND, size - len(chosen)))
+        chosen += picked
+        new = keys[picked]
+        squared = torch.addmm(new.square().sum(1), keys, new.T, alpha=-2).amin(1) + norms
+        distance = torch.minimum(distance, squared.clamp_min_(0))
+    return torch.tensor(chosen, device=keys.device)
+
+
+def _round(keys: Tensor, distance: Tensor, take: int) -> list[int]:
+    far = distance.topk(min(CANDIDATES, len(keys)))
+    among, left = keys[far.indices], far.values.clone()
+    apart = torch.cdist(among, among).square()
+    picked = []
+    for _ in range(take):
+        best = int(left.argmax())
+        picked.append(int(far.indices[best]))
+        left = torch.minimum(left, apart[best])
+    return picked

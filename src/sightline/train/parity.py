@@ -1,0 +1,53 @@
+"""The parity gate: no recipe is written whose graph does not score like the network it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from sightline.core.band import Band
+from sightline.core.card import Parity
+from sightline.core.errors import RecipeError
+from sightline.models.memory import MemoryReader
+from sightline.runtime.session import OnnxSession
+from sightline.train.trunk import TorchTrunk
+
+TOLERANCE = 1e-3
+IMAGES = 16
+
+
+@torch.inference_mode()
+def check_parity(
+    model: bytes, backbone: str, reader: MemoryReader, images: Iterable[NDArray[np.uint8]], band: Band
+) -> Parity:
+    """Score images (H, W, 3) uint8 in torch and in the recipe's graph. Raises RecipeError where they differ.
+
+    A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure.
+    """
+    trunk, session = TorchTrunk(backbone), OnnxSession(model)
+    reader = reader.to("cpu")
+    worst, flips, count = 0.0, 0, 0
+    for image in images:
+        expected = float(reader(trunk(image[None]))[1])
+        actual = float(session.run({"image": image[None]})["score"][0])
+        difference = abs(actual - expected) / max(1.0, abs(expected))
+        worst = max(worst, difference if np.isfinite(difference) else np.inf)
+        # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
+        flips += band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
+        count += 1
+    if worst > TOLERANCE or flips:
+        raise RecipeError(
+            f"parity gate: the exported graph differs from torch by {worst:.2g} (limit {TOLERANCE}) with {flips} "
+            f"changed verdicts on {count} images, so no recipe was written. Reinstall with the pinned constraints"
+        )
+    return Parity(
+        images=count,
+        max_relative_difference=worst,
+        verdict_flips=flips,
+        reference=f"torch {torch.__version__}",
+        engine=f"onnxruntime {onnxruntime.__version__}",
+    )

@@ -1,0 +1,125 @@
+"""Fitting the memory reader: sample patches as images stream by, choose the bank, score good parts held-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.core.errors import InputError
+from sightline.models.memory import LEVELS, Level, MemoryReader, level_features
+from sightline.train.bank import farthest_points, principal_directions
+from sightline.train.intake import MIN_GOOD, Intake, Part, brightened
+from sightline.train.settings import TrainSettings
+from sightline.train.trunk import Trunk
+
+Progress = Callable[[str, int, int], None]
+SPREAD_FLOOR = 1e-3  # of the centre: identical training images must not divide by zero
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Scores (n,) and hottest cells (n,) of good parts that were kept out of the bank they were compared with."""
+
+    scores: np.ndarray
+    peaks: np.ndarray
+    parts: tuple[Part, ...]
+
+
+def fit_reader(
+    trunk: Trunk, intake: Intake, settings: TrainSettings, progress: Progress
+) -> tuple[MemoryReader, HeldOut]:
+    """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    samples, units = _sample_patches(trunk, intake, settings, generator, progress)
+    probe = trunk(np.zeros((1, 64, 64, 3), np.uint8))
+    levels, owners = {}, {}
+    for step, name in enumerate(LEVELS):
+        progress("choosing the bank", step, len(LEVELS))
+        features = samples.pop(name)
+        mean, directions = principal_directions(features, settings.key_size)
+        keys = (features - mean) @ directions
+        chosen = farthest_points(keys, settings.bank_size, generator)
+        first = probe[LEVELS[name][0]].shape[1]
+        levels[name] = Level(mean, directions, keys[chosen], first).to(trunk.device)
+        owners[name] = units[name][chosen]
+    reader = MemoryReader(levels, settings.sigma_cells, settings.top_fractions).to(trunk.device).eval()
+    return reader, _hold_out(trunk, intake, reader, owners, settings, progress)
+
+
+@torch.inference_mode()
+def _sample_patches(
+    trunk: Trunk, intake: Intake, settings: TrainSettings, generator: torch.Generator, progress: Progress
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Random patches of every image and its brightness copies: features (P, C) and owners (P,) by level."""
+    step = settings.brightness
+    factors = (1.0, 1 - step, 1 + step) if step else (1.0,)
+    parts = list(intake.parts)
+    quota = max(1, settings.sample_patches // (len(parts) * len(factors)))
+    features: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
+    units: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
+    for index, part in enumerate(parts):
+        progress("learning good parts", index, len(parts))
+        prepared = intake(part)
+        if prepared is None:
+            continue
+        image, placement = prepared
+        for factor in factors:
+            copy = image if factor == 1.0 else brightened(image, placement, factor)
+            maps = trunk(copy[None])
+            for name in LEVELS:
+                flat = level_features(maps, name)[0].flatten(1).T
+                pick = torch.randperm(len(flat), generator=generator)[:quota].to(flat.device)
+                features[name].append(flat[pick])
+                units[name].append(torch.full((len(pick),), part.unit, device=flat.device))
+    check_enough(intake.parts)
+    joined = {name: torch.cat(features.pop(name)) for name in LEVELS}
+    return joined, {name: torch.cat(units[name]) for name in LEVELS}
+
+
+def check_enough(parts: Sequence[Part]) -> None:
+    """Raises InputError where there are too few different good parts to learn from."""
+    if len(parts) < MIN_GOOD:
+        raise InputError(
+            f"{len(parts)} different readable images of good parts, at least {MIN_GOOD} are needed. "
+            f"Photograph {MIN_GOOD - len(parts)} more; 20 to 50 make a useful recipe"
+        )
+    if len({part.unit for part in parts}) < 2:
+        raise InputError("all good parts belong to one group or lot, so none can be held out. Add another group")
+
+
+@torch.inference_mode()
+def _hold_out(
+    trunk: Trunk,
+    intake: Intake,
+    reader: MemoryReader,
+    owners: dict[str, Tensor],
+    settings: TrainSettings,
+    progress: Progress,
+) -> HeldOut:
+    """Score good parts against the bank without their own unit's entries, and fit the reader's scales to that."""
+    rng = np.random.default_rng(settings.seed)
+    order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
+    parts = tuple(intake.parts[index] for index in order)
+    found: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
+    for index, part in enumerate(parts):
+        progress("scoring held-out parts", index, len(parts))
+        prepared = intake(part)
+        if prepared is None:
+            raise InputError(f"{part.sample.path}: became unreadable during the training. Start it again")
+        maps = trunk(prepared[0][None])
+        for name, level in reader.levels.items():
+            banned = owners[name] == part.unit
+            found[name].append(level.distances(level_features(maps, name), banned))
+    distances = {name: torch.cat(found[name]) for name in LEVELS}
+    for name, level in reader.levels.items():
+        finite = distances[name][distances[name].isfinite()]
+        level.centre = finite.mean()
+        level.spread = torch.maximum(finite.std(), SPREAD_FLOOR * level.centre.clamp_min(SPREAD_FLOOR))
+    heat = reader.fuse(distances)
+    reader.score.fit(heat)
+    peaks = heat.flatten(1).amax(1)
+    return HeldOut(reader.score(heat).double().cpu().numpy(), peaks.double().cpu().numpy(), parts)
