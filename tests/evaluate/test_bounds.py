@@ -48,9 +48,7 @@ def test_rate_carries_count_sample_and_bound() -> None:
     assert seen.upper == pytest.approx(upper_bound(2, 40))
 
 
-@pytest.mark.parametrize(
-    ("count", "of", "confidence"), [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0), (1, 2, 0.0)]
-)
+@pytest.mark.parametrize(("count", "of", "confidence"), [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0), (1, 2, 0.0)])
 def test_impossible_questions_are_refused(count: int, of: int, confidence: float) -> None:
     with pytest.raises(ValueError, match="Give"):
         upper_bound(count, of, confidence)

@@ -95,9 +95,7 @@ def test_images_the_recipe_was_made_from_are_left_out(inspector: Any, card: Card
     assert "optimistic" in kept.notes[0]
 
 
-def test_unreadable_images_are_ng_and_have_no_score(
-    inspector: Any, lot: list[Sample], tmp_path: Path
-) -> None:
+def test_unreadable_images_are_ng_and_have_no_score(inspector: Any, lot: list[Sample], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG no more")
     plain = evaluate(inspector, lot)
@@ -178,9 +176,7 @@ def test_copies_and_groups_are_pointed_out(inspector: Any, lot: list[Sample]) ->
     assert any("only 1 groups" in note for note in notes)
 
 
-def test_nothing_to_evaluate_is_an_error_with_the_reason(
-    inspector: Any, card: Card, lot: list[Sample]
-) -> None:
+def test_nothing_to_evaluate_is_an_error_with_the_reason(inspector: Any, card: Card, lot: list[Sample]) -> None:
     with pytest.raises(InputError, match="no sample"):
         evaluate(inspector, [])
     with pytest.raises(InputError, match="1 carry no label"):
@@ -216,9 +212,7 @@ def brightness_recipe(card: Card) -> Recipe:
     ]
     numbers = {"last": [3], "one": [1], "rest": [1, 2], "last2": [2]}
     constants = [helper.make_tensor(k, TensorProto.INT64, [len(v)], v) for k, v in numbers.items()]
-    constants += [
-        helper.make_tensor(k, TensorProto.FLOAT, [], [v]) for k, v in (("base", 100.0), ("ten", 10.0))
-    ]
+    constants += [helper.make_tensor(k, TensorProto.FLOAT, [], [v]) for k, v in (("base", 100.0), ("ten", 10.0))]
     outputs: dict[str, list[str | int | None]] = {
         "score": ["n"],
         "p_value": ["n"],
@@ -251,9 +245,7 @@ def test_a_path_a_recipe_and_an_inspector_agree_with_the_fake(
         assert found["aupro"] == pytest.approx(expected["aupro"], abs=0.02)
 
 
-def test_a_missing_package_names_the_extra(
-    inspector: Any, lot: list[Sample], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_names_the_extra(inspector: Any, lot: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     with pytest.raises(MissingExtraError, match=r"scikit-learn.*sightline\[train\]"):
         evaluate(inspector, lot)
@@ -265,7 +257,5 @@ def test_importing_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'sklearn', 'scipy', 'matplotlib', 'jinja2'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -24,9 +24,7 @@ def test_image_metrics_equal_scikit_learn_with_ties() -> None:
     assert found.notes == ()
 
 
-@pytest.mark.parametrize(
-    ("labels", "word"), [([0, 0, 0], "good"), ([1, 1, 1], "defective"), ([], "No image")]
-)
+@pytest.mark.parametrize(("labels", "word"), [([0, 0, 0], "good"), ([1, 1, 1], "defective"), ([], "No image")])
 def test_one_class_gives_none_and_a_sentence(labels: list[int], word: str) -> None:
     found = image_metrics(np.arange(len(labels)), labels)
     assert (found.auroc, found.ap, found.f1_max, found.f1_threshold) == (None, None, None, None)
@@ -47,9 +45,7 @@ def test_unequal_lengths_are_refused() -> None:
         image_auroc([1.0, 2.0], [True])
 
 
-@pytest.mark.parametrize(
-    ("decimals", "bins", "tolerance"), [(1, 4096, 1e-12), (9, 256, 1 / 256), (9, 4096, 1e-4)]
-)
+@pytest.mark.parametrize(("decimals", "bins", "tolerance"), [(1, 4096, 1e-12), (9, 256, 1 / 256), (9, 4096, 1e-4)])
 def test_pixel_auroc_equals_scikit_learn(decimals: int, bins: int, tolerance: float) -> None:
     random = np.random.default_rng(5)
     masks = random.random((6, 40, 50)) < 0.1

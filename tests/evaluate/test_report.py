@@ -69,9 +69,7 @@ def hostile_lot(lot: list[Sample], tmp_path: Path) -> list[Sample]:
     return [*lot[:10], hostile, Sample(broken, False)]
 
 
-def test_hostile_names_are_shown_and_harmless(
-    inspector: Any, hostile_lot: list[Sample], tmp_path: Path
-) -> None:
+def test_hostile_names_are_shown_and_harmless(inspector: Any, hostile_lot: list[Sample], tmp_path: Path) -> None:
     html = write_report(evaluate(inspector, hostile_lot), tmp_path / "r.html").read_text("utf-8")
     page = Page(html)
     names = {tag for tag, _ in page.tags}
@@ -133,17 +131,13 @@ def test_cells_show_the_most_surprising_first(inspector: Any, lot: list[Sample],
     assert [p.name for p in worst_escapes(evaluation, scale_of(card)).pictures] == ["dent_ok.png"]
 
 
-def test_a_full_cell_is_cut_and_says_so(
-    inspector: Any, lot: list[Sample], tmp_path: Path, shoot: Any
-) -> None:
+def test_a_full_cell_is_cut_and_says_so(inspector: Any, lot: list[Sample], tmp_path: Path, shoot: Any) -> None:
     many = [shoot(f"more{index}.png", 0, False) for index in range(PER_CELL + 3)]
     page = Page(write_report(evaluate(inspector, [*lot, *many]), tmp_path / "r.html").read_text("utf-8"))
     assert f"{PER_CELL + 7}, the {PER_CELL} most surprising shown" in flat(page.text)
 
 
-def test_without_mistakes_the_closest_parts_are_shown_as_such(
-    inspector: Any, lot: list[Sample], card: Card
-) -> None:
+def test_without_mistakes_the_closest_parts_are_shown_as_such(inspector: Any, lot: list[Sample], card: Card) -> None:
     evaluation = evaluate(inspector, [lot[0], lot[1], lot[4], lot[6]])
     worst = worst_overkills(evaluation, scale_of(card))
     assert worst.words == "None of 3 readable good parts was judged NG. These came closest to it."
@@ -151,9 +145,7 @@ def test_without_mistakes_the_closest_parts_are_shown_as_such(
 
 
 @pytest.mark.parametrize("keep", [slice(0, 6), slice(6, 11), slice(0, 1), slice(10, 11)])
-def test_poor_test_sets_still_make_a_report(
-    inspector: Any, lot: list[Sample], tmp_path: Path, keep: slice
-) -> None:
+def test_poor_test_sets_still_make_a_report(inspector: Any, lot: list[Sample], tmp_path: Path, keep: slice) -> None:
     evaluation = evaluate(inspector, lot[keep])
     text = flat(Page(write_report(evaluation, tmp_path / "r.html").read_text("utf-8")).text)
     assert "cannot be stated" in text
@@ -170,9 +162,7 @@ def test_odd_scores_still_make_a_report(
     assert ("nothing to plot" in page.text) == (not np.isfinite(scores[0]))
 
 
-def test_an_image_that_is_gone_is_named_without_a_picture(
-    inspector: Any, lot: list[Sample], tmp_path: Path
-) -> None:
+def test_an_image_that_is_gone_is_named_without_a_picture(inspector: Any, lot: list[Sample], tmp_path: Path) -> None:
     evaluation = evaluate(inspector, lot)
     for sample in lot:
         sample.path.unlink()

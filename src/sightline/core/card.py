@@ -44,7 +44,9 @@ class Parity(Part):
     """Proof that the recipe's graph scores like the network it was made from."""
 
     images: int = Field(ge=1, description="images compared")
-    max_relative_difference: float = Field(ge=0, description="largest difference of a score, relative to max(1, |score|)")
+    max_relative_difference: float = Field(
+        ge=0, description="largest difference of a score, relative to max(1, |score|)"
+    )
     verdict_flips: int = Field(ge=0, description="images whose verdict differed")
     reference: str = Field(description="the reference's engine and version")
     engine: str = Field(description="the recipe's engine and version")
@@ -70,6 +72,7 @@ class Card(Part):
     width: int = Field(ge=32, description="input width in px")
     height: int = Field(ge=32, description="input height in px")
     scale: float = Field(gt=0, description="input px per image px; a smaller image keeps it and gets a border")
+    border: float = Field(default=0.0, ge=0, lt=1, description="largest share of border around a training image")
     bank: int = Field(ge=1, description="entries of the largest memory bank")
     types: tuple[str, ...] = Field(default=(), description="defect type names, in the order of type_logits")
     grades: tuple[str, ...] = Field(default=(), description="grade names, best first")

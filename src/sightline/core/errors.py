@@ -27,8 +27,6 @@ class MissingExtraError(SightlineError):
     """A package that belongs to an optional extra is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"the package '{package}' is not installed. Install it with: pip install 'sightline[{extra}]'"
-        )
+        super().__init__(f"the package '{package}' is not installed. Install it with: pip install 'sightline[{extra}]'")
         self.package = package
         self.extra = extra

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
-
 from sightline.core.errors import InputError
 from sightline.core.sample import TEST, TRAIN, Sample
 from sightline.data import formats
@@ -67,8 +65,8 @@ class Dataset:
         keys = [split_key(sample, index) for index, sample in enumerate(self.samples)]
         pairs = _duplicates(self.samples)
         merged = merge_groups(keys, pairs)
-        largest = max(Counter(merged).values())
-        if largest > max(MAX_MERGED_SHARE * len(keys), max(Counter(keys).values())):
+        largest, given = (max(Counter(names).values()) for names in (merged, keys))
+        if largest > max(MAX_MERGED_SHARE * len(keys), given):
             warnings.warn(
                 f"{self.name}: {largest} of {len(keys)} images are near-identical, so near-duplicates cannot be "
                 "told from like parts; the split keeps only named groups together. Add a group column",
@@ -110,6 +108,6 @@ def _duplicates(samples: Sequence[Sample]) -> list[tuple[int, int]]:
             image, _ = read_image(sample.path)
         except InputError:
             continue  # named by training or evaluation, which read it too
-        prints.append(fingerprint(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)))
+        prints.append(fingerprint(image))
         places.append(index)
     return [(places[i], places[j]) for i, j in near_duplicates(prints)]

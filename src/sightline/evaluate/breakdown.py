@@ -49,9 +49,7 @@ def by_type(images: Sequence[Inspected], failures: Sequence[Failure]) -> tuple[T
     return tuple(_figures(name, images, failures, good) for name in sorted(names))
 
 
-def _figures(
-    name: str, images: Sequence[Inspected], failures: Sequence[Failure], good: list[float]
-) -> TypeFigures:
+def _figures(name: str, images: Sequence[Inspected], failures: Sequence[Failure], good: list[float]) -> TypeFigures:
     shown = [image for image in images if image.defective and name in (image.types or (UNNAMED,))]
     failed = [failure for failure in failures if failure.defective and name in (failure.types or (UNNAMED,))]
     verdicts = [image.verdict for image in shown]

@@ -85,25 +85,17 @@ def _below(ascending: Scores, escaping: int) -> float:
     return float(np.nextafter(ascending[min(escaping, len(ascending) - 1)], -np.inf))
 
 
-def _promises(
-    overkill: Bounded, review: Bounded, escape: Bounded | None, targets: Targets
-) -> tuple[str, ...]:
+def _promises(overkill: Bounded, review: Bounded, escape: Bounded | None, targets: Targets) -> tuple[str, ...]:
     sure = f"{CONFIDENCE:.0%}"
     lines = [f"{overkill.of} good parts: overkill at most {overkill.upper:.1%} at {sure} confidence"]
     if overkill.upper > targets.overkill:
         needed = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(1 - targets.overkill)))
         lines.append(f"an overkill of {targets.overkill:.1%} needs {needed} good parts to be promised")
-    lines.append(
-        f"{review.count} of {review.of} good parts were above the OK limit: at most {review.upper:.1%}"
-    )
+    lines.append(f"{review.count} of {review.of} good parts were above the OK limit: at most {review.upper:.1%}")
     if escape is None:
         return (*lines, "no labelled defective parts: nothing can be promised about escapes")
-    lines.append(
-        f"{escape.count} of {escape.of} known defective parts judged OK: escape at most {escape.upper:.1%}"
-    )
+    lines.append(f"{escape.count} of {escape.of} known defective parts judged OK: escape at most {escape.upper:.1%}")
     if escape.upper > targets.escape:
         needed = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(1 - targets.escape)))
-        lines.append(
-            f"an escape of {targets.escape:.1%} needs {needed} defective parts, all found, to be promised"
-        )
+        lines.append(f"an escape of {targets.escape:.1%} needs {needed} defective parts, all found, to be promised")
     return tuple(lines)

@@ -35,9 +35,7 @@ def _left_out(trial: Trial) -> list[str]:
     if trial.left_out_trained:
         notes.append(f"{_images(trial.left_out_trained)} left out: the recipe was made from them.")
     if trial.left_out_unlabelled:
-        notes.append(
-            f"{_images(trial.left_out_unlabelled)} left out: nobody has said whether they are defective."
-        )
+        notes.append(f"{_images(trial.left_out_unlabelled)} left out: nobody has said whether they are defective.")
     return notes
 
 
@@ -100,9 +98,7 @@ def _times(images: Sequence[Inspected]) -> list[str]:
     if timed < 1:
         return ["A single image was timed, and it warms the engine up: no latency can be stated."]
     if timed < FEW:
-        return [
-            f"The 99th percentile of the time rests on {timed} images: it is close to the slowest of them."
-        ]
+        return [f"The 99th percentile of the time rests on {timed} images: it is close to the slowest of them."]
     return []
 
 

@@ -107,9 +107,7 @@ def _surprising(evaluation: Evaluation, defective: bool) -> list[Inspected]:
 
 def _small(part: Part, scale: Scale) -> Picture:
     if isinstance(part, Failure):
-        return Picture(
-            part.path.name, str(part.path), part.message.removeprefix(f"{part.path}: "), part.verdict
-        )
+        return Picture(part.path.name, str(part.path), part.message.removeprefix(f"{part.path}: "), part.verdict)
     image = thumbnail(part.path, CELL_PX)
     if image is not None and part.verdict is not Verdict.OK:
         image = with_outline(image, part.heat, scale)

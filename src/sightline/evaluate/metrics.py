@@ -76,9 +76,7 @@ def _ranked(
     given = np.asarray(scores, np.float64).ravel()
     labels = np.asarray(defective, bool).ravel()
     if given.size != labels.size:
-        raise ValueError(
-            f"{given.size} scores and {labels.size} labels do not match. Give one label per score."
-        )
+        raise ValueError(f"{given.size} scores and {labels.size} labels do not match. Give one label per score.")
     values, ranks = np.unique(np.where(np.isnan(given), np.inf, given), return_inverse=True)
     return ranks.astype(np.int64), values, labels
 
@@ -96,7 +94,4 @@ def _one_class(labels: NDArray[np.bool_]) -> str:
     if not labels.size:
         return "No image was scored: image AUROC, AP and F1 cannot be computed."
     present, absent = ("defective", "good") if labels.all() else ("good", "defective")
-    return (
-        f"All {labels.size} scored images are {present}: "
-        f"without {absent} ones there is no image AUROC, AP or F1."
-    )
+    return f"All {labels.size} scored images are {present}: without {absent} ones there is no image AUROC, AP or F1."

@@ -68,9 +68,7 @@ def provenance(card: Card) -> list[tuple[str, str]]:
 
 def details(card: Card) -> list[tuple[str, str]]:
     """Settings, choices and package versions, as (name, value)."""
-    settings = [
-        (name, NONE if value is None else str(value)) for name, value in card.provenance.settings.items()
-    ]
+    settings = [(name, NONE if value is None else str(value)) for name, value in card.provenance.settings.items()]
     return settings + list(card.choices.items()) + list(card.provenance.versions.items())
 
 

@@ -70,9 +70,7 @@ def with_heat(image: Image, heat: NDArray[np.float32], scale: Scale) -> Image:
     """The image with heat (h, w) laid over it on the scale."""
     height, width = image.shape[:2]
     position = scale.position(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR))
-    colour = np.stack(
-        [np.interp(position, STOPS, channel) for channel in zip(*COLOURS, strict=True)], axis=-1
-    )
+    colour = np.stack([np.interp(position, STOPS, channel) for channel in zip(*COLOURS, strict=True)], axis=-1)
     opacity = np.interp(position, STOPS, OPACITIES)[..., None]
     mixed: Image = np.rint(image * (1.0 - opacity) + colour * opacity).astype(np.uint8)
     return mixed

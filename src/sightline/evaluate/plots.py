@@ -54,9 +54,7 @@ def histogram(evaluation: Evaluation) -> str:
             axes.margins(x=0.01)
             _draw_band(axes, band)
         _name_band(rows[0], band)
-        rows[1].set_xlabel(
-            "score (higher = more defective)" + (", logarithmic scale" if scale == "log" else "")
-        )
+        rows[1].set_xlabel("score (higher = more defective)" + (", logarithmic scale" if scale == "log" else ""))
         if scale == "log":
             rows[1].xaxis.set_major_formatter(
                 require("matplotlib.ticker", "matplotlib").LogFormatter(minor_thresholds=(2, 1))
@@ -105,9 +103,7 @@ def precision_recall(evaluation: Evaluation) -> str:
 
 
 def _scores(evaluation: Evaluation, defective: bool) -> NDArray[np.float64]:
-    scores = np.array(
-        [image.score for image in evaluation.images if image.defective == defective], np.float64
-    )
+    scores = np.array([image.score for image in evaluation.images if image.defective == defective], np.float64)
     return scores[np.isfinite(scores)]
 
 

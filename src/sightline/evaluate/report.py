@@ -35,8 +35,7 @@ def write_report(evaluation: Evaluation, path: str | Path, *, created: datetime 
         write_atomically(path, page.encode("utf-8"))
     except OSError as error:
         raise InputError(
-            f"{path}: the report could not be written ({error.strerror}). "
-            "Free space or choose another folder."
+            f"{path}: the report could not be written ({error.strerror}). Free space or choose another folder."
         ) from error
     return path
 

@@ -103,7 +103,5 @@ def _types(evaluation: Evaluation) -> list[str]:
 
 
 def _notes(evaluation: Evaluation) -> list[str]:
-    wrapped = (
-        textwrap.wrap(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in evaluation.notes
-    )
+    wrapped = (textwrap.wrap(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in evaluation.notes)
     return [line for note in wrapped for line in note]

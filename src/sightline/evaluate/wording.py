@@ -41,6 +41,5 @@ def claim(bounded: Bounded, what: str, name: str) -> str:
     if not bounded.of:
         return f"No {what}: nothing can be said about {name}."
     return (
-        f"{seen(bounded)} {what}: {name} {percent(share(bounded))}, "
-        f"at most {percent(bounded.upper)} at {confidence}."
+        f"{seen(bounded)} {what}: {name} {percent(share(bounded))}, at most {percent(bounded.upper)} at {confidence}."
     )

@@ -20,7 +20,8 @@ Source: TypeAlias = "str | Path | bytes | NDArray[Any] | Any"
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".pgm", ".ppm"))
 MIN_SIDE_PX = 16
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # decoding errors are raised as InputError; OpenCV's own lines on stderr repeat them
+# Decoding errors are raised as InputError; OpenCV's own lines on stderr would only repeat them.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # RGB order, EXIF orientation applied, alpha dropped, grey and palette expanded, bit depth kept.
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
 
@@ -66,9 +67,7 @@ def _decode(data: bytes, name: str) -> tuple[Image, tuple[str, ...]]:
         if array is not None and array.ndim == 3:
             array = array[..., [2, 1, 0, 3][: array.shape[2]]]
     if array is None:
-        raise InputError(
-            f"{name}: not a readable image ({_guess(data)}). Save it again as PNG, JPEG, BMP or TIFF"
-        )
+        raise InputError(f"{name}: not a readable image ({_guess(data)}). Save it again as PNG, JPEG, BMP or TIFF")
     return _from_array(array, name)
 
 
@@ -129,7 +128,7 @@ def _to_8_bit(array: NDArray[Any], name: str) -> tuple[Image, str]:
         )
     if np.issubdtype(array.dtype, np.floating):
         low, high = float(np.min(array)), float(np.max(array))
-        if 0.0 <= low and high <= 1.0:  # false for NaN too
+        if low >= 0.0 and high <= 1.0:  # false for NaN too
             return np.rint(array * 255).astype(np.uint8), f"{name}: float values 0..1, scaled to 0..255"
         raise InputError(
             f"{name}: float values from {low:g} to {high:g}, so black and white are unknown. "

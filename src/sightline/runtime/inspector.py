@@ -20,6 +20,7 @@ from sightline.runtime.recipe import Recipe, parse_card, read_recipe
 from sightline.runtime.region import find_defects
 from sightline.runtime.session import OnnxSession
 
+ODD_BORDER = 0.15  # more border than any training image had, by this share of the input, is worth a warning
 NEEDED_OUTPUTS = frozenset(("score", "p_value", "heatmap", "embedding"))
 
 
@@ -81,9 +82,7 @@ class Inspector:
             "prepare": (after_prepare - after_decode) * 1e3 / count,
             "infer": (after_infer - after_prepare) * 1e3 / count,
         }
-        return [
-            self._result(outputs, i, decoded[i], places[i], _name(sources[i]), times) for i in range(count)
-        ]
+        return [self._result(outputs, i, decoded[i], places[i], _name(sources[i]), times) for i in range(count)]
 
     def _result(
         self,
@@ -100,9 +99,8 @@ class Inspector:
         verdict = self.card.band.decide(score)
         heat = unplace(outputs["heatmap"][index], placement)
         limit = self.card.calibration.heat_threshold
-        defects = ()
-        if verdict is not Verdict.OK:
-            defects = find_defects(heat, placement.image_size, limit, self.card.mm_per_px)
+        fine = verdict is Verdict.OK
+        defects = () if fine else find_defects(heat, placement.image_size, limit, self.card.mm_per_px)
         regions_ms = (time.perf_counter() - start) * 1e3
         times = {**times, "regions": regions_ms, "total": sum(times.values()) + regions_ms}
         return Inspection(
@@ -111,7 +109,7 @@ class Inspector:
             p_value=float(outputs["p_value"][index]),
             defects=defects,
             source=source,
-            warnings=warnings + _odd_shape(placement),
+            warnings=warnings + _odd_shape(placement, self.card.border),
             times_ms=times,
             image=image,
             heat=heat,
@@ -124,8 +122,8 @@ def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else ""
 
 
-def _odd_shape(placement: Placement) -> tuple[str, ...]:
-    if placement.padded <= 0.5:
+def _odd_shape(placement: Placement, border: float) -> tuple[str, ...]:
+    if placement.padded <= border + ODD_BORDER:
         return ()
     high, wide = placement.image_size
     return (

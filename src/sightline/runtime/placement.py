@@ -64,11 +64,12 @@ def prepare(image: Image, placement: Placement) -> Image:
     height, width = placement.input_size
     shrinks = inner_w < w or inner_h < h
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image[y : y + h, x : x + w], (inner_w, inner_h), interpolation=method)
+    resized = np.asarray(cv2.resize(image[y : y + h, x : x + w], (inner_w, inner_h), interpolation=method), np.uint8)
     if (inner_w, inner_h) == (width, height):
         return resized
     below, right = height - top - inner_h, width - left - inner_w
-    return cv2.copyMakeBorder(resized, top, below, left, right, cv2.BORDER_CONSTANT, value=BORDER)
+    bordered = cv2.copyMakeBorder(resized, top, below, left, right, cv2.BORDER_CONSTANT, value=BORDER)
+    return np.asarray(bordered, np.uint8)
 
 
 def unplace(grid: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:

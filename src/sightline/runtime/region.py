@@ -29,14 +29,14 @@ def find_defects(
         return ()
     floor = threshold if peak > threshold else float(heat.mean()) + PEAK_SHARE * (peak - float(heat.mean()))
     hot = (heat >= min(floor, peak)).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(hot, connectivity=8)
+    count, found, boxes, _ = cv2.connectedComponentsWithStats(hot, connectivity=8)
+    labels, stats = np.asarray(found, np.int32), np.asarray(boxes, np.int32)
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, labels.ravel(), heat.ravel())
     peaks[0] = -np.inf
     order = np.argsort(-peaks)[: min(count - 1, MAX_REGIONS)]
     return tuple(
-        _outline(labels, stats, int(index), float(peaks[index]), image_size, mm_per_px, type_name)
-        for index in order
+        _outline(labels, stats, int(index), float(peaks[index]), image_size, mm_per_px, type_name) for index in order
     )
 
 

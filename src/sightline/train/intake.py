@@ -41,9 +41,7 @@ class Part:
     unit: int
 
 
-def choose_size(
-    shapes: Sequence[tuple[int, int]], area_px: int, roi: tuple[float, float, float, float]
-) -> InputSize:
+def choose_size(shapes: Sequence[tuple[int, int]], area_px: int, roi: tuple[float, float, float, float]) -> InputSize:
     """Input size for images (H, W): their aspect, about `area_px` square pixels, multiples of 32.
 
     Where sizes vary, the input holds the 95th percentile of them, all at one scale: the same texture must not
@@ -89,6 +87,7 @@ class Intake:
         self._roi = roi
         self._cache: dict[str, tuple[Image, Placement]] = {}
         self._room = CACHE_BYTES
+        self.border = 0.0  # largest share of border seen
 
     def __call__(self, part: Part) -> tuple[Image, Placement] | None:
         """The part's input (height, width, 3) uint8 and its placement; None for a file that is no image.
@@ -108,6 +107,7 @@ class Intake:
             _warn(note)
         placement = place(image.shape[:2], (self.size.height, self.size.width), self._roi, self.size.scale)
         prepared = prepare(image, placement)
+        self.border = max(self.border, placement.padded)
         if prepared.nbytes <= self._room:
             self._cache[part.hash] = prepared, placement
             self._room -= prepared.nbytes

@@ -63,6 +63,7 @@ def train(
         width=size.width,
         height=size.height,
         scale=size.scale,
+        border=intake.border,
         bank=max(len(level.bank) for level in reader.levels.values()),
         band=band,
         calibration=calibration,

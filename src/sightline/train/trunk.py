@@ -5,7 +5,6 @@ The ONNX export of a trunk does not depend on the product, so it is made once an
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
 from pathlib import Path
@@ -101,7 +100,6 @@ def trunk_onnx(name: str) -> bytes:
 
 def export_trunk(source: Backbone) -> bytes:
     """A trunk as ONNX: input `image` (N, H, W, 3) uint8, outputs `stride_4` .. `stride_32`."""
-    buffer = io.BytesIO()
     sizes = {0: torch.export.Dim("N"), 1: 32 * torch.export.Dim("H32"), 2: 32 * torch.export.Dim("W32")}
     example = torch.zeros(2, 64, 96, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -117,5 +115,5 @@ def export_trunk(source: Backbone) -> bytes:
             verbose=False,
         )
     assert program is not None
-    program.save(buffer)
-    return buffer.getvalue()
+    data: bytes = program.model_proto.SerializeToString()
+    return data

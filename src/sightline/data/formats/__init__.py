@@ -39,7 +39,9 @@ def read(path: Path) -> tuple[str, list[Sample]]:
                 return name, layout.read(path)
         seen = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir()) if path.is_dir() else []
     except OSError as error:
-        raise InputError(f"{error.filename or path}: cannot be read ({error.strerror}). Check its permissions") from error
+        raise InputError(
+            f"{error.filename or path}: cannot be read ({error.strerror}). Check its permissions"
+        ) from error
     listed = ", ".join(seen[:12]) + (", ..." if len(seen) > 12 else "") if seen else "nothing"
     expected = "".join(f"\n  - {layout.expected}" for layout in FORMATS.values())
     raise InputError(f"{path}: no dataset layout recognised. Found: {listed}. Expected one of:{expected}")

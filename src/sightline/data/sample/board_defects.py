@@ -51,9 +51,7 @@ def _misaligned(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator
     else:
         shift *= 0.3
     moved = (good.shift[0] + shift * math.cos(heading), good.shift[1] + shift * math.sin(heading))
-    return scene.draw(
-        plan.changed(part.name, replace(good, shift=moved, turn=good.turn + math.radians(turn)))
-    )
+    return scene.draw(plan.changed(part.name, replace(good, shift=moved, turn=good.turn + math.radians(turn))))
 
 
 def _wrong_polarity(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator) -> Planes:
@@ -71,9 +69,7 @@ def _tombstone(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator)
     end = ends[int(chance.integers(2))]
     lean = 1 - steep * 0.9
     shift = ((end.x - part.x) * lean + good.shift[0], (end.y - part.y) * lean + good.shift[1])
-    stood = replace(
-        good, shift=shift, stretch=steep, gain=0.85, turn=good.turn + math.radians(chance.normal(0, 5))
-    )
+    stood = replace(good, shift=shift, stretch=steep, gain=0.85, turn=good.turn + math.radians(chance.normal(0, 5)))
     planes = scene.draw(plan.changed(part.name, replace(good, present=False)))
     # Standing 2 mm tall it throws a longer shadow than any chip lying flat.
     foot = plan.point(part.x + shift[0], part.y + shift[1])
@@ -89,9 +85,7 @@ def _solder_bridge(scene: BoardScene, plan: BoardPlan, good: Planes, chance: Gen
     planes = good.copy()
     part = _one_of(chance, ("qfp", "qfp", "soic"))
     pads = lands(part)
-    pairs = [
-        (a, b) for i, a in enumerate(pads) for b in pads[i + 1 :] if math.hypot(a.x - b.x, a.y - b.y) < 0.022
-    ]
+    pairs = [(a, b) for i, a in enumerate(pads) for b in pads[i + 1 :] if math.hypot(a.x - b.x, a.y - b.y) < 0.022]
     first, second = pairs[int(chance.integers(len(pairs)))]
     start, end = plan.point(first.x, first.y), plan.point(second.x, second.y)
     if chance.random() < 0.3:  # now and then it runs on over a third lead
@@ -129,9 +123,7 @@ def _scratch(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator) -
     path = wander(_spot(plan, chance), chance.uniform(0, 2 * math.pi), length, chance, 0.3)
     taper = width * np.sin(np.linspace(0.2, math.pi - 0.1, len(path))) ** 0.5
     # The tool slides unevenly over copper and legend: the score skips.
-    skip = np.clip(
-        0.75 + 0.5 * np.convolve(chance.standard_normal(len(path) + 4), np.ones(5) / 5, "valid"), 0.3, 1
-    )
+    skip = np.clip(0.75 + 0.5 * np.convolve(chance.standard_normal(len(path) + 4), np.ones(5) / 5, "valid"), 0.3, 1)
     size = scene.size
     curve(size, path, taper * 1.8, soft=0.0006).paint(planes, (0.16, 0.30, 0.18), 0.55 * depth)
     curve(size, path, taper * skip).paint(planes, _COPPER, 0.5 + 0.5 * depth)
@@ -171,9 +163,7 @@ def _glaze(patch: Patch, planes: Planes, strength: float, chance: Generator) -> 
         return
     ramp = np.linspace(0, 9, width)[None, :] + np.linspace(0, 7, height)[:, None] + chance.uniform(0, 6)
     under = patch.on(planes)
-    under += column((1.0, 0.85, 0.55)) * (strength * patch.alpha * np.maximum(np.sin(ramp), 0) ** 3).astype(
-        np.float32
-    )
+    under += column((1.0, 0.85, 0.55)) * (strength * patch.alpha * np.maximum(np.sin(ramp), 0) ** 3).astype(np.float32)
 
 
 DEFECTS: Final[dict[str, Flaw[BoardScene, BoardPlan]]] = {

@@ -61,9 +61,7 @@ class BoardPlan:
         """A place on the board -> on the image, both fractions."""
         dx, dy = x - 0.5, y - 0.5
         cosine, sine = math.cos(self.turn), math.sin(self.turn)
-        return np.array(
-            [0.5 + self.shift[0] + cosine * dx - sine * dy, 0.5 + self.shift[1] + sine * dx + cosine * dy]
-        )
+        return np.array([0.5 + self.shift[0] + cosine * dx - sine * dy, 0.5 + self.shift[1] + sine * dx + cosine * dy])
 
 
 class BoardScene:
@@ -75,21 +73,13 @@ class BoardScene:
         self._sprites = {part.name: build_sprite(part, size) for part in COMPONENTS}
         rng = np.random.default_rng(8)
         side, scale = room(size), size / 512
-        self._lacquer = Tile(
-            1 + 0.030 * cloud(side, side, 8, rng) + 0.015 * grain(side, side, 0.7 * scale, rng), size
-        )
-        self._solder = Tile(
-            0.20 * grain(side, side, 2.2 * scale, rng) + 0.10 * cloud(side, side, 30, rng), size
-        )
-        self._fixture = Tile(
-            1 + 0.10 * grain(side, side, 1.0 * scale, rng) + 0.06 * cloud(side, side, 6, rng), size
-        )
+        self._lacquer = Tile(1 + 0.030 * cloud(side, side, 8, rng) + 0.015 * grain(side, side, 0.7 * scale, rng), size)
+        self._solder = Tile(0.20 * grain(side, side, 2.2 * scale, rng) + 0.10 * cloud(side, side, 30, rng), size)
+        self._fixture = Tile(1 + 0.10 * grain(side, side, 1.0 * scale, rng) + 0.06 * cloud(side, side, 6, rng), size)
 
     @cached_property
     def _flipped(self) -> dict[str, Sprite]:
-        return {
-            part.name: build_sprite(part, self.size, True) for part in COMPONENTS if part.package in _POLAR
-        }
+        return {part.name: build_sprite(part, self.size, True) for part in COMPONENTS if part.package in _POLAR}
 
     @property
     def polar(self) -> list[Component]:
@@ -134,9 +124,7 @@ class BoardScene:
     def bare(self, plan: BoardPlan) -> Planes:
         """The board without parts, in its fixture."""
         middle = (self.size - 1) / 2
-        matrix = np.asarray(
-            cv2.getRotationMatrix2D((middle, middle), math.degrees(-plan.turn), 1.0), np.float64
-        )
+        matrix = np.asarray(cv2.getRotationMatrix2D((middle, middle), math.degrees(-plan.turn), 1.0), np.float64)
         matrix[:, 2] += np.array(plan.shift) * self.size
         fixture = self._warp(self._layers.keep, matrix, 1.0) * plan.fixture
         lit = plan.lacquer + self._warp(self._layers.solder, matrix, 0.0) * plan.solder

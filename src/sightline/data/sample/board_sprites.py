@@ -80,9 +80,7 @@ class Sheet:
         distance = outside + np.minimum(np.maximum(far_x, far_y), 0) - corner
         self._lay(distance.astype(np.float32), colour, edge, glow)
 
-    def disc(
-        self, x: float, y: float, radius: float, colour: Colour, edge: float = 0.0, glow: float = 0.5
-    ) -> None:
+    def disc(self, x: float, y: float, radius: float, colour: Colour, edge: float = 0.0, glow: float = 0.5) -> None:
         """A disc with a bevelled edge."""
         distance = np.sqrt((self.x - x) ** 2 + (self.y - y) ** 2) - radius
         self._lay(distance.astype(np.float32), colour, edge, glow)
@@ -92,18 +90,14 @@ class Sheet:
         inside = np.maximum(np.sqrt(self.x**2 + self.y**2) - radius, self.x - cut)
         self._lay(inside, colour, 0.0, 0.0)
 
-    def text(
-        self, lines: str, height: float, colour: Colour = _INK, y: float = 0.0, opacity: float = 0.85
-    ) -> None:
+    def text(self, lines: str, height: float, colour: Colour = _INK, y: float = 0.0, opacity: float = 0.85) -> None:
         """Centred lines of lettering."""
         side = self.pixels.shape[0]
         ink = np.zeros((side, side), np.float32)
         rows = lines.split("\n")
         for row, line in enumerate(rows):
             offset = (row - (len(rows) - 1) / 2) * 1.65 * height
-            lettering.straight(
-                ink, line, (0.5, 0.5 + (y + offset) * self._fine / side), height * self._fine / side
-            )
+            lettering.straight(ink, line, (0.5, 0.5 + (y + offset) * self._fine / side), height * self._fine / side)
         self._blend(ink * opacity, column(colour).reshape(1, 1, 3))
 
     def _lay(self, distance: Plane, colour: Colour, edge: float, glow: float) -> None:
@@ -189,11 +183,7 @@ def _lead(sheet: Sheet, x: float, y: float, length: float, level: bool) -> None:
     width, height = (length, 0.0072) if level else (0.0072, length)
     sheet.box(x, y, width, height, (0.40, 0.41, 0.40), 0.0005, 0.002, 0.55)
     outwards = math.copysign(0.25 * length, x if level else y)
-    foot = (
-        (x + outwards, y, width * 0.4, height * 0.8)
-        if level
-        else (x, y + outwards, width * 0.8, height * 0.4)
-    )
+    foot = (x + outwards, y, width * 0.4, height * 0.8) if level else (x, y + outwards, width * 0.8, height * 0.4)
     sheet.box(*foot, (0.66, 0.67, 0.66))
 
 

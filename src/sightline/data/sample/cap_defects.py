@@ -34,9 +34,7 @@ def _scratch(scene: CapScene, plan: CapPlan, good: Planes, chance: Generator) ->
     start, heading = _spot(plan, chance, 0.22), chance.uniform(0, 2 * math.pi)
     opacity = chance.uniform(0.45, 0.95)
     for _ in range(int(chance.integers(1, 4))):
-        path = wander(
-            start + chance.normal(0, 0.012, 2), heading, length * chance.uniform(0.5, 1), chance, 0.25
-        )
+        path = wander(start + chance.normal(0, 0.012, 2), heading, length * chance.uniform(0.5, 1), chance, 0.25)
         taper = width * np.sin(np.linspace(0.15, math.pi - 0.05, len(path))) ** 0.6
         curve(scene.size, path, taper * 1.4, move=0.0018).faded(lit).shade(planes, 1 - 0.55 * opacity)
         curve(scene.size, path, taper).faded(lit).paint(planes, _BRUISE, opacity)
@@ -76,9 +74,7 @@ def _print_spot(inks: tuple[Plane, Plane], chance: Generator) -> Points:
 def _missing_print(scene: CapScene, plan: CapPlan, _: Planes, chance: Generator) -> Planes:
     """Ink that did not transfer: a patch of the print is thin or gone."""
     inks = scene.inks(plan)
-    outline = blob_outline(
-        _print_spot(inks, chance), between(chance, 0.022, 0.10), chance, 0.5, chance.uniform(1, 2.5)
-    )
+    outline = blob_outline(_print_spot(inks, chance), between(chance, 0.022, 0.10), chance, 0.5, chance.uniform(1, 2.5))
     gone = polygon(scene.size, outline, soft=0.0016)
     strength = chance.uniform(0.6, 1.0)
     for ink in inks:

@@ -55,12 +55,8 @@ class CapScene:
         side = room(size)
         scale = size / 512
         self._belt = Tile(1 + _belt_texture(side, scale, rng), size)
-        self._skin = Tile(
-            1 + 0.020 * grain(side, side, 0.7 * scale, rng) + 0.018 * cloud(side, side, 9, rng), size
-        )
-        self._film = Tile(
-            0.95 + 0.030 * grain(side, side, 1.1 * scale, rng) + 0.022 * cloud(side, side, 14, rng), size
-        )
+        self._skin = Tile(1 + 0.020 * grain(side, side, 0.7 * scale, rng) + 0.018 * cloud(side, side, 9, rng), size)
+        self._film = Tile(0.95 + 0.030 * grain(side, side, 1.1 * scale, rng) + 0.022 * cloud(side, side, 14, rng), size)
 
     def plan(self, rng: Generator, lot: Lot) -> CapPlan:
         """The harmless variation of one good cap."""

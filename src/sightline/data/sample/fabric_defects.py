@@ -22,9 +22,7 @@ def _spot(chance: Generator, border: float = 0.14) -> Points:
     return np.asarray(chance.uniform(border, 1 - border, 2), dtype=np.float64)
 
 
-def _pull(
-    scene: FabricScene, plan: FabricPlan, place: Points, length: float, across: bool, yarns: int = 1
-) -> Weave:
+def _pull(scene: FabricScene, plan: FabricPlan, place: Points, length: float, across: bool, yarns: int = 1) -> Weave:
     """The cloth with neighbouring yarns gone over `length` (fraction, about `place`) of their run."""
     cloth = scene.window(plan, scene.layers.whole)
     first, last = scene.yarn_at(plan, place, across)
@@ -58,9 +56,7 @@ def _broken_yarn(scene: FabricScene, plan: FabricPlan, _: Planes, chance: Genera
     for side in (-1, 1):
         end = place + np.array([0, side * length / 2])
         heading = chance.normal(-side * math.pi / 2, 0.7)
-        _strand(
-            scene.size, planes, wander(end, heading, chance.uniform(0.02, 0.06), chance, 1.5), 0.0095, _BLUE
-        )
+        _strand(scene.size, planes, wander(end, heading, chance.uniform(0.02, 0.06), chance, 1.5), 0.0095, _BLUE)
     return planes
 
 
@@ -137,9 +133,7 @@ def _pull_over(scene: FabricScene, plan: FabricPlan, cloth: Weave, place: Points
 def _foreign_fibre(scene: FabricScene, plan: FabricPlan, good: Planes, chance: Generator) -> Planes:
     """A hair or a coloured fibre lying on the cloth, or half woven in."""
     planes = good.copy()
-    path = wander(
-        _spot(chance), chance.uniform(0, 2 * math.pi), between(chance, 0.08, 0.38), chance, 1.8, steps=48
-    )
+    path = wander(_spot(chance), chance.uniform(0, 2 * math.pi), between(chance, 0.08, 0.38), chance, 1.8, steps=48)
     tone: Colour = ((0.02, 0.016, 0.014), (0.52, 0.05, 0.05), (0.75, 0.55, 0.10))[int(chance.integers(3))]
     width = between(chance, 0.0024, 0.0065)
     curve(scene.size, path, width, soft=0.003, move=0.004).shade(planes, 0.62)

@@ -92,13 +92,11 @@ def _cross(warp: Plane, weft: Plane, warp_light: Plane, weft_light: Plane) -> tu
     depth *= softened(depth, 2.0) ** 0.5
     seen = top > -1.5
     on_top = warp >= weft
-    return (depth * warp_light * (seen & on_top)).astype(np.float32), (
-        depth * weft_light * (seen & ~on_top)
-    ).astype(np.float32)
+    return (depth * warp_light * (seen & on_top)).astype(np.float32), (depth * weft_light * (seen & ~on_top)).astype(
+        np.float32
+    )
 
 
 def mottle(side: int, rng: Generator) -> Plane:
     """Slow unevenness of dye and tension, about 1; (side, side)."""
-    return np.asarray(
-        1 + 0.020 * cloud(side, side, 5, rng) + 0.014 * cloud(side, side, 16, rng), dtype=np.float32
-    )
+    return np.asarray(1 + 0.020 * cloud(side, side, 5, rng) + 0.014 * cloud(side, side, 16, rng), dtype=np.float32)

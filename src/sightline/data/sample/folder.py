@@ -73,9 +73,7 @@ def _claim(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file. Name a new or an empty folder for the sample parts")
     if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(
-            f"the folder {folder} is not empty. Name a new or an empty folder for the sample parts"
-        )
+        raise InputError(f"the folder {folder} is not empty. Name a new or an empty folder for the sample parts")
     folder.mkdir(parents=True, exist_ok=True)
 
 

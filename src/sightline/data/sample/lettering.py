@@ -47,9 +47,7 @@ def _strip(text: str) -> tuple[NDArray[np.uint8], float]:
     return strip, float(width)
 
 
-def _stamp(
-    plane: Plane, strip: NDArray[np.uint8], centre: tuple[float, float], height: float, angle: float
-) -> None:
+def _stamp(plane: Plane, strip: NDArray[np.uint8], centre: tuple[float, float], height: float, angle: float) -> None:
     side = plane.shape[1]
     zoom = height * side / _STRIP_PX
     cosine, sine = zoom * math.cos(angle), zoom * math.sin(angle)

@@ -71,9 +71,7 @@ def polygon(size: int, points: Points, soft: float = 0.0, move: float = 0.0) -> 
     return frame.patch(soft)
 
 
-def blob_outline(
-    centre: Points, radius: float, rng: Generator, rough: float = 0.25, stretch: float = 1.0
-) -> Points:
+def blob_outline(centre: Points, radius: float, rng: Generator, rough: float = 0.25, stretch: float = 1.0) -> Points:
     """An irregular closed outline: a circle with random harmonics, stretched in a random direction."""
     angle = np.linspace(0.0, 2 * math.pi, 72, endpoint=False)
     reach = np.ones_like(angle)
@@ -91,9 +89,7 @@ def blob_outline(
     )
 
 
-def wander(
-    start: Points, heading: float, length: float, rng: Generator, bend: float = 1.0, steps: int = 32
-) -> Points:
+def wander(start: Points, heading: float, length: float, rng: Generator, bend: float = 1.0, steps: int = 32) -> Points:
     """A smooth random path from `start`; `bend`: how many radians it typically turns on its way."""
     turns = np.cumsum(rng.standard_normal(steps)) * bend / math.sqrt(steps)
     drift = rng.standard_normal() * bend * np.linspace(0, 1, steps)

@@ -56,9 +56,7 @@ def checked_types(product: str, types: Sequence[str] | None) -> tuple[str, ...]:
     unknown = [kind for kind in chosen if kind not in known]
     if unknown or not chosen:
         named = f"'{unknown[0]}'" if unknown else "an empty list of types"
-        raise InputError(
-            f"the sample product '{product}' has no defect {named}. Choose from: {', '.join(known)}"
-        )
+        raise InputError(f"the sample product '{product}' has no defect {named}. Choose from: {', '.join(known)}")
     return chosen
 
 

@@ -34,9 +34,7 @@ class Studio:
 
     def __init__(self, product: str, *, seed: int = 0, size: int = 512, lots: int = 3) -> None:
         if not SIZES[0] <= size <= SIZES[1]:
-            raise InputError(
-                f"sample parts of {size} px cannot be drawn. Choose a size from {SIZES[0]} to {SIZES[1]}"
-            )
+            raise InputError(f"sample parts of {size} px cannot be drawn. Choose a size from {SIZES[0]} to {SIZES[1]}")
         if lots < 1:
             raise InputError(f"a run of {lots} lots is impossible. Choose lots of 1 or more")
         if seed < 0:
