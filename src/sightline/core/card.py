@@ -73,7 +73,7 @@ class Card(Part):
     height: int = Field(ge=32, description="input height in px")
     scale: float = Field(gt=0, description="input px per image px; a smaller image keeps it and gets a border")
     border: float = Field(default=0.0, ge=0, lt=1, description="largest share of border around a training image")
-    bank: int = Field(ge=1, description="entries of the largest memory bank")
+    bank: int = Field(default=1, ge=1, description="entries of the largest memory bank")
     types: tuple[str, ...] = Field(default=(), description="defect type names, in the order of type_logits")
     grades: tuple[str, ...] = Field(default=(), description="grade names, best first")
     band: Band = Field(description="the two thresholds")

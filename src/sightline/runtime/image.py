@@ -22,8 +22,9 @@ SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp",
 MIN_SIDE_PX = 16
 # Decoding errors are raised as InputError; OpenCV's own lines on stderr would only repeat them.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-# RGB order, EXIF orientation applied, alpha dropped, grey and palette expanded, bit depth kept.
-_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+# EXIF orientation applied, alpha dropped, grey and palette expanded, bit depth kept. In BGR order: with
+# IMREAD_COLOR_RGB, OpenCV 5.0 leaves a 16-bit TIFF undecoded and says nothing.
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 
 
 def content_hash(path: str | Path) -> str:
@@ -36,6 +37,8 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r}: no name of a file ({error}). Check the path") from error
     if not data:
         raise InputError(f"{path}: the file is empty (0 bytes). Copy or record the image again")
     return data
@@ -54,8 +57,16 @@ def read_image(source: Source) -> tuple[Image, tuple[str, ...]]:
     if isinstance(source, np.ndarray):
         return _from_array(source, "image array")
     if hasattr(source, "convert") and hasattr(source, "mode"):  # a PIL image, without importing PIL
-        return _from_array(np.asarray(source.convert("RGB")), "PIL image")
+        return _from_pil(source)
     raise InputError(f"cannot inspect a {type(source).__name__}: give a path, bytes, a PIL image or an array")
+
+
+def _from_pil(picture: Any) -> tuple[Image, tuple[str, ...]]:
+    from PIL import ImageOps  # loaded already: the caller holds one of its pictures
+
+    upright = ImageOps.exif_transpose(picture)
+    deep = upright.mode in {"I", "F"} or upright.mode.startswith("I;16")  # PIL would cut these off at 255
+    return _from_array(np.asarray(upright if deep else upright.convert("RGB")), "PIL image")
 
 
 def _decode(data: bytes, name: str) -> tuple[Image, tuple[str, ...]]:
@@ -64,11 +75,10 @@ def _decode(data: bytes, name: str) -> tuple[Image, tuple[str, ...]]:
     if array is None and not _cut_off(data):
         # OpenCV cannot expand a one-channel float TIFF to colour by itself.
         array = _imdecode(buffer, cv2.IMREAD_UNCHANGED, name)
-        if array is not None and array.ndim == 3:
-            array = array[..., [2, 1, 0, 3][: array.shape[2]]]
     if array is None:
         raise InputError(f"{name}: not a readable image ({_guess(data)}). Save it again as PNG, JPEG, BMP or TIFF")
-    return _from_array(array, name)
+    image, warnings = _from_array(array, name)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), warnings
 
 
 def _imdecode(buffer: Image, flags: int, name: str) -> NDArray[Any] | None:
@@ -92,7 +102,9 @@ def _guess(data: bytes) -> str:
     for magic, name in known.items():
         if data.startswith(magic):
             return f"a {name} file that is cut off or damaged"
-    if data[:64].isascii():
+    if not data:
+        return "0 bytes"
+    if data[:64].isascii() and b"\0" not in data[:64]:
         return "the file holds text"
     return "unknown content"
 
@@ -140,7 +152,10 @@ def _to_8_bit(array: NDArray[Any], name: str) -> tuple[Image, str]:
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
     """Mask (H, W) bool, True where the file is not zero. Raises InputError."""
     path = Path(path)
-    array = cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), cv2.IMREAD_GRAYSCALE)
+    data = _read_bytes(path)
+    # The bit depth is kept: a region that is numbered 1 in a 16-bit mask would be 0 in 8 bits.
+    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+    array = None if _cut_off(data) else _imdecode(np.frombuffer(data, np.uint8), flags, str(path))
     if array is None:
         raise InputError(f"{path}: not a readable mask. Save it as PNG, 0 for good and 255 for the defect")
     return np.asarray(array > 0)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sightline.core.result import Defect
 
 MAX_REGIONS = 20  # of the hottest: an all-hot image must not turn into thousands of outlines
+CELL_SHARE = 0.5  # a pixel belongs to a region if half of its interpolated surroundings do
 PEAK_SHARE = 0.7  # where no cell passes the threshold, outline what is this close to the peak
 
 
@@ -52,11 +53,12 @@ def _outline(
     x, y, w, h = (int(value) for value in stats[index, :4])
     high, wide = image_size
     scale_x, scale_y = wide / labels.shape[1], high / labels.shape[0]
-    cell = (labels[y : y + h, x : x + w] == index).astype(np.uint8)
-    # Enlarged to image pixels before outlining, so that the contour encloses whole cells.
+    cell = (labels[y : y + h, x : x + w] == index).astype(np.float32)
     left, top = round(x * scale_x), round(y * scale_y)
     size = (max(1, round((x + w) * scale_x) - left), max(1, round((y + h) * scale_y) - top))
-    padded = cv2.copyMakeBorder(cv2.resize(cell, size, interpolation=cv2.INTER_NEAREST), 1, 1, 1, 1, 0)
+    # Enlarged to image pixels before outlining: smooth outlines, and at least the cells' centres inside.
+    large = cv2.resize(cell, size, interpolation=cv2.INTER_LINEAR) >= CELL_SHARE
+    padded = cv2.copyMakeBorder(large.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     contours, _ = cv2.findContours(padded, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_KCOS)
     contour = max(contours, key=len).reshape(-1, 2) + np.array([left - 1, top - 1])
     area = float(np.count_nonzero(padded))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.core.errors import InputError
@@ -24,8 +25,8 @@ SPREAD_FLOOR = 1e-3  # of the centre: identical training images must not divide 
 class HeldOut:
     """Scores (n,) and hottest cells (n,) of good parts that were kept out of the bank they were compared with."""
 
-    scores: np.ndarray
-    peaks: np.ndarray
+    scores: NDArray[np.float64]
+    peaks: NDArray[np.float64]
     parts: tuple[Part, ...]
 
 

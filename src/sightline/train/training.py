@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sightline.core.card import Card, Provenance
 from sightline.core.errors import InputError
@@ -54,15 +55,30 @@ def train(
     reader, held_out = fit_reader(trunk, intake, settings, progress)
     defects = Intake(accept([s for s in usable if s.defective], by_unit=False), size, settings.roi)
     defect_scores = _scores(trunk, defects, reader, progress)
+    progress("exporting", 0, 1)
+    card = _card(name, settings, reader, held_out, defect_scores, intake, defects, by_unit)
+    return _export(reader, card, held_out, intake, defects)
+
+
+def _card(
+    name: str,
+    settings: TrainSettings,
+    reader: MemoryReader,
+    held_out: HeldOut,
+    defect_scores: NDArray[np.float64],
+    intake: Intake,
+    defects: Intake,
+    by_unit: bool,
+) -> Card:
     targets = Targets(settings.overkill_target, settings.escape_target, settings.review_target)
     band, calibration = calibrate(held_out.scores, defect_scores, held_out.peaks, targets, by_unit)
     parts = [*intake.parts, *defects.parts]
-    card = Card(
+    return Card(
         product=settings.product or name,
         backbone=settings.backbone,
-        width=size.width,
-        height=size.height,
-        scale=size.scale,
+        width=intake.size.width,
+        height=intake.size.height,
+        scale=intake.size.scale,
         border=intake.border,
         bank=max(len(level.bank) for level in reader.levels.values()),
         band=band,
@@ -72,8 +88,6 @@ def train(
         trained_on=tuple(sorted(part.hash for part in parts)),
         provenance=_provenance(parts, settings),
     )
-    progress("exporting", 0, 1)
-    return _export(reader, card, held_out, intake, defects)
 
 
 def _good_parts(samples: Sequence[Sample]) -> tuple[list[Part], bool]:
@@ -91,7 +105,7 @@ def _good_parts(samples: Sequence[Sample]) -> tuple[list[Part], bool]:
 
 
 @torch.inference_mode()
-def _scores(trunk: Trunk, intake: Intake, reader: MemoryReader, progress: Progress) -> np.ndarray:
+def _scores(trunk: Trunk, intake: Intake, reader: MemoryReader, progress: Progress) -> NDArray[np.float64]:
     scores = []
     parts = list(intake.parts)
     for index, part in enumerate(parts):

@@ -1,0 +1,43 @@
+"""A public name cannot vanish unnoticed."""
+
+import inspect
+import subprocess
+import sys
+
+import sightline
+
+NAMES = [
+    "Band",
+    "Dataset",
+    "Defect",
+    "Evaluation",
+    "Inspector",
+    "Recipe",
+    "Result",
+    "Sample",
+    "SightlineError",
+    "Verdict",
+    "evaluate",
+    "train",
+]
+
+
+def test_public_names_are_these_and_can_be_reached():
+    assert sorted(sightline.__all__) == NAMES
+    for name in NAMES:
+        assert callable(getattr(sightline, name))
+        assert getattr(sightline, name).__doc__
+
+
+def test_the_verbs_can_be_called_whatever_was_imported_before():
+    for first in ("import sightline.train.settings", "import sightline.evaluate.bounds", "pass"):
+        code = f"import sightline\n{first}\nassert callable(sightline.train) and callable(sightline.evaluate)"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_public_functions_and_methods_explain_themselves():
+    for name in ("Dataset", "Inspector", "Recipe", "Band"):
+        kind = getattr(sightline, name)
+        for member, value in inspect.getmembers(kind, inspect.isfunction):
+            if not member.startswith("_") and value.__module__.startswith("sightline"):
+                assert value.__doc__, f"{name}.{member}"

@@ -1,0 +1,104 @@
+"""The architecture as a test: imports go down, torch stays in the lab, files stay small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "sightline"
+FLOORS = (
+    {"core"},
+    {"runtime", "store", "devices"},
+    {"data", "evaluate", "line"},
+    {"models", "improve"},
+    {"train"},
+    {"web"},
+    {"command"},
+    {"cli"},
+    {"__main__"},
+)
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+TORCH = {"models", "train"}
+MAX_LINES, MAX_FUNCTION_LINES, MAX_COMMAND_LINES = 300, 40, 15
+FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
+
+
+def unit(path):
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Modules imported anywhere in a file, functions included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write absolute imports"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node.end_lineno - node.lineno + 1, node.end_lineno - node.body[0].lineno + 1
+
+
+def test_every_folder_has_a_floor():
+    assert {unit(path) for path in FILES} <= set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+def test_a_file_imports_only_from_lower_floors(path):
+    here = unit(path)
+    for name in imports(path):
+        if name.startswith("sightline.") and (there := name.split(".")[1]) != here and there in FLOOR:
+            assert FLOOR[there] < FLOOR[here], f"{path}: {here} must not import {there}"
+        assert here in TORCH or name.split(".")[0] != "torch", f"{path}: torch belongs to models/ and train/"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+def test_files_and_functions_stay_small(path):
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+    for name, lines, _ in functions(path):
+        assert lines <= MAX_FUNCTION_LINES, f"{path}: {name} has {lines} lines"
+
+
+def test_commands_stay_small():
+    for name, _, body in functions(SRC / "cli.py"):
+        assert body <= MAX_COMMAND_LINES, f"{name} has {body} lines"
+
+
+def test_no_file_is_called_after_nothing():
+    assert not [path for path in FILES if path.stem in {"utils", "util", "misc", "helpers", "common", "manager"}]
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_the_line_side_needs_no_torch_and_no_training_package():
+    banned = ("torch", "sklearn", "scipy", "onnx", "matplotlib", "jinja2")
+    code = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in banned)
+    line_side = ("core.card", "runtime.inspector", "runtime.recipe", "data.dataset", "evaluate.evaluation", "cli")
+    code += "".join(f"import sightline.{name}\n" for name in line_side)
+    result = run(code)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("statement", ["import sightline", "import sightline.cli"])
+def test_starting_imports_nothing_heavy(statement):
+    heavy = ("numpy", "cv2", "onnxruntime", "pydantic", "torch", "sklearn", "scipy", "matplotlib", "onnx")
+    result = run(
+        f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules], len(sys.modules))"
+    )
+    loaded, count = result.stdout.rsplit("]", 1)
+    assert loaded == "[", result.stdout + result.stderr
+    assert int(count) < 900
+
+
+def test_importing_sightline_loads_few_modules():
+    code = "import sys; before = len(sys.modules); import sightline; print(len(sys.modules) - before)"
+    assert int(run(code).stdout) < 60
