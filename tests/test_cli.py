@@ -1,0 +1,120 @@
+"""The command line as its users meet it: real processes, real files, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+EVALUATE_KEYS = {
+    *("image_auroc", "image_ap", "f1_max", "pixel_auroc", "aupro", "aupro_05"),
+    *("escape", "escape_upper", "overkill", "overkill_upper", "ms_p50", "ms_p99"),
+}
+TRAIN_KEYS = {"recipe", "seconds", "images", "width", "height", "bank", "peak_rss_mb"}
+
+
+def sightline(*arguments, cwd=None):
+    command = [sys.executable, "-m", "sightline", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Good plates with a random texture, and some with a dark spot, as MVTec folders."""
+    root = tmp_path_factory.mktemp("data") / "plates with ünicode"
+    rng = np.random.default_rng(0)
+    for folder, count in (("train/good", 8), ("test/good", 4), ("test/spot", 4)):
+        (root / folder).mkdir(parents=True)
+        for index in range(count):
+            image = rng.normal(150, 12, (96, 96, 3)).clip(0, 255).astype(np.uint8)
+            if folder.endswith("spot"):
+                cv2.circle(image, (48, 48), 12, (10, 10, 10), -1)
+            cv2.imwrite(str(root / folder / f"{index}.png"), image)
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipe(parts):
+    path = parts.parent / "plates.onnx"
+    result = sightline("train", parts, "-o", path, "--set", "side_px=96", "--set", "bank_size=256", "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures.keys() >= TRAIN_KEYS
+    assert figures["images"] == 8
+    assert (figures["width"], figures["height"]) == (96, 96)
+    assert figures["bank"] == 256
+    return path
+
+
+def test_evaluate_prints_one_json_object(parts, recipe, tmp_path):
+    report = tmp_path / "report.html"
+    result = sightline("evaluate", recipe, parts, "--report", report, "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures.keys() >= EVALUATE_KEYS
+    assert figures["image_auroc"] == 1.0
+    assert figures["aupro"] is None  # there are no masks
+    assert "<html" in report.read_text()
+
+
+def test_evaluate_leaves_out_what_was_trained_on(parts, recipe, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    (flat / "good").symlink_to(parts / "train" / "good")
+    (flat / "spot").symlink_to(parts / "test" / "spot")
+    figures = json.loads(sightline("evaluate", recipe, flat, "--json").stdout)
+    assert figures["n_good"] == 0
+    assert figures["n_defective"] == 4
+    assert figures["left_out_trained"] == 8
+    asked = json.loads(sightline("evaluate", recipe, flat, "--include-trained", "--json").stdout)
+    assert asked["n_good"] == 8
+
+
+def test_inspect_prints_one_line_per_image_and_ng_is_no_error(parts, recipe, tmp_path):
+    good, spot = parts / "test" / "good", parts / "test" / "spot"
+    result = sightline("inspect", recipe, good, spot, "--json", "--overlays", tmp_path / "o")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(lines) == 8
+    assert {line["verdict"] for line in lines[4:]} == {"NG"}
+    assert all(line["defects"] for line in lines[4:])
+    assert len(list((tmp_path / "o").iterdir())) == 8
+    assert sightline("inspect", recipe, spot, "--fail-on-ng").returncode == 1
+
+
+def test_an_unreadable_image_is_ng_and_the_others_are_judged(parts, recipe, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_text("not an image")
+    result = sightline("inspect", recipe, broken, parts / "test" / "good" / "0.png", "--json")
+    assert result.returncode == 1
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert first["verdict"] == "NG"
+    assert "broken.png" in first["error"]
+    assert second["score"] is not None
+
+
+def test_errors_are_one_line_with_the_right_exit_code(parts, recipe, tmp_path):
+    missing = sightline("train", tmp_path / "nowhere", "-o", tmp_path / "x.onnx")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.startswith("error: ")
+    assert "Traceback" not in missing.stderr
+    assert sightline("train", parts, "-o", tmp_path / "x.onnx", "--set", "no_such=1").returncode == 2
+    assert sightline("train", parts, "-o", tmp_path / "x.onnx", "--effort", "heroic").returncode == 2
+    assert sightline("train", parts).returncode == 2
+    assert sightline("inspect", parts / "test" / "good" / "0.png", parts / "test" / "good" / "0.png").returncode == 1
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_doctor_says_ok_here():
+    result = sightline("doctor", "--json")
+    assert result.returncode == 0, result.stdout
+    assert {check["name"] for check in json.loads(result.stdout)} >= {"python", "onnxruntime", "disk", "clock"}
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "inspect", "demo", "doctor"])
+def test_every_command_has_an_example(command):
+    result = sightline(command, "--help")
+    assert result.returncode == 0
+    assert f"sightline {command}" in " ".join(result.stdout.split())
