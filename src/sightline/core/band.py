@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -30,7 +31,9 @@ class Band(BaseModel):
         return self
 
     def decide(self, score: float) -> Verdict:
-        """Verdict of a score; higher = more defective. A score that is not a number is NG (fail closed)."""
+        """Verdict of a score; higher = more defective. A score that is no finite number is NG (fail closed)."""
+        if not math.isfinite(score):
+            return Verdict.NG
         if score <= self.low:
             return Verdict.OK
         if score <= self.high:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -32,7 +33,7 @@ class Defect:
         """The defect as plain JSON values, contour included."""
         return {
             "type": self.type,
-            "score": round(self.score, 4),
+            "score": _number(self.score, 4),
             "box": list(self.box),
             "area_px": round(self.area_px, 1),
             "area_mm2": None if self.area_mm2 is None else round(self.area_mm2, 4),
@@ -62,10 +63,15 @@ class Result:
         return {
             "image": self.source,
             "verdict": str(self.verdict),
-            "score": round(self.score, 5),
-            "p_value": round(self.p_value, 5),
+            "score": _number(self.score, 5),
+            "p_value": _number(self.p_value, 5),
             "grade": self.grade,
             "defects": [defect.to_json() for defect in self.defects],
             "warnings": list(self.warnings),
             "times_ms": {stage: round(ms, 3) for stage, ms in self.times_ms.items()},
         }
+
+
+def _number(value: float, digits: int) -> float | None:
+    # JSON has neither NaN nor infinity: a measurement that failed has no number.
+    return round(value, digits) if math.isfinite(value) else None

@@ -1,0 +1,107 @@
+"""What all tests share: drawn parts on disk, and one tiny recipe that is trained once per session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import sightline
+from sightline.core.sample import Sample
+from sightline.data.dataset import Dataset
+from sightline.runtime.inspector import Inspector
+from sightline.runtime.recipe import Recipe
+
+HEIGHT, WIDTH = 96, 128
+GOOD, SCRATCHED = 14, 6
+# The input is as large as the images, so a cell of the heat map is 8 image px. One thread: two cores are shared.
+TINY = {"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1}
+
+Draw = Callable[..., tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+Write = Callable[..., Path]
+Train = Callable[..., Recipe]
+
+
+def draw_part(
+    seed: int, flawed: bool = False, height: int = HEIGHT, width: int = WIDTH
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A woven plate with a dark disc, (H, W, 3) RGB, and the mask (H, W) of its yellow flaw, if it has one."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    weave = 110 + 25 * np.sin(x / 5 + rng.uniform(0, 0.6)) * np.cos(y / 7) + rng.normal(0, 4, (height, width))
+    image = np.repeat(weave[..., None], 3, 2) + np.array([10, 0, -10]) + rng.normal(0, 3)
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.circle(image, (width // 2 + int(rng.integers(-2, 3)), height // 2), 22, (60, 70, 90), -1, cv2.LINE_AA)
+    if flawed:
+        place = int(rng.integers(20, width - 20)), int(rng.integers(20, height - 20))
+        cv2.circle(image, place, 7, (230, 230, 20), -1)
+        cv2.circle(mask, place, 7, 255, -1)
+    return image, mask
+
+
+def write_rgb(path: Path, image: NDArray[np.generic]) -> Path:
+    """Write an RGB or grey array in the format of the suffix, folders included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(path.suffix, image if image.ndim == 2 else image[..., ::-1])
+    assert done
+    path.write_bytes(data.tobytes())
+    return path
+
+
+@pytest.fixture(scope="session")
+def draw() -> Draw:
+    return draw_part
+
+
+@pytest.fixture(scope="session")
+def write() -> Write:
+    return write_rgb
+
+
+@pytest.fixture(scope="session")
+def parts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders with masks: 14 good parts and 6 with a flaw. Shared: do not write into it."""
+    folder = tmp_path_factory.mktemp("shared") / "plates"
+    for seed in range(GOOD):
+        write_rgb(folder / f"images/good/{seed:02}.png", draw_part(seed)[0])
+    for seed in range(100, 100 + SCRATCHED):
+        image, mask = draw_part(seed, flawed=True)
+        write_rgb(folder / f"images/stain/{seed}.png", image)
+        write_rgb(folder / f"masks/stain/{seed}.png", mask)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parts(parts_folder: Path) -> Dataset:
+    return Dataset.open(parts_folder)
+
+
+@pytest.fixture(scope="session")
+def train_tiny() -> Train:
+    """Train on few pixels and a small bank, under three seconds."""
+
+    def train(samples: Iterable[Sample], **options: object) -> Recipe:
+        return sightline.train(samples, **{**TINY, **options})
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def recipe(parts: Dataset, train_tiny: Train) -> Recipe:
+    return train_tiny(parts)
+
+
+@pytest.fixture(scope="session")
+def recipe_file(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recipe.save(tmp_path_factory.mktemp("recipe") / "plates.onnx")
+
+
+@pytest.fixture(scope="session")
+def judge(recipe: Recipe) -> Inspector:
+    """The shared recipe at work."""
+    return Inspector(recipe, threads=1)
