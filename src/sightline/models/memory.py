@@ -83,10 +83,10 @@ class Level(nn.Module):
 
 
 class ImageScore(nn.Module):
-    """Heat map -> image score: means of the hottest fractions, each z-scored on held-out good parts; the largest.
+    """Heat map -> image score: means of the hottest fractions, each z-scored on held-out good parts, averaged.
 
-    A small fraction sees a small defect, a large one a change all over the part; the largest of them needs no
-    guess about which will come.
+    A small fraction sees a small defect, a large one a change all over the part; their average needs no guess
+    about which will come.
     """
 
     centres: Tensor
@@ -112,7 +112,7 @@ class ImageScore(nn.Module):
         self.spreads = means.std(0, correction=0).clamp_min(SCORE_EPS)
 
     def forward(self, heat: Tensor) -> Tensor:
-        return ((self.top_means(heat) - self.centres) / self.spreads).amax(1)
+        return ((self.top_means(heat) - self.centres) / self.spreads).mean(1)
 
 
 def top_count(fraction: float, cells: int) -> int:

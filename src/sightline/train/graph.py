@@ -50,7 +50,7 @@ FUSE_TEXT = """
     top_means = Concat<axis=1>({names})
     top_offsets = Sub(top_means, score_centres)
     top_scaled = Div(top_offsets, score_spreads)
-    score = ReduceMax<keepdims=0>(top_scaled, last)
+    score = ReduceMean<keepdims=0>(top_scaled, last)
     column = Unsqueeze(score, last)
     reached = GreaterOrEqual(calibration, column)
     counted = Cast<to=1>(reached)
