@@ -71,11 +71,14 @@ def speed(recipe, photo):
 
     from sightline.runtime.inspector import Inspector
     from sightline.runtime.session import OnnxSession
+    from sightline.train.trunk import trunk_onnx
 
     inspector = Inspector(recipe, THREADS)
     size = (inspector.card.height, inspector.card.width)
-    model = onnx.load(recipe)
-    trunk = onnx.utils.Extractor(model).extract_model(["image"], ["stride_8", "stride_16", "stride_32"])
+    trunk = onnx.load_from_string(trunk_onnx(inspector.card.backbone))
+    del trunk.graph.output[0]  # stride 4, which the recipe does not read
+    for axis in (1, 2):
+        trunk.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size[axis - 1]
     bare, whole = OnnxSession(trunk.SerializeToString(), THREADS), OnnxSession(Path(recipe).read_bytes(), THREADS)
     image = np.random.default_rng(0).integers(0, 255, (1, *size, 3), np.uint8)
     actions = {

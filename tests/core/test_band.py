@@ -46,7 +46,7 @@ def test_a_worse_score_never_gets_a_better_verdict() -> None:
 
 
 def test_thresholds_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(ValidationError, match="low threshold 2.0 lies above its high threshold 1.0"):
+    with pytest.raises(ValidationError, match=r"low threshold 2.0 lies above its high threshold 1.0"):
         Band(low=2.0, high=1.0)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_lossy_formats_come_back_nearly(suffix: str, picture: Picture, tmp_path:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".pgm"])
 def test_grey_is_spread_over_three_channels(suffix: str, picture: Picture, tmp_path: Path) -> None:
     grey = np.asarray(Pillow.fromarray(picture).convert("L"))
-    assert _difference(_save(picture, tmp_path / f"grey{suffix}", "L"), np.repeat(grey[..., None], 3, 2)) < 2
+    assert _difference(_save(picture, tmp_path / f"grey{suffix}", "L"), np.repeat(grey[..., None], 3, 2)) < 4
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
@@ -71,8 +72,9 @@ def test_alpha_is_dropped_and_colours_stay(suffix: str, picture: Picture, tmp_pa
     assert _difference(_save(transparent, tmp_path / f"alpha{suffix}", "RGBA", lossless=True), picture) == 0
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("suffix", "channels"), [(".png", 1), (".png", 3), (".tif", 1), (".tif", 3), (".pgm", 1), (".ppm", 3)]
+)
 def test_16_bits_are_reduced_with_a_warning(
     suffix: str, channels: int, picture: Picture, tmp_path: Path, write: Any
 ) -> None:
@@ -162,7 +164,7 @@ def test_arrays_of_every_shape_are_taken(picture: Picture) -> None:
 
 @pytest.mark.parametrize(
     ("scale", "dtype", "said"),
-    [(257, np.uint16, "16 bits"), (1 / 255, np.float32, "float"), (1 / 255, np.float64, "float")],
+    [(257.0, np.uint16, "16 bits"), (1 / 255, np.float32, "float"), (1 / 255, np.float64, "float")],
 )
 def test_arrays_of_other_depths_are_reduced_with_a_warning(
     scale: float, dtype: type, said: str, picture: Picture
@@ -189,7 +191,7 @@ def test_a_deep_pillow_image_is_reduced_and_not_cut_off(picture: Picture, tmp_pa
     opened = Pillow.open(path)
     assert opened.mode == "I;16"
     assert np.array_equal(read_image(opened)[0], read_image(path)[0])
-    with pytest.raises(InputError, match="PIL image: .*Save it as 8-bit"):
+    with pytest.raises(InputError, match=r"PIL image: .*Save it as 8-bit"):
         read_image(Pillow.fromarray(picture[..., 0].astype(np.int32)))
 
 
@@ -213,7 +215,7 @@ def test_an_array_of_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_an_array_of_a_wrong_type_is_refused() -> None:
-    with pytest.raises(InputError, match="type int64 are not supported. Save it as 8-bit"):
+    with pytest.raises(InputError, match=r"type int64 are not supported. Save it as 8-bit"):
         read_image(np.zeros((32, 32, 3), np.int64))
 
 
@@ -292,7 +294,7 @@ def test_a_path_that_no_system_can_have_is_refused() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (MIN_SIDE_PX - 1, 200), (200, MIN_SIDE_PX - 1)])
 def test_a_tiny_image_is_refused(size: tuple[int, int], tmp_path: Path, write: Any) -> None:
     path = write(tmp_path / "tiny.png", np.zeros((*size, 3), np.uint8))
-    with pytest.raises(InputError, match="too small to inspect. Each side needs at least 16 px") as error:
+    with pytest.raises(InputError, match=r"too small to inspect. Each side needs at least 16 px") as error:
         read_image(path)
     assert f"{path}: {size[1]} x {size[0]} px" in str(error.value)
 
@@ -313,10 +315,13 @@ def test_empty_bytes_are_called_empty() -> None:
 
 
 def test_a_picture_with_more_pixels_than_memory_is_refused() -> None:
-    buffer = io.BytesIO()
-    Pillow.new("1", (65_000, 65_000)).save(buffer, "png")
-    with pytest.raises(InputError, match="too large to decode. Tile or shrink it first"):
-        read_image(buffer.getvalue())
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+    with pytest.raises(InputError, match=r"too large to decode. Tile or shrink it first"):
+        read_image(bomb)
 
 
 # Hashes and masks

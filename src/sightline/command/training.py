@@ -14,10 +14,10 @@ def train(
     data: Path, output: Path, settings: dict[str, object], test_fraction: float, train_good: int | None, quiet: bool
 ) -> tuple[dict[str, Any], Card]:
     """Train on a dataset's training part and save the recipe: figures for `--json`, and the card."""
+    from sightline import train as learn
     from sightline.data.dataset import Dataset
     from sightline.runtime.recipe import check_writable
     from sightline.train.settings import TrainSettings
-    from sightline.train.training import train as learn
 
     parsed = TrainSettings.parse(settings)
     check_writable(output)

@@ -97,7 +97,9 @@ class Dataset:
             (s.split, "good" if s.defective is False else "defective" if s.defective else "unlabelled")
             for s in self.samples
         )
-        parts = ", ".join(f"{split} {count} {label}" for (split, label), count in sorted(counts.items(), key=str))
+        parts = ", ".join(
+            f"{split or ''} {count} {label}".strip() for (split, label), count in sorted(counts.items(), key=str)
+        )
         return f"{self.name} ({self.layout}): {parts}"
 
 

@@ -31,7 +31,10 @@ class Overlay:
         done, data = cv2.imencode(path.suffix, self.image[..., ::-1]) if known else (False, np.empty(0))
         if not done:
             raise InputError(f"{path}: cannot write this format. Use a name that ends in .png or .jpg")
-        path.write_bytes(data.tobytes())
+        try:
+            path.write_bytes(data.tobytes())
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}). Check the folder and its space") from error
         return path
 
 
@@ -59,9 +62,9 @@ class Inspection(Result):
         """
         low = 0.5 * self.heat_threshold if low is None else low
         high = max(2.0 * self.heat_threshold, low + 1e-6) if high is None else high
-        share = np.clip((self.heatmap - low) / (high - low), 0.0, 1.0)
+        share = np.clip(np.nan_to_num((self.heatmap - low) / (high - low), nan=1.0), 0.0, 1.0)  # no number: hot
         colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-        opacity = (0.65 * np.sqrt(share))[..., None]
+        opacity = (0.5 * np.sqrt(share))[..., None]
         mixed = np.rint(self.image * (1 - opacity) + colours * opacity).astype(np.uint8)
         return Overlay(self._annotate(np.ascontiguousarray(mixed)))
 

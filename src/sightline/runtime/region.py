@@ -54,10 +54,12 @@ def _outline(
     high, wide = image_size
     scale_x, scale_y = wide / labels.shape[1], high / labels.shape[0]
     cell = (labels[y : y + h, x : x + w] == index).astype(np.float32)
-    left, top = round(x * scale_x), round(y * scale_y)
+    left, top = min(round(x * scale_x), wide - 1), min(round(y * scale_y), high - 1)
     size = (max(1, round((x + w) * scale_x) - left), max(1, round((y + h) * scale_y) - top))
     # Enlarged to image pixels before outlining: smooth outlines, and at least the cells' centres inside.
-    large = cv2.resize(cell, size, interpolation=cv2.INTER_LINEAR) >= CELL_SHARE
+    large = np.asarray(cv2.resize(cell, size, interpolation=cv2.INTER_LINEAR) >= CELL_SHARE)
+    if not large.any():  # cells that are finer than the image's pixels may vanish between them
+        large[:] = True
     padded = cv2.copyMakeBorder(large.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     contours, _ = cv2.findContours(padded, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_KCOS)
     contour = max(contours, key=len).reshape(-1, 2) + np.array([left - 1, top - 1])

@@ -26,11 +26,14 @@ LEVEL_TEXT = """
     {L}_keys = Reshape({L}_f, rows)
     {L}_norms = ReduceSumSquare<keepdims=0>(bank_{L}, last)
     {L}_halves = Mul({L}_norms, minus_half)
-    {L}_similarity = Gemm<transB=1>({L}_keys, bank_{L}, {L}_halves)
+    {L}_column = Unsqueeze({L}_halves, last)
+    {L}_entries = Concat<axis=1>(bank_{L}, {L}_column)
+    {L}_similarity = Gemm<transB=1>({L}_keys, {L}_entries)
     {L}_best = ReduceMax<keepdims=0>({L}_similarity, last)
     {L}_lengths = ReduceSumSquare<keepdims=0>({L}_keys, last)
     {L}_twice = Add({L}_best, {L}_best)
-    {L}_squared = Sub({L}_lengths, {L}_twice)
+    {L}_above = Sub({L}_lengths, {L}_twice)
+    {L}_squared = Sub({L}_above, one)
     {L}_floored = Max({L}_squared, zero)
     {L}_distance = Sqrt({L}_floored)
     {L}_offset = Sub({L}_distance, {L}_centre)
@@ -131,7 +134,7 @@ def _constants(reader: MemoryReader, height: int, width: int) -> dict[str, NDArr
     radius = len(kernel) // 2
     counts = [top_count(fraction, cells) for fraction in reader.score.fractions]
     constants: dict[str, NDArray[np.generic]] = {
-        "rows": np.array([-1, reader.levels["fine"].directions.shape[1]]),
+        "rows": np.array([-1, reader.levels["fine"].directions.shape[1] + 1]),
         "flat": np.array([-1, cells]),
         "fine_shape": np.array([-1, 1, height, width]),
         "coarse_shape": np.array([-1, 1, height // 2, width // 2]),
@@ -157,12 +160,17 @@ def _constants(reader: MemoryReader, height: int, width: int) -> dict[str, NDArr
 
 
 def _level_constants(name: str, level: Level) -> dict[str, NDArray[np.generic]]:
-    """The PCA as 1x1 convolutions: it is linear, so it may be applied to each map before they are joined."""
+    """The PCA as 1x1 convolutions: it is linear, so it may be applied to each map before they are joined.
+
+    They have one more output, always 1, that meets the entries' -|b|^2 / 2 in the product: no pass over the
+    (patches x entries) matrix for a bias.
+    """
     directions, mean = level.directions.cpu().numpy(), level.mean.cpu().numpy()
+    weights = np.vstack([directions.T, np.zeros((1, len(directions)), np.float32)])[:, :, None, None]
     return {
-        f"{name}_first": directions[: level.first].T[:, :, None, None].copy(),
-        f"{name}_second": directions[level.first :].T[:, :, None, None].copy(),
-        f"{name}_bias": -(mean @ directions),
+        f"{name}_first": weights[:, : level.first].copy(),
+        f"{name}_second": weights[:, level.first :].copy(),
+        f"{name}_bias": np.append(-(mean @ directions), np.float32(1)),
         f"{name}_centre": level.centre.cpu().numpy(),
         f"{name}_spread": level.spread.cpu().numpy(),
     }

@@ -15,7 +15,9 @@ from sightline.runtime.placement import Placement, place, prepare
 
 SIZE_SAMPLE = 64  # images that are looked at to choose the input's size
 CACHE_BYTES = 192 * 2**20
+CAP_SHARE, CAP_FLOOR_PX = 0.7, 256  # of the image's own side; never below 256 px
 SIZE_STEP_PX = 32  # the trunk's deepest stride
+MAX_LARGER = 4  # an image larger than most by more than this factor is a stray from another camera
 MIN_GOOD = 5
 
 
@@ -41,14 +43,26 @@ class Part:
     unit: int
 
 
-def choose_size(shapes: Sequence[tuple[int, int]], area_px: int, roi: tuple[float, float, float, float]) -> InputSize:
+def choose_size(
+    shapes: Sequence[tuple[int, int]],
+    area_px: int,
+    roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+    capped: bool = True,
+) -> InputSize:
     """Input size for images (H, W): their aspect, about `area_px` square pixels, multiples of 32.
 
+    Where `capped`, small images are not read at their full size: the last third of a camera's pixels is
+    demosaicing, compression and noise (docs/decisions/0002).
+
     Where sizes vary, the input holds the 95th percentile of them, all at one scale: the same texture must not
-    look finer on a smaller image.
+    look finer on a smaller image. Strays are passed over.
     """
-    high, wide = np.percentile(np.asarray(shapes, float), 95, axis=0) * (roi[3], roi[2])
-    scale = float(np.sqrt(area_px / (high * wide)))
+    sizes = np.asarray(shapes, float)
+    usual = sizes[(sizes <= MAX_LARGER * np.median(sizes, axis=0)).all(axis=1)]
+    high, wide = np.percentile(usual, 95, axis=0) * (roi[3], roi[2])
+    side = float(np.sqrt(high * wide))
+    limit = max(CAP_FLOOR_PX, CAP_SHARE * side) if capped else np.inf
+    scale = min(float(np.sqrt(area_px)), limit) / side
     height, width = (max(SIZE_STEP_PX, round(side * scale / SIZE_STEP_PX) * SIZE_STEP_PX) for side in (high, wide))
     return InputSize(height, width, min(height / high, width / wide))
 
@@ -90,7 +104,7 @@ class Intake:
         self.border = 0.0  # largest share of border seen
 
     def __call__(self, part: Part) -> tuple[Image, Placement] | None:
-        """The part's input (height, width, 3) uint8 and its placement; None for a file that is no image.
+        """The part's input (height, width, 3) uint8 and its placement; None for a file that is no image, or a stray.
 
         Such a part is warned about and removed from `parts`.
         """
@@ -99,19 +113,30 @@ class Intake:
             return kept
         try:
             image, notes = read_image(part.sample.path)
+            placement = place(image.shape[:2], (self.size.height, self.size.width), self._roi, self.size.scale)
+            _check_scale(part, placement, self.size.scale)
         except InputError as error:
             _warn(f"left out: {error}")
             self.parts.remove(part)
             return None
         for note in notes:
             _warn(note)
-        placement = place(image.shape[:2], (self.size.height, self.size.width), self._roi, self.size.scale)
         prepared = prepare(image, placement)
         self.border = max(self.border, placement.padded)
         if prepared.nbytes <= self._room:
             self._cache[part.hash] = prepared, placement
             self._room -= prepared.nbytes
         return prepared, placement
+
+
+def _check_scale(part: Part, placement: Placement, scale: float) -> None:
+    (_, _, w, h), (_, _, inner_w, inner_h) = placement.crop, placement.inner
+    if MAX_LARGER * min(inner_w / w, inner_h / h) < scale:
+        high, wide = placement.image_size
+        raise InputError(
+            f"{part.sample.path}: {wide} x {high} px is far larger than the other images, so it would be seen at "
+            "another scale. Crop it, or train a recipe for its view"
+        )
 
 
 def image_shapes(parts: Sequence[Part], rng: np.random.Generator) -> list[tuple[int, int]]:

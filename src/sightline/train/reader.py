@@ -43,7 +43,9 @@ def fit_reader(
         features = samples.pop(name)
         mean, directions = principal_directions(features, settings.key_size)
         keys = (features - mean) @ directions
-        chosen = farthest_points(keys, settings.bank_size, generator)
+        # The coarse grid has a quarter of the cells and smoother keys: half of the entries cover it as well.
+        entries = settings.bank_size if name == "fine" else settings.bank_size // 2
+        chosen = farthest_points(keys, entries, generator)
         first = probe[LEVELS[name][0]].shape[1]
         levels[name] = Level(mean, directions, keys[chosen], first).to(trunk.device)
         owners[name] = units[name][chosen]

@@ -43,13 +43,16 @@ def train(
     cannot be used are left out with a warning. Raises InputError where too little is left, RecipeError where
     the parity gate fails.
     """
+    if settings is not None and options:
+        raise InputError(f"settings are given as an object and by name ({', '.join(options)}). Give one of the two")
     settings = settings or TrainSettings.parse(options)
     progress = progress or (lambda stage, done, of: None)
     torch.set_num_threads(settings.threads)
     name = str(getattr(samples, "name", "product"))
     usable = [sample for sample in samples if sample.split in (TRAIN, None)]
     good, by_unit = _good_parts(usable)
-    size = choose_size(image_shapes(good, np.random.default_rng(settings.seed)), settings.area_px, settings.roi)
+    shapes = image_shapes(good, np.random.default_rng(settings.seed))
+    size = choose_size(shapes, settings.area_px, settings.roi, capped=settings.side_px is None)
     trunk = open_trunk(settings.backbone, settings.threads)
     intake = Intake(good, size, settings.roi)
     reader, held_out = fit_reader(trunk, intake, settings, progress)

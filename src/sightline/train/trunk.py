@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import onnx
 import torch
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -86,16 +88,26 @@ def trunk_onnx(name: str) -> bytes:
     """A trunk as ONNX bytes, from the cache where it is there. A cache that cannot be used costs time only."""
     source = backbone(name)
     path = cache_folder() / f"trunk-{source.identity}-v{EXPORT_VERSION}.onnx"
-    try:
-        return path.read_bytes()
-    except OSError:
-        data = export_trunk(source)
+    kept = _kept(path)
+    if kept is not None:
+        return kept
+    data = export_trunk(source)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
     except OSError as error:
         warnings.warn(f"{path}: the exported trunk could not be cached ({error.strerror})", stacklevel=2)
     return data
+
+
+def _kept(path: Path) -> bytes | None:
+    """The cached trunk; None where there is none, or the file is damaged."""
+    try:
+        data = path.read_bytes()
+        outputs = [output.name for output in onnx.load_from_string(data).graph.output]
+    except (OSError, DecodeError):
+        return None
+    return data if outputs == list(MAP_NAMES) else None
 
 
 def export_trunk(source: Backbone) -> bytes:

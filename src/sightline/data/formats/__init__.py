@@ -31,16 +31,16 @@ FORMATS: dict[str, Format] = {
 
 def read(path: Path) -> tuple[str, list[Sample]]:
     """Name of the layout found at `path`, and its samples. Raises InputError that names what was expected."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder. Check the path")
     try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder. Check the path")
         for name, layout in FORMATS.items():
             if layout.found(path):
                 return name, layout.read(path)
-        seen = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir()) if path.is_dir() else []
+        seen = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir()) if path.is_dir() else ["a file"]
     except OSError as error:
         raise InputError(
-            f"{error.filename or path}: cannot be read ({error.strerror}). Check its permissions"
+            f"{error.filename or path}: cannot be read ({error.strerror}). Check the path and its permissions"
         ) from error
     listed = ", ".join(seen[:12]) + (", ..." if len(seen) > 12 else "") if seen else "nothing"
     expected = "".join(f"\n  - {layout.expected}" for layout in FORMATS.values())

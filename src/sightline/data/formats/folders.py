@@ -84,6 +84,11 @@ def _read_groups(path: Path) -> dict[str, str]:
         return {}
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        if not {"image", "group"} <= set(reader.fieldnames or ()):
-            raise InputError(f"{path}: has the columns {reader.fieldnames}. Expected: image, group")
-        return {row["image"].strip().replace("\\", "/"): row["group"].strip() for row in reader if row["group"]}
+        try:
+            rows, columns = list(reader), reader.fieldnames
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path}: not a readable CSV ({error}). Save it as UTF-8 CSV") from error
+    if not {"image", "group"} <= set(columns or ()):
+        raise InputError(f"{path}: has the columns {columns}. Expected: image, group")
+    pairs = [((row["image"] or "").strip(), (row["group"] or "").strip()) for row in rows]
+    return {image.replace("\\", "/"): group for image, group in pairs if image and group}

@@ -47,10 +47,11 @@ def read(path: Path) -> list[Sample]:
     table = tables[0]
     with table.open(newline="", encoding="utf-8-sig") as file:
         try:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{table}: not a readable CSV ({error}). Save it as UTF-8 CSV") from error
-    samples = [_sample(table, number, row) for number, row in enumerate(rows, start=2)]
+    samples = [_sample(table, number, row) for number, row in rows]
     if not samples:
         raise InputError(f"{table}: the table has a header and no rows")
     return samples

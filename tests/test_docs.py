@@ -1,0 +1,75 @@
+"""Docs that cannot lie: the code and the commands of README and docs run as written."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightline.data.sample import write
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md"]
+COMMANDS = {"demo", "train", "evaluate", "inspect", "doctor"}
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A folder in which the docs' names exist: photos/cookies, cookies.onnx, part.png, part.jpg."""
+    folder = tmp_path_factory.mktemp("desk")
+    write(folder / "photos" / "cookies", "cap", good=16, defects_per_type=1, size=128)
+    images = sorted((folder / "photos" / "cookies" / "images").glob("[!g]*/*.png"))
+    for name in ("part.png", "part_0042.png", "part.jpg"):
+        (folder / name).write_bytes(images[0].read_bytes())
+    command = [sys.executable, "-m", "sightline", "train", "photos/cookies", "-o", "cookies.onnx", "--effort", "quick"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks_run_as_written(page, desk):
+    for code in blocks(page, "python"):
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], cwd=desk, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{page}:\n{code}\n{result.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_run_as_written(page, desk):
+    binaries = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+    for line in "\n".join(blocks(page, "sh")).splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["sightline"] or words[1] == "demo":  # make demo runs in CI by itself
+            continue
+        assert words[1] in COMMANDS, line
+        result = subprocess.run(words, cwd=desk, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{page}: {line}\n{result.stderr}"
+
+
+def test_links_inside_the_docs_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_paths_named_in_architecture_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for folder in re.findall(r"\| `(\w+)/`", text):
+        assert (ROOT / "src" / "sightline" / folder).is_dir(), folder
+
+
+def test_every_setting_is_in_the_reference():
+    from sightline.train.settings import TrainSettings
+
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text()
+    assert [name for name in TrainSettings.model_fields if f"`{name}`" not in text] == []
