@@ -24,7 +24,7 @@ def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tens
     """Indices (min(size, P),) of keys (P, d) that cover all others as closely as possible.
 
     Farthest-point sampling (Gonzalez 1985) in rounds: the `CANDIDATES` farthest points are ranked greedily among
-    themselves, `PER_ROUND` of them are taken, then all distances are updated by one matrix product. The
+    themselves, up to `PER_ROUND` of them are taken, then all distances are updated by one matrix product. The
     covering radius equals that of one-by-one selection to within a fraction of a percent.
     """
     count = len(keys)
@@ -35,7 +35,9 @@ def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tens
     chosen = [first]
     distance = (keys - keys[first]).square().sum(1)
     while len(chosen) < size:
-        picked = _round(keys, distance, min(PER_ROUND, size - len(chosen)))
+        # Few at a time while few are chosen: one round's candidates all lie on the side that is farthest so far.
+        take = min(PER_ROUND, max(1, len(chosen) // 4), size - len(chosen))
+        picked = _round(keys, distance, take)
         chosen += picked
         new = keys[picked]
         squared = torch.addmm(new.square().sum(1), keys, new.T, alpha=-2).amin(1) + norms

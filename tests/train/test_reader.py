@@ -1,0 +1,142 @@
+"""Fitting the reader: good parts are scored by a bank that does not know them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.core.errors import InputError
+from sightline.core.sample import Sample
+from sightline.models.memory import LEVELS
+from sightline.train.intake import InputSize, Intake, Part, TrainingWarning
+from sightline.train.reader import check_enough, fit_reader
+from sightline.train.settings import TrainSettings
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+SIZE = InputSize(96, 128, 1.0)
+
+
+def _quiet(stage: str, done: int, of: int) -> None:
+    pass
+
+
+def _settings(**changes: Any) -> TrainSettings:
+    return TrainSettings(**{"side_px": 112, "bank_size": 128, "sample_patches": 2000, "threads": 1, **changes})
+
+
+def _part(unit: int, name: str = "part.png") -> Part:
+    return Part(Sample(Path(name), False), f"{unit:016}", unit)
+
+
+def test_the_reader_has_the_wanted_sizes(fitted: Any) -> None:
+    assert set(fitted.reader.levels) == set(LEVELS)
+    for level in fitted.reader.levels.values():
+        assert level.bank.shape == (256, 64)
+        assert level.directions.shape[1] == 64
+        assert float(level.spread) > 0
+
+
+def test_every_good_part_has_a_held_out_score(fitted: Any) -> None:
+    held_out = fitted.held_out
+    assert held_out.parts == tuple(fitted.parts)
+    assert held_out.scores.shape == held_out.peaks.shape == (10,)
+    assert np.isfinite(held_out.scores).all() and np.isfinite(held_out.peaks).all()
+    assert held_out.scores.mean() == pytest.approx(0, abs=1e-3)
+
+
+def test_a_held_out_part_scores_higher_than_a_known_one(fitted: Any) -> None:
+    intake = Intake(fitted.parts, SIZE, WHOLE)
+    with torch.inference_mode():
+        known = [float(fitted.reader(fitted.trunk(intake(part)[0][None]))[1]) for part in fitted.parts]
+    assert (fitted.held_out.scores > known).all()
+
+
+def test_held_out_distances_are_the_units_of_the_heat(fitted: Any) -> None:
+    for name, level in fitted.reader.levels.items():
+        assert float(level.centre) > float(level.spread), name
+
+
+def test_the_progress_is_told(fitted: Any) -> None:
+    stages = list(dict.fromkeys(stage for stage, _, _ in fitted.stages))
+    assert stages == ["learning good parts", "choosing the bank", "scoring held-out parts"]
+    assert all(0 <= done < of for _, done, of in fitted.stages)
+
+
+def test_equal_seeds_give_equal_readers(fitted: Any) -> None:
+    def fit(seed: int) -> tuple[torch.Tensor, np.ndarray]:
+        reader, held_out = fit_reader(fitted.trunk, Intake(fitted.parts, SIZE, WHOLE), _settings(seed=seed), _quiet)
+        return reader.levels["fine"].bank, held_out.scores
+
+    (bank, scores), (again, scores_again), (other, _) = fit(3), fit(3), fit(4)
+    assert torch.equal(bank, again)
+    assert np.array_equal(scores, scores_again)
+    assert not torch.equal(bank, other)
+
+
+def test_parts_of_a_group_are_held_out_together(fitted: Any) -> None:
+    """Twins in one group do not vouch for each other; twins on their own do."""
+    twins = [Part(part.sample, f"{part.hash[:-1]}{i}", part.unit) for part in fitted.parts[:5] for i in range(2)]
+    alone = [Part(part.sample, part.hash, unit) for unit, part in enumerate(twins)]
+
+    def centre(parts: list[Part]) -> float:
+        reader, _ = fit_reader(fitted.trunk, Intake(parts, SIZE, WHOLE), _settings(bank_size=2000), _quiet)
+        return float(reader.levels["fine"].centre)
+
+    assert centre(twins) > 1.2 * centre(alone)
+
+
+def test_no_more_parts_are_scored_than_asked_for(fitted: Any) -> None:
+    _, held_out = fit_reader(fitted.trunk, Intake(fitted.parts, SIZE, WHOLE), _settings(calibration_images=6), _quiet)
+    assert len(held_out.scores) == len(held_out.parts) == 6
+    assert set(held_out.parts) < set(fitted.parts)
+
+
+def test_a_part_that_is_no_image_is_left_out(fitted: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("no image")
+    bad = Part(Sample(tmp_path / "notes.png", False), "0" * 16, 99)
+    intake = Intake([bad, *fitted.parts], SIZE, WHOLE)
+    with pytest.warns(TrainingWarning, match=r"left out: .*notes.png"):
+        _, held_out = fit_reader(fitted.trunk, intake, _settings(), _quiet)
+    assert bad not in held_out.parts
+    assert len(held_out.parts) == len(fitted.parts)
+
+
+def test_too_few_that_are_left_is_an_error(fitted: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("no image")
+    bad = Part(Sample(tmp_path / "notes.png", False), "0" * 16, 99)
+    intake = Intake([bad, *fitted.parts[:4]], SIZE, WHOLE)
+    with pytest.warns(TrainingWarning), pytest.raises(InputError, match=r"4 different readable images.* Photograph 1"):
+        fit_reader(fitted.trunk, intake, _settings(), _quiet)
+
+
+def test_a_file_that_vanishes_while_training_is_named(
+    fitted: Any, tmp_path: Path, write: Any, draw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightline.train.intake.CACHE_BYTES", 0)  # nothing is kept, so every pass reads the file
+    paths = [write(tmp_path / f"{i}.png", draw(i)[0]) for i in range(6)]
+    parts = [Part(Sample(path, False), f"{i:016}", i) for i, path in enumerate(paths)]
+
+    def unplug(stage: str, done: int, of: int) -> None:
+        if stage == "choosing the bank" and done == 0:
+            paths[2].unlink()
+
+    with (
+        pytest.warns(TrainingWarning, match=r"left out: .*2.png"),
+        pytest.raises(InputError, match=r"2.png: became unreadable during the training. Start it again"),
+    ):
+        fit_reader(fitted.trunk, Intake(parts, SIZE, WHOLE), _settings(), unplug)
+
+
+def test_fewer_than_five_parts_are_too_few() -> None:
+    with pytest.raises(InputError, match=r"3 different readable images .* at least 5 are needed. Photograph 2 more"):
+        check_enough([_part(unit) for unit in range(3)])
+    check_enough([_part(unit) for unit in range(5)])
+
+
+def test_one_group_cannot_be_held_out() -> None:
+    with pytest.raises(InputError, match=r"belong to one group or lot.* Add another group"):
+        check_enough([_part(0) for _ in range(8)])

@@ -1,0 +1,90 @@
+"""Settings: bounded, named, and explained when they are wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.train.settings import SIDE_PX, TrainSettings, parse_pairs
+
+
+def test_defaults_are_valid_and_every_field_explains_itself() -> None:
+    assert TrainSettings.parse({}) == TrainSettings()
+    assert all(field.description for field in TrainSettings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("effort", "hard"),
+        ("side_px", 63),
+        ("side_px", 2049),
+        ("bank_size", 63),
+        ("bank_size", 65537),
+        ("sample_patches", 999),
+        ("key_size", 7),
+        ("key_size", 153),
+        ("brightness", -0.1),
+        ("brightness", 1.0),
+        ("sigma_cells", 0.0),
+        ("top_fractions", []),
+        ("top_fractions", [0.0]),
+        ("top_fractions", [0.1, 5.0]),
+        ("calibration_images", 4),
+        ("overkill_target", 0.0),
+        ("escape_target", 1.0),
+        ("mm_per_px", 0.0),
+        ("mm_per_px", float("inf")),
+        ("mm_per_px", float("nan")),
+        ("roi", [0.0, 0.0, 1.0]),
+        ("roi", [0.0, 0.0, 0.0, 1.0]),
+        ("roi", [-0.1, 0.0, 1.0, 1.0]),
+        ("roi", [0.5, 0.0, 0.6, 1.0]),
+        ("roi", [0.0, float("nan"), 1.0, 1.0]),
+        ("seed", -1),
+        ("threads", 0),
+        ("bank_size", "many"),
+    ],
+)
+def test_a_value_out_of_bounds_is_named(field: str, value: object) -> None:
+    with pytest.raises(InputError) as error:
+        TrainSettings.parse({field: value})
+    assert str(error.value).startswith(f"setting '{field}")
+
+
+def test_a_region_up_to_the_edges_is_valid() -> None:
+    assert TrainSettings.parse({"roi": [0.1, 0.3, 0.9, 0.7]}).roi == (0.1, 0.3, 0.9, 0.7)
+
+
+def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="setting 'bank_sise': Extra inputs are not permitted") as error:
+        TrainSettings.parse({"bank_sise": 100})
+    assert all(name in str(error.value) for name in TrainSettings.model_fields)
+
+
+def test_text_becomes_values() -> None:
+    pairs = parse_pairs(["bank_size=512", "brightness = 0", "top_fractions=0.01, 0.2", "product=a=b", "mm_per_px=0.05"])
+    settings = TrainSettings.parse(pairs)
+    assert settings.bank_size == 512
+    assert settings.brightness == 0
+    assert settings.top_fractions == (0.01, 0.2)
+    assert settings.product == "a=b"
+    assert settings.mm_per_px == 0.05
+
+
+@pytest.mark.parametrize("pair", ["bank_size", "=5", ""])
+def test_a_text_that_is_no_setting_is_refused(pair: str) -> None:
+    with pytest.raises(InputError, match=r"is not a setting. Write key=value, for instance bank_size=2048"):
+        parse_pairs([pair])
+
+
+@pytest.mark.parametrize("effort", SIDE_PX)
+def test_effort_is_pixels(effort: str) -> None:
+    assert TrainSettings.parse({"effort": effort}).area_px == SIDE_PX[effort] ** 2
+    assert TrainSettings.parse({"effort": effort, "side_px": 100}).area_px == 10_000
+    assert SIDE_PX["quick"] < SIDE_PX["normal"] < SIDE_PX["max"]
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        TrainSettings().seed = 5  # type: ignore[misc]
