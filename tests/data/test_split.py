@@ -76,10 +76,15 @@ def test_equal_seeds_give_equal_splits() -> None:
     assert splits[0] == splits[1] != splits[2]
 
 
-def test_one_group_cannot_be_split() -> None:
+def test_one_group_stays_whole_and_for_training() -> None:
     samples = _good(10)
-    with pytest.raises(InputError, match=r"1 groups of 10 images leave no good part for training. Give more groups"):
-        split_by_group(samples, ["all"] * 10, 0.9)
+    assert {s.split for s in split_by_group(samples, ["all"] * 10, 0.9)} == {"train"}
+
+
+@pytest.mark.parametrize(("count", "kept"), [(3, 3), (5, 5), (6, 5), (10, 5)])
+def test_five_good_parts_stay_for_training(count: int, kept: int) -> None:
+    samples = _good(count)
+    assert _sides(split_by_group(samples, _alone(samples), 0.9))["train", "good"] == kept
 
 
 @pytest.mark.parametrize("count", [1, 7, 20])

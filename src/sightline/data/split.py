@@ -11,6 +11,9 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.sample import TEST, TRAIN, Sample
 
+GOOD = "good"
+MIN_TRAIN_GOOD = 5  # a recipe needs as many; a small dataset keeps them for training
+
 
 def split_key(sample: Sample, index: int) -> str:
     """What must stay together with a sample: its group, else its lot, else itself alone."""
@@ -25,23 +28,17 @@ def split_by_group(
     """Samples with `split` set; whole groups go to test until each label has its share there.
 
     Groups with the rarest label are dealt first, each to the side that lacks it most, so that small
-    classes land on both sides where their groups allow it. Raises InputError if a side stays without good
-    parts.
+    classes land on both sides where their groups allow it. At least `MIN_TRAIN_GOOD` good parts stay for
+    training, where there are as many.
     """
-    labels = ["|".join(sample.types) or ("good" if sample.defective is False else "other") for sample in samples]
+    labels = ["|".join(sample.types) or (GOOD if sample.defective is False else "other") for sample in samples]
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     totals: dict[str, int] = defaultdict(int)
     for key, label in zip(keys, labels, strict=True):
         counts[key][label] += 1
         totals[label] += 1
     test = _deal(counts, totals, test_fraction, np.random.default_rng(seed))
-    result = [replace(s, split=TEST if key in test else TRAIN) for s, key in zip(samples, keys, strict=True)]
-    if not any(sample.split == TRAIN and sample.defective is False for sample in result):
-        raise InputError(
-            f"the {len(counts)} groups of {len(samples)} images leave no good part for training. "
-            "Give more groups, or a smaller test fraction"
-        )
-    return result
+    return [replace(s, split=TEST if key in test else TRAIN) for s, key in zip(samples, keys, strict=True)]
 
 
 def _deal(
@@ -55,8 +52,9 @@ def _deal(
     for key in order:
         rarest = min(counts[key], key=lambda label: totals[label])
         goal = fraction * totals[rarest]
+        spared = totals[GOOD] - filled[GOOD] - counts[key][GOOD] >= min(MIN_TRAIN_GOOD, totals[GOOD])
         # To test only if that leaves the rarest label nearer to its share than before.
-        if abs(filled[rarest] + counts[key][rarest] - goal) < abs(filled[rarest] - goal):
+        if spared and abs(filled[rarest] + counts[key][rarest] - goal) < abs(filled[rarest] - goal):
             test.add(key)
             for label, count in counts[key].items():
                 filled[label] += count

@@ -89,6 +89,7 @@ def recipe_model(
     )
     graph = model.graph
     del graph.value_info[:]  # the trunk's symbolic sizes; this graph has fixed ones
+    del model.opset_import[1:]  # merging names the one operator set twice
     for axis, length in enumerate((None, *size, 3)):
         if length is not None:
             graph.input[0].type.tensor_type.shape.dim[axis].dim_value = length

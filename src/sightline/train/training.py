@@ -20,7 +20,7 @@ from sightline.models.memory import MemoryReader
 from sightline.runtime.recipe import Recipe
 from sightline.train.graph import recipe_model, with_card
 from sightline.train.intake import Intake, Part, accept, choose_size, image_shapes
-from sightline.train.parity import IMAGES, check_parity
+from sightline.train.parity import IMAGES, TOLERANCE, check_parity
 from sightline.train.reader import HeldOut, Progress, check_enough, fit_reader
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import Trunk, open_trunk
@@ -74,7 +74,9 @@ def _card(
     by_unit: bool,
 ) -> Card:
     targets = Targets(settings.overkill_target, settings.escape_target, settings.review_target)
-    band, calibration = calibrate(held_out.scores, defect_scores, held_out.peaks, targets, by_unit)
+    # The exported graph may score a known defect lower by this much: it must not slip under its own threshold.
+    sure = defect_scores - TOLERANCE * np.maximum(1.0, np.abs(defect_scores))
+    band, calibration = calibrate(held_out.scores, sure, held_out.peaks, targets, by_unit)
     parts = [*intake.parts, *defects.parts]
     return Card(
         product=settings.product or name,
