@@ -81,6 +81,13 @@ def test_standardised_distances_are_in_units_of_their_spread() -> None:
     assert level.standardise(torch.tensor([3.0, 5.0, 1.0])).tolist() == [0.0, 1.0, -1.0]
 
 
+def test_distances_below_the_floor_are_not_told_apart() -> None:
+    level = _level("fine")
+    level.floor = torch.tensor(0.5)
+    assert level.standardise(torch.tensor([0.0, 0.1, 0.5, 0.6])).tolist() == pytest.approx([0.5, 0.5, 0.5, 0.6])
+    assert level.standardise(torch.tensor([torch.nan])).isnan()
+
+
 # Features
 
 

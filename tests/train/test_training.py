@@ -94,6 +94,30 @@ def test_good_parts_are_enough_to_tell_flaws(good_only: Recipe, parts: Dataset) 
     assert area.area_mm2 == pytest.approx(area.area_px * 0.01)
 
 
+@pytest.mark.parametrize("seed", [0, 100, 200])
+def test_the_known_defect_that_sets_a_threshold_keeps_its_verdict(
+    seed: int, train_tiny: Train, draw: Any, write: Any, tmp_path: Path
+) -> None:
+    """The graph rounds otherwise than the scores the threshold was fitted to; each seed is another rounding."""
+    good = [Sample(write(tmp_path / f"good {i}.png", draw(seed + i)[0]), False) for i in range(10)]
+    flawed = [Sample(write(tmp_path / f"flawed {i}.png", draw(seed + 50 + i, flawed=True)[0]), True) for i in range(6)]
+    recipe = train_tiny([*good, *flawed])
+    verdicts = [result.verdict for result in Inspector(recipe, threads=1).inspect_many(s.path for s in flawed)]
+    assert verdicts == [Verdict.NG] * 6
+
+
+def test_parts_without_any_texture_can_be_trained(train_tiny: Train, write: Any, tmp_path: Path) -> None:
+    """Nearly black pictures are so alike that the rounding of distances once passed for a broken export."""
+    rng = np.random.default_rng(0)
+    dark = [np.clip(rng.normal(0, 0.5, (96, 128, 3)), 0, 255).astype(np.uint8) for _ in range(8)]
+    recipe = train_tiny([Sample(write(tmp_path / f"{i}.png", image), False) for i, image in enumerate(dark)])
+    assert recipe.card.parity is not None
+    assert recipe.card.parity.max_relative_difference < 3e-4
+    spot = dark[0].copy()
+    spot[40:56, 60:76] = 120
+    assert Inspector(recipe, threads=1).inspect(spot).verdict is Verdict.NG
+
+
 # Repeatable
 
 

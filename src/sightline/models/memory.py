@@ -49,7 +49,8 @@ def nearest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> Tensor:
 class Level(nn.Module):
     """One level's numbers: PCA mean (C,) and directions (C, d), bank (M, d), held-out mean and spread.
 
-    `first` of the C channels come from the level's first stride, the others from its second.
+    `first` of the C channels come from the level's first stride, the others from its second. Distances below
+    `floor` count as `floor`: so near to the bank, they are the rounding of the distance formula.
     """
 
     mean: Tensor
@@ -57,6 +58,7 @@ class Level(nn.Module):
     bank: Tensor
     centre: Tensor
     spread: Tensor
+    floor: Tensor
 
     def __init__(self, mean: Tensor, directions: Tensor, bank: Tensor, first: int) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class Level(nn.Module):
         self.register_buffer("bank", bank)
         self.register_buffer("centre", torch.zeros(()))
         self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("floor", torch.zeros(()))
 
     def keys(self, features: Tensor) -> Tensor:
         """Raw features (N, C, h, w) -> keys (N * h * w, d)."""
@@ -79,7 +82,7 @@ class Level(nn.Module):
 
     def standardise(self, distances: Tensor) -> Tensor:
         """Distances in units of their spread over held-out good patches."""
-        return (distances - self.centre) / self.spread
+        return (distances.clamp_min(self.floor) - self.centre) / self.spread
 
 
 class ImageScore(nn.Module):

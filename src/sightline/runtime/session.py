@@ -18,8 +18,8 @@ class OnnxSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # A station judges one part at a time: idle threads must sleep, not spin away the other stations' cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
+        # Waiting threads sleep (docs/decisions/0005): spinning ones take the cores from everything beside them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         level = ort.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
         try:

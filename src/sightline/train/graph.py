@@ -36,7 +36,8 @@ LEVEL_TEXT = """
     {L}_squared = Sub({L}_above, one)
     {L}_floored = Max({L}_squared, zero)
     {L}_distance = Sqrt({L}_floored)
-    {L}_offset = Sub({L}_distance, {L}_centre)
+    {L}_far = Max({L}_distance, {L}_floor)
+    {L}_offset = Sub({L}_far, {L}_centre)
     {L}_scaled = Div({L}_offset, {L}_spread)
     {L}_map = Reshape({L}_scaled, {L}_shape)
 """
@@ -172,6 +173,7 @@ def _level_constants(name: str, level: Level) -> dict[str, NDArray[np.generic]]:
         f"{name}_first": weights[:, : level.first].copy(),
         f"{name}_second": weights[:, level.first :].copy(),
         f"{name}_bias": np.append(-(mean @ directions), np.float32(1)),
+        f"{name}_floor": level.floor.cpu().numpy(),
         f"{name}_centre": level.centre.cpu().numpy(),
         f"{name}_spread": level.spread.cpu().numpy(),
     }

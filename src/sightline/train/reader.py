@@ -18,6 +18,7 @@ from sightline.train.settings import TrainSettings
 from sightline.train.trunk import Trunk
 
 Progress = Callable[[str, int, int], None]
+NEAR = 0.1  # of the centre: nearer than this, all patches are equally good, and rounding is not amplified
 SPREAD_FLOOR = 1e-3  # of the centre: identical training images must not divide by zero
 
 
@@ -121,6 +122,7 @@ def _hold_out(
     for name, level in reader.levels.items():
         finite = distances[name][distances[name].isfinite()]
         level.centre = finite.mean()
+        level.floor = NEAR * level.centre
         level.spread = torch.maximum(finite.std(), SPREAD_FLOOR * level.centre.clamp_min(SPREAD_FLOOR))
     heat = reader.fuse(distances)
     reader.score.fit(heat)
