@@ -64,6 +64,16 @@ def test_a_rare_class_is_on_both_sides(seed: int) -> None:
         assert sides["test", label] == sides["train", label] == 1
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_good_parts_make_up_for_the_groups_of_rare_classes(seed: int) -> None:
+    """Two trays hold ten good parts and one rare defect each; twenty good parts lie loose."""
+    samples = _good(40) + _bad(2, "rare")
+    keys = ["tray a"] * 10 + ["tray b"] * 10 + [f"{i:04}" for i in range(20)] + ["tray a", "tray b"]
+    sides = _sides(split_by_group(samples, keys, 0.5, seed))
+    assert sides["test", "rare"] == 1
+    assert sides["test", "good"] == 20
+
+
 def test_nothing_but_the_split_changes() -> None:
     samples = _good(10) + _bad(5, "dent")
     split = split_by_group(samples, _alone(samples))

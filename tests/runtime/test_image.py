@@ -86,6 +86,12 @@ def test_16_bits_are_reduced_with_a_warning(
     assert "16 bits per channel, reduced to 8" in warning
 
 
+def test_full_scale_is_65535_whatever_the_image_shows(tmp_path: Path, write: Any) -> None:
+    levels = np.array([0, 256, 257, 12_800, 32_767, 65_535], np.uint16).repeat(200).reshape(-1, 20)
+    image, _ = read_image(write(tmp_path / "deep.png", levels))
+    assert np.unique(image).tolist() == [0, 1, 49, 127, 255]
+
+
 def test_16_bits_with_alpha_keep_their_colours(picture: Picture, tmp_path: Path) -> None:
     deep = np.dstack([picture[..., ::-1], picture[..., 0]]).astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "deep.png"), deep)

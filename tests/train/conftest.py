@@ -31,10 +31,6 @@ class Fitted(NamedTuple):
     stages: list[tuple[str, int, int]]
 
 
-def quiet(stage: str, done: int, of: int) -> None:
-    """No progress."""
-
-
 @pytest.fixture(scope="session")
 def good_parts(parts: Dataset) -> list[Part]:
     return accept([s for s in parts if s.split == TRAIN and s.defective is False], by_unit=False)
