@@ -21,12 +21,16 @@ SCORE_EPS = 1e-6
 def level_features(maps: dict[int, Tensor], level: str) -> Tensor:
     """Raw features of a level: maps {stride: (N, C, h, w)} -> (N, C1 + C2, h, w), averaged over 3x3."""
     first, second = (maps[stride] for stride in LEVELS[level])
-    return pool(torch.cat([first, enlarge(second, first)], dim=1))
+    return torch.cat([pool(first), enlarge(pool(second), first)], dim=1)
 
 
 def pool(x: Tensor) -> Tensor:
-    """Mean over 3x3 cells, border cells over those that exist: (N, C, h, w) -> same."""
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    """Mean over 3x3 cells, those beyond the border counted as zero: (N, C, h, w) -> same.
+
+    The zeros pull the keys of border cells together: what a picture's edge cuts in two is rare in good parts
+    and no defect (docs/decisions/0006).
+    """
+    return F.avg_pool2d(x, 3, stride=1, padding=1)
 
 
 def enlarge(x: Tensor, like: Tensor) -> Tensor:

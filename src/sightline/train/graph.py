@@ -17,11 +17,13 @@ from sightline.models.memory import LEVELS, Level, MemoryReader, top_count
 from sightline.train.trunk import OPSET, trunk_onnx
 
 LEVEL_TEXT = """
-    {L}_a = Conv(stride_{first}, {L}_first, {L}_bias)
+    {L}_a = Conv(stride_{first}, {L}_first)
     {L}_b = Conv(stride_{second}, {L}_second)
-    {L}_c = Resize<mode="linear", coordinate_transformation_mode="half_pixel">({L}_b, , double)
-    {L}_d = Add({L}_a, {L}_c)
-    {L}_e = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=0>({L}_d)
+    {L}_pooled_a = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_a)
+    {L}_pooled_b = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_b)
+    {L}_c = Resize<mode="linear", coordinate_transformation_mode="half_pixel">({L}_pooled_b, , double)
+    {L}_d = Add({L}_pooled_a, {L}_c)
+    {L}_e = Add({L}_d, {L}_bias)
     {L}_f = Transpose<perm=[0,2,3,1]>({L}_e)
     {L}_keys = Reshape({L}_f, rows)
     {L}_norms = ReduceSumSquare<keepdims=0>(bank_{L}, last)
@@ -162,17 +164,17 @@ def _constants(reader: MemoryReader, height: int, width: int) -> dict[str, NDArr
 
 
 def _level_constants(name: str, level: Level) -> dict[str, NDArray[np.generic]]:
-    """The PCA as 1x1 convolutions: it is linear, so it may be applied to each map before they are joined.
+    """The PCA as 1x1 convolutions: it is linear, so it may be applied before the maps are averaged and joined.
 
-    They have one more output, always 1, that meets the entries' -|b|^2 / 2 in the product: no pass over the
-    (patches x entries) matrix for a bias.
+    Keys have one more value, always 1 (from the bias), that meets the entries' -|b|^2 / 2 in the product: no pass
+    over the (patches x entries) matrix for a bias.
     """
     directions, mean = level.directions.cpu().numpy(), level.mean.cpu().numpy()
     weights = np.vstack([directions.T, np.zeros((1, len(directions)), np.float32)])[:, :, None, None]
     return {
         f"{name}_first": weights[:, : level.first].copy(),
         f"{name}_second": weights[:, level.first :].copy(),
-        f"{name}_bias": np.append(-(mean @ directions), np.float32(1)),
+        f"{name}_bias": np.append(-(mean @ directions), np.float32(1))[None, :, None, None],
         f"{name}_floor": level.floor.cpu().numpy(),
         f"{name}_centre": level.centre.cpu().numpy(),
         f"{name}_spread": level.spread.cpu().numpy(),

@@ -36,12 +36,12 @@ def fit_reader(
 ) -> tuple[MemoryReader, HeldOut]:
     """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError."""
     generator = torch.Generator().manual_seed(settings.seed)
-    samples, units = _sample_patches(trunk, intake, settings, generator, progress)
+    samples = _sample_patches(trunk, intake, settings, generator, progress)
     probe = trunk(np.zeros((1, 64, 64, 3), np.uint8))
     levels, owners = {}, {}
     for step, name in enumerate(LEVELS):
         progress("choosing the bank", step, len(LEVELS))
-        features = samples.pop(name)
+        features, units = samples.pop(name).take()
         mean, directions = principal_directions(features, settings.key_size)
         keys = (features - mean) @ directions
         # The coarse grid has a quarter of the cells and smoother keys: half of the entries cover it as well.
@@ -49,22 +49,40 @@ def fit_reader(
         chosen = farthest_points(keys, entries, generator)
         first = probe[LEVELS[name][0]].shape[1]
         levels[name] = Level(mean, directions, keys[chosen], first).to(trunk.device)
-        owners[name] = units[name][chosen]
+        owners[name] = units[chosen]
     reader = MemoryReader(levels, settings.sigma_cells, settings.top_fractions).to(trunk.device).eval()
     return reader, _hold_out(trunk, intake, reader, owners, settings, progress)
+
+
+class _Samples:
+    """Patches of one level, kept in one block: small tensors between large passing ones would fragment the heap."""
+
+    def __init__(self, rows: int, like: Tensor) -> None:
+        self._features = torch.empty(rows, like.shape[1], device=like.device)
+        self._units = torch.empty(rows, dtype=torch.long, device=like.device)
+        self._filled = 0
+
+    def add(self, features: Tensor, unit: int) -> None:
+        end = self._filled + len(features)
+        self._features[self._filled : end] = features
+        self._units[self._filled : end] = unit
+        self._filled = end
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Features (P, C) and the owning unit (P,) of each."""
+        return self._features[: self._filled], self._units[: self._filled]
 
 
 @torch.inference_mode()
 def _sample_patches(
     trunk: Trunk, intake: Intake, settings: TrainSettings, generator: torch.Generator, progress: Progress
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Random patches of every image and its brightness copies: features (P, C) and owners (P,) by level."""
+) -> dict[str, _Samples]:
+    """Random patches of every image and its brightness copies, by level."""
     step = settings.brightness
     factors = (1.0, 1 - step, 1 + step) if step else (1.0,)
     parts = list(intake.parts)
     quota = max(1, settings.sample_patches // (len(parts) * len(factors)))
-    features: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
-    units: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
+    samples: dict[str, _Samples] = {}
     for index, part in enumerate(parts):
         progress("learning good parts", index, len(parts))
         prepared = intake(part)
@@ -72,16 +90,15 @@ def _sample_patches(
             continue
         image, placement = prepared
         for factor in factors:
-            copy = image if factor == 1.0 else brightened(image, placement, factor)
-            maps = trunk(copy[None])
+            maps = trunk((image if factor == 1.0 else brightened(image, placement, factor))[None])
             for name in LEVELS:
                 flat = level_features(maps, name)[0].flatten(1).T
                 pick = torch.randperm(len(flat), generator=generator)[:quota].to(flat.device)
-                features[name].append(flat[pick])
-                units[name].append(torch.full((len(pick),), part.unit, device=flat.device))
+                if name not in samples:
+                    samples[name] = _Samples(len(parts) * len(factors) * len(pick), flat)
+                samples[name].add(flat[pick], part.unit)
     check_enough(intake.parts)
-    joined = {name: torch.cat(features.pop(name)) for name in LEVELS}
-    return joined, {name: torch.cat(units[name]) for name in LEVELS}
+    return samples
 
 
 def check_enough(parts: Sequence[Part]) -> None:
