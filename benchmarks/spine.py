@@ -59,7 +59,7 @@ def training_cost(folder):
         for part in render("cap", count, seed=1, size=384):
             cv2.imwrite(str(parts / f"{part.index}.png"), part.image[..., ::-1])
         # One more image goes to the test part that a dataset needs.
-        options = ("--test-fraction", "0.001", "-o", folder / f"parts{count}.onnx")
+        options = ("--test-fraction", "0.001", "--set", "side_px=384", "-o", folder / f"parts{count}.onnx")
         rows[count] = sightline("train", parts.parent, *options)
         print(count, "images", rows[count], flush=True)
     return rows

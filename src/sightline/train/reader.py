@@ -125,7 +125,7 @@ def _hold_out(
     rng = np.random.default_rng(settings.seed)
     order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
     parts = tuple(intake.parts[index] for index in order)
-    found: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
+    distances: dict[str, Tensor] = {}  # in one block per level, for the same reason as _Samples
     for index, part in enumerate(parts):
         progress("scoring held-out parts", index, len(parts))
         prepared = intake(part)
@@ -134,8 +134,10 @@ def _hold_out(
         maps = trunk(prepared[0][None])
         for name, level in reader.levels.items():
             banned = owners[name] == part.unit
-            found[name].append(level.distances(level_features(maps, name), banned))
-    distances = {name: torch.cat(found[name]) for name in LEVELS}
+            found = level.distances(level_features(maps, name), banned)[0]
+            if name not in distances:
+                distances[name] = found.new_empty(len(parts), *found.shape)
+            distances[name][index] = found
     for name, level in reader.levels.items():
         finite = distances[name][distances[name].isfinite()]
         level.centre = finite.mean()
