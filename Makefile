@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := .[all,dev]
 
-.PHONY: install demo test lint bench bench-quick clean
+.PHONY: install demo test lint bench bench-peer clean
 
 install: .venv/installed
 
@@ -26,5 +26,9 @@ lint: install
 bench: install
 	$(BIN)/python benchmarks/spine.py
 
+# Makes .venv-peer with anomalib 2.7.0 and runs both on the same images; not part of CI.
+bench-peer: install
+	$(BIN)/python benchmarks/peer.py
+
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv .venv-peer demo build dist

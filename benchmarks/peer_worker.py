@@ -19,7 +19,7 @@ THREADS = 2
 TRAIN_BATCH = 32  # the peer's own default
 LAYERS = ["blocks.2", "blocks.4"]  # strides 8 and 16: 40 + 112 channels
 PADIM_FEATURES = 100  # the peer has no default for this backbone; this is its default for its smallest one
-# From here on one training image in a hundred patches is kept, not one in ten: the peer's selection is quadratic.
+# From here on one training patch in a hundred is kept, not one in ten: the peer's selection is quadratic.
 MANY_IMAGES = 50
 
 
@@ -57,9 +57,13 @@ class Anomalib:
     def __init__(self, model, folder):
         self._keep = torchvision_schemas()
         import torch
+        from anomalib.data.utils import read_image
+        from anomalib.models import Padim, Patchcore  # imports are no part of the fit
 
+        self._read, self._padim, self._patchcore = read_image, Padim, Patchcore
         torch.set_num_threads(THREADS)
         torch.manual_seed(0)
+        np.random.seed(0)  # scikit-learn's random projection in the peer's selection draws from here
         self._torch, self._model = torch, model
 
     def fit(self, paths):
@@ -73,26 +77,21 @@ class Anomalib:
         self.module.fit()
 
     def _build(self, count):
-        from anomalib.models import Padim, Patchcore
-
         off = {"post_processor": False, "evaluator": False, "visualizer": False}
         shared = {"backbone": "tf_efficientnet_lite0", "layers": LAYERS, "pre_trained": False, **off}
         if self._model == "patchcore":
-            module = Patchcore(**shared, coreset_sampling_ratio=0.1 if count <= MANY_IMAGES else 0.01)
+            module = self._patchcore(**shared, coreset_sampling_ratio=0.1 if count <= MANY_IMAGES else 0.01)
         else:
-            module = Padim(**shared, n_features=PADIM_FEATURES)
+            module = self._padim(**shared, n_features=PADIM_FEATURES)
         load_lite0(module.model.feature_extractor.feature_extractor)
         return module
 
     def _prepared(self, path):
-        from anomalib.data.utils import read_image
-
-        return self.module.pre_processor.transform(read_image(path, as_tensor=True)[None])
+        return self.module.pre_processor.transform(self._read(path, as_tensor=True)[None])
 
     def ready(self):
         self.module.model.eval()
-        bank = getattr(self.module.model, "memory_bank", ())
-        return {"input": [256, 256], "bank": len(bank)}
+        return {"input": [256, 256], "bank": len(self.module.model.memory_bank)}  # PaDiM's is emptied by its fit
 
     def judge(self, path):
         with self._torch.inference_mode():
@@ -186,6 +185,7 @@ def main():
     os.dup2(2, 1)
     library, name, folder = sys.argv[1:4]
     model = {"sightline": Sightline, "anomalib": Anomalib}[library](name, folder)
+    print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         action = {"fit": fit, "score": score, "time": timed}[request["do"]]
