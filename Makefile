@@ -28,7 +28,7 @@ bench: install
 
 # Makes .venv-peer with anomalib 2.7.0 and runs both on the same images; not part of CI.
 bench-peer: install
-	$(BIN)/python benchmarks/peer.py
+	$(BIN)/python benchmarks/peer.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-peer demo build dist
