@@ -40,13 +40,13 @@ def test_a_dataset_says_what_it_holds(parts: Dataset) -> None:
 
 
 def test_the_seed_and_the_fraction_decide_the_split(parts_folder: Path, parts: Dataset) -> None:
-    def test_part(**options: Any) -> set[Path]:
+    def paths_for_test(**options: Any) -> set[Path]:
         return {sample.path for sample in Dataset.open(parts_folder, **options).test}
 
-    assert test_part() == test_part(seed=0) == {sample.path for sample in parts.test}
-    assert test_part(seed=1) != test_part(seed=0)
-    assert len(test_part(test_fraction=0.5)) == 10
-    assert {sample.path for sample in parts.split(0.5, seed=3).test} == test_part(test_fraction=0.5, seed=3)
+    assert paths_for_test() == paths_for_test(seed=0) == {sample.path for sample in parts.test}
+    assert paths_for_test(seed=1) != paths_for_test(seed=0)
+    assert len(paths_for_test(test_fraction=0.5)) == 10
+    assert {sample.path for sample in parts.split(0.5, seed=3).test} == paths_for_test(test_fraction=0.5, seed=3)
 
 
 def test_a_dataset_can_stay_without_a_split(parts_folder: Path) -> None:
