@@ -105,3 +105,38 @@ def recipe_file(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def judge(recipe: Recipe) -> Inspector:
     """The shared recipe at work."""
     return Inspector(recipe, threads=1)
+
+
+@pytest.fixture(scope="session")
+def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folders of tiny networks with random weights, as `transformers` saves them. Shared: do not write into them."""
+    import torch
+    import transformers as t
+
+    def make(kind: str) -> object:
+        stages = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
+        blocks = {"hidden_size": 16, "num_hidden_layers": 6, "num_attention_heads": 2}
+        small = {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 8, 16, 16, 24, 32], "num_attention_heads": 2}
+        networks: dict[str, Callable[[], object]] = {
+            "resnet": lambda: t.ResNetModel(t.ResNetConfig(embedding_size=8, layer_type="basic", **stages)),
+            "classifier": lambda: t.ResNetForImageClassification(
+                t.ResNetConfig(embedding_size=8, layer_type="basic", **stages)
+            ),
+            "convnext": lambda: t.ConvNextModel(t.ConvNextConfig(**stages)),
+            "dinov2": lambda: t.Dinov2Model(t.Dinov2Config(image_size=70, patch_size=14, **blocks)),
+            "vit": lambda: t.ViTModel(t.ViTConfig(image_size=64, patch_size=16, intermediate_size=32, **blocks)),
+            "mobilevit": lambda: t.MobileViTModel(t.MobileViTConfig(**small)),
+            "bert": lambda: t.BertModel(t.BertConfig(intermediate_size=32, vocab_size=64, **blocks)),
+        }
+        return networks[kind]()
+
+    made: dict[str, Path] = {}
+
+    def folder(kind: str) -> Path:
+        if kind not in made:
+            torch.manual_seed(0)
+            made[kind] = tmp_path_factory.mktemp("hub") / kind
+            make(kind).save_pretrained(made[kind])  # type: ignore[attr-defined]
+        return made[kind]
+
+    return folder

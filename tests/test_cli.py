@@ -118,3 +118,61 @@ def test_every_command_has_an_example(command):
     result = sightline(command, "--help")
     assert result.returncode == 0
     assert f"sightline {command}" in " ".join(result.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def doubtful(recipe):
+    """The recipe with a band so wide that every part is left in REVIEW."""
+    import onnx
+
+    from sightline.core.band import Band
+    from sightline.runtime.recipe import Recipe
+    from sightline.train.graph import with_card
+
+    card = Recipe.load(recipe).card.model_copy(update={"band": Band(low=-1e6, high=1e6)})
+    path = recipe.with_name("doubtful.onnx")
+    path.write_bytes(with_card(onnx.load(recipe), card))
+    return path
+
+
+def test_inspect_asks_the_accurate_recipe_about_doubtful_parts_only(parts, recipe, doubtful):
+    good, spot = parts / "test" / "good", parts / "test" / "spot"
+    alone = sightline("inspect", doubtful, spot, "--json")
+    assert {json.loads(line)["verdict"] for line in alone.stdout.splitlines()} == {"REVIEW"}
+    result = sightline("inspect", doubtful, good, spot, "--accurate", recipe, "--json")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {line["verdict"] for line in lines[4:]} == {"NG"}
+    assert {line["judged_by"] for line in lines} == {"accurate"}
+    assert all(line["times_ms"]["rejudge"] > 0 for line in lines)
+    words = sightline("inspect", doubtful, spot, "--accurate", recipe)
+    assert words.stdout.count("(accurate recipe)") == 4
+    final = sightline("inspect", recipe, spot, "--accurate", doubtful, "--json")
+    assert {json.loads(line)["judged_by"] for line in final.stdout.splitlines()} == {"fast"}
+
+
+def test_evaluate_measures_two_recipes_together(parts, recipe, doubtful, tmp_path):
+    report = tmp_path / "report.html"
+    assert json.loads(sightline("evaluate", doubtful, parts, "--json").stdout)["review"] == 1.0
+    result = sightline("evaluate", doubtful, parts, "--accurate", recipe, "--report", report, "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    alone = json.loads(sightline("evaluate", recipe, parts, "--json").stdout)
+    for name in ("escape", "escape_upper", "overkill", "overkill_upper", "review", "image_auroc"):
+        assert figures[name] == alone[name], name
+    assert any("asked about 8 of 8 images" in note for note in figures["notes"])
+    assert "measure them with sightline evaluate" in report.read_text()
+
+
+def test_two_recipes_of_different_products_are_refused(parts, recipe):
+    import onnx
+
+    from sightline.runtime.recipe import Recipe
+    from sightline.train.graph import with_card
+
+    other = recipe.with_name("other.onnx")
+    card = Recipe.load(recipe).card.model_copy(update={"product": "washers"})
+    other.write_bytes(with_card(onnx.load(recipe), card))
+    result = sightline("inspect", recipe, parts / "test" / "good", "--accurate", other)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "plates.onnx and" in result.stderr and "other.onnx do not belong together: product" in result.stderr

@@ -12,7 +12,8 @@ import pytest
 from sightline.data.sample import write
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md"]
+PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md", "docs/how-to/large-images.md"]
+PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "evaluate", "inspect", "doctor"}
 
 

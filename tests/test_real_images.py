@@ -18,6 +18,7 @@ def dataset(name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:a suspect")  # real sets hold good parts that look like no other
 def test_cookies_from_31_good_photos():
     parts = dataset("cookies")
     recipe = sightline.train(parts)
@@ -30,6 +31,7 @@ def test_cookies_from_31_good_photos():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:a suspect")  # real sets hold good parts that look like no other
 def test_cubes_from_58_good_photos():
     parts = dataset("cubes").with_train_good(58)
     recipe = sightline.train(parts, effort="quick")
@@ -39,6 +41,7 @@ def test_cubes_from_58_good_photos():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:a suspect")  # real sets hold good parts that look like no other
 def test_groups_of_tiles_stay_on_one_side():
     parts = dataset("magnetic_tile")
     train = {sample.group for sample in parts.train}

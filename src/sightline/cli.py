@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,13 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 Threads = Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")]
 Data = Annotated[Path, typer.Argument(help="Folder (MVTec or class folders) or CSV table.", show_default=False)]
+EngineName = Annotated[Literal["onnxruntime", "openvino"], typer.Option("--engine", help="What runs the graph.")]
+PrecisionName = Annotated[
+    Literal["f32", "bf16"], typer.Option("--precision", help="What it computes in; bf16 with openvino only.")
+]
+Accurate = Annotated[
+    Path | None, typer.Option(help="Recipe that judges again what the first leaves in REVIEW.", show_default=False)
+]
 RecipeFile = Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)]
 
 
@@ -30,7 +37,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Recipe file to write.", show_default=False)],
     effort: Annotated[str, typer.Option(help="quick, normal or max: accuracy for time.")] = "normal",
-    backbone: Annotated[str, typer.Option(help="lite0, lite1 or lite2.")] = "lite0",
+    backbone: Annotated[str, typer.Option(help="lite0, lite1, lite2, dinov2-s or hf:NAME_OR_FOLDER.")] = "lite0",
     test_fraction: Annotated[float, typer.Option(help="Share for test where the data gives no split.")] = 0.3,
     train_good: Annotated[int | None, typer.Option(min=1, help="Train on this many good parts, test the rest.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
@@ -54,13 +61,17 @@ def evaluate(
     data: Data,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
     include_trained: Annotated[bool, typer.Option(help="Score images the recipe was trained on, too.")] = False,
+    accurate: Accurate = None,
     threads: Threads = 2,
+    engine: EngineName = "onnxruntime",
+    precision: PrecisionName = "f32",
     as_json: Json = False,
 ) -> None:
     """Measure a recipe on parts it has not seen. Example: sightline evaluate cookies.onnx photos/cookies"""
-    from sightline.command import evaluating
+    from sightline.command import evaluating, inspecting
 
-    evaluation = evaluating.evaluate(recipe, data, report, include_trained, threads, quiet=as_json)
+    judge = inspecting.open_judge(recipe, accurate, threads, engine, precision)
+    evaluation = evaluating.evaluate(judge, data, report, include_trained, as_json)
     console.say_json(evaluation.to_json()) if as_json else console.say(str(evaluation))
     if report is not None:
         console.complain(f"Report: {report.resolve()}")
@@ -72,14 +83,18 @@ def inspect(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)],
     overlays: Annotated[Path | None, typer.Option(help="Folder for pictures of what was found.")] = None,
     fail_on_ng: Annotated[bool, typer.Option(help="Exit with 1 if a part is NG.")] = False,
+    accurate: Accurate = None,
     threads: Threads = 2,
+    engine: EngineName = "onnxruntime",
+    precision: PrecisionName = "f32",
     as_json: Json = False,
 ) -> None:
     """Judge images. Example: sightline inspect cookies.onnx part.png"""
     from sightline.command import inspecting
 
     failed = False
-    for result in inspecting.inspect(recipe, images, overlays, threads):
+    judge = inspecting.open_judge(recipe, accurate, threads, engine, precision)
+    for result in inspecting.inspect(judge, images, overlays):
         console.say_json(result) if as_json else console.say(inspecting.describe(result))
         failed |= bool(result.get("error")) or (fail_on_ng and result["verdict"] == "NG")
     if failed:

@@ -83,3 +83,19 @@ def test_a_rate_has_sane_numbers() -> None:
 def test_every_field_explains_itself() -> None:
     for model in (Card, Calibration, Bounded):
         assert all(field.description for field in model.model_fields.values()), model
+
+
+@pytest.mark.parametrize(
+    ("tiles", "words"),
+    [
+        ({"overlap_px": 65, "least": 1, "most": 4}, "cannot overlap by 65 px"),
+        ({"overlap_px": 32, "least": 5, "most": 4}, "more than the most"),
+        ({"overlap_px": -1, "least": 1, "most": 4}, "greater than or equal to 0"),
+        ({"overlap_px": 32, "least": 0, "most": 4}, "greater than or equal to 1"),
+    ],
+)
+def test_tiles_that_cannot_be_laid_are_refused(tiles: dict[str, int], words: str, values: dict[str, Any]) -> None:
+    values |= {"width": 128, "height": 256}
+    assert Card.model_validate({**values, "tiles": {"overlap_px": 64, "least": 4, "most": 4}}).tiles is not None
+    with pytest.raises(ValidationError, match=words):
+        Card.model_validate({**values, "tiles": tiles})

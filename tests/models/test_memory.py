@@ -8,32 +8,38 @@ import torch
 from torch import Tensor
 
 from sightline.models.memory import (
-    LEVELS,
     ImageScore,
     Level,
     MemoryReader,
     gaussian,
     level_features,
-    nearest,
     pool,
+    smooth,
     top_count,
 )
+from sightline.models.nearest import nearest
 
-CHANNELS = {8: 5, 16: 7, 32: 9}
+LEVELS = {"fine": ("stride_8", "stride_16"), "coarse": ("stride_16", "stride_32")}
+CHANNELS = {"stride_8": 5, "stride_16": 7, "stride_32": 9}
+STRIDES = {"stride_8": 8, "stride_16": 16, "stride_32": 32}
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
-def _maps(count: int = 2, height: int = 64, width: int = 96, seed: int = 0) -> dict[int, Tensor]:
-    return {s: _random(count, c, height // s, width // s, seed=seed + s) for s, c in CHANNELS.items()}
+def _maps(count: int = 2, height: int = 64, width: int = 96, seed: int = 0) -> dict[str, Tensor]:
+    return {
+        name: _random(count, c, height // STRIDES[name], width // STRIDES[name], seed=seed + STRIDES[name])
+        for name, c in CHANNELS.items()
+    }
 
 
 def _level(name: str, entries: int = 20, size: int = 4) -> Level:
-    first, second = (CHANNELS[stride] for stride in LEVELS[name])
-    total = first + second
-    return Level(_random(total), _random(total, size, seed=1) / total, _random(entries, size, seed=2), first)
+    channels = tuple(CHANNELS[source] for source in LEVELS[name])
+    total = sum(channels)
+    numbers = _random(total), _random(total, size, seed=1) / total, _random(entries, size, seed=2)
+    return Level(LEVELS[name], channels, True, *numbers)
 
 
 @pytest.fixture
@@ -69,10 +75,11 @@ def test_with_every_entry_banned_the_distance_is_infinite() -> None:
 
 
 def test_a_level_measures_in_the_plane_of_its_directions() -> None:
-    level, features = _level("fine"), _random(2, 12, 3, 4)
+    level, maps = _level("fine"), _maps()
+    features = level.features(maps)
     flat = features.permute(0, 2, 3, 1).reshape(-1, 12)
-    expected = torch.cdist((flat - level.mean) @ level.directions, level.bank).amin(1).view(2, 1, 3, 4)
-    assert torch.allclose(level.distances(features), expected, atol=1e-4)
+    expected = torch.cdist((flat - level.mean) @ level.directions, level.bank).amin(1).view(2, 1, 8, 12)
+    assert torch.allclose(level.distances(maps), expected, atol=1e-4)
 
 
 def test_standardised_distances_are_in_units_of_their_spread() -> None:
@@ -93,7 +100,7 @@ def test_distances_below_the_floor_are_not_told_apart() -> None:
 
 @pytest.mark.parametrize(("name", "channels", "grid"), [("fine", 12, (8, 12)), ("coarse", 16, (4, 6))])
 def test_a_level_joins_two_strides_on_the_finer_grid(name: str, channels: int, grid: tuple[int, int]) -> None:
-    assert level_features(_maps(), name).shape == (2, channels, *grid)
+    assert level_features([_maps()[source] for source in LEVELS[name]], pooled=True).shape == (2, channels, *grid)
 
 
 def test_the_average_over_3x3_counts_cells_beyond_the_border_as_zero() -> None:
@@ -106,10 +113,15 @@ def test_the_average_over_3x3_counts_cells_beyond_the_border_as_zero() -> None:
 
 
 def test_flat_maps_make_flat_features() -> None:
-    maps = {stride: torch.full((1, c, 64 // stride, 96 // stride), float(stride)) for stride, c in CHANNELS.items()}
-    features = level_features(maps, "fine")[..., 3:-3, 3:-3]  # away from the border, where zeros are counted
+    maps = [torch.full((1, CHANNELS[n], 64 // s, 96 // s), float(s)) for n, s in list(STRIDES.items())[:2]]
+    features = level_features(maps, pooled=True)[..., 3:-3, 3:-3]  # away from the border, where zeros are counted
     assert torch.allclose(features[:, :5], torch.tensor(8.0))
     assert torch.allclose(features[:, 5:], torch.tensor(16.0))
+
+
+def test_without_averaging_the_maps_come_as_they_are() -> None:
+    maps = [_random(1, 5, 8, 12), _random(1, 7, 8, 12)]
+    assert torch.equal(level_features(maps, pooled=False), torch.cat(maps, dim=1))
 
 
 # Scores
@@ -165,15 +177,16 @@ def test_the_kernel_is_a_symmetric_bell_that_sums_to_one(sigma: float) -> None:
     assert float(kernel[radius + 1] / kernel[radius]) == pytest.approx(np.exp(-0.5 / sigma**2), rel=1e-4)
 
 
-def test_smoothing_keeps_flat_heat_and_spreads_a_spot(reader: MemoryReader) -> None:
-    assert torch.allclose(reader.smooth(torch.full((1, 1, 8, 12), 2.5)), torch.tensor(2.5))
+def test_smoothing_keeps_flat_heat_and_spreads_a_spot() -> None:
+    kernel = gaussian(0.7)
+    assert torch.allclose(smooth(torch.full((1, 1, 8, 12), 2.5), kernel), torch.tensor(2.5))
     spot = torch.zeros(1, 1, 9, 13)
     spot[0, 0, 4, 6] = 1
-    smooth = reader.smooth(spot)
-    assert float(smooth.sum()) == pytest.approx(1, abs=1e-5)
-    assert int(smooth.argmax()) == 4 * 13 + 6
-    assert float(smooth.max()) < 1
-    assert torch.allclose(smooth, smooth.flip(2)) and torch.allclose(smooth, smooth.flip(3))
+    spread = smooth(spot, kernel)
+    assert float(spread.sum()) == pytest.approx(1, abs=1e-5)
+    assert int(spread.argmax()) == 4 * 13 + 6
+    assert float(spread.max()) < 1
+    assert torch.allclose(spread, spread.flip(2)) and torch.allclose(spread, spread.flip(3))
 
 
 # The whole reader
@@ -205,6 +218,25 @@ def test_both_levels_count(reader: MemoryReader) -> None:
             kept, level.centre = level.centre, level.centre - 1  # one level's heat rises by one everywhere
             assert torch.allclose(reader(maps)[0], before + 1, atol=1e-4), name
             level.centre = kept
+
+
+def test_a_weight_scales_a_levels_heat(reader: MemoryReader) -> None:
+    maps = _maps(1)
+    with torch.inference_mode():
+        both = reader(maps)[0]
+        reader.levels["coarse"].weight = 0.25
+        quarter = reader(maps)[0]
+        del reader.levels["coarse"]
+        fine = reader(maps)[0]
+    assert torch.allclose(quarter - fine, 0.25 * (both - fine), atol=1e-4)
+
+
+def test_a_centre_may_differ_from_place_to_place(reader: MemoryReader) -> None:
+    level = reader.levels["fine"]
+    distances = _random(2, 1, 8, 12).abs()
+    plain = level.standardise(distances)
+    level.centre = torch.arange(96.0).view(8, 12)
+    assert torch.allclose(level.standardise(distances), plain - level.centre, atol=1e-4)
 
 
 def test_the_numbers_of_a_reader_can_be_stored(reader: MemoryReader) -> None:

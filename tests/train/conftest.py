@@ -10,14 +10,16 @@ from onnx import ModelProto
 
 from sightline.core.sample import TRAIN
 from sightline.data.dataset import Dataset
+from sightline.models.backbone import backbone
 from sightline.models.memory import MemoryReader
 from sightline.train.graph import recipe_model
 from sightline.train.intake import InputSize, Intake, Part, accept
+from sightline.train.patches import Maps
 from sightline.train.reader import HeldOut, fit_reader
 from sightline.train.settings import TrainSettings
-from sightline.train.trunk import OnnxTrunk, TorchTrunk
+from sightline.train.trunk import OnnxTrunk, TorchTrunk, trunk_onnx
 
-SETTINGS = TrainSettings(side_px=112, bank_size=256, sample_patches=4000, threads=1)
+SETTINGS = TrainSettings(side_px=112, bank_size=256, sample_patches=4000, threads=1, synthetic=8, coarse_weight=1.0)
 SIZE = InputSize(96, 128, 1.0)
 
 
@@ -50,10 +52,11 @@ def torch_trunk() -> TorchTrunk:
 def fitted(good_parts: list[Part], onnx_trunk: OnnxTrunk) -> Fitted:
     stages: list[tuple[str, int, int]] = []
     intake = Intake(good_parts, SIZE, SETTINGS.roi)
-    reader, held_out = fit_reader(onnx_trunk, intake, SETTINGS, lambda *stage: stages.append(stage))
-    return Fitted(onnx_trunk, good_parts, reader, held_out, stages)
+    found = fit_reader(Maps(onnx_trunk, backbone("lite0")), intake, SETTINGS, lambda *stage: stages.append(stage))
+    return Fitted(onnx_trunk, good_parts, found.reader, found.held_out, stages)
 
 
 @pytest.fixture(scope="session")
 def graph(fitted: Fitted) -> ModelProto:
-    return recipe_model("lite0", fitted.reader, fitted.held_out.scores.astype(np.float32), (SIZE.height, SIZE.width))
+    scores = fitted.held_out.scores.astype(np.float32)
+    return recipe_model(trunk_onnx("lite0"), fitted.reader, scores, (SIZE.height, SIZE.width), "stride_32")

@@ -72,7 +72,7 @@ def test_the_p_value_is_conformal(outputs: dict[str, NDArray[np.float32]], fitte
 def test_the_embedding_is_the_mean_of_the_deepest_map(
     outputs: dict[str, NDArray[np.float32]], images: NDArray[np.uint8], torch_trunk: TorchTrunk
 ) -> None:
-    expected = torch_trunk(images)[32].mean((2, 3)).numpy()
+    expected = torch_trunk(images)["stride_32"].mean((2, 3)).numpy()
     assert outputs["embedding"] == pytest.approx(expected, abs=0.01)
 
 

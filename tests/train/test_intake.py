@@ -14,6 +14,7 @@ from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.runtime.image import content_hash, read_image
 from sightline.runtime.placement import place
+from sightline.runtime.tiling import cut, lay_tiles
 from sightline.train.intake import (
     InputSize,
     Intake,
@@ -124,7 +125,8 @@ def _intake(samples: list[Sample], size: InputSize = SIZE) -> Intake:
 def test_an_image_is_prepared_as_an_inspector_does_it(lot: Lot) -> None:
     intake = _intake(lot((192, 256), (96, 128)))
     for part in list(intake.parts):
-        image, placement = intake(part) or pytest.fail("left out")
+        prepared = intake(part) or pytest.fail("left out")
+        (image,), (placement,) = prepared.images, prepared.placements
         original, _ = read_image(part.sample.path)
         assert image.shape == (96, 128, 3)
         assert placement == place(original.shape[:2], (96, 128), WHOLE, 1.0)
@@ -134,9 +136,10 @@ def test_an_image_is_prepared_as_an_inspector_does_it(lot: Lot) -> None:
 def test_an_image_is_decoded_once(lot: Lot) -> None:
     intake = _intake(lot((96, 128)))
     (part,) = intake.parts
-    image, placement = intake(part) or pytest.fail("left out")
+    prepared = intake(part)
+    assert prepared is not None
     part.sample.path.unlink()
-    assert intake(part) == (image, placement)
+    assert intake(part) is prepared
 
 
 def test_a_file_that_is_no_image_is_left_out(lot: Lot, tmp_path: Path) -> None:
@@ -162,8 +165,8 @@ def test_what_reading_lost_is_warned_about(tmp_path: Path, write: Any, draw: Any
     path = write(tmp_path / "deep.png", draw(0)[0].astype(np.uint16) * 257)
     intake = _intake([Sample(path, False)])
     with pytest.warns(TrainingWarning, match=r"deep.png: 16 bits per channel"):
-        image, _ = intake(intake.parts[0]) or pytest.fail("left out")
-    assert np.array_equal(image, draw(0)[0])
+        prepared = intake(intake.parts[0]) or pytest.fail("left out")
+    assert np.array_equal(prepared.images[0], draw(0)[0])
 
 
 def test_the_widest_border_is_remembered(lot: Lot) -> None:
@@ -187,13 +190,51 @@ def test_no_readable_image_at_all_is_an_error(tmp_path: Path) -> None:
         image_shapes([part], np.random.default_rng(0))
 
 
+# Tiles
+
+TILES = InputSize(96, 128, 1.0, overlap=32)
+
+
+def test_a_large_image_becomes_its_tiles(lot: Lot) -> None:
+    intake = _intake(lot((300, 400), (96, 128), (60, 400)), TILES)
+    large, single, flat = (intake(part) or pytest.fail("left out") for part in list(intake.parts))
+    image, _ = read_image(intake.parts[0].sample.path)
+    tiling = lay_tiles((300, 400), (96, 128), 32)
+    assert np.array_equal(large.images, cut(image, tiling, range(len(tiling))))
+    assert large.placements == tuple(tiling.placement(index) for index in range(len(tiling)))
+    assert (len(large), len(single), len(flat)) == (5 * 4, 1, 4)
+    assert intake.counts == {1, 4, 20}
+    assert intake.border == pytest.approx(1 - 60 / 96)
+    assert all(placement.inner == (0, 18, 128, 60) for placement in flat.placements)
+
+
+def test_tiles_are_dealt_out_evenly(lot: Lot) -> None:
+    intake = _intake(lot((300, 400)), TILES)
+    prepared = intake(intake.parts[0]) or pytest.fail("left out")
+    places = {placement.crop: index for index, placement in enumerate(prepared.placements)}
+    turns = [[places[placement.crop] for _, placement in prepared.some(5, turn)] for turn in range(8)]
+    assert [len(set(turn)) for turn in turns] == [5] * 8
+    seen = np.bincount(np.concatenate(turns), minlength=20)
+    assert (seen == 2).all()
+    assert len(list(prepared.some(100, 3))) == 20
+
+
+def test_another_light_leaves_a_tiles_border_alone(lot: Lot) -> None:
+    intake = _intake(lot((60, 400)), TILES)
+    prepared = intake(intake.parts[0]) or pytest.fail("left out")
+    copy = brightened(prepared.images[1], prepared.placements[1], 0.5)
+    assert (copy[:18] == 127).all() and (copy[78:] == 127).all()
+    assert (copy[18:78] < 127).any()
+
+
 # Another light
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.2])
 def test_another_light_leaves_the_border_alone(factor: float, draw: Any, lot: Lot) -> None:
     intake = _intake(lot((48, 64)))
-    image, placement = intake(intake.parts[0]) or pytest.fail("left out")
+    prepared = intake(intake.parts[0]) or pytest.fail("left out")
+    (image,), (placement,) = prepared.images, prepared.placements
     kept = image.copy()
     copy = brightened(image, placement, factor)
     left, top, wide, high = placement.inner

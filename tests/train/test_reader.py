@@ -11,9 +11,10 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.models.memory import LEVELS
+from sightline.models.backbone import backbone
 from sightline.train.intake import InputSize, Intake, Part, TrainingWarning
-from sightline.train.reader import check_enough, fit_reader
+from sightline.train.patches import Maps, check_enough
+from sightline.train.reader import Fitted, fit_reader
 from sightline.train.settings import TrainSettings
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -25,7 +26,13 @@ def _quiet(stage: str, done: int, of: int) -> None:
 
 
 def _settings(**changes: Any) -> TrainSettings:
-    return TrainSettings(**{"side_px": 112, "bank_size": 128, "sample_patches": 2000, "threads": 1, **changes})
+    return TrainSettings(
+        **{"side_px": 112, "bank_size": 128, "sample_patches": 2000, "threads": 1, "synthetic": 0, **changes}
+    )
+
+
+def _fit(fitted: Any, intake: Intake, settings: TrainSettings, progress: Any = _quiet) -> Fitted:
+    return fit_reader(Maps(fitted.trunk, backbone("lite0")), intake, settings, progress)
 
 
 def _part(unit: int, name: str = "part.png") -> Part:
@@ -33,7 +40,7 @@ def _part(unit: int, name: str = "part.png") -> Part:
 
 
 def test_the_reader_has_the_wanted_sizes(fitted: Any) -> None:
-    assert set(fitted.reader.levels) == set(LEVELS)
+    assert set(fitted.reader.levels) == {"fine", "coarse"}
     for name, level in fitted.reader.levels.items():
         assert level.bank.shape == (256 if name == "fine" else 128, 64)
         assert level.directions.shape[1] == 64
@@ -51,7 +58,7 @@ def test_every_good_part_has_a_held_out_score(fitted: Any) -> None:
 def test_a_held_out_part_scores_higher_than_a_known_one(fitted: Any) -> None:
     intake = Intake(fitted.parts, SIZE, WHOLE)
     with torch.inference_mode():
-        known = [float(fitted.reader(fitted.trunk(intake(part)[0][None]))[1]) for part in fitted.parts]
+        known = [float(fitted.reader(fitted.trunk(intake(part).images))[1]) for part in fitted.parts]
     assert (fitted.held_out.scores > known).all()
 
 
@@ -62,14 +69,14 @@ def test_held_out_distances_are_the_units_of_the_heat(fitted: Any) -> None:
 
 def test_the_progress_is_told(fitted: Any) -> None:
     stages = list(dict.fromkeys(stage for stage, _, _ in fitted.stages))
-    assert stages == ["learning good parts", "choosing the bank", "scoring held-out parts"]
+    assert stages == ["learning good parts", "choosing the bank", "scoring held-out parts", "drawing defects"]
     assert all(0 <= done < of for _, done, of in fitted.stages)
 
 
 def test_equal_seeds_give_equal_readers(fitted: Any) -> None:
     def fit(seed: int) -> tuple[torch.Tensor, np.ndarray]:
-        reader, held_out = fit_reader(fitted.trunk, Intake(fitted.parts, SIZE, WHOLE), _settings(seed=seed), _quiet)
-        return reader.levels["fine"].bank, held_out.scores
+        found = _fit(fitted, Intake(fitted.parts, SIZE, WHOLE), _settings(seed=seed))
+        return found.reader.levels["fine"].bank, found.held_out.scores
 
     (bank, scores), (again, scores_again), (other, _) = fit(3), fit(3), fit(4)
     assert torch.equal(bank, again)
@@ -83,14 +90,14 @@ def test_parts_of_a_group_are_held_out_together(fitted: Any) -> None:
     alone = [Part(part.sample, part.hash, unit) for unit, part in enumerate(twins)]
 
     def centre(parts: list[Part]) -> float:
-        reader, _ = fit_reader(fitted.trunk, Intake(parts, SIZE, WHOLE), _settings(bank_size=2000), _quiet)
+        reader = _fit(fitted, Intake(parts, SIZE, WHOLE), _settings(bank_size=2000)).reader
         return float(reader.levels["fine"].centre)
 
     assert centre(twins) > 1.2 * centre(alone)
 
 
 def test_no_more_parts_are_scored_than_asked_for(fitted: Any) -> None:
-    _, held_out = fit_reader(fitted.trunk, Intake(fitted.parts, SIZE, WHOLE), _settings(calibration_images=6), _quiet)
+    held_out = _fit(fitted, Intake(fitted.parts, SIZE, WHOLE), _settings(calibration_images=6)).held_out
     assert len(held_out.scores) == len(held_out.parts) == 6
     assert all(part in fitted.parts for part in held_out.parts)
 
@@ -100,7 +107,7 @@ def test_a_part_that_is_no_image_is_left_out(fitted: Any, tmp_path: Path) -> Non
     bad = Part(Sample(tmp_path / "notes.png", False), "0" * 16, 99)
     intake = Intake([bad, *fitted.parts], SIZE, WHOLE)
     with pytest.warns(TrainingWarning, match=r"left out: .*notes.png"):
-        _, held_out = fit_reader(fitted.trunk, intake, _settings(), _quiet)
+        held_out = _fit(fitted, intake, _settings()).held_out
     assert bad not in held_out.parts
     assert len(held_out.parts) == len(fitted.parts)
 
@@ -110,7 +117,7 @@ def test_too_few_that_are_left_is_an_error(fitted: Any, tmp_path: Path) -> None:
     bad = Part(Sample(tmp_path / "notes.png", False), "0" * 16, 99)
     intake = Intake([bad, *fitted.parts[:4]], SIZE, WHOLE)
     with pytest.warns(TrainingWarning), pytest.raises(InputError, match=r"4 different readable images.* Photograph 1"):
-        fit_reader(fitted.trunk, intake, _settings(), _quiet)
+        _fit(fitted, intake, _settings())
 
 
 def test_a_file_that_vanishes_while_training_is_named(
@@ -128,7 +135,7 @@ def test_a_file_that_vanishes_while_training_is_named(
         pytest.warns(TrainingWarning, match=r"left out: .*2.png"),
         pytest.raises(InputError, match=r"2.png: became unreadable during the training. Start it again"),
     ):
-        fit_reader(fitted.trunk, Intake(parts, SIZE, WHOLE), _settings(), unplug)
+        _fit(fitted, Intake(parts, SIZE, WHOLE), _settings(), unplug)
 
 
 def test_fewer_than_five_parts_are_too_few() -> None:

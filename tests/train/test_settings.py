@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, SettingError
 from sightline.train.settings import SIDE_PX, TrainSettings, parse_pairs
 
 
@@ -88,3 +88,24 @@ def test_effort_is_pixels(effort: str) -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         TrainSettings().seed = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [(128, 32), (256, 32), (384, 64), (512, 64), (768, 96), (1024, 128)])
+def test_tiles_overlap_by_an_eighth(tile: int, overlap: int) -> None:
+    assert TrainSettings(tile_px=tile).tile_overlap_px == overlap
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ({"tile_px": 96}, "greater than or equal to 128"),
+        ({"tile_px": 1056}, "less than or equal to 1024"),
+        ({"tile_px": 500}, "multiple of 32"),
+        ({"tile_px": 512, "side_px": 384}, "Give one of the two"),
+        ({"tile_scale": 0.5}, "Give tile_px as well"),
+        ({"tile_px": 512, "tile_scale": 1.5}, "less than or equal to 1"),
+    ],
+)
+def test_tiles_that_make_no_sense_are_refused(pairs: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        TrainSettings.parse(pairs)

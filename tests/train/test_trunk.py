@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
-from sightline.models.backbone import STRIDES, backbone
+from sightline.models.backbone import backbone
 from sightline.runtime.session import OnnxSession
 from sightline.train import trunk as trunk_module
 from sightline.train.trunk import OPSET, OnnxTrunk, TorchTrunk, cache_folder, open_trunk, trunk_onnx
+
+STRIDES = (4, 8, 16, 32)
+MAPS = [f"stride_{stride}" for stride in STRIDES]
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +27,12 @@ def pictures() -> NDArray[np.uint8]:
 
 def test_onnx_equals_torch(onnx_trunk: OnnxTrunk, torch_trunk: TorchTrunk, pictures: NDArray[np.uint8]) -> None:
     ours, reference = onnx_trunk(pictures), torch_trunk(pictures)
-    assert list(ours) == list(reference) == list(STRIDES)
-    for stride in STRIDES:
-        assert ours[stride].shape[-2:] == (64 // stride, 96 // stride)
-        assert ours[stride].dtype == torch.float32
-        difference = (ours[stride] - reference[stride]).abs().max() / reference[stride].std()
-        assert float(difference) < 1e-3, stride
+    assert list(ours) == list(reference) == MAPS
+    for stride, key in zip(STRIDES, MAPS, strict=True):
+        assert ours[key].shape[-2:] == (64 // stride, 96 // stride)
+        assert ours[key].dtype == torch.float32
+        difference = (ours[key] - reference[key]).abs().max() / reference[key].std()
+        assert float(difference) < 1e-3, key
 
 
 @pytest.mark.parametrize("size", [(1, 32, 32), (2, 96, 160), (1, 224, 64)])
@@ -37,7 +41,49 @@ def test_one_export_serves_all_sizes(
 ) -> None:
     images = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
     ours, reference = onnx_trunk(images), torch_trunk(images)
-    assert all(torch.allclose(ours[stride], reference[stride], atol=0.01) for stride in STRIDES)
+    assert all(torch.allclose(ours[key], reference[key], atol=0.01) for key in MAPS)
+
+
+def test_dinov2_in_onnx_equals_torch_at_all_sizes() -> None:
+    ours, reference = OnnxTrunk("dinov2-s", threads=1), TorchTrunk("dinov2-s")
+    for size in ((2, 56, 84), (1, 154, 70)):
+        images = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+        assert _difference(ours(images), reference(images)) < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["resnet", "dinov2", "mobilevit"])
+def test_a_trunk_of_the_hub_in_onnx_equals_torch(
+    kind: str, hub_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    name = f"hf:{hub_folder(kind)}"
+    source = backbone(name)
+    ours, reference = OnnxTrunk(name, threads=1), TorchTrunk(name)
+    for rows, columns in ((2, 3), (6, 5)):
+        size = 2, rows * source.step_px, columns * source.step_px
+        images = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+        maps = ours(images)
+        assert tuple(maps) == source.maps
+        assert _difference(maps, reference(images)) < 1e-3
+    assert len(list(tmp_path.iterdir())) == (1 if source.any_size else 2)
+
+
+def _difference(ours: dict[str, torch.Tensor], reference: dict[str, torch.Tensor]) -> float:
+    """Largest difference, relative to the largest value of its map."""
+    return max(float((ours[key] - reference[key]).abs().max() / reference[key].abs().max()) for key in ours)
+
+
+def test_a_trunk_for_one_size_needs_the_size(hub_folder: Callable[[str], Path]) -> None:
+    with pytest.raises(InputError, match="is exported for one input size"):
+        trunk_onnx(f"hf:{hub_folder('mobilevit')}")
+
+
+@pytest.mark.parametrize("kind", [OnnxTrunk, TorchTrunk])
+def test_an_input_that_would_be_cut_off_is_refused(kind: type, torch_trunk: TorchTrunk) -> None:
+    trunk = torch_trunk if kind is TorchTrunk else OnnxTrunk("lite0", threads=1)
+    with pytest.raises(InputError, match=r"100 x 64 px: the backbone needs sides that are multiples of 32"):
+        trunk(np.zeros((1, 64, 100, 3), np.uint8))
 
 
 def test_the_fastest_trunk_is_taken() -> None:
@@ -70,22 +116,22 @@ def test_an_export_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     data = trunk_onnx("lite0")
     _cache_file(tmp_path).write_bytes(data)
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(trunk_module, "export_trunk", lambda source: pytest.fail("exported again"))
+    monkeypatch.setattr(trunk_module, "export_trunk", lambda source, size: pytest.fail("exported again"))
     assert trunk_onnx("lite0") == data
 
 
 def test_a_damaged_cache_is_replaced(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, torch_trunk: TorchTrunk, pictures: NDArray[np.uint8]
 ) -> None:
-    """The one test that exports for real."""
+    """The one test of lite0 that exports for real."""
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
     _cache_file(tmp_path).write_bytes(b"half a file")
     data = trunk_onnx("lite0")
     assert _cache_file(tmp_path).read_bytes() == data
     maps = OnnxSession(data, threads=1).run({"image": pictures})
-    assert list(maps) == [f"stride_{stride}" for stride in STRIDES]
+    assert list(maps) == MAPS
     reference = torch_trunk(pictures)
-    assert all(np.allclose(maps[f"stride_{stride}"], reference[stride].numpy(), atol=0.01) for stride in STRIDES)
+    assert all(np.allclose(maps[key], reference[key].numpy(), atol=0.01) for key in MAPS)
 
 
 @pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: data[:-1]])
@@ -93,7 +139,7 @@ def test_every_damage_is_noticed(spoil: object, monkeypatch: pytest.MonkeyPatch,
     data = trunk_onnx("lite0")
     _cache_file(tmp_path).write_bytes(spoil(data))  # type: ignore[operator]
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(trunk_module, "export_trunk", lambda source: data)
+    monkeypatch.setattr(trunk_module, "export_trunk", lambda source, size: data)
     assert trunk_onnx("lite0") == data
     assert _cache_file(tmp_path).read_bytes() == data
 
@@ -101,10 +147,35 @@ def test_every_damage_is_noticed(spoil: object, monkeypatch: pytest.MonkeyPatch,
 def test_a_cache_that_cannot_be_written_only_warns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(trunk_module, "export_trunk", lambda source: b"the export")
+    monkeypatch.setattr(trunk_module, "export_trunk", lambda source, size: b"the export")
     with pytest.warns(UserWarning, match="the exported trunk could not be cached"):
         assert trunk_onnx("lite0") == b"the export"
 
 
 def test_the_opset_is_the_recipes() -> None:
     assert OPSET == 18
+
+
+# In bfloat16, as on a GPU
+
+
+def _relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found.cpu() - expected).norm() / expected.norm())
+
+
+def test_in_bfloat16_the_maps_are_float32_and_near(torch_trunk: TorchTrunk, pictures: NDArray[np.uint8]) -> None:
+    half, expected = TorchTrunk("lite0", half=True)(pictures), torch_trunk(pictures)
+    assert half.keys() == expected.keys()
+    for name, maps in half.items():
+        assert maps.dtype == torch.float32
+        assert 1e-5 < _relative(maps, expected[name]) < 0.06, name
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the trunk was not run on a GPU here")
+@pytest.mark.parametrize("half", [False, True])
+def test_a_gpu_gives_the_cpus_maps(half: bool, torch_trunk: TorchTrunk, pictures: NDArray[np.uint8]) -> None:
+    found, expected = TorchTrunk("lite0", "cuda", half)(pictures), torch_trunk(pictures)
+    for name, maps in found.items():
+        assert maps.is_cuda and maps.dtype == torch.float32
+        assert _relative(maps, expected[name]) < 0.06, name

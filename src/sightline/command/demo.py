@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.command.evaluating import evaluate
-from sightline.command.inspecting import describe, inspect
+from sightline.command.inspecting import describe, inspect, open_judge
 from sightline.command.training import describe as describe_training
 from sightline.command.training import train
 from sightline.core.errors import InputError
@@ -35,10 +35,11 @@ def demo(folder: Path, product: str, effort: str, say: Callable[[str], None]) ->
         raise InputError(f"{parts}: incomplete sample parts. Delete that folder and run the demo again")
     chosen += defective[:: max(1, len(defective) // SHOWN)][:SHOWN]
     say(f"3. Inspecting parts it has never seen: sightline inspect {recipe} ... --overlays {pictures}")
-    for result in inspect(recipe, chosen, pictures, threads=2):
+    judge = open_judge(recipe, None, threads=2)
+    for result in inspect(judge, chosen, pictures):
         say(describe(result))
     say(f"4. Measuring: sightline evaluate {recipe} {parts} --report {report}")
-    evaluation = evaluate(recipe, parts, report, include_trained=False, threads=2, quiet=False)
+    evaluation = evaluate(judge, parts, report, include_trained=False, quiet=False)
     say(str(evaluation))
     say(f"Report: {report.resolve()}\nPictures: {pictures.resolve()}")
     return {"recipe": str(recipe), "report": str(report), "overlays": str(pictures), **figures, **evaluation.to_json()}

@@ -9,10 +9,12 @@ from sightline.command.console import progress
 
 if TYPE_CHECKING:
     from sightline.evaluate.evaluation import Evaluation
+    from sightline.runtime.cascade import Cascade
+    from sightline.runtime.inspector import Inspector
 
 
 def evaluate(
-    recipe: Path, data: Path, report: Path | None, include_trained: bool, threads: int, quiet: bool
+    judge: Inspector | Cascade, data: Path, report: Path | None, include_trained: bool, quiet: bool
 ) -> Evaluation:
     """Evaluate on the given test part; without a given split, on every image that was not trained on."""
     from sightline.data.dataset import Dataset
@@ -23,10 +25,9 @@ def evaluate(
     chosen = dataset.test if dataset.given_split and not include_trained else dataset
     with progress(quiet) as bar:
         evaluation = measure(
-            recipe,
+            judge,
             chosen,
             include_trained=include_trained,
-            threads=threads,
             progress=lambda done, of: bar("inspecting", done, of),
         )
     if report is not None:

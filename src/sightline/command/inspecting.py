@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.core.errors import InputError
 
+if TYPE_CHECKING:
+    from sightline.runtime.cascade import Cascade
+    from sightline.runtime.inspector import Inspector
+    from sightline.runtime.session import Engine, Precision
 
-def inspect(recipe: Path, images: Sequence[Path], overlays: Path | None, threads: int) -> Iterator[dict[str, Any]]:
-    """Results as plain JSON values, in order; `error` is set where there was nothing to judge."""
+
+def open_judge(
+    recipe: Path, accurate: Path | None, threads: int, engine: Engine = "onnxruntime", precision: Precision = "f32"
+) -> Inspector | Cascade:
+    """The recipe at work, or the cascade of two, warmed up. Raises RecipeError."""
+    from sightline.runtime.cascade import Cascade
     from sightline.runtime.inspector import Inspector
 
-    inspector = Inspector(recipe, threads)
-    inspector.warm_up()
+    judge: Inspector | Cascade
+    if accurate is None:
+        judge = Inspector(recipe, threads, engine, precision)
+    else:
+        judge = Cascade(recipe, accurate, threads, engine, precision)
+    judge.warm_up()
+    return judge
+
+
+def inspect(inspector: Inspector | Cascade, images: Sequence[Path], overlays: Path | None) -> Iterator[dict[str, Any]]:
+    """Results as plain JSON values, in order; `error` is set where there was nothing to judge."""
     if overlays is not None:
         overlays.mkdir(parents=True, exist_ok=True)
     for path in _expand(images):
@@ -50,4 +67,5 @@ def describe(result: dict[str, Any]) -> str:
     places = f"  {found} place{'s' * (found != 1)}" if found else ""
     ms = result["times_ms"]["total"]
     line = f"{result['verdict']:<7} {result['score']:8.3f}  p {result['p_value']:.3f}  {ms:6.1f} ms  {result['image']}"
+    line += "  (accurate recipe)" if result.get("judged_by") == "accurate" else ""
     return line + places + "".join(f"\n        note: {note}" for note in result["warnings"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sightline.core.band import Band
 
 SCHEMA = 1
 METADATA_KEY = "sightline"
+GOLDEN_SIDE_PX = 256  # longest side of the golden part's image
+GOLDEN_BYTES = 2**18  # of its text: more than a grey PNG of that size can need
 
 
 class Part(BaseModel):
@@ -63,6 +67,36 @@ class Provenance(Part):
     parent: str | None = Field(default=None, description="hash of the recipe this one was made from")
 
 
+class Tiles(Part):
+    """How a large image is read piece by piece; the graph's input is then one tile."""
+
+    overlap_px: int = Field(ge=0, description="px of the input that neighbouring tiles share at least")
+    least: int = Field(ge=1, description="fewest tiles of a good part that the thresholds rest on")
+    most: int = Field(ge=1, description="most tiles of a good part that the thresholds rest on")
+
+
+class GoldenCard(Part):
+    """The golden part that every part is aligned to before it is read, and what counts as aligned."""
+
+    image: str = Field(min_length=1, max_length=GOLDEN_BYTES, description="small grey image: PNG in base64")
+    motion: Literal["translation", "rigid"] = Field(description="how parts move; rigid: they turn, too")
+    max_shift: float = Field(gt=0, le=0.5, description="farthest shift of the centre, as a share of the longest side")
+    max_angle_deg: float = Field(ge=0, le=180, description="farthest turn either way")
+    least_correlation: float = Field(gt=0, lt=1, description="with the golden part, after alignment")
+
+    @field_validator("image")
+    @classmethod
+    def _small_png(cls, image: str) -> str:
+        # The header is checked here, and before anything is decoded: a few bytes of PNG can unpack to gigabytes.
+        head = base64.b64decode(image, validate=True)[:24]
+        if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError("the golden part's image is no PNG")
+        sides = struct.unpack(">II", head[16:24])
+        if not 8 <= min(sides) <= max(sides) <= GOLDEN_SIDE_PX:
+            raise ValueError(f"the golden part's image has {sides[0]} x {sides[1]} px, not 8 to {GOLDEN_SIDE_PX}")
+        return image
+
+
 class Card(Part):
     """Everything a recipe says about itself."""
 
@@ -72,6 +106,11 @@ class Card(Part):
     width: int = Field(ge=32, description="input width in px")
     height: int = Field(ge=32, description="input height in px")
     scale: float = Field(gt=0, description="input px per image px; a smaller image keeps it and gets a border")
+    tiles: Tiles | None = Field(default=None, description="None: the input holds the whole image")
+    stretch: tuple[float, float] | None = Field(
+        default=None,
+        description="images fill the input; the narrowest and widest width / height of training images",
+    )
     border: float = Field(default=0.0, ge=0, lt=1, description="largest share of border around a training image")
     bank: int = Field(default=1, ge=1, description="entries of the largest memory bank")
     types: tuple[str, ...] = Field(default=(), description="defect type names, in the order of type_logits")
@@ -82,7 +121,18 @@ class Card(Part):
     roi: tuple[float, float, float, float] = Field(
         default=(0.0, 0.0, 1.0, 1.0), description="region of interest: x, y, width, height as fractions of the image"
     )
+    golden: GoldenCard | None = Field(default=None, description="None: parts are read as they lie")
     trained_on: tuple[str, ...] = Field(description="content hashes (16 hex digits) of training and calibration images")
+    suspects: tuple[str, ...] = Field(default=(), description="good parts that look like no other")
     choices: dict[str, str] = Field(default_factory=dict, description="what was chosen for this product, and why")
     provenance: Provenance = Field(description="where the recipe comes from")
     parity: Parity | None = Field(default=None, description="parity proof; None only before the gate")
+
+    @model_validator(mode="after")
+    def _tiles_advance(self) -> Card:
+        # Tiles that overlap by more than half would be read three times over, or never get to the image's end.
+        if self.tiles is not None and self.tiles.overlap_px > min(self.width, self.height) // 2:
+            raise ValueError(f"tiles of {self.width} x {self.height} px cannot overlap by {self.tiles.overlap_px} px")
+        if self.tiles is not None and self.tiles.least > self.tiles.most:
+            raise ValueError(f"the fewest tiles ({self.tiles.least}) are more than the most ({self.tiles.most})")
+        return self

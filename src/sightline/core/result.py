@@ -46,7 +46,8 @@ class Result:
     """Verdict, score and places for one part.
 
     `score` grows with the evidence for a defect; `p_value` is the conformal p-value against held-out good
-    parts (small = unlike any good part); `times_ms` has one entry per stage; `source` names the image.
+    parts (small = unlike any good part); `times_ms` has one entry per stage; `source` names the image. `judged_by`
+    is "fast" or "accurate" where two recipes work as a cascade, else empty.
     """
 
     verdict: Verdict
@@ -55,6 +56,7 @@ class Result:
     defects: tuple[Defect, ...] = ()
     grade: int | None = None
     source: str = ""
+    judged_by: str = ""
     warnings: tuple[str, ...] = ()
     times_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -66,6 +68,7 @@ class Result:
             "score": _number(self.score, 5),
             "p_value": _number(self.p_value, 5),
             "grade": self.grade,
+            **({"judged_by": self.judged_by} if self.judged_by else {}),
             "defects": [defect.to_json() for defect in self.defects],
             "warnings": list(self.warnings),
             "times_ms": {stage: round(ms, 3) for stage, ms in self.times_ms.items()},

@@ -17,6 +17,7 @@ def caveats(trial: Trial, curve: PixelCurve) -> tuple[str, ...]:
     return (
         *_left_out(trial),
         *_failed(trial),
+        *_cascade(trial.images),
         *_one_sided(trial),
         *_independence(trial),
         *_pixels(trial, curve),
@@ -46,6 +47,17 @@ def _failed(trial: Trial) -> list[str]:
         f"{_images(len(trial.failures))} could not be inspected. A line judges such a part NG, so it counts "
         "as NG in escape and overkill; without a score it takes no part in AUROC, AP or F1.",
         *_spelled([failure.message for failure in trial.failures]),
+    ]
+
+
+def _cascade(images: Sequence[Inspected]) -> list[str]:
+    if not any(image.judged_by for image in images):
+        return []
+    asked = sum(image.asked for image in images)
+    decided = sum(image.judged_by == "accurate" for image in images)
+    return [
+        f"Two recipes judged: the accurate one was asked about {asked} of {len(images)} images and decided {decided}. "
+        "Rates, bounds and times are those of both together; scores and heat are on the fast recipe's scale."
     ]
 
 

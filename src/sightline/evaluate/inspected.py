@@ -18,7 +18,8 @@ class Inspected:
 
     `heat` is the recipe's small grid (h, w) float32 over the whole image; `size` is the image's (height,
     width) in px; `ms` is file to verdict; `mask` is a mask file that fits the image and marks something, else
-    None.
+    None. In a cascade, `judged_by` names the recipe that decided, and `asked` says whether the accurate one was
+    asked.
     """
 
     path: Path
@@ -33,6 +34,8 @@ class Inspected:
     mask: Path | None = None
     group: str | None = None
     warnings: tuple[str, ...] = ()
+    judged_by: str = ""
+    asked: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The image as plain JSON values, without its heat."""

@@ -118,6 +118,8 @@ def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
         mask=mask,
         group=sample.group,
         warnings=found.warnings,
+        judged_by=found.judged_by,
+        asked="rejudge" in found.times_ms,
     )
 
 

@@ -1,4 +1,7 @@
-"""The table of trunks: a name -> a network (N, 3, H, W) float32 RGB 0..255 -> maps at strides 4, 8, 16, 32."""
+"""The table of trunks: a name -> a network (N, 3, H, W) float32 RGB 0..255 -> maps (N, C, h, w), each with a name.
+
+A new trunk is one file beside this one and one line in the table.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,87 @@ from typing import NamedTuple
 from torch import nn
 
 from sightline.core.errors import InputError
-from sightline.models import efficientnet_lite
+from sightline.models import dinov2, efficientnet_lite, hub
+
+HUB_PREFIX = "hf:"
 
 
 class Backbone(NamedTuple):
-    """A trunk: how to load it, and what tells its weights from others (for the cache)."""
+    """A trunk, and what a reader must know of it.
+
+    `load` gives the network, frozen and in eval mode; `identity` tells its weights from others (for the cache);
+    `maps` names its outputs in order. `levels` has the keys "fine" and "coarse" and says which maps each of them
+    joins; the first of a level gives its grid. A cell of the fine grid is `stride_px` wide, sides of the input are
+    multiples of `step_px`, and the spatial mean of the map `embedding` describes the whole image. Where `any_size`
+    is false, an export holds for one input size only. `pooled` says whether averaging a map over 3x3 cells helps: it
+    steadies a CNN's cells, while a ViT's tokens have seen each other already and only lose detail.
+    """
 
     load: Callable[[], nn.Module]
     identity: str
+    maps: tuple[str, ...]
+    levels: dict[str, tuple[str, ...]]
+    stride_px: int
+    step_px: int
+    embedding: str
+    any_size: bool = True
+    pooled: bool = True
 
 
 def _lite(variant: str) -> Backbone:
-    digest = efficientnet_lite.VARIANTS[variant][2]
-    return Backbone(lambda: efficientnet_lite.load(variant), f"{variant}-{digest[:12]}")
+    return Backbone(
+        load=lambda: efficientnet_lite.load(variant),
+        identity=f"{variant}-{efficientnet_lite.VARIANTS[variant][2][:12]}",
+        maps=tuple(f"stride_{stride}" for stride in efficientnet_lite.TAPS.values()),
+        levels={"fine": ("stride_8", "stride_16"), "coarse": ("stride_16", "stride_32")},
+        stride_px=8,
+        step_px=32,
+        embedding="stride_32",
+    )
+
+
+def _dinov2() -> Backbone:
+    maps = tuple(f"block_{number}" for number in dinov2.TAPS)
+    return Backbone(
+        load=dinov2.load,
+        identity=f"dinov2-s-{dinov2.DIGEST[:12]}",
+        maps=maps,
+        levels={"fine": maps[:2], "coarse": maps[-2:]},
+        stride_px=dinov2.PATCH_PX,
+        step_px=dinov2.PATCH_PX,
+        embedding=maps[-1],
+        pooled=False,
+    )
+
+
+def _hub(name: str) -> Backbone:
+    facts = hub.facts(name)
+    maps = tuple(facts.places)
+    return Backbone(
+        load=lambda: hub.load(name, tuple(facts.places.values())),
+        identity=facts.identity,
+        maps=maps,
+        levels={"fine": maps[:2], "coarse": maps[-2:]},
+        stride_px=facts.strides[maps[0]],
+        step_px=facts.step_px,
+        embedding=maps[-1],
+        any_size=facts.any_size,
+        pooled=not facts.one_grid,
+    )
 
 
 BACKBONES: dict[str, Backbone] = {name: _lite(name) for name in efficientnet_lite.VARIANTS}
-STRIDES = (4, 8, 16, 32)
+BACKBONES["dinov2-s"] = _dinov2()
 
 
 def backbone(name: str) -> Backbone:
-    """The trunk of that name. Raises InputError naming those that exist."""
+    """The trunk of that name; `hf:` and a hub name or folder for one that `transformers` knows.
+
+    Raises InputError naming those that exist, and whatever stands in the way of opening one of the hub.
+    """
+    if name.startswith(HUB_PREFIX):
+        return _hub(name.removeprefix(HUB_PREFIX))
     if name not in BACKBONES:
-        raise InputError(f"no backbone is called '{name}'. Choose one of: {', '.join(BACKBONES)}")
+        known = ", ".join([*BACKBONES, f"{HUB_PREFIX}NAME_OR_FOLDER"])
+        raise InputError(f"no backbone is called '{name}'. Choose one of: {known}")
     return BACKBONES[name]

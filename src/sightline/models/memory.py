@@ -1,8 +1,9 @@
-"""The memory reader: distance of every patch to the nearest patch of a good part, at two levels.
+"""The memory reader: distance of every patch to the nearest patch of a good part, at one or two levels.
 
 PatchCore (Roth et al., CVPR 2022) in spirit: features of a frozen trunk, averaged over 3x3, a bank chosen by
 farthest-point sampling, the nearest distance. Here each level is projected by PCA without whitening, and the
-levels (strides 8+16 and 16+32) are fused late, each distance map z-scored on held-out good patches.
+levels (of a CNN: strides 8+16 and 16+32) are fused late: each distance map is standardised on held-out good patches,
+and their weighted sum is the heat.
 
 This module is the reference; `sightline.train.graph` writes the same computation as ONNX, and the parity gate
 compares the two on every export.
@@ -10,18 +11,21 @@ compares the two on every export.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LEVELS = {"fine": (8, 16), "coarse": (16, 32)}  # level -> strides; the first gives the grid
+from sightline.models.nearest import nearest
+
 SCORE_EPS = 1e-6
 
 
-def level_features(maps: dict[int, Tensor], level: str) -> Tensor:
-    """Raw features of a level: maps {stride: (N, C, h, w)} -> (N, C1 + C2, h, w), averaged over 3x3."""
-    first, second = (maps[stride] for stride in LEVELS[level])
-    return torch.cat([pool(first), enlarge(pool(second), first)], dim=1)
+def level_features(maps: Sequence[Tensor], pooled: bool) -> Tensor:
+    """Raw features of a level: maps (N, Ci, hi, wi) -> (N, C1 + C2 + .., h1, w1), averaged over 3x3 if `pooled`."""
+    ready = [pool(x) if pooled else x for x in maps]
+    return torch.cat([ready[0], *(enlarge(x, ready[0]) for x in ready[1:])], dim=1)
 
 
 def pool(x: Tensor) -> Tensor:
@@ -38,23 +42,12 @@ def enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def nearest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> Tensor:
-    """Distance of keys (Q, d) to their nearest entry of `bank` (M, d): (Q,).
-
-    `banned` (M,) bool marks entries that may not be used (those of the same image, when scores are held out).
-    |q - b|^2 = |q|^2 - 2 (q.b - |b|^2 / 2), so one matrix product and one maximum do it.
-    """
-    similarity = torch.addmm(-0.5 * bank.square().sum(1), keys, bank.T)
-    if banned is not None:
-        similarity[:, banned] = -torch.inf
-    return (keys.square().sum(1) - 2 * similarity.amax(1)).clamp_min(0).sqrt()
-
-
 class Level(nn.Module):
-    """One level's numbers: PCA mean (C,) and directions (C, d), bank (M, d), held-out mean and spread.
+    """One level's numbers: PCA mean (C,) and directions (C, d), bank (M, d), held-out centre and spread.
 
-    `first` of the C channels come from the level's first stride, the others from its second. Distances below
-    `floor` count as `floor`: so near to the bank, they are the rounding of the distance formula.
+    `names` are the trunk's maps that it joins, with `channels` of C each. `centre` is one number, or a map (h, w)
+    where good parts differ from their bank more in some places than in others. Distances below `floor` count as
+    `floor`: so near to the bank, they are the rounding of the distance formula. `weight` is the level's in the heat.
     """
 
     mean: Tensor
@@ -64,9 +57,18 @@ class Level(nn.Module):
     spread: Tensor
     floor: Tensor
 
-    def __init__(self, mean: Tensor, directions: Tensor, bank: Tensor, first: int) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        channels: tuple[int, ...],
+        pooled: bool,
+        mean: Tensor,
+        directions: Tensor,
+        bank: Tensor,
+    ) -> None:
         super().__init__()
-        self.first = first
+        self.names, self.channels, self.pooled = names, channels, pooled
+        self.weight = 1.0
         self.register_buffer("mean", mean)
         self.register_buffer("directions", directions)
         self.register_buffer("bank", bank)
@@ -74,13 +76,18 @@ class Level(nn.Module):
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("floor", torch.zeros(()))
 
+    def features(self, maps: dict[str, Tensor]) -> Tensor:
+        """The trunk's maps {name: (N, C, h, w)} -> raw features (N, C, h, w)."""
+        return level_features([maps[name] for name in self.names], self.pooled)
+
     def keys(self, features: Tensor) -> Tensor:
         """Raw features (N, C, h, w) -> keys (N * h * w, d)."""
         flat = features.permute(0, 2, 3, 1).flatten(0, 2)
         return (flat - self.mean) @ self.directions
 
-    def distances(self, features: Tensor, banned: Tensor | None = None) -> Tensor:
-        """Raw features (N, C, h, w) -> distances (N, 1, h, w)."""
+    def distances(self, maps: dict[str, Tensor], banned: Tensor | None = None) -> Tensor:
+        """The trunk's maps {name: (N, C, h, w)} -> distances (N, 1, h, w)."""
+        features = self.features(maps)
         n, _, h, w = features.shape
         return nearest(self.keys(features), self.bank, banned).view(n, 1, h, w)
 
@@ -134,8 +141,14 @@ def gaussian(sigma: float) -> Tensor:
     return kernel / kernel.sum()
 
 
+def smooth(heat: Tensor, kernel: Tensor) -> Tensor:
+    """Smoothing of (N, 1, h, w) by a symmetric kernel (2 r + 1,) along both axes, edges repeated."""
+    heat = F.pad(heat, [kernel.shape[0] // 2] * 4, mode="replicate")
+    return F.conv2d(F.conv2d(heat, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+
+
 class MemoryReader(nn.Module):
-    """Trunk maps {8, 16, 32: (N, C, h, w)} -> heat (N, h/8, w/8) and score (N,)."""
+    """Trunk maps {name: (N, C, h, w)} -> heat (N, h, w) on the first level's grid, and score (N,)."""
 
     levels: dict[str, Level]
     kernel: Tensor
@@ -146,21 +159,25 @@ class MemoryReader(nn.Module):
         self.register_buffer("kernel", gaussian(sigma))
         self.score = ImageScore(fractions)
 
-    def distances(self, maps: dict[int, Tensor]) -> dict[str, Tensor]:
-        """Distance map (N, 1, h, w) of each level, on its own grid."""
-        return {name: level.distances(level_features(maps, name)) for name, level in self.levels.items()}
+    def distances(self, maps: dict[str, Tensor], banned: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Distance map (N, 1, h, w) of each level, on its own grid; `banned` as in `nearest`, by level."""
+        return {name: level.distances(maps, banned[name] if banned else None) for name, level in self.levels.items()}
 
     def fuse(self, distances: dict[str, Tensor]) -> Tensor:
-        """Distance maps of the levels -> smoothed heat (N, 1, h, w) on the fine grid."""
-        z = {name: level.standardise(distances[name]) for name, level in self.levels.items()}
-        return self.smooth(z["fine"] + enlarge(z["coarse"], z["fine"]))
+        """Distance maps of the levels -> smoothed heat (N, 1, h, w) on the first level's grid."""
+        return smooth(
+            weighted_sum((x.weight, x.standardise(distances[n])) for n, x in self.levels.items()), self.kernel
+        )
 
-    def smooth(self, heat: Tensor) -> Tensor:
-        """Gaussian smoothing of (N, 1, h, w), edges repeated."""
-        radius = self.kernel.shape[0] // 2
-        heat = F.pad(heat, [radius] * 4, mode="replicate")
-        return F.conv2d(F.conv2d(heat, self.kernel.view(1, 1, 1, -1)), self.kernel.view(1, 1, -1, 1))
-
-    def forward(self, maps: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         heat = self.fuse(self.distances(maps))
         return heat[:, 0], self.score(heat)
+
+
+def weighted_sum(maps: Iterable[tuple[float, Tensor]]) -> Tensor:
+    """Sum of weight x map (N, 1, h, w), enlarged to the first map's grid."""
+    total: Tensor | None = None
+    for weight, values in maps:
+        total = weight * values if total is None else total + weight * enlarge(values, total)
+    assert total is not None
+    return total

@@ -16,6 +16,7 @@ from sightline.core.result import Result
 from sightline.runtime.image import Image
 
 VERDICT_RGB = {Verdict.OK: (46, 160, 67), Verdict.REVIEW: (210, 140, 0), Verdict.NG: (218, 54, 51)}
+BAND_ROWS = 256  # mixed at a time: in floats, a large image at once would need gigabytes
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,14 @@ class Inspection(Result):
         """
         low = 0.5 * self.heat_threshold if low is None else low
         high = max(2.0 * self.heat_threshold, low + 1e-6) if high is None else high
-        share = np.clip(np.nan_to_num((self.heatmap - low) / (high - low), nan=1.0), 0.0, 1.0)  # no number: hot
-        colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-        opacity = (0.5 * np.sqrt(share))[..., None]
-        mixed = np.rint(self.image * (1 - opacity) + colours * opacity).astype(np.uint8)
-        return Overlay(self._annotate(np.ascontiguousarray(mixed)))
+        mixed = np.empty(self.image.shape, np.uint8)
+        for top in range(0, len(mixed), BAND_ROWS):
+            rows = slice(top, top + BAND_ROWS)
+            share = np.clip(np.nan_to_num((self.heatmap[rows] - low) / (high - low), nan=1.0), 0.0, 1.0)  # none: hot
+            colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+            opacity = (0.5 * np.sqrt(share))[..., None]
+            mixed[rows] = np.rint(self.image[rows] * (1 - opacity) + colours * opacity)
+        return Overlay(self._annotate(mixed))
 
     def _annotate(self, image: Image) -> Image:
         unit = max(1.0, max(image.shape[:2]) / 600)

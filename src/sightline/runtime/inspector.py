@@ -11,30 +11,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.band import Verdict
-from sightline.core.card import Card
+from sightline.core.card import Card, Tiles
 from sightline.core.errors import RecipeError
+from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
 from sightline.runtime.image import Image, Source, read_image
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.placement import Placement, place, prepare, unplace
 from sightline.runtime.recipe import Recipe, parse_card, read_recipe
 from sightline.runtime.region import find_defects
-from sightline.runtime.session import OnnxSession
+from sightline.runtime.session import Engine, Precision, open_session
+from sightline.runtime.tiling import Reading, at_once, lay_tiles, read_tiles, spread_out
 
+ODD_COUNT = 1.5  # times more, or fewer, tiles than any training image had are worth a warning
 ODD_BORDER = 0.15  # more border than any training image had, by this share of the input, is worth a warning
+ODD_ASPECT = 1.25  # times narrower or wider than any training image is worth a warning, where images are stretched
 NEEDED_OUTPUTS = frozenset(("score", "p_value", "heatmap", "embedding"))
 
 
 class Inspector:
     """Judges images with one recipe; safe to share between threads.
 
-    `recipe` is a path or a Recipe; `threads` the processor threads that one inspection may use.
-    Raises RecipeError for a file that is no usable recipe.
+    `recipe` is a path or a Recipe; `threads` the processor threads that one inspection may use; `engine` what runs
+    the graph, and `precision` what it computes in (docs/how-to/faster.md).
+    Raises RecipeError for a file that is no usable recipe, SettingError for an engine or precision that is not to
+    be had here, MissingExtraError where the engine is not installed.
     """
 
-    def __init__(self, recipe: str | Path | Recipe, threads: int = 2) -> None:
+    def __init__(
+        self,
+        recipe: str | Path | Recipe,
+        threads: int = 2,
+        engine: Engine = "onnxruntime",
+        precision: Precision = "f32",
+    ) -> None:
         name = "recipe" if isinstance(recipe, Recipe) else str(recipe)
         data = recipe.data if isinstance(recipe, Recipe) else read_recipe(recipe)
-        self._session = OnnxSession(data, threads, name=name)
+        self._session = open_session(data, threads, engine, precision, name)
         self.card: Card = parse_card(self._session.metadata, name)
         size = (self.card.height, self.card.width)
         kind, shape = self._session.inputs.get("image", ("", ()))
@@ -44,6 +56,7 @@ class Inspector:
         if missing:
             raise RecipeError(f"{name}: the graph lacks the outputs {sorted(missing)}. Train it again")
         self._size = size
+        self._golden = None if self.card.golden is None else Golden.of(self.card.golden)
 
     def warm_up(self) -> None:
         """Run one black image, so that the first part does not pay for memory and thread start."""
@@ -57,76 +70,125 @@ class Inspector:
         return self._inspect_batch([source])[0]
 
     def inspect_many(self, sources: Iterable[Source], batch: int = 8) -> Iterator[Inspection]:
-        """Judge images in order, `batch` at a time. Raises InputError at the first that cannot be read."""
+        """Judge images in order, `batch` at a time. Raises InputError at the first that cannot be read.
+
+        A recipe with tiles takes one image at a time, whatever `batch` says: several large ones fill the memory.
+        """
         group: list[Source] = []
         for source in sources:
             group.append(source)
-            if len(group) == batch:
+            if len(group) == batch or self.card.tiles is not None:
                 yield from self._inspect_batch(group)
                 group = []
         if group:
             yield from self._inspect_batch(group)
 
     def _inspect_batch(self, sources: list[Source]) -> list[Inspection]:
+        if self.card.tiles is not None:
+            return [self._inspect_tiles(source, self.card.tiles) for source in sources]
         start = time.perf_counter()
         decoded = [read_image(source) for source in sources]
         after_decode = time.perf_counter()
-        places = [place(image.shape[:2], self._size, self.card.roi, self.card.scale) for image, _ in decoded]
-        batch = np.stack([prepare(image, p) for (image, _), p in zip(decoded, places, strict=True)])
+        poses = [self._pose(image) for image, _ in decoded]
+        stretch = self.card.stretch is not None
+        places = [place(pose.image.shape[:2], self._size, self.card.roi, self.card.scale, stretch) for pose in poses]
+        batch = np.stack([prepare(pose.image, p) for pose, p in zip(poses, places, strict=True)])
         after_prepare = time.perf_counter()
         outputs = self._session.run({"image": batch})
-        after_infer = time.perf_counter()
-        count = len(sources)
-        times = {
-            "decode": (after_decode - start) * 1e3 / count,
-            "prepare": (after_prepare - after_decode) * 1e3 / count,
-            "infer": (after_infer - after_prepare) * 1e3 / count,
-        }
-        return [self._result(outputs, i, decoded[i], places[i], _name(sources[i]), times) for i in range(count)]
+        times = _times(start, after_decode, after_prepare, time.perf_counter(), len(sources))
+        return [
+            self._result(_reading(outputs, i, places[i]), decoded[i], poses[i], places[i], _name(sources[i]), times)
+            for i in range(len(sources))
+        ]
+
+    def _inspect_tiles(self, source: Source, tiles: Tiles) -> Inspection:
+        start = time.perf_counter()
+        image, notes = read_image(source)
+        after_decode = time.perf_counter()
+        pose = self._pose(image)
+        tiling = lay_tiles(image.shape[:2], self._size, tiles.overlap_px, self.card.roi, self.card.scale)
+        canvas = spread_out(pose.image, tiling)
+        after_prepare = time.perf_counter()
+        together = at_once(self._size, self.card.bank)
+        reading = read_tiles(lambda batch: self._session.run({"image": batch}), canvas, tiling, together)
+        times = _times(start, after_decode, after_prepare, time.perf_counter(), 1)
+        decoded = image, notes + _odd_count(len(tiling), tiles, tiling.whole)
+        return self._result(reading, decoded, pose, tiling.whole, _name(source), times)
+
+    def _pose(self, image: Image) -> Aligned:
+        """The image as the graph sees it: aligned where the recipe has a golden part."""
+        return unmoved(image) if self._golden is None else align(image, self._golden)
 
     def _result(
         self,
-        outputs: dict[str, NDArray[Any]],
-        index: int,
+        reading: Reading,
         decoded: tuple[Image, tuple[str, ...]],
+        pose: Aligned,
         placement: Placement,
         source: str,
         times: dict[str, float],
     ) -> Inspection:
         start = time.perf_counter()
         image, warnings = decoded
-        score = float(outputs["score"][index])
-        verdict = self.card.band.decide(score)
-        heat = unplace(outputs["heatmap"][index], placement)
+        verdict = self.card.band.decide(reading.score)
         limit = self.card.calibration.heat_threshold
         fine = verdict is Verdict.OK
+        heat = heat_back(reading.heat, pose)
         defects = () if fine else find_defects(heat, placement.image_size, limit, self.card.mm_per_px)
         regions_ms = (time.perf_counter() - start) * 1e3
         times = {**times, "regions": regions_ms, "total": sum(times.values()) + regions_ms}
         return Inspection(
             verdict=verdict,
-            score=score,
-            p_value=float(outputs["p_value"][index]),
+            score=reading.score,
+            p_value=reading.p_value,
             defects=defects,
             source=source,
-            warnings=warnings + _odd_shape(placement, self.card.border),
+            warnings=warnings + pose.notes + _odd_shape(placement, self.card),
             times_ms=times,
             image=image,
             heat=heat,
             heat_threshold=limit,
-            embedding=outputs["embedding"][index],
+            embedding=reading.embedding,
         )
+
+
+def _reading(outputs: dict[str, NDArray[Any]], index: int, placement: Placement) -> Reading:
+    score, p_value = float(outputs["score"][index]), float(outputs["p_value"][index])
+    return Reading(score, p_value, unplace(outputs["heatmap"][index], placement), outputs["embedding"][index])
+
+
+def _times(start: float, decoded: float, prepared: float, inferred: float, count: int) -> dict[str, float]:
+    """Milliseconds per image of each stage, from the moments at which the stages ended."""
+    spans = {"decode": decoded - start, "prepare": prepared - decoded, "infer": inferred - prepared}
+    return {stage: seconds * 1e3 / count for stage, seconds in spans.items()}
 
 
 def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else ""
 
 
-def _odd_shape(placement: Placement, border: float) -> tuple[str, ...]:
-    if placement.padded <= border + ODD_BORDER:
-        return ()
+def _odd_shape(placement: Placement, card: Card) -> tuple[str, ...]:
     high, wide = placement.image_size
+    if card.stretch is not None and not card.stretch[0] / ODD_ASPECT <= wide / high <= card.stretch[1] * ODD_ASPECT:
+        return (
+            f"the image's shape ({wide} x {high} px) is far from those of the training, so it was stretched as none of "
+            "them was. Check the camera, or train a recipe for this view",
+        )
+    if placement.padded <= card.border + ODD_BORDER:
+        return ()
     return (
         f"the image's shape ({wide} x {high} px) is far from the recipe's: {placement.padded:.0%} of the input is "
         "border. Check the camera, or train a recipe for this view",
+    )
+
+
+def _odd_count(count: int, tiles: Tiles, whole: Placement) -> tuple[str, ...]:
+    """The highest of many tiles scores higher than that of few: far from the calibration, its rates do not hold."""
+    if tiles.least / ODD_COUNT <= count <= tiles.most * ODD_COUNT:
+        return ()
+    high, wide = whole.image_size
+    usual = f"{tiles.least}" if tiles.least == tiles.most else f"{tiles.least} to {tiles.most}"
+    return (
+        f"the image ({wide} x {high} px) makes {count} tile{'s' * (count != 1)}, those of the training made {usual}, "
+        "so the stated rates do not hold for it. Check the camera, or train a recipe for this view",
     )

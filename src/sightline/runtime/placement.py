@@ -35,23 +35,31 @@ class Placement:
         return 1.0 - self.inner[2] * self.inner[3] / (self.input_size[0] * self.input_size[1])
 
 
+def crop_of(image_size: tuple[int, int], roi: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """The region of interest of an image (H, W) as (x, y, width, height) px; at least one pixel."""
+    high, wide = image_size
+    x, y = min(round(roi[0] * wide), wide - 1), min(round(roi[1] * high), high - 1)
+    return x, y, max(1, min(round(roi[2] * wide), wide - x)), max(1, min(round(roi[3] * high), high - y))
+
+
 def place(
     image_size: tuple[int, int],
     input_size: tuple[int, int],
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
     scale: float = math.inf,
+    stretch: bool = False,
 ) -> Placement:
     """Placement of an image (H, W) in an input (height, width): aspect kept, centred.
 
     `scale` is the recipe's, in input px per image px: a smaller image keeps it and gets a border, because a
-    texture must look the same size on every part; a larger one is shrunk to fit.
+    texture must look the same size on every part; a larger one is shrunk to fit. With `stretch`, every
+    image fills the input, whatever its shape.
     """
-    (high, wide), (height, width) = image_size, input_size
-    x, y = min(round(roi[0] * wide), wide - 1), min(round(roi[1] * high), high - 1)
-    w, h = max(1, min(round(roi[2] * wide), wide - x)), max(1, min(round(roi[3] * high), high - y))
+    height, width = input_size
+    x, y, w, h = crop_of(image_size, roi)
     scale = min(height / h, width / w, scale)
     inner_w, inner_h = max(1, round(w * scale)), max(1, round(h * scale))
-    if min(inner_w / width, inner_h / height) >= 1 - STRETCH_TOLERANCE:
+    if stretch or min(inner_w / width, inner_h / height) >= 1 - STRETCH_TOLERANCE:
         inner_w, inner_h = width, height
     left, top = (width - inner_w) // 2, (height - inner_h) // 2
     return Placement(image_size, (x, y, w, h), (left, top, inner_w, inner_h), input_size)
@@ -87,10 +95,16 @@ def unplace(grid: NDArray[np.float32], placement: Placement) -> NDArray[np.float
     warp = np.array([[fx, 0, ox], [0, fy, oy]], np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     heat = cv2.warpAffine(grid, warp, (out_w, out_h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return over_image(np.asarray(heat, np.float32), placement)
+
+
+def over_image(heat: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+    """Heat grid over the region of interest -> heat grid over the whole image, 0 outside the region."""
     x, y, w, h = placement.crop
     high, wide = placement.image_size
     if (w, h) == (wide, high):
-        return np.asarray(heat, np.float32)
+        return heat
+    out_h, out_w = heat.shape
     canvas = np.zeros((max(1, round(high * out_h / h)), max(1, round(wide * out_w / w))), np.float32)
     row, column = round(y * out_h / h), round(x * out_w / w)
     canvas[row : row + out_h, column : column + out_w] = heat[: canvas.shape[0] - row, : canvas.shape[1] - column]

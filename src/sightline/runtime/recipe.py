@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from sightline.core.card import METADATA_KEY, SCHEMA, Card
 from sightline.core.errors import RecipeError
+from sightline.runtime.alignment import Golden
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ def parse_card(metadata: dict[str, str], name: str) -> Card:
                 f"{name}: written by a newer Sightline (card version {version}, this one reads up to {SCHEMA}). "
                 "Upgrade with: pip install -U sightline"
             )
-        return Card.model_validate_json(text)
+        card = Card.model_validate_json(text)
+        if card.golden is not None:
+            Golden.of(card.golden)
+        return card
     except (ValidationError, ValueError, AttributeError) as error:
         raise RecipeError(f"{name}: the recipe's card is damaged ({error}). Train or copy it again") from error

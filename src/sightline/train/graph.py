@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, numpy_helper, parser
 
 from sightline.core.card import METADATA_KEY, Card
-from sightline.models.memory import LEVELS, Level, MemoryReader, top_count
-from sightline.train.trunk import OPSET, trunk_onnx
+from sightline.models.memory import Level, MemoryReader, top_count
+from sightline.runtime.session import OnnxSession
+from sightline.train.trunk import OPSET
 
+Grid = tuple[int, int]
+
+MAP_TEXT = "    {L}_{i}_keys = Conv({map}, {L}_{i}_weights)\n"
+POOL_TEXT = """    {L}_{i}_pooled = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_{i}_keys)
+"""
+ENLARGE_TEXT = """    {to} = Resize<mode="linear", coordinate_transformation_mode="half_pixel">({x}, , {to}_scale)
+"""
 LEVEL_TEXT = """
-    {L}_a = Conv(stride_{first}, {L}_first)
-    {L}_b = Conv(stride_{second}, {L}_second)
-    {L}_pooled_a = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_a)
-    {L}_pooled_b = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_b)
-    {L}_c = Resize<mode="linear", coordinate_transformation_mode="half_pixel">({L}_pooled_b, , double)
-    {L}_d = Add({L}_pooled_a, {L}_c)
-    {L}_e = Add({L}_d, {L}_bias)
+    {L}_e = Add({L}_sum, {L}_bias)
     {L}_f = Transpose<perm=[0,2,3,1]>({L}_e)
     {L}_keys = Reshape({L}_f, rows)
     {L}_norms = ReduceSumSquare<keepdims=0>(bank_{L}, last)
@@ -39,14 +41,12 @@ LEVEL_TEXT = """
     {L}_floored = Max({L}_squared, zero)
     {L}_distance = Sqrt({L}_floored)
     {L}_far = Max({L}_distance, {L}_floor)
-    {L}_offset = Sub({L}_far, {L}_centre)
+    {L}_map = Reshape({L}_far, {L}_shape)
+    {L}_offset = Sub({L}_map, {L}_centre)
     {L}_scaled = Div({L}_offset, {L}_spread)
-    {L}_map = Reshape({L}_scaled, {L}_shape)
 """
-FUSE_TEXT = """
-    coarse_large = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(coarse_map, , double)
-    fused = Add(fine_map, coarse_large)
-    framed = Pad<mode="edge">(fused, frame)
+SCORE_TEXT = """
+    framed = Pad<mode="edge">(heat, frame)
     blurred = Conv(framed, kernel_row)
     smooth = Conv(blurred, kernel_column)
     heatmap = Squeeze(smooth, channel)
@@ -66,7 +66,7 @@ FUSE_TEXT = """
     held_out_float = Cast<to=1>(held_out)
     all_and_self = Add(held_out_float, one)
     p_value = Div(higher_and_self, all_and_self)
-    embedding = ReduceMean<keepdims=0>(stride_32, spatial)
+    embedding = ReduceMean<keepdims=0>({embedding}, spatial)
 """
 TOP_TEXT = """
     cut_{i} = Slice(ranked, start, count_{i}, last)
@@ -75,20 +75,22 @@ TOP_TEXT = """
 
 
 def recipe_model(
-    backbone: str, reader: MemoryReader, calibration: NDArray[np.float32], size: tuple[int, int]
+    trunk: bytes, reader: MemoryReader, calibration: NDArray[np.float32], size: tuple[int, int], embedding: str
 ) -> ModelProto:
     """The whole graph for inputs (N, height, width, 3) uint8, without its card.
 
-    `calibration` (n,) float32 are the held-out scores of good parts. The banks and the calibration scores
-    are initializers that are graph inputs, too, so that a station can override them without a new file.
+    `trunk` is the ONNX model of the trunk that the reader was fitted on, `embedding` the map whose mean describes the
+    image; `calibration` (n,) float32 are the held-out scores of good parts. The banks and the calibration scores are
+    initializers that are graph inputs, too, so that a station can override them without a new file.
     """
-    trunk = onnx.load_from_string(trunk_onnx(backbone))
-    outputs = ["score", "p_value", "heatmap", "embedding"]
+    network = onnx.load_from_string(trunk)
+    grids = map_grids(trunk, size)
+    wanted = sorted({embedding}.union(*(level.names for level in reader.levels.values())))
     model = compose.merge_models(
-        trunk,
-        _reader_model(reader, size),
-        io_map=[(name, name) for name in ("stride_8", "stride_16", "stride_32")],
-        outputs=outputs,
+        network,
+        _reader_model(reader, grids, embedding, wanted),
+        io_map=[(name, name) for name in wanted],
+        outputs=["score", "p_value", "heatmap", "embedding"],
     )
     graph = model.graph
     del graph.value_info[:]  # the trunk's symbolic sizes; this graph has fixed ones
@@ -104,6 +106,13 @@ def recipe_model(
     return model
 
 
+def map_grids(trunk: bytes, size: tuple[int, int]) -> dict[str, Grid]:
+    """Grid (h, w) of every map of a trunk for inputs (height, width)."""
+    session = OnnxSession(trunk, threads=1, optimise=False, name="trunk")
+    maps = session.run({"image": np.zeros((1, *size, 3), np.uint8)})
+    return {name: (values.shape[2], values.shape[3]) for name, values in maps.items()}
+
+
 def with_card(model: ModelProto, card: Card) -> bytes:
     """The model's bytes with the card in its metadata."""
     del model.metadata_props[:]
@@ -111,18 +120,26 @@ def with_card(model: ModelProto, card: Card) -> bytes:
     return model.SerializeToString()
 
 
-def _reader_model(reader: MemoryReader, size: tuple[int, int]) -> ModelProto:
-    height, width = size[0] // 8, size[1] // 8
-    body = "".join(LEVEL_TEXT.format(L=name, first=a, second=b) for name, (a, b) in LEVELS.items())
+def _reader_model(reader: MemoryReader, grids: dict[str, Grid], embedding: str, wanted: list[str]) -> ModelProto:
+    first, *others = reader.levels
+    height, width = grids[reader.levels[first].names[0]]
+    body = "".join(_level_text(name, level, grids) for name, level in reader.levels.items())
+    heat = f"{first}_scaled"
+    for name in others:
+        body += _enlarged(f"{name}_scaled", f"{name}_large", grids[reader.levels[name].names[0]], (height, width))
+        body += f"    heat_{name} = Add({heat}, {name}_large)\n"
+        heat = f"heat_{name}"
+    body += f"    heat = Identity({heat})\n"
     fractions = range(len(reader.score.fractions))
     tops = "".join(TOP_TEXT.format(i=i) for i in fractions)
-    body += FUSE_TEXT.format(tops=tops, names=", ".join(f"top_{i}" for i in fractions))
-    maps = ", ".join(f"float[N, C{s}, H{s}, W{s}] stride_{s}" for s in (8, 16, 32))
+    names = ", ".join(f"top_{i}" for i in fractions)
+    body += SCORE_TEXT.format(tops=tops, names=names, embedding=embedding)
+    maps = ", ".join(f"float[N, C_{name}, H_{name}, W_{name}] {name}" for name in wanted)
     model = parser.parse_model(
         f'<ir_version: 10, opset_import: ["" : {OPSET}]> reader ({maps}) => '
         f"(float[N] score, float[N] p_value, float[N, {height}, {width}] heatmap, float[N, E] embedding) {{{body}}}"
     )
-    for name, array in _constants(reader, height, width).items():
+    for name, array in _constants(reader, grids, (height, width)).items():
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
     # Their values follow in recipe_model; being inputs as well makes them overridable.
     for name, level in reader.levels.items():
@@ -132,22 +149,41 @@ def _reader_model(reader: MemoryReader, size: tuple[int, int]) -> ModelProto:
     return model
 
 
-def _constants(reader: MemoryReader, height: int, width: int) -> dict[str, NDArray[np.generic]]:
+def _level_text(name: str, level: Level, grids: dict[str, Grid]) -> str:
+    """Each of the level's maps projected, averaged, enlarged to the first one's grid and added; then the distances."""
+    text, total = "", ""
+    for i, source in enumerate(level.names):
+        text += MAP_TEXT.format(L=name, i=i, map=source)
+        ready = f"{name}_{i}_keys"
+        if level.pooled:
+            text += POOL_TEXT.format(L=name, i=i)
+            ready = f"{name}_{i}_pooled"
+        text += _enlarged(ready, f"{name}_{i}", grids[source], grids[level.names[0]])
+        text += f"    {name}_sum_{i} = Add({total}, {name}_{i})\n" if total else ""
+        total = f"{name}_sum_{i}" if total else f"{name}_{i}"
+    return text + f"    {name}_sum = Identity({total})\n" + LEVEL_TEXT.format(L=name)
+
+
+def _enlarged(x: str, to: str, grid: Grid, target: Grid) -> str:
+    if grid == target:
+        return f"    {to} = Identity({x})\n"
+    return ENLARGE_TEXT.format(x=x, to=to)
+
+
+def _constants(reader: MemoryReader, grids: dict[str, Grid], grid: Grid) -> dict[str, NDArray[np.generic]]:
+    height, width = grid
     cells = height * width
     kernel = reader.kernel.cpu().numpy()
     radius = len(kernel) // 2
     counts = [top_count(fraction, cells) for fraction in reader.score.fractions]
     constants: dict[str, NDArray[np.generic]] = {
-        "rows": np.array([-1, reader.levels["fine"].directions.shape[1] + 1]),
+        "rows": np.array([-1, next(iter(reader.levels.values())).directions.shape[1] + 1]),
         "flat": np.array([-1, cells]),
-        "fine_shape": np.array([-1, 1, height, width]),
-        "coarse_shape": np.array([-1, 1, height // 2, width // 2]),
         "last": np.array([1]),
         "channel": np.array([1]),
         "spatial": np.array([2, 3]),
         "start": np.array([0]),
         "most": np.array([max(counts)]),
-        "double": np.array([1, 1, 2, 2], np.float32),
         "frame": np.array([0, 0, radius, radius] * 2),
         "zero": np.array(0, np.float32),
         "one": np.array(1, np.float32),
@@ -159,11 +195,17 @@ def _constants(reader: MemoryReader, height: int, width: int) -> dict[str, NDArr
     }
     constants |= {f"count_{i}": np.array([count]) for i, count in enumerate(counts)}
     for name, level in reader.levels.items():
-        constants |= _level_constants(name, level)
+        constants |= _level_constants(name, level, grids)
+        constants[f"{name}_large_scale"] = _scale(grids[level.names[0]], grid)
     return constants
 
 
-def _level_constants(name: str, level: Level) -> dict[str, NDArray[np.generic]]:
+def _scale(grid: Grid, target: Grid) -> NDArray[np.float32]:
+    # Enough more than the ratio that rounding down cannot lose a cell, too little to move any.
+    return np.array([1, 1, target[0] / grid[0] * (1 + 1e-6), target[1] / grid[1] * (1 + 1e-6)], np.float32)
+
+
+def _level_constants(name: str, level: Level, grids: dict[str, Grid]) -> dict[str, NDArray[np.generic]]:
     """The PCA as 1x1 convolutions: it is linear, so it may be applied before the maps are averaged and joined.
 
     Keys have one more value, always 1 (from the bias), that meets the entries' -|b|^2 / 2 in the product: no pass
@@ -171,11 +213,16 @@ def _level_constants(name: str, level: Level) -> dict[str, NDArray[np.generic]]:
     """
     directions, mean = level.directions.cpu().numpy(), level.mean.cpu().numpy()
     weights = np.vstack([directions.T, np.zeros((1, len(directions)), np.float32)])[:, :, None, None]
-    return {
-        f"{name}_first": weights[:, : level.first].copy(),
-        f"{name}_second": weights[:, level.first :].copy(),
+    parts = np.split(weights, np.cumsum(level.channels)[:-1], axis=1)
+    grid = grids[level.names[0]]
+    centre = level.centre.cpu().numpy()
+    constants: dict[str, NDArray[np.generic]] = {
         f"{name}_bias": np.append(-(mean @ directions), np.float32(1))[None, :, None, None],
+        f"{name}_shape": np.array([-1, 1, *grid]),
         f"{name}_floor": level.floor.cpu().numpy(),
-        f"{name}_centre": level.centre.cpu().numpy(),
-        f"{name}_spread": level.spread.cpu().numpy(),
+        f"{name}_centre": centre[None, None] if centre.ndim else centre,
+        f"{name}_spread": level.spread.cpu().numpy() / np.float32(level.weight),
     }
+    for i, (source, part) in enumerate(zip(level.names, parts, strict=True)):
+        constants |= {f"{name}_{i}_weights": part.copy(), f"{name}_{i}_scale": _scale(grids[source], grid)}
+    return constants

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
+from sightline.runtime.alignment import Golden, align
 from sightline.runtime.image import Image, content_hash, read_image
 from sightline.runtime.placement import Placement, place, prepare
+from sightline.runtime.tiling import cut, lay_tiles, spread_out
 
 SIZE_SAMPLE = 64  # images that are looked at to choose the input's size
 CACHE_BYTES = 192 * 2**20
 CAP_SHARE, CAP_FLOOR_PX = 0.7, 256  # of the image's own side; never below 256 px
-SIZE_STEP_PX = 32  # the trunk's deepest stride
 MAX_LARGER = 4  # an image larger than most by more than this factor is a stray from another camera
 MIN_GOOD = 5
+MIN_INPUT_PX = 32
 
 
 class TrainingWarning(UserWarning):
@@ -27,11 +30,17 @@ class TrainingWarning(UserWarning):
 
 @dataclass(frozen=True)
 class InputSize:
-    """A recipe's input in px, and its scale in input px per image px."""
+    """A recipe's input in px, and its scale in input px per image px.
+
+    `overlap` is None where the input holds the whole image; else the input is one tile, and neighbouring tiles share
+    at least that many px. `stretch` brings every image to the input's own shape.
+    """
 
     height: int
     width: int
     scale: float
+    overlap: int | None = None
+    stretch: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,39 @@ class Part:
     unit: int
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A part as the graph sees it: `images` (K, height, width, 3) uint8 and the placement of each.
+
+    K is 1 where the input holds the whole image, else the number of its tiles.
+    """
+
+    images: Image
+    placements: tuple[Placement, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def some(self, count: int, turn: int = 0) -> Iterator[tuple[Image, Placement]]:
+        """At most `count` of the images and their placements, dealt out by `turn`.
+
+        Turns 0, 1, 2, ... go through one shuffled order of the tiles, so that parts with equally many tiles together
+        show every place before any place comes twice.
+        """
+        order = np.random.default_rng(len(self)).permutation(len(self))
+        for index in sorted(np.roll(order, -turn * count)[:count]):
+            yield self.images[index], self.placements[index]
+
+
 def choose_size(
     shapes: Sequence[tuple[int, int]],
     area_px: int,
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
     capped: bool = True,
+    step_px: int = 32,
 ) -> InputSize:
-    """Input size for images (H, W): their aspect, about `area_px` square pixels, multiples of 32.
+    """Input size for images (H, W): their aspect, about `area_px` square pixels, multiples of
+    `step_px`, the trunk's.
 
     Where `capped`, small images are not read at their full size: the last third of a camera's pixels is
     demosaicing, compression and noise (docs/decisions/0002).
@@ -63,8 +98,21 @@ def choose_size(
     side = float(np.sqrt(high * wide))
     limit = max(CAP_FLOOR_PX, CAP_SHARE * side) if capped else np.inf
     scale = min(float(np.sqrt(area_px)), limit) / side
-    height, width = (max(SIZE_STEP_PX, round(side * scale / SIZE_STEP_PX) * SIZE_STEP_PX) for side in (high, wide))
+    least = math.ceil(MIN_INPUT_PX / step_px) * step_px
+    height, width = (max(least, round(side * scale / step_px) * step_px) for side in (high, wide))
     return InputSize(height, width, min(height / high, width / wide))
+
+
+def stretched_size(
+    shapes: Sequence[tuple[int, int]],
+    area_px: int,
+    roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+    capped: bool = True,
+    step_px: int = 32,
+) -> InputSize:
+    """Input size for images (H, W) that are stretched to it: as `choose_size`, for the median image."""
+    high, wide = np.median(np.asarray(shapes, float), axis=0)
+    return replace(choose_size([(int(high), int(wide))], area_px, roi, capped, step_px), stretch=True)
 
 
 def accept(samples: Iterable[Sample], by_unit: bool) -> list[Part]:
@@ -76,10 +124,10 @@ def accept(samples: Iterable[Sample], by_unit: bool) -> list[Part]:
         try:
             digest = content_hash(sample.path)
         except InputError as error:
-            _warn(f"left out: {error}")
+            warn(f"left out: {error}")
             continue
         if digest in seen:
-            _warn(f"left out: {sample.path} is the same picture as {seen[digest].path}")
+            warn(f"left out: {sample.path} is the same picture as {seen[digest].path}")
             continue
         seen[digest] = sample
         key = (sample.group or sample.lot) if by_unit else None
@@ -88,23 +136,35 @@ def accept(samples: Iterable[Sample], by_unit: bool) -> list[Part]:
     return parts
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Tell a person about training images that need a look."""
     warnings.warn(text, TrainingWarning, stacklevel=3)
 
 
 class Intake:
     """Prepared images of parts, decoded once where they fit into `CACHE_BYTES`."""
 
-    def __init__(self, parts: Sequence[Part], size: InputSize, roi: tuple[float, float, float, float]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        size: InputSize,
+        roi: tuple[float, float, float, float],
+        golden: Golden | None = None,
+        told: set[str] | None = None,
+    ) -> None:
         self.parts = list(parts)
         self.size = size
         self._roi = roi
-        self._cache: dict[str, tuple[Image, Placement]] = {}
+        self._golden = golden
+        self._told = set() if told is None else told  # what was warned about, so that it is said once
+        self._cache: dict[str, Prepared] = {}
         self._room = CACHE_BYTES
         self.border = 0.0  # largest share of border seen
+        self.aspects = (math.inf, 0.0)  # narrowest and widest width / height seen
+        self.counts: set[int] = set()  # of images per part that were seen
 
-    def __call__(self, part: Part) -> tuple[Image, Placement] | None:
-        """The part's input (height, width, 3) uint8 and its placement; None for a file that is no image, or a stray.
+    def __call__(self, part: Part) -> Prepared | None:
+        """The part's input or tiles; None for a file that is no image, or a stray.
 
         Such a part is warned about and removed from `parts`.
         """
@@ -113,20 +173,41 @@ class Intake:
             return kept
         try:
             image, notes = read_image(part.sample.path)
-            placement = place(image.shape[:2], (self.size.height, self.size.width), self._roi, self.size.scale)
-            _check_scale(part, placement, self.size.scale)
+            if self._golden is not None:
+                aligned = align(image, self._golden)
+                image, notes = aligned.image, notes + tuple(f"{part.sample.path}: {note}" for note in aligned.notes)
+            prepared, border = self._prepare(part, image)
         except InputError as error:
-            _warn(f"left out: {error}")
+            self._warn_once(f"left out: {error}")
             self.parts.remove(part)
             return None
         for note in notes:
-            _warn(note)
-        prepared = prepare(image, placement)
-        self.border = max(self.border, placement.padded)
-        if prepared.nbytes <= self._room:
-            self._cache[part.hash] = prepared, placement
-            self._room -= prepared.nbytes
-        return prepared, placement
+            self._warn_once(note)
+        self.border = max(self.border, border)
+        self.counts.add(len(prepared))
+        if prepared.images.nbytes <= self._room:
+            self._cache[part.hash] = prepared
+            self._room -= prepared.images.nbytes
+        return prepared
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            warn(text)
+
+    def _prepare(self, part: Part, image: Image) -> tuple[Prepared, float]:
+        """The part's images, and the share of border around it."""
+        size, scale = (self.size.height, self.size.width), self.size.scale
+        if self.size.overlap is None:
+            placement = place(image.shape[:2], size, self._roi, scale, self.size.stretch)
+            _check_scale(part, placement, scale)
+            aspect = image.shape[1] / image.shape[0]
+            self.aspects = min(aspect, self.aspects[0]), max(aspect, self.aspects[1])
+            return Prepared(prepare(image, placement)[None], (placement,)), placement.padded
+        tiling = lay_tiles(image.shape[:2], size, self.size.overlap, self._roi, scale)
+        indices = range(len(tiling))
+        images = cut(spread_out(image, tiling), tiling, indices)
+        return Prepared(images, tuple(tiling.placement(index) for index in indices)), tiling.whole.padded
 
 
 def _check_scale(part: Part, placement: Placement, scale: float) -> None:

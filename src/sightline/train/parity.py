@@ -14,21 +14,28 @@ from sightline.core.card import Parity
 from sightline.core.errors import RecipeError
 from sightline.models.memory import MemoryReader
 from sightline.runtime.session import OnnxSession
-from sightline.train.trunk import TorchTrunk
+from sightline.train.trunk import OnnxTrunk, TorchTrunk, Trunk
 
 TOLERANCE = 1e-3
-IMAGES = 16
+IMAGES = 8
 
 
 @torch.inference_mode()
 def check_parity(
-    model: bytes, backbone: str, reader: MemoryReader, images: Iterable[NDArray[np.uint8]], band: Band
+    model: bytes,
+    backbone: str,
+    reader: MemoryReader,
+    images: Iterable[NDArray[np.uint8]],
+    band: Band,
+    int8: bytes | None = None,
 ) -> Parity:
     """Score images (H, W, 3) uint8 in torch and in the recipe's graph. Raises RecipeError where they differ.
 
+    An `int8` trunk's reference is that trunk by itself in onnxruntime, as the thresholds were fitted on it, and the
+    reader in torch.
     A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure.
     """
-    trunk, session = TorchTrunk(backbone), OnnxSession(model)
+    trunk, session = _reference(backbone, int8), OnnxSession(model)
     reader = reader.to("cpu")
     worst, flips, count = 0.0, 0, 0
     for image in images:
@@ -48,6 +55,10 @@ def check_parity(
         images=count,
         max_relative_difference=worst,
         verdict_flips=flips,
-        reference=f"torch {torch.__version__}",
+        reference=("int8 trunk and " if int8 else "") + f"torch {torch.__version__}",
         engine=f"onnxruntime {onnxruntime.__version__}",
     )
+
+
+def _reference(backbone: str, int8: bytes | None) -> Trunk:
+    return TorchTrunk(backbone) if int8 is None else OnnxTrunk(backbone, 2, int8)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sightline.core.errors import SettingError
 
 Effort = Literal["quick", "normal", "max"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+TILE_STEP_PX = 32  # the trunk's deepest stride
+OVERLAP_SHARE = 8  # a tile shares one part in this many with its neighbour
 # Effort -> side in px of a square with the input's area. Accuracy grows with pixels, time with their square.
 SIDE_PX: dict[str, int] = {"quick": 256, "normal": 384, "max": 512}
+
+DRAWINGS: dict[str, int] = {"quick": 24, "normal": 32, "max": 144}  # by effort
 
 
 class TrainSettings(BaseModel):
@@ -21,18 +25,40 @@ class TrainSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     effort: Effort = Field(default="normal", description="quick, normal or max: pixels, and so accuracy and time")
-    backbone: str = Field(default="lite0", description="the trunk: lite0, lite1 or lite2")
+    backbone: str = Field(default="lite0", description="lite0, lite1, lite2, dinov2-s or hf:NAME_OR_FOLDER")
     product: str | None = Field(default=None, description="name of the product; the dataset's name by default")
     side_px: int | None = Field(default=None, ge=64, le=2048, description="side of a square with the input's area")
+    tile_px: int | None = Field(
+        default=None,
+        ge=128,
+        le=1024,
+        multiple_of=TILE_STEP_PX,
+        description="side of the square tiles, in px of the image after scaling; none = the whole image as one",
+    )
+    tile_scale: float = Field(default=1.0, gt=0, le=1, description="tile px per image px; 1 = every pixel is read")
     bank_size: int = Field(
         default=4096, ge=64, le=65536, description="patches kept for the fine level; the coarse has half"
     )
-    sample_patches: int = Field(default=60_000, ge=1000, le=1_000_000, description="patches the bank is chosen from")
+    sample_patches: int = Field(default=30_000, ge=1000, le=1_000_000, description="patches the bank is chosen from")
     key_size: int = Field(default=64, ge=8, le=152, description="dimensions of a patch's key after PCA")
-    brightness: float = Field(default=0.2, ge=0, lt=1, description="relative brightness of the extra copies; 0 = none")
-    sigma_cells: float = Field(default=0.7, gt=0, le=8, description="smoothing of the heat map, in cells of 8 px")
+    brightness: float | None = Field(
+        default=None, ge=0, lt=1, description="relative brightness of extra copies; 0 = none; chosen by default"
+    )
+    sigma_cells: float = Field(default=0.7, gt=0, le=8, description="smoothing of the heat map, in cells of its grid")
+    coarse_weight: float | None = Field(
+        default=None, ge=0, le=10, description="weight of the coarse level beside the fine one's 1; chosen by default"
+    )
+    local_centre: float | None = Field(
+        default=None, ge=0, le=1, description="how far distances are judged by their place; chosen by default"
+    )
     top_fractions: tuple[Fraction, ...] = Field(
         default=(0.003, 0.03, 0.3), min_length=1, description="shares of hottest cells that make the image score"
+    )
+    synthetic: int | None = Field(
+        default=None, ge=0, le=1000, description="synthetic defects to choose by; by effort by default"
+    )
+    suspects: Literal["list", "leave out"] = Field(
+        default="list", description="what to do with good parts that look like none of the others"
     )
     calibration_images: int = Field(default=1000, ge=5, description="most good parts that are scored held-out")
     overkill_target: float = Field(default=0.01, gt=0, lt=1, description="good parts that may be judged NG")
@@ -41,6 +67,12 @@ class TrainSettings(BaseModel):
     mm_per_px: float | None = Field(default=None, gt=0, description="millimetres per pixel of the original image")
     roi: tuple[Share, Share, Fraction, Fraction] = Field(
         default=(0.0, 0.0, 1.0, 1.0), description="region of interest: x, y, width, height as fractions"
+    )
+    precision: Literal["f32", "int8"] = Field(
+        default="f32", description="what the trunk computes in; int8 is faster and a little less exact"
+    )
+    align: Literal["auto", "never", "always"] = Field(
+        default="auto", description="bring parts into the golden part's pose; auto = where a test shows that it helps"
     )
     seed: int = Field(default=0, ge=0, description="seed of every random choice")
     threads: int = Field(default=2, ge=1, le=256, description="processor threads")
@@ -51,6 +83,14 @@ class TrainSettings(BaseModel):
         if max(roi[0] + roi[2], roi[1] + roi[3]) > 1 + 1e-9:
             raise ValueError("x + width and y + height must not exceed 1")
         return roi
+
+    @model_validator(mode="after")
+    def _one_size(self) -> TrainSettings:
+        if self.tile_px is not None and self.side_px is not None:
+            raise ValueError("side_px sets the size of whole images and tile_px that of tiles. Give one of the two")
+        if self.tile_px is None and self.tile_scale != 1.0:
+            raise ValueError("tile_scale has no effect without tile_px. Give tile_px as well, for instance 512")
+        return self
 
     @classmethod
     def parse(cls, pairs: dict[str, object]) -> TrainSettings:
@@ -64,9 +104,19 @@ class TrainSettings(BaseModel):
             raise SettingError(f"setting '{field}': {first['msg']}. Known settings: {known}") from error
 
     @property
+    def drawings(self) -> int:
+        """Synthetic defects to draw."""
+        return DRAWINGS[self.effort] if self.synthetic is None else self.synthetic
+
+    @property
     def area_px(self) -> int:
         """Area of the input in square pixels."""
         return (self.side_px or SIDE_PX[self.effort]) ** 2
+
+    @property
+    def tile_overlap_px(self) -> int:
+        """Px that neighbouring tiles share at least: an eighth of their side, in steps of 32 px."""
+        return max(TILE_STEP_PX, round((self.tile_px or 0) / OVERLAP_SHARE / TILE_STEP_PX) * TILE_STEP_PX)
 
 
 def parse_pairs(pairs: list[str]) -> dict[str, object]:

@@ -17,51 +17,91 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sightline.models.backbone import STRIDES, Backbone, backbone
+from sightline.core.errors import InputError
+from sightline.models.backbone import Backbone, backbone
 from sightline.runtime.recipe import write_atomically
 from sightline.runtime.session import OnnxSession
 
 OPSET = 18
 EXPORT_VERSION = 1  # raise it when the export changes, so that old cache files are not used
-MAP_NAMES = tuple(f"stride_{stride}" for stride in STRIDES)
 
 
 class Trunk(Protocol):
-    """Images (N, H, W, 3) uint8 -> maps {stride: (N, C, H/stride, W/stride) float32} on `device`."""
+    """Images (N, H, W, 3) uint8 -> maps {name: (N, C, h, w) float32} on `device`.
+
+    Raises InputError where H or W is no multiple of the backbone's `step_px`.
+    """
 
     device: torch.device
 
-    def __call__(self, images: NDArray[np.uint8]) -> dict[int, Tensor]: ...
+    def __call__(self, images: NDArray[np.uint8]) -> dict[str, Tensor]: ...
 
 
 class OnnxTrunk:
-    """The trunk in onnxruntime, several times faster than eager torch on a CPU."""
+    """The trunk in onnxruntime, several times faster than eager torch on a CPU.
 
-    def __init__(self, name: str, threads: int) -> None:
+    `given` are the bytes of another export of the trunk, an int8 one for instance, that stands in for the cached one.
+    """
+
+    def __init__(self, name: str, threads: int, given: bytes | None = None) -> None:
         self.device = torch.device("cpu")
-        self._session = OnnxSession(trunk_onnx(name), threads, name=f"trunk {name}")
+        self._name, self._threads, self._given, self._source = name, threads, given, backbone(name)
+        self._size: tuple[int, int] | None = None  # of the session, where it holds for one size only
+        self._session = self._open() if self._source.any_size else None
 
-    def __call__(self, images: NDArray[np.uint8]) -> dict[int, Tensor]:
+    def __call__(self, images: NDArray[np.uint8]) -> dict[str, Tensor]:
+        size = _check_size(images, self._source.step_px)
+        if self._session is None or (size != self._size and not self._source.any_size):
+            self._size, self._session = size, self._open(size)
         maps = self._session.run({"image": images})
-        return {stride: torch.from_numpy(maps[key]) for stride, key in zip(STRIDES, MAP_NAMES, strict=True)}
+        return {key: torch.from_numpy(maps[key]) for key in self._source.maps}
+
+    def _open(self, size: tuple[int, int] | None = None) -> OnnxSession:
+        return OnnxSession(self._given or trunk_onnx(self._name, size), self._threads, name=f"trunk {self._name}")
 
 
 class TorchTrunk:
-    """The trunk in torch, on any device; also the reference of the parity gate."""
+    """The trunk in torch, on any device; also the reference of the parity gate.
 
-    def __init__(self, name: str, device: str | torch.device = "cpu") -> None:
+    `half` computes the trunk in bfloat16 and gives its maps as float32 all the same: by default on a GPU, whose
+    matrix units are made for it, and never on a CPU, where this class is the reference.
+    """
+
+    def __init__(self, name: str, device: str | torch.device = "cpu", half: bool | None = None) -> None:
         self.device = torch.device(device)
-        self._net = ImageTrunk(backbone(name)).to(self.device).eval()
+        self._on_gpu = self.device.type == "cuda"
+        self._half = self._on_gpu if half is None else half
+        self._source = backbone(name)
+        self._net = ImageTrunk(self._source).to(self.device).eval()
+        if self._on_gpu:  # convolutions in the order in which images come: no copy between the two
+            self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
 
     @torch.inference_mode()
-    def __call__(self, images: NDArray[np.uint8]) -> dict[int, Tensor]:
-        maps = self._net(torch.from_numpy(images).to(self.device))
-        return dict(zip(STRIDES, maps, strict=True))
+    def __call__(self, images: NDArray[np.uint8]) -> dict[str, Tensor]:
+        _check_size(images, self._source.step_px)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            maps = self._net(self._upload(images))
+        return {name: x.float() for name, x in zip(self._source.maps, maps, strict=True)}
+
+    def _upload(self, images: NDArray[np.uint8]) -> Tensor:
+        batch = torch.from_numpy(images)
+        # From pinned memory the copy runs beside the GPU's work; uint8, so a quarter of what floats would take.
+        return batch.pin_memory().to(self.device, non_blocking=True) if self._on_gpu else batch.to(self.device)
 
 
-def open_trunk(name: str, threads: int) -> Trunk:
-    """The fastest trunk on this machine."""
-    return TorchTrunk(name, "cuda") if torch.cuda.is_available() else OnnxTrunk(name, threads)
+def _check_size(images: NDArray[np.uint8], step_px: int) -> tuple[int, int]:
+    """Height and width. What lies beyond the last whole step would not be looked at, so such a size is refused."""
+    height, width = images.shape[1:3]
+    if height % step_px or width % step_px:
+        raise InputError(f"an input of {width} x {height} px: the backbone needs sides that are multiples of {step_px}")
+    return height, width
+
+
+def open_trunk(name: str, threads: int, given: bytes | None = None) -> Trunk:
+    """The fastest trunk on this machine; what is `given` runs in onnxruntime, as on the line."""
+    if given is None and torch.cuda.is_available():
+        return TorchTrunk(name, "cuda")
+    return OnnxTrunk(name, threads, given)
 
 
 class ImageTrunk(nn.Module):
@@ -84,14 +124,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sightline"
 
 
-def trunk_onnx(name: str) -> bytes:
-    """A trunk as ONNX bytes, from the cache where it is there. A cache that cannot be used costs time only."""
+def trunk_onnx(name: str, size: tuple[int, int] | None = None) -> bytes:
+    """A trunk as ONNX bytes, from the cache where it is there. A cache that cannot be used costs time only.
+
+    `size` (H, W) is the input's; it matters, and must be given, where the backbone has not `any_size`.
+    """
     source = backbone(name)
-    path = cache_folder() / f"trunk-{source.identity}-v{EXPORT_VERSION}.onnx"
-    kept = _kept(path)
+    if source.any_size:
+        size = None
+    elif size is None:
+        raise InputError(f"the backbone '{name}' is exported for one input size. Give the size")
+    label = "" if size is None else f"-{size[0]}x{size[1]}"
+    path = cache_folder() / f"trunk-{source.identity}{label}-v{EXPORT_VERSION}.onnx"
+    kept = _kept(path, source.maps)
     if kept is not None:
         return kept
-    data = export_trunk(source)
+    data = export_trunk(source, size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
@@ -100,20 +148,27 @@ def trunk_onnx(name: str) -> bytes:
     return data
 
 
-def _kept(path: Path) -> bytes | None:
+def _kept(path: Path, maps: tuple[str, ...]) -> bytes | None:
     """The cached trunk; None where there is none, or the file is damaged."""
     try:
         data = path.read_bytes()
         outputs = [output.name for output in onnx.load_from_string(data).graph.output]
     except (OSError, DecodeError):
         return None
-    return data if outputs == list(MAP_NAMES) else None
+    return data if outputs == list(maps) else None
 
 
-def export_trunk(source: Backbone) -> bytes:
-    """A trunk as ONNX: input `image` (N, H, W, 3) uint8, outputs `stride_4` .. `stride_32`."""
-    sizes = {0: torch.export.Dim("N"), 1: 32 * torch.export.Dim("H32"), 2: 32 * torch.export.Dim("W32")}
-    example = torch.zeros(2, 64, 96, 3, dtype=torch.uint8)
+def export_trunk(source: Backbone, size: tuple[int, int] | None = None) -> bytes:
+    """A trunk as ONNX: input `image` (N, H, W, 3) uint8, outputs named as in `source.maps`.
+
+    Where `size` (H, W) is given, the export holds for that input size only; the batch is free either way.
+    """
+    step = source.step_px
+    height, width = size or (2 * step, 3 * step)
+    sizes = {0: torch.export.Dim("N")}
+    if size is None:
+        sizes |= {1: step * torch.export.Dim("H_steps"), 2: step * torch.export.Dim("W_steps")}
+    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own internals
         program = torch.onnx.export(
@@ -122,7 +177,7 @@ def export_trunk(source: Backbone) -> bytes:
             dynamo=True,
             opset_version=OPSET,
             input_names=["image"],
-            output_names=list(MAP_NAMES),
+            output_names=list(source.maps),
             dynamic_shapes=(sizes,),
             verbose=False,
         )

@@ -1,0 +1,127 @@
+"""Choosing by held-out synthetic defects: what helps is taken, and the usual setting wins ties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sightline.models.memory import ImageScore, Level, MemoryReader, gaussian, smooth
+from sightline.train.choice import COARSE_WEIGHTS, choose
+from sightline.train.held_out import Drawn, Known
+from sightline.train.settings import TrainSettings
+
+PARTS, DRAWINGS, HIGH, WIDE = 30, 24, 16, 24
+
+
+def _random(*shape: int, seed: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+def _reader() -> MemoryReader:
+    def level() -> Level:
+        made = Level(("a",), (2,), True, torch.zeros(2), torch.eye(2), torch.zeros(1, 2))
+        made.centre, made.spread = torch.tensor(10.0), torch.tensor(1.0)
+        return made
+
+    return MemoryReader({"fine": level(), "coarse": level()}, 0.7, (0.003, 0.03, 0.3)).eval()
+
+
+def _world(fine: float, coarse: float, uneven: float = 0.0) -> tuple[Known, Drawn]:
+    """Good parts and defects; how far defects stand out on each level, and how much good parts vary by place."""
+    place = uneven * torch.sin(torch.arange(WIDE) / 3.0).expand(1, 1, HIGH, WIDE)
+    mask = np.zeros((DRAWINGS, HIGH, WIDE), bool)
+    for index in range(DRAWINGS):
+        mask[index, 2 + index % 10 : 6 + index % 10, 3 + index % 15 : 8 + index % 15] = True
+    marked = torch.from_numpy(mask)[:, None].float()
+    halved = torch.nn.functional.avg_pool2d(marked, 2)
+    half = torch.nn.functional.avg_pool2d(place, 2)
+    small = HIGH // 2, WIDE // 2
+    good = {
+        "fine": 10 + place + _random(PARTS, 1, HIGH, WIDE, seed=0),
+        "coarse": 10 + half + _random(PARTS, 1, *small, seed=1),
+    }
+    bad = {
+        "fine": 10 + place + fine * marked + _random(DRAWINGS, 1, HIGH, WIDE, seed=2),
+        "coarse": 10 + half + coarse * halved + _random(DRAWINGS, 1, *small, seed=3),
+    }  # fmt: skip
+    known = Known((None,) * PARTS, good, torch.arange(PARTS), [1] * PARTS, True)  # type: ignore[arg-type]
+    return known, Drawn(bad, mask)
+
+
+def _settings(**changes: Any) -> TrainSettings:
+    return TrainSettings(**changes)
+
+
+def test_a_level_that_sees_nothing_is_left_out() -> None:
+    reader = _reader()
+    chosen = choose(reader, *_world(fine=1.0, coarse=0.0), _settings())
+    assert set(reader.levels) == {"fine"}
+    assert chosen.reasons["coarse level"].startswith("weight 0 ")
+    assert 0.5 < chosen.merit <= 1
+
+
+def test_a_level_that_sees_more_gets_more_weight() -> None:
+    reader = _reader()
+    choose(reader, *_world(fine=0.0, coarse=1.5), _settings())
+    assert reader.levels["coarse"].weight == max(COARSE_WEIGHTS)
+
+
+def test_the_usual_setting_stays_where_nothing_is_better() -> None:
+    reader = _reader()
+    chosen = choose(reader, *_world(fine=8.0, coarse=8.0), _settings())
+    assert reader.levels["coarse"].weight == COARSE_WEIGHTS[0]
+    assert reader.levels["fine"].centre.ndim == 0
+    assert chosen.merit > 0.95
+
+
+def test_a_centre_by_place_is_taken_where_good_parts_differ_by_place() -> None:
+    reader = _reader()
+    known, drawn = _world(fine=1.5, coarse=1.0, uneven=3.0)
+    choose(reader, known, drawn, _settings())
+    centre = reader.levels["fine"].centre
+    assert centre.shape == (HIGH, WIDE)
+    expected = smooth(known.distances["fine"].mean(0, keepdim=True), gaussian(2.0))[0, 0]
+    assert torch.allclose(centre, expected, atol=0.2)
+
+
+def test_held_out_heat_does_not_know_its_own_part() -> None:
+    """A part's own oddity must not become the centre that it is judged by."""
+    known, drawn = _world(fine=1.0, coarse=1.0)
+    known.distances["fine"][0] += 20.0
+    together = Known(known.parts, known.distances, torch.zeros(PARTS, dtype=torch.long), known.counts, True)
+    together.units[1:] = torch.arange(1, PARTS)
+    heat = choose(_reader(), together, drawn, _settings(local_centre=1.0, coarse_weight=0.0)).heat
+    assert float(heat[0].mean()) > 15
+
+
+def test_settings_overrule_the_choice() -> None:
+    reader = _reader()
+    known, drawn = _world(fine=1.0, coarse=0.0, uneven=3.0)
+    choose(reader, known, drawn, _settings(coarse_weight=2.0, local_centre=0.0))
+    assert reader.levels["coarse"].weight == 2.0
+    assert reader.levels["fine"].centre.ndim == 0
+
+
+def test_without_drawings_everything_is_usual() -> None:
+    reader = _reader()
+    known, _ = _world(fine=1.0, coarse=0.0)
+    chosen = choose(reader, known, None, _settings())
+    assert reader.levels["coarse"].weight == COARSE_WEIGHTS[0]
+    assert chosen.merit == 0
+    assert "no synthetic defects were drawn" in chosen.reasons["coarse level"]
+
+
+def test_the_held_out_heat_is_the_readers() -> None:
+    """With one centre for all places, the heat that calibrates is what the finished reader computes."""
+    reader = _reader()
+    known, drawn = _world(fine=8.0, coarse=8.0)
+    chosen = choose(reader, known, drawn, _settings())
+    assert torch.allclose(chosen.heat, reader.fuse(known.distances), atol=1e-4)
+    fresh = ImageScore(reader.score.fractions)
+    fresh.fit(chosen.heat)
+    assert torch.allclose(reader.score(chosen.heat), fresh(chosen.heat))
+    assert float(reader.score(chosen.heat).mean()) == pytest.approx(0, abs=1e-3)
