@@ -69,7 +69,9 @@ def test_held_out_distances_are_the_units_of_the_heat(fitted: Any) -> None:
 
 def test_the_progress_is_told(fitted: Any) -> None:
     stages = list(dict.fromkeys(stage for stage, _, _ in fitted.stages))
-    assert stages == ["learning good parts", "choosing the bank", "scoring held-out parts", "drawing defects"]
+    assert stages == [
+        "learning good parts", "choosing the bank", "learning places", "scoring held-out parts", "drawing defects"
+    ]  # fmt: skip
     assert all(0 <= done < of for _, done, of in fitted.stages)
 
 

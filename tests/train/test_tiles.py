@@ -112,7 +112,7 @@ def test_two_passes_equal_one(
         other.score = reader.score
 
     monkeypatch.setattr(reading, "fit_scales", keep)
-    monkeypatch.setattr(reading, "choose", lambda other, known, *_: Chosen(other.fuse(known.distances), {}, 0.0))
+    monkeypatch.setattr(reading, "choose", lambda other, known, *_, **__: Chosen(other.fuse(known.distances), {}, 0.0))
     monkeypatch.setattr(reader.score, "fit", lambda heat: None)
     monkeypatch.setattr("sightline.train.held_out.FITTED_MAPS", 8)
     _, two = _fit(onnx_trunk, _intake(samples))

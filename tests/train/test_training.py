@@ -190,6 +190,7 @@ def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) 
     assert list(dict.fromkeys(stages)) == [
         "learning good parts",
         "choosing the bank",
+        "learning places",
         "scoring held-out parts",
         "drawing defects",
         "scoring known defects",

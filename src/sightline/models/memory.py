@@ -18,8 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sightline.models.nearest import nearest
+from sightline.models.place import Place
+from sightline.models.scaled import Scaled
 
 SCORE_EPS = 1e-6
+PLACE = "place"  # the place reader's name beside the levels'
 
 
 def level_features(maps: Sequence[Tensor], pooled: bool) -> Tensor:
@@ -42,20 +45,15 @@ def enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-class Level(nn.Module):
-    """One level's numbers: PCA mean (C,) and directions (C, d), bank (M, d), held-out centre and spread.
+class Level(Scaled):
+    """One level's numbers: PCA mean (C,) and directions (C, d), bank (M, d).
 
-    `names` are the trunk's maps that it joins, with `channels` of C each. `centre` is one number, or a map (h, w)
-    where good parts differ from their bank more in some places than in others. Distances below `floor` count as
-    `floor`: so near to the bank, they are the rounding of the distance formula. `weight` is the level's in the heat.
+    `names` are the trunk's maps that it joins, with `channels` of C each.
     """
 
     mean: Tensor
     directions: Tensor
     bank: Tensor
-    centre: Tensor
-    spread: Tensor
-    floor: Tensor
 
     def __init__(
         self,
@@ -68,32 +66,19 @@ class Level(nn.Module):
     ) -> None:
         super().__init__()
         self.names, self.channels, self.pooled = names, channels, pooled
-        self.weight = 1.0
         self.register_buffer("mean", mean)
         self.register_buffer("directions", directions)
         self.register_buffer("bank", bank)
-        self.register_buffer("centre", torch.zeros(()))
-        self.register_buffer("spread", torch.ones(()))
-        self.register_buffer("floor", torch.zeros(()))
 
     def features(self, maps: dict[str, Tensor]) -> Tensor:
         """The trunk's maps {name: (N, C, h, w)} -> raw features (N, C, h, w)."""
         return level_features([maps[name] for name in self.names], self.pooled)
 
-    def keys(self, features: Tensor) -> Tensor:
-        """Raw features (N, C, h, w) -> keys (N * h * w, d)."""
-        flat = features.permute(0, 2, 3, 1).flatten(0, 2)
-        return (flat - self.mean) @ self.directions
-
-    def distances(self, maps: dict[str, Tensor], banned: Tensor | None = None) -> Tensor:
-        """The trunk's maps {name: (N, C, h, w)} -> distances (N, 1, h, w)."""
+    def keys(self, maps: dict[str, Tensor]) -> tuple[Tensor, tuple[int, int]]:
+        """The trunk's maps {name: (N, C, h, w)} -> keys (N * h * w, d) and the grid (h, w)."""
         features = self.features(maps)
-        n, _, h, w = features.shape
-        return nearest(self.keys(features), self.bank, banned).view(n, 1, h, w)
-
-    def standardise(self, distances: Tensor) -> Tensor:
-        """Distances in units of their spread over held-out good patches."""
-        return (distances.clamp_min(self.floor) - self.centre) / self.spread
+        flat = features.permute(0, 2, 3, 1).flatten(0, 2)
+        return (flat - self.mean) @ self.directions, (features.shape[2], features.shape[3])
 
 
 class ImageScore(nn.Module):
@@ -148,25 +133,41 @@ def smooth(heat: Tensor, kernel: Tensor) -> Tensor:
 
 
 class MemoryReader(nn.Module):
-    """Trunk maps {name: (N, C, h, w)} -> heat (N, h, w) on the first level's grid, and score (N,)."""
+    """Trunk maps {name: (N, C, h, w)} -> heat (N, h, w) on the first level's grid, and score (N,).
+
+    `place`, where there is one, judges the first level's keys by their place as well.
+    """
 
     levels: dict[str, Level]
+    place: Place | None
     kernel: Tensor
 
     def __init__(self, levels: dict[str, Level], sigma: float, fractions: tuple[float, ...]) -> None:
         super().__init__()
         self.levels = nn.ModuleDict(levels)  # type: ignore[assignment]
+        self.place = None
         self.register_buffer("kernel", gaussian(sigma))
         self.score = ImageScore(fractions)
 
-    def distances(self, maps: dict[str, Tensor], banned: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Distance map (N, 1, h, w) of each level, on its own grid; `banned` as in `nearest`, by level."""
-        return {name: level.distances(maps, banned[name] if banned else None) for name, level in self.levels.items()}
+    @property
+    def scaled(self) -> dict[str, Scaled]:
+        """Every reader whose distances make the heat, by name; the first gives the grid."""
+        return {**dict(self.levels.items()), **({} if self.place is None else {PLACE: self.place})}
+
+    def distances(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Distance map (N, 1, h, w) of each reader, on its own grid."""
+        found: dict[str, Tensor] = {}
+        for name, level in self.levels.items():
+            keys, grid = level.keys(maps)
+            found[name] = nearest(keys, level.bank).view(-1, 1, *grid)
+            if self.place is not None and PLACE not in found:
+                found[PLACE] = self.place.distances(keys, grid)
+        return found
 
     def fuse(self, distances: dict[str, Tensor]) -> Tensor:
-        """Distance maps of the levels -> smoothed heat (N, 1, h, w) on the first level's grid."""
+        """Distance maps -> smoothed heat (N, 1, h, w) on the first level's grid."""
         return smooth(
-            weighted_sum((x.weight, x.standardise(distances[n])) for n, x in self.levels.items()), self.kernel
+            weighted_sum((x.weight, x.standardise(distances[n])) for n, x in self.scaled.items()), self.kernel
         )
 
     def forward(self, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

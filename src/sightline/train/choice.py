@@ -6,33 +6,47 @@ fitted on. The usual setting stays unless another is better by a margin. Synthet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
 from torch import Tensor
 
 from sightline.evaluate.aupro import aupro
-from sightline.models.memory import ImageScore, MemoryReader, gaussian, smooth, weighted_sum
-from sightline.train.held_out import Drawn, Known
+from sightline.models.memory import PLACE, ImageScore, Level, MemoryReader, gaussian, smooth, weighted_sum
+from sightline.train.held_out import DIVISORS, Drawn, Known, of_bank
 from sightline.train.settings import TrainSettings
 
 FRACTIONS = (0.003, 0.03, 0.3)  # not chosen: drawn defects are small, and would give up the large ones
 COARSE_WEIGHTS = (0.5, 0.0, 1.0)
 LOCAL = (0.0, 1.0)
+PLACE_WEIGHTS = (0.0, 1.0, 2.0)
+ALIGNED_PLACE = 2.0  # the usual weight of places where parts are brought into one pose
 MARGIN = 0.01  # of the mean of AUROC and AUPRO: less is noise of a few dozen drawings
+BANK_LOSS = 0.003  # that a smaller bank may cost: it is faster, and the same drawings judge both
 LOCAL_SIGMA = 2.0  # cells: good parts differ from place to place, but not from one cell to the next
 MIN_MAPS = 10  # fewer parts do not show where good parts differ
 JUDGED_MAPS = 64  # good parts in the AUPRO of a candidate
 BINS = 256
+NEAR = 0.1  # of the centre: nearer than this, all patches are equally good, and rounding is not amplified
+SPREAD_FLOOR = 1e-3  # of the centre: identical training images must not divide by zero
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Weight of the coarse level beside the fine one's 1, and whether the levels' centres follow the place."""
+    """Weights of the coarse level and of places beside the fine level's 1, whether the levels' centres follow the
+    place, and what part of the bank is kept (1 / divisor).
+    """
 
     coarse: float
     local: float
+    place: float
+    divisor: int = 1
+
+
+Change = Callable[[Candidate], Candidate]
 
 
 @dataclass(frozen=True)
@@ -44,40 +58,108 @@ class Chosen:
     merit: float
 
 
-def choose(reader: MemoryReader, known: Known, drawn: Drawn | None, settings: TrainSettings) -> Chosen:
-    """Fit the reader's scales and choose its fusion and image score; the reader is changed in place."""
-    views = {local: _standardised(reader, known, drawn, local) for local in _locals(known, drawn, settings)}
-    weights = COARSE_WEIGHTS if settings.coarse_weight is None else (settings.coarse_weight,)
-    if "coarse" not in reader.levels:
-        weights = (0.0,)
-    kernel = gaussian(settings.sigma_cells).to(reader.kernel.device)
-    candidates = [Candidate(weight, local) for weight, local in product(weights, views)]
-    merits = {c: _merit(*_heats(views[c.local], c.coarse, kernel), drawn) for c in candidates if drawn is not None}
-    best = _best(candidates, merits)
-    heat, _ = _heats(views[best.local], best.coarse, kernel)
-    _apply(reader, known, best, kernel)
+def choose(
+    reader: MemoryReader, known: Known, drawn: Drawn | None, settings: TrainSettings, aligned: bool = False
+) -> Chosen:
+    """Choose the reader's fusion, its image score and the size of its bank; the reader is changed in place.
+
+    One thing after another, the usual first: levels and centres, then places, then the bank.
+    """
+    trial = _Trial(reader, known, drawn, settings)
+    usual, others = _options(reader, known, drawn, settings, aligned)
+    best = usual
+    for options in others:
+        best = trial.best(best, [change(best) for change in options])
+    best = trial.smallest(best, settings)
+    heat, _ = trial.heats(best)
+    _apply(reader, known, best, trial.kernel)
     reader.score.fit(heat)
-    return Chosen(heat, _reasons(best, candidates, merits, drawn), merits.get(best, 0.0))
+    return Chosen(heat, _reasons(best, usual, trial), trial.merit(best))
 
 
-def _locals(known: Known, drawn: Drawn | None, settings: TrainSettings) -> tuple[float, ...]:
+def _options(
+    reader: MemoryReader, known: Known, drawn: Drawn | None, settings: TrainSettings, aligned: bool
+) -> tuple[Candidate, list[list[Change]]]:
+    """The usual candidate, and what may be changed about it, step by step."""
     whole = known.complete and len(known.counts) == len(known.units) and len(known.units) >= MIN_MAPS
+    local = LOCAL if whole else LOCAL[:1]
     if settings.local_centre is not None:
-        return (settings.local_centre if whole else 0.0,)
-    return LOCAL if whole and drawn is not None else LOCAL[:1]
+        local = (settings.local_centre if whole else 0.0,)
+    coarse = COARSE_WEIGHTS if settings.coarse_weight is None else (settings.coarse_weight,)
+    if "coarse" not in reader.levels:
+        coarse = (0.0,)
+    places = PLACE_WEIGHTS if settings.place_weight is None else (settings.place_weight,)
+    if reader.place is None:
+        places = (0.0,)
+    usual = Candidate(coarse[0], local[0], ALIGNED_PLACE if aligned and ALIGNED_PLACE in places else places[0])
+    if drawn is None:
+        return usual, []
+    levels: list[Change] = [partial(replace, coarse=weight, local=way) for weight, way in product(coarse, local)]
+    return usual, [levels, [partial(replace, place=weight) for weight in places]]
 
 
-def _standardised(
-    reader: MemoryReader, known: Known, drawn: Drawn | None, local: float
-) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """By level, the standardised distances of good parts and of drawn defects."""
-    views: dict[str, tuple[Tensor, Tensor | None]] = {}
+class _Trial:
+    """Judges candidates; what they share is computed once."""
+
+    def __init__(self, reader: MemoryReader, known: Known, drawn: Drawn | None, settings: TrainSettings) -> None:
+        self.drawn, self.kernel = drawn, gaussian(settings.sigma_cells).to(reader.kernel.device)
+        self._reader, self._known = reader, known
+        self._view, self.merit = cache(self._standardised), cache(self._judged)
+
+    def best(self, first: Candidate, candidates: Iterable[Candidate]) -> Candidate:
+        """The first, unless another is better by the margin."""
+        best = max(candidates, key=self.merit)
+        return best if self.merit(best) > self.merit(first) + MARGIN else first
+
+    def smallest(self, best: Candidate, settings: TrainSettings) -> Candidate:
+        """The same with the smallest bank that does hardly worse."""
+        if self.drawn is None or settings.bank_size is not None:
+            return best
+        smaller = (replace(best, divisor=divisor) for divisor in DIVISORS)
+        return next((c for c in smaller if self.merit(c) > self.merit(best) - BANK_LOSS), best)
+
+    def heats(self, candidate: Candidate) -> tuple[Tensor, Tensor | None]:
+        """Smoothed heat of the good parts, and of the drawn defects."""
+        weights = {"fine": 1.0, "coarse": candidate.coarse, PLACE: candidate.place}
+        views = [
+            (weights[name], self._view(name, candidate.divisor, candidate.local))
+            for name in self._reader.scaled
+            if weights[name]
+        ]
+        good = smooth(weighted_sum((weight, view[0]) for weight, view in views), self.kernel)
+        if self.drawn is None:
+            return good, None
+        return good, smooth(weighted_sum((w, view[1]) for w, view in views if view[1] is not None), self.kernel)
+
+    def _judged(self, candidate: Candidate) -> float:
+        good, bad = self.heats(candidate)
+        if bad is None or self.drawn is None:
+            return 0.0
+        return 0.5 * (_auroc(good, bad) + _places(good, bad, self.drawn))
+
+    def _standardised(self, name: str, divisor: int, local: float) -> tuple[Tensor, Tensor | None]:
+        """Standardised distances of good parts and of drawn defects."""
+        key = name if name == PLACE else of_bank(name, divisor)
+        distances = self._known.distances[key]
+        centre, spread, floor = scales(distances)
+        good, own = distances.clamp_min(floor), centre
+        if name != PLACE:
+            centre, own = _centres(good, self._known.units, local)
+        bad = None if self.drawn is None else (self.drawn.distances[key].clamp_min(floor) - centre) / spread
+        return (good - own) / spread, bad
+
+
+def scales(distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre, spread and floor of held-out distances."""
+    finite = distances[distances.isfinite()]
+    centre = finite.mean()
+    return centre, finite.std().maximum(SPREAD_FLOOR * centre.clamp_min(SPREAD_FLOOR)), NEAR * centre
+
+
+def fit_scales(reader: MemoryReader, known: Known) -> None:
+    """Centre, spread and floor of every level, from held-out good patches."""
     for name, level in reader.levels.items():
-        good = known.distances[name].clamp_min(level.floor)
-        centre, own = _centres(good, known.units, local)
-        bad = None if drawn is None else (drawn.distances[name].clamp_min(level.floor) - centre) / level.spread
-        views[name] = ((good - own) / level.spread, bad)
-    return views
+        level.centre, level.spread, level.floor = scales(known.distances[name])
 
 
 def _centres(good: Tensor, units: Tensor, local: float) -> tuple[Tensor, Tensor]:
@@ -91,25 +173,6 @@ def _centres(good: Tensor, units: Tensor, local: float) -> tuple[Tensor, Tensor]
     others = (good.sum(0, keepdim=True) - sums) / (len(good) - counts).view(-1, 1, 1, 1)
     mean, without = good.mean(0, keepdim=True), smooth(others, kernel)
     return overall + local * (smooth(mean, kernel) - overall), (overall + local * (without - overall))[index]
-
-
-def _heats(
-    view: dict[str, tuple[Tensor, Tensor | None]], coarse: float, kernel: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    def fused(side: int) -> Tensor | None:
-        maps = [(1.0 if name == "fine" else coarse, values[side]) for name, values in view.items()]
-        kept = [(weight, values) for weight, values in maps if weight and values is not None]
-        return smooth(weighted_sum(kept), kernel) if kept else None
-
-    good, bad = fused(0), fused(1)
-    assert good is not None
-    return good, bad
-
-
-def _merit(good: Tensor, bad: Tensor | None, drawn: Drawn | None) -> float:
-    if bad is None or drawn is None:
-        return 0.0
-    return 0.5 * (_auroc(good, bad) + _places(good, bad, drawn))
 
 
 def _auroc(good: Tensor, bad: Tensor) -> float:
@@ -130,38 +193,36 @@ def _places(good: Tensor, bad: Tensor, drawn: Drawn) -> float:
     return aupro(pairs, bins=BINS) or 0.0
 
 
-def _best(candidates: list[Candidate], merits: dict[Candidate, float]) -> Candidate:
-    usual = candidates[0]
-    if not merits:
-        return usual
-    best = max(candidates, key=lambda c: merits[c])
-    return best if merits[best] > merits[usual] + MARGIN else usual
-
-
 def _apply(reader: MemoryReader, known: Known, best: Candidate, kernel: Tensor) -> None:
     if best.coarse == 0 and "coarse" in reader.levels:
         del reader.levels["coarse"]
-    for name, level in reader.levels.items():
-        centre, _ = _centres(known.distances[name].clamp_min(level.floor), known.units, best.local)
-        level.centre = centre if centre.ndim == 0 else centre[0, 0]
-        level.weight = 1.0 if name == "fine" else best.coarse
+    if best.place == 0:
+        reader.place = None
+    weights = {"fine": 1.0, "coarse": best.coarse, PLACE: best.place}
+    for name, scaled in reader.scaled.items():
+        level = scaled if isinstance(scaled, Level) else None
+        distances = known.distances[of_bank(name, best.divisor if level else 1)]
+        scaled.weight = weights[name]
+        scaled.centre, scaled.spread, scaled.floor = scales(distances)
+        if level is not None:
+            level.bank = level.bank[: len(level.bank) // best.divisor].clone()
+            centre, _ = _centres(distances.clamp_min(level.floor), known.units, best.local)
+            level.centre = centre if centre.ndim == 0 else centre[0, 0]
     reader.kernel = kernel
 
 
-def _reasons(
-    best: Candidate,
-    candidates: list[Candidate],
-    merits: dict[Candidate, float],
-    drawn: Drawn | None,
-) -> dict[str, str]:
-    if drawn is None:
+def _reasons(best: Candidate, usual: Candidate, trial: _Trial) -> dict[str, str]:
+    if trial.drawn is None:
         why = "the usual setting: no synthetic defects were drawn"
     else:
-        usual = candidates[0]
-        why = f"mean of AUROC and AUPRO {merits[best]:.3f} on {len(drawn.cells)} held-out synthetic defects"
-        why += "" if best == usual else f", {merits[usual]:.3f} for the usual setting"
+        why = f"mean of AUROC and AUPRO {trial.merit(best):.3f} on {len(trial.drawn.cells)} held-out synthetic defects"
+        why += "" if best == usual else f", {trial.merit(usual):.3f} for the usual setting"
+    place = f"weight {best.place:g} beside the fine level's 1" if best.place else "not used"
+    shares = {1: "all", 2: "half", 4: "a quarter"}
     return {
         "coarse level": f"weight {best.coarse:g} beside the fine level's 1; {why}",
         "centre": ("follows the place: good parts differ more in some places" if best.local else "one for all places")
         + f"; {why}",
+        "what is usual at a place": f"{place}; {why}",
+        "bank": f"{shares[best.divisor]} of the patches found; {why}",
     }

@@ -14,6 +14,7 @@ from onnx import ModelProto, compose, helper, numpy_helper, parser
 
 from sightline.core.card import METADATA_KEY, Card
 from sightline.models.memory import Level, MemoryReader, top_count
+from sightline.models.place import Place
 from sightline.runtime.session import OnnxSession
 from sightline.train.trunk import OPSET
 
@@ -44,6 +45,18 @@ LEVEL_TEXT = """
     {L}_map = Reshape({L}_far, {L}_shape)
     {L}_offset = Sub({L}_map, {L}_centre)
     {L}_scaled = Div({L}_offset, {L}_spread)
+"""
+PLACE_TEXT = """
+    place_cut = Slice({L}_keys, start, place_size, last)
+    place_rows = Reshape(place_cut, place_cells)
+    place_whitened = MatMul(place_rows, place_whiten)
+    place_offset = Sub(place_whitened, place_mean)
+    place_squared = ReduceSumSquare<keepdims=0>(place_offset, place_values)
+    place_distance = Sqrt(place_squared)
+    place_far = Max(place_distance, place_floor)
+    place_map = Reshape(place_far, {L}_shape)
+    place_moved = Sub(place_map, place_centre)
+    place_scaled = Div(place_moved, place_spread)
 """
 SCORE_TEXT = """
     framed = Pad<mode="edge">(heat, frame)
@@ -129,6 +142,9 @@ def _reader_model(reader: MemoryReader, grids: dict[str, Grid], embedding: str, 
         body += _enlarged(f"{name}_scaled", f"{name}_large", grids[reader.levels[name].names[0]], (height, width))
         body += f"    heat_{name} = Add({heat}, {name}_large)\n"
         heat = f"heat_{name}"
+    if reader.place is not None:
+        body += PLACE_TEXT.format(L=first) + f"    heat_place = Add({heat}, place_scaled)\n"
+        heat = "heat_place"
     body += f"    heat = Identity({heat})\n"
     fractions = range(len(reader.score.fractions))
     tops = "".join(TOP_TEXT.format(i=i) for i in fractions)
@@ -197,12 +213,28 @@ def _constants(reader: MemoryReader, grids: dict[str, Grid], grid: Grid) -> dict
     for name, level in reader.levels.items():
         constants |= _level_constants(name, level, grids)
         constants[f"{name}_large_scale"] = _scale(grids[level.names[0]], grid)
-    return constants
+    return constants if reader.place is None else constants | _place_constants(reader.place)
 
 
 def _scale(grid: Grid, target: Grid) -> NDArray[np.float32]:
     # Enough more than the ratio that rounding down cannot lose a cell, too little to move any.
     return np.array([1, 1, target[0] / grid[0] * (1 + 1e-6), target[1] / grid[1] * (1 + 1e-6)], np.float32)
+
+
+def _place_constants(place: Place) -> dict[str, NDArray[np.generic]]:
+    """|W (k - m)| as |k W' - W m|: rows (1, d) times (d, d) at every place, and one difference."""
+    whiten, mean = place.whiten.cpu().numpy(), place.mean.cpu().numpy()
+    places, size = mean.shape
+    return {
+        "place_size": np.array([size]),
+        "place_cells": np.array([-1, places, 1, size]),
+        "place_values": np.array([2, 3]),
+        "place_whiten": np.ascontiguousarray(whiten.transpose(0, 2, 1)),
+        "place_mean": (whiten @ mean[..., None])[..., 0][:, None],
+        "place_floor": place.floor.cpu().numpy(),
+        "place_centre": place.centre.cpu().numpy(),
+        "place_spread": place.spread.cpu().numpy() / np.float32(place.weight),
+    }
 
 
 def _level_constants(name: str, level: Level, grids: dict[str, Grid]) -> dict[str, NDArray[np.generic]]:

@@ -13,15 +13,24 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.data.synthetic import draw
-from sightline.models.memory import MemoryReader
+from sightline.models.memory import PLACE, MemoryReader
+from sightline.models.nearest import nearest
 from sightline.runtime.image import Image
 from sightline.train.intake import Intake, Part, Prepared
 from sightline.train.patches import Maps, Progress
+from sightline.train.places import HeldOutPlaces
 
 FITTED_MAPS = 256  # distance maps that the scales are fitted on; every part gives one at least
 CELL_SHARE = 0.2  # a cell belongs to a synthetic defect if so much of it does
 
+DIVISORS = (4, 2)  # of the bank: its first entries are a bank that covers as well as one of their number can
+
 Distances = dict[str, Tensor]
+
+
+def of_bank(name: str, divisor: int) -> str:
+    """What a level's distances to the first 1 / divisor of its bank are called."""
+    return name if divisor == 1 else f"{name}/{divisor}"
 
 
 @dataclass(frozen=True)
@@ -47,15 +56,36 @@ class Drawn:
 
 
 class Comparer:
-    """Compares images with a reader's bank, the entries of one unit left out."""
+    """Compares images with a reader's bank, and with what is usual at a place, both without one unit."""
 
-    def __init__(self, maps_of: Maps, reader: MemoryReader, owners: dict[str, Tensor]) -> None:
-        self._maps_of, self._reader, self._owners = maps_of, reader, owners
+    def __init__(
+        self, maps_of: Maps, reader: MemoryReader, owners: dict[str, Tensor], places: HeldOutPlaces | None = None
+    ) -> None:
+        self._maps_of, self._reader, self._owners, self._places = maps_of, reader, owners, places
 
     @torch.inference_mode()
     def __call__(self, image: Image, unit: int, key: str | None = None) -> Distances:
-        banned = {name: owners == unit for name, owners in self._owners.items()}
-        return self._reader.distances(self._maps_of(image, key), banned)
+        """Distances (1, 1, h, w) of one image to each level's bank, to its first parts, and by place."""
+        maps = self._maps_of(image, key)
+        found: Distances = {}
+        for name, level in self._reader.levels.items():
+            keys, grid = level.keys(maps)
+            for divisor, values in _by_bank(keys, level.bank, self._owners[name] == unit).items():
+                found[of_bank(name, divisor)] = values.view(1, 1, *grid)
+            if self._places is not None and PLACE not in found:
+                found[PLACE] = self._places.distances(keys, unit).view(1, 1, *grid)
+        return found
+
+
+def _by_bank(keys: Tensor, bank: Tensor, banned: Tensor) -> dict[int, Tensor]:
+    """Distances to the first 1 / divisor of a bank's entries, for every divisor, in the time of the whole bank."""
+    found: dict[int, Tensor] = {}
+    begin, closest = 0, keys.new_full((len(keys),), torch.inf)
+    for divisor in (*DIVISORS, 1):
+        end = len(bank) // divisor
+        closest = torch.minimum(closest, nearest(keys, bank[begin:end], banned[begin:end]))
+        found[divisor], begin = closest, end
+    return found
 
 
 def known_distances(compare: Comparer, intake: Intake, parts: Sequence[Part], progress: Progress) -> Known:

@@ -155,7 +155,7 @@ class Intake:
         self.parts = list(parts)
         self.size = size
         self._roi = roi
-        self._golden = golden
+        self.golden = golden
         self._told = set() if told is None else told  # what was warned about, so that it is said once
         self._cache: dict[str, Prepared] = {}
         self._room = CACHE_BYTES
@@ -173,8 +173,8 @@ class Intake:
             return kept
         try:
             image, notes = read_image(part.sample.path)
-            if self._golden is not None:
-                aligned = align(image, self._golden)
+            if self.golden is not None:
+                aligned = align(image, self.golden)
                 image, notes = aligned.image, notes + tuple(f"{part.sample.path}: {note}" for note in aligned.notes)
             prepared, border = self._prepare(part, image)
         except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,16 @@ from torch import Tensor
 
 from sightline.models.memory import Level, MemoryReader
 from sightline.train.bank import farthest_points, principal_directions
-from sightline.train.choice import choose
+from sightline.train.choice import choose, fit_scales
 from sightline.train.held_out import Comparer, Known, again, drawn_distances, known_distances
 from sightline.train.intake import Intake, Part, Prepared
 from sightline.train.patches import Maps, Progress, Samples, check_enough, light_step, sample_patches
+from sightline.train.places import MIN_PARTS, SIZE, HeldOutPlaces, parts_that_fit
 from sightline.train.settings import TrainSettings
 from sightline.train.suspects import Suspect, find_suspects
 from sightline.train.trunk import Trunk
 
-NEAR = 0.1  # of the centre: nearer than this, all patches are equally good, and rounding is not amplified
-SPREAD_FLOOR = 1e-3  # of the centre: identical training images must not divide by zero
+MOST_ENTRIES = 4096  # of the fine level's bank, where the choice is not set
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,23 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     light, why = light_step(intake, settings.brightness)
     samples = sample_patches(maps_of, intake, settings.sample_patches, light, generator, progress)
     reader, owners = _with_banks(maps_of, samples, settings, generator, progress)
-    compare = Comparer(maps_of, reader, owners)
     rng = np.random.default_rng(settings.seed)
     order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
-    known = known_distances(compare, intake, [intake.parts[index] for index in order], progress)
+    parts = [intake.parts[index] for index in order]
+    places = _places(maps_of, reader, intake, parts, settings, progress)
+    compare = Comparer(maps_of, reader, owners, places)
+    known = known_distances(compare, intake, parts, progress)
     fit_scales(reader, known)
     suspects = find_suspects(reader, known)
     if suspects and settings.suspects == "leave out":
         forget(reader, owners, intake, suspects)
-        known = known_distances(compare, intake, [p for p in known.parts if p in intake.parts], progress)
-        fit_scales(reader, known)
+        parts = [part for part in parts if part in intake.parts]
+        places = _places(maps_of, reader, intake, parts, settings, progress)
+        compare = Comparer(maps_of, reader, owners, places)
+        known = known_distances(compare, intake, parts, progress)
     drawn = drawn_distances(compare, intake, known.parts, settings.drawings, settings.seed, progress)
-    chosen = choose(reader, known, drawn, settings)
+    reader.place = None if places is None else places.place()
+    chosen = choose(reader, known, drawn, settings, aligned=intake.golden is not None)
     held_out = _held_out(reader, compare, intake, known, chosen.heat, progress)
     reasons = {"light": why, **chosen.reasons}
     return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit)
@@ -82,20 +88,42 @@ def _with_banks(
         mean, directions = principal_directions(features, settings.key_size)
         keys = (features - mean) @ directions
         # The coarse grid has fewer cells and smoother keys: half of the entries cover it as well.
-        entries = settings.bank_size if name == "fine" else settings.bank_size // 2
+        most = settings.bank_size or MOST_ENTRIES
+        entries = most if name == "fine" else most // 2
         chosen = farthest_points(keys, entries, generator)
         levels[name] = Level(names, block.channels, source.pooled, mean, directions, keys[chosen]).to(device)
         owners[name] = units[chosen]
     return MemoryReader(levels, settings.sigma_cells, settings.top_fractions).to(device), owners
 
 
-def fit_scales(reader: MemoryReader, known: Known) -> None:
-    """Centre, spread and floor of every level, from held-out good patches."""
-    for name, level in reader.levels.items():
-        finite = known.distances[name][known.distances[name].isfinite()]
-        level.centre = finite.mean()
-        level.floor = NEAR * level.centre
-        level.spread = torch.maximum(finite.std(), SPREAD_FLOOR * level.centre.clamp_min(SPREAD_FLOOR))
+@torch.inference_mode()
+def _places(
+    maps_of: Maps,
+    reader: MemoryReader,
+    intake: Intake,
+    parts: Sequence[Part],
+    settings: TrainSettings,
+    progress: Progress,
+) -> HeldOutPlaces | None:
+    """What is usual at each place; None where places mean nothing (tiles), are not wanted, or are too few parts'."""
+    if (
+        intake.size.overlap is not None
+        or settings.place_weight == 0
+        or not (settings.drawings or settings.place_weight)
+    ):
+        return None
+    cells = (intake.size.height // maps_of.source.stride_px) * (intake.size.width // maps_of.source.stride_px)
+    spread = np.linspace(0, len(parts) - 1, min(len(parts), parts_that_fit(cells))).astype(int)
+    keys, units = [], []
+    fine = next(iter(reader.levels.values()))
+    for turn, index in enumerate(spread):
+        progress("learning places", turn, len(spread))
+        found, _ = fine.keys(maps_of(again(intake, parts[index]).images[0], parts[index].hash))
+        keys.append(found[:, :SIZE].clone())
+        units.append(parts[index].unit)
+    if len(keys) < MIN_PARTS or len(set(units)) < 2:
+        return None
+    return HeldOutPlaces(torch.stack(keys), torch.tensor(units, device=keys[0].device))
 
 
 def forget(reader: MemoryReader, owners: dict[str, Tensor], intake: Intake, suspects: tuple[Suspect, ...]) -> None:

@@ -36,8 +36,11 @@ class TrainSettings(BaseModel):
         description="side of the square tiles, in px of the image after scaling; none = the whole image as one",
     )
     tile_scale: float = Field(default=1.0, gt=0, le=1, description="tile px per image px; 1 = every pixel is read")
-    bank_size: int = Field(
-        default=4096, ge=64, le=65536, description="patches kept for the fine level; the coarse has half"
+    bank_size: int | None = Field(
+        default=None,
+        ge=64,
+        le=65536,
+        description="patches kept for the fine level (the coarse has half); up to 4096, chosen, by default",
     )
     sample_patches: int = Field(default=30_000, ge=1000, le=1_000_000, description="patches the bank is chosen from")
     key_size: int = Field(default=64, ge=8, le=152, description="dimensions of a patch's key after PCA")
@@ -50,6 +53,12 @@ class TrainSettings(BaseModel):
     )
     local_centre: float | None = Field(
         default=None, ge=0, le=1, description="how far distances are judged by their place; chosen by default"
+    )
+    place_weight: float | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="weight of what is usual at a place beside the fine level's 1; chosen by default",
     )
     top_fractions: tuple[Fraction, ...] = Field(
         default=(0.003, 0.03, 0.3), min_length=1, description="shares of hottest cells that make the image score"

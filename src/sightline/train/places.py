@@ -1,0 +1,72 @@
+"""Fitting the place reader, and its distances with one unit held out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sightline.models.place import Place
+
+SIZE = 32  # leading key values: more cost time and, below a hundred parts, gain little
+SHRINKAGE = 0.1  # towards the places' mean covariance: a few dozen parts do not fill 32 dimensions
+RIDGE = 1e-6  # of the mean variance: identical parts must not divide by zero
+MOST_PARTS = 128
+MOST_BYTES = 32 * 2**20  # of the parts' keys, kept while fitting
+MIN_PARTS = 10
+
+
+def parts_that_fit(cells: int) -> int:
+    """How many parts' keys may be kept for grids of so many cells."""
+    return min(MOST_PARTS, MOST_BYTES // (cells * SIZE * 4))
+
+
+class HeldOutPlaces:
+    """Gaussians of keys (n, P, d) at P places, of parts that belong to units (n,); any unit can be held out.
+
+    Leaving a unit out takes rank m + 1 off the scatter matrix, m the unit's parts, so the factor of the whole is
+    reused (Woodbury's identity) and no place is factored anew for every unit.
+    """
+
+    def __init__(self, keys: Tensor, units: Tensor) -> None:
+        self._keys, self._units = keys, units
+        self._mean = keys.mean(0)
+        offsets = keys - self._mean
+        self._scatter = torch.einsum("npd,npe->pde", offsets, offsets)
+        size = keys.shape[2]
+        overall = self._scatter.mean(0) / (len(keys) - 1)
+        ridge = RIDGE * overall.diagonal().mean().clamp_min(RIDGE)
+        self._floor = SHRINKAGE * overall + ridge * torch.eye(size, device=keys.device)
+        self._whitenings: dict[int, Tensor] = {}
+
+    def place(self) -> Place:
+        """The reader of all parts."""
+        return Place(self._mean, self._whiten(len(self._keys)))
+
+    def _whiten(self, count: int) -> Tensor:
+        """Inverse Cholesky factors (P, d, d) of the whole scatter, scaled as that of `count` parts."""
+        if count not in self._whitenings:
+            factor = torch.linalg.cholesky(self._share(count) * self._scatter + self._floor)
+            eye = torch.eye(factor.shape[1], device=factor.device).expand_as(factor)
+            self._whitenings[count] = torch.linalg.solve_triangular(factor, eye, upper=False)
+        return self._whitenings[count]
+
+    def _share(self, count: int) -> float:
+        return (1 - SHRINKAGE) / (count - 1)
+
+    def distances(self, keys: Tensor, unit: int) -> Tensor:
+        """Keys (P, D) with D >= d of a part of that unit -> distances (P,) to the Gaussians without the unit."""
+        keys = keys[:, : self._mean.shape[1]]
+        own = self._keys[self._units == unit]
+        left = len(self._keys) - len(own)
+        whiten = self._whiten(left)
+        if not len(own):
+            return (whiten @ (keys - self._mean)[..., None]).square().sum((1, 2)).sqrt()
+        offsets = own - self._mean
+        shift = -offsets.sum(0) / left  # of the mean, when the unit goes
+        taken = torch.stack([*offsets, left**0.5 * shift], dim=2)  # (P, d, m + 1)
+        both = whiten @ torch.cat([taken, (keys - self._mean - shift)[..., None]], dim=2)
+        taken, offset = both[..., :-1], both[..., -1:]
+        core = torch.eye(taken.shape[2], device=keys.device) / self._share(left) - taken.mT @ taken
+        along = taken.mT @ offset
+        squared = offset.square().sum((1, 2)) + (along * torch.linalg.solve(core, along)).sum((1, 2))
+        return squared.clamp_min(0).sqrt()
