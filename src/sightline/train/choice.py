@@ -25,7 +25,7 @@ LOCAL = (0.0, 1.0)
 PLACE_WEIGHTS = (0.0, 1.0, 2.0)
 ALIGNED_PLACE = 2.0  # the usual weight of places where parts are brought into one pose
 MARGIN = 0.01  # of the mean of AUROC and AUPRO: less is noise of a few dozen drawings
-BANK_LOSS = 0.003  # that a smaller bank may cost: it is faster, and the same drawings judge both
+BANK_LOSS = 0.003  # that a smaller bank may cost beside places: it is faster, and the same drawings judge both
 LOCAL_SIGMA = 2.0  # cells: good parts differ from place to place, but not from one cell to the next
 MIN_MAPS = 10  # fewer parts do not show where good parts differ
 JUDGED_MAPS = 64  # good parts in the AUPRO of a candidate
@@ -112,8 +112,8 @@ class _Trial:
         return best if self.merit(best) > self.merit(first) + MARGIN else first
 
     def smallest(self, best: Candidate, settings: TrainSettings) -> Candidate:
-        """The same with the smallest bank that does hardly worse."""
-        if self.drawn is None or settings.bank_size is not None:
+        """The same with the smallest bank that does hardly worse, where places share the work with it."""
+        if self.drawn is None or settings.bank_size is not None or not best.place:
             return best
         smaller = (replace(best, divisor=divisor) for divisor in DIVISORS)
         return next((c for c in smaller if self.merit(c) > self.merit(best) - BANK_LOSS), best)
