@@ -175,9 +175,9 @@ def test_aligned_parts_are_judged_by_place_unless_that_is_worse() -> None:
 
 def test_the_smallest_bank_that_sees_as_much_is_kept() -> None:
     known, drawn = _world(fine=1.5, coarse=1.0)
-    reader = _reader()
+    reader = _with_place(known, drawn, seen=1.5)
     reader.levels["fine"].bank = torch.arange(16.0).view(8, 2)
-    choose(reader, known, drawn, _settings())
+    choose(reader, known, drawn, _settings(place_weight=1.0))
     assert torch.equal(reader.levels["fine"].bank, torch.arange(4.0).view(2, 2))
 
 
@@ -185,16 +185,24 @@ def test_a_smaller_bank_that_sees_less_is_not_taken() -> None:
     known, drawn = _world(fine=1.5, coarse=1.0)
     for name in ("fine/2", "fine/4", "coarse/2", "coarse/4"):
         drawn.distances[name] = known.distances[name][:DRAWINGS]
-    reader = _reader()
+    reader = _with_place(known, drawn, seen=1.5)
     reader.levels["fine"].bank = torch.arange(16.0).view(8, 2)
-    chosen = choose(reader, known, drawn, _settings())
+    chosen = choose(reader, known, drawn, _settings(place_weight=1.0))
     assert len(reader.levels["fine"].bank) == 8
     assert chosen.reasons["bank"].startswith("all ")
 
 
 def test_a_bank_of_a_set_size_is_kept_whole() -> None:
     known, drawn = _world(fine=1.5, coarse=1.0)
+    reader = _with_place(known, drawn, seen=1.5)
+    reader.levels["fine"].bank = torch.arange(16.0).view(8, 2)
+    choose(reader, known, drawn, _settings(bank_size=64, place_weight=1.0))
+    assert len(reader.levels["fine"].bank) == 8
+
+
+def test_without_places_the_bank_stays_whole() -> None:
+    known, drawn = _world(fine=1.5, coarse=1.0)
     reader = _reader()
     reader.levels["fine"].bank = torch.arange(16.0).view(8, 2)
-    choose(reader, known, drawn, _settings(bank_size=64))
+    choose(reader, known, drawn, _settings())
     assert len(reader.levels["fine"].bank) == 8
