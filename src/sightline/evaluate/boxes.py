@@ -185,5 +185,5 @@ def _average_precision(hits: Flags, truths: int) -> Floats:
     # Beyond the last recall reached the precision is 0.
     padded = np.concatenate([best_from_here, np.zeros((IOUS.size, 1))], axis=1)
     return np.array(
-        [row[np.searchsorted(reached, RECALLS, side="left")].mean() for row, reached in zip(padded, recall, strict=True)]
+        [row[np.searchsorted(at, RECALLS, side="left")].mean() for row, at in zip(padded, recall, strict=True)]
     )

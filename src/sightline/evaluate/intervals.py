@@ -13,7 +13,7 @@ from sightline.evaluate.bounds import CONFIDENCE, clopper_pearson
 
 ROUNDS = 1000
 FEWEST_ROUNDS = 100
-LEAST_DEFINED = 0.9  # share of the resamples in which a figure must exist; the others would be a selection
+LEAST_DEFINED = 0.99  # share of the resamples in which a figure must exist: about five parts of the rarest class
 
 Weights = NDArray[np.int64]
 Statistic = Callable[[Weights], float | None]
@@ -94,7 +94,7 @@ def bootstrap(
     `statistic` takes how often each part was drawn, (parts,) int64, and returns the figure, or None where it
     does not exist. With `groups` (parts,), for instance lots, a group is drawn whole, because its parts
     resemble each other. No interval where fewer than two groups exist, where the figure is missing from more
-    than a tenth of the resamples, or where all resamples agree. The same seed gives the same interval.
+    than a hundredth of the resamples, or where all resamples agree. The same seed gives the same interval.
     Raises ValueError for unequal lengths, too few rounds, or a confidence outside (0, 1).
 
     Source: B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; groups:

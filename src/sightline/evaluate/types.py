@@ -47,8 +47,8 @@ class TypeScores:
     """All types together. Means run over the types that some part shows (`f1`: or is said to show).
 
     `accuracy`: parts with everything said right. `balanced_accuracy`: single-label the mean recall, multi-label
-    the mean over types of (recall + specificity) / 2, over types that some parts show and others do not. These
-    two means come with bootstrap intervals.
+    the mean over types of (recall + specificity) / 2, over types that some parts show and others do not. The
+    balanced accuracy and macro F1 come with bootstrap intervals; a resample without a type averages over the rest.
     """
 
     types: tuple[TypeScore, ...]
