@@ -222,7 +222,7 @@ def _two_sided(one: int, two: int) -> float:
     """The exact binomial test at 1/2; whole numbers, so that no part is lost in rounding."""
     total = one + two
     tail = sum(math.comb(total, count) for count in range(min(one, two) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, float(2 * tail / 2**total))
 
 
 def _p(value: float) -> str:

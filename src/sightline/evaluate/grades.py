@@ -15,7 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
 from sightline.evaluate.bounds import CONFIDENCE
-from sightline.evaluate.intervals import ROUNDS, Interval, Rate, Weights, auroc_statistic, bootstrap, exact_rate
+from sightline.evaluate.intervals import (
+    ROUNDS,
+    Interval,
+    Rate,
+    Statistic,
+    Weights,
+    auroc_statistic,
+    bootstrap,
+    exact_rate,
+)
 from sightline.evaluate.metrics import image_auroc
 
 Grades = NDArray[np.int64]
@@ -66,7 +75,7 @@ def grade_scores(
         raise ValueError(f"{true.size} true and {given.size} said grades do not match. Give one of each per part.")
     off = np.abs(true - given)
 
-    def interval(statistic: Any) -> Interval:
+    def interval(statistic: Statistic) -> Interval:
         return bootstrap(statistic, true.size, groups=groups, rounds=rounds, seed=seed, confidence=confidence)
 
     return GradeScores(
@@ -109,7 +118,7 @@ def grade_auroc(
         raise ValueError(f"grade {better} cannot be told from itself. Give two different grades.")
     chosen = np.flatnonzero((given == better) | (given == worse))
     kept, bad = values[chosen], given[chosen] == worse
-    lots = None if groups is None else [groups[part] for part in chosen]
+    lots = None if groups is None else [groups[int(part)] for part in chosen]
     found = bootstrap(
         auroc_statistic(kept, bad), chosen.size, groups=lots, rounds=rounds, seed=seed, confidence=confidence
     )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
 from sightline.evaluate.bounds import CONFIDENCE
-from sightline.evaluate.intervals import ROUNDS, Interval, Rate, Weights, bootstrap, exact_rate
+from sightline.evaluate.intervals import ROUNDS, Interval, Rate, Statistic, Weights, bootstrap, exact_rate
 
 Flags = NDArray[np.bool_]
 
@@ -235,7 +235,7 @@ def _limits(rate: Rate) -> tuple[float | None, float | None]:
     return (rate.lower, rate.upper) if rate.of else (None, None)
 
 
-def _macro_f1(shown: Flags, called: Flags) -> Any:
+def _macro_f1(shown: Flags, called: Flags) -> Statistic:
     def macro_f1(weights: Weights) -> float | None:
         hits, of = _recalled(shown, called, weights)
         return _mean(_divide(2.0 * hits, of + (weights @ called)))
@@ -249,7 +249,7 @@ def _recalled(shown: Flags, called: Flags, weights: Weights) -> tuple[NDArray[np
 
 
 def _divide(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0))
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
