@@ -131,7 +131,7 @@ def single_label(
     is no number, ValueError for unequal lengths.
     """
     shown, called = _one_hot(truth, names), _one_hot(said, names)
-    _check(shown, called, names, scores)
+    _check(shown, called, scores)
 
     def balanced(weights: Weights) -> float | None:
         return _mean(_divide(*_recalled(shown, called, weights)))
@@ -158,9 +158,8 @@ def multi_label(
 
     Everything else as in `single_label`.
     """
-    shown = np.asarray(truth, bool).reshape(-1, len(names))
-    called = np.asarray(said, bool).reshape(-1, len(names))
-    _check(shown, called, names, scores)
+    shown, called = _flags(truth, names), _flags(said, names)
+    _check(shown, called, scores)
 
     def balanced(weights: Weights) -> float | None:
         sensitive = _divide(*_recalled(shown, called, weights))
@@ -258,15 +257,27 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 
 
 def _one_hot(given: Sequence[str], names: Sequence[str]) -> Flags:
+    _distinct(names)
     column = {name: number for number, name in enumerate(names)}
     if unknown := sorted({name for name in given if name not in column}):
         raise InputError(f"the type {unknown[0]!r} is not among {', '.join(names)}. Rename it, or add it to the types.")
-    return np.eye(len(names), dtype=bool)[[column[name] for name in given]].reshape(-1, len(names))
+    return np.eye(len(names), dtype=bool)[np.array([column[name] for name in given], np.intp)]
 
 
-def _check(shown: Flags, called: Flags, names: Sequence[str], scores: ArrayLike | None) -> None:
+def _flags(given: ArrayLike, names: Sequence[str]) -> Flags:
+    _distinct(names)
+    flags = np.asarray(given, bool)
+    if flags.size and (flags.ndim != 2 or flags.shape[1] != len(names)):
+        raise ValueError(f"labels {flags.shape} do not fit {len(names)} types. Give (N, {len(names)}) bool.")
+    return flags.reshape(-1, len(names))
+
+
+def _distinct(names: Sequence[str]) -> None:
     if not names or len(set(names)) != len(names):
         raise InputError(f"the types {list(names)} are none or not distinct. Give each type once.")
+
+
+def _check(shown: Flags, called: Flags, scores: ArrayLike | None) -> None:
     if shown.shape != called.shape:
         raise ValueError(f"{len(shown)} true and {len(called)} said parts do not match. Give one of each per part.")
     if scores is not None and np.shape(scores) != shown.shape:
