@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn import metrics as sk
 
 from sightline.core.errors import InputError
 from sightline.evaluate.bounds import clopper_pearson
@@ -76,8 +77,6 @@ def test_multi_label_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_figures_equal_scikit_learn(seed: int) -> None:
-    from sklearn import metrics as sk
-
     random = np.random.default_rng(seed)
     truth = random.random((80, 3)) < 0.3
     scores = np.round(random.normal(size=truth.shape) + truth, 1)
@@ -90,7 +89,9 @@ def test_figures_equal_scikit_learn(seed: int) -> None:
     single = single_label([NAMES[k] for k in one], [NAMES[k] for k in two], NAMES)
     assert single.balanced_accuracy.value == pytest.approx(sk.balanced_accuracy_score(one, two))
     for k in range(3):
-        assert average_precision(scores[:, k], truth[:, k]) == pytest.approx(ap_by_definition(scores[:, k], truth[:, k]))
+        assert average_precision(scores[:, k], truth[:, k]) == pytest.approx(
+            ap_by_definition(scores[:, k], truth[:, k])
+        )
 
 
 def test_lots_are_resampled_whole() -> None:

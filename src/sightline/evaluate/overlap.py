@@ -128,9 +128,8 @@ def _count(name: str, truth: Flags, said: Flags, types: int) -> Counts:
     if truth.dtype != np.bool_ or said.dtype != np.bool_:
         raise ValueError(f"{name}: maps are {truth.dtype} and {said.dtype}. Compare with a threshold to get bool.")
     if truth.ndim != 3 or said.ndim != 3 or not truth.shape[0] == said.shape[0] == types:
-        raise ValueError(
-            f"{name}: maps {truth.shape} and {said.shape} are not (K, H, W) with {types} types. Give both."
-        )
+        shapes = f"maps {truth.shape} and {said.shape}"
+        raise ValueError(f"{name}: {shapes} are not (K, H, W) with {types} types. Give one map per type.")
     if truth.shape != said.shape:
         (height, width), (other_height, other_width) = truth.shape[1:], said.shape[1:]
         raise InputError(
