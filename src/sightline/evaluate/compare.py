@@ -141,7 +141,7 @@ def balanced_accuracy_difference(
     return _difference("balanced accuracy", pair, len(truth), groups, rounds, seed, confidence)
 
 
-def conclude(outcome: Difference | McNemar, first: str = "the first recipe", second: str = "the second") -> str:
+def conclude(outcome: Difference | McNemar, first: str = "Recipe 1", second: str = "Recipe 2") -> str:
     """One sentence: what may be concluded from the outcome, and how many parts it rests on."""
     return _of_test(outcome, first, second) if isinstance(outcome, McNemar) else _of_difference(outcome, first, second)
 
