@@ -23,7 +23,7 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 MOST_PER_TYPE = 100  # boxes per image and type that count, the best scored first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
     """The boxes of one image. `xywh` (n, 4) float: left, top, width, height in px; `types` (n,) their types.
 

@@ -62,7 +62,7 @@ class TemplateSettings:
             raise SettingError(f"by={self.by!r} is unknown. Choose 'peak' or 'area'.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GoldenTemplate:
     """The fitted template. `median` (h, w, 3) float32 grey values, `spread` (h, w, 3) float32, `images` it rests on."""
 
@@ -171,7 +171,8 @@ def _shift(grey: Floats, golden: Floats, max_shift_px: float) -> Shift:
     if max_shift_px == 0 or min(height, width) < SMALLEST_PX:
         return 0.0, 0.0
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (dx, dy), _ = cv2.phaseCorrelate(golden, grey, window)
+    # Copies, because OpenCV multiplies the window into its inputs themselves where their size suits its FFT.
+    (dx, dy), _ = cv2.phaseCorrelate(golden.copy(), grey.copy(), window)
     if not np.hypot(dx, dy) <= max_shift_px:
         return 0.0, 0.0
     # The peak says little of how well images fit, and its fraction of a px errs on smooth ones: what counts is
