@@ -207,7 +207,8 @@ def _guesses(structure: Grey, golden: Golden) -> list[Warp]:
     for step in range(-steps, steps + 1):
         warp = np.asarray(cv2.getRotationMatrix2D(centre, -step * ANGLE_STEP_DEG, 1.0), np.float64)
         turned = cv2.warpAffine(image, warp, size[::-1], flags=_BACKWARDS)
-        shift, _ = cv2.phaseCorrelate(template, turned, window)
+        # OpenCV may multiply the window into its inputs: the template is needed again.
+        shift, _ = cv2.phaseCorrelate(template.copy(), turned, window)
         warp[:, 2] += warp[:, :2] @ np.array(shift)
         # The height of the phase's peak says little: streaks and windows raise it, too.
         moved = np.asarray(cv2.warpAffine(smooth_image, warp, size[::-1], flags=_BACKWARDS), np.float32)
