@@ -202,13 +202,15 @@ def _guesses(structure: Grey, golden: Golden) -> list[Warp]:
     smooth, smooth_image = (cv2.GaussianBlur(values, (0, 0), 1.0) for values in (template, image))
     steps = math.ceil(golden.max_angle_deg / ANGLE_STEP_DEG) if golden.motion == "rigid" else 0
     window = cv2.createHanningWindow(size[::-1], cv2.CV_32F)
+    # A narrower view of the template than of the image: where parts turn, what lies far from the centre moves most.
+    narrow = template * window**2
     centre = ((size[1] - 1) / 2, (size[0] - 1) / 2)
     ranked = []
     for step in range(-steps, steps + 1):
         warp = np.asarray(cv2.getRotationMatrix2D(centre, -step * ANGLE_STEP_DEG, 1.0), np.float64)
         turned = cv2.warpAffine(image, warp, size[::-1], flags=_BACKWARDS)
         # OpenCV may multiply the window into its inputs: the template is needed again.
-        shift, _ = cv2.phaseCorrelate(template.copy(), turned, window)
+        shift, _ = cv2.phaseCorrelate(narrow.copy(), turned, window)
         warp[:, 2] += warp[:, :2] @ np.array(shift)
         # The height of the phase's peak says little: streaks and windows raise it, too.
         moved = np.asarray(cv2.warpAffine(smooth_image, warp, size[::-1], flags=_BACKWARDS), np.float32)
