@@ -97,7 +97,10 @@ class Runs:
     counts: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not (self.height > 0 and self.width > 0 and self.height * self.width < 2**31) or min(self.counts, default=-1) < 0:
+        if (
+            not (self.height > 0 and self.width > 0 and self.height * self.width < 2**31)
+            or min(self.counts, default=-1) < 0
+        ):
             raise InputError(f"run lengths for {self.width} x {self.height} px are not valid. Export the mask again")
         if sum(self.counts) != self.height * self.width:
             raise InputError(

@@ -43,6 +43,8 @@ def _of_jpeg(head: bytes) -> tuple[int, int] | None:
     while place + 9 < len(head) and head[place] == 0xFF:
         marker = head[place + 1]
         if marker in _JPEG_FRAMES:
-            return int.from_bytes(head[place + 5 : place + 7], "big"), int.from_bytes(head[place + 7 : place + 9], "big")
+            return int.from_bytes(head[place + 5 : place + 7], "big"), int.from_bytes(
+                head[place + 7 : place + 9], "big"
+            )
         place += 1 if marker == 0xFF else 2 + int.from_bytes(head[place + 2 : place + 4], "big")
     return None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.data.formats import folders, mvtec, table
+from sightline.data.formats import coco, cvat, folders, labelme, mvtec, table, voc, yolo
 
 
 class Format(NamedTuple):
@@ -22,6 +22,11 @@ class Format(NamedTuple):
 # Tried in this order: the most specific first.
 FORMATS: dict[str, Format] = {
     "csv": Format(table.found, table.read, "a CSV file with the column 'image' and a column 'label' or 'grade'"),
+    "coco": Format(coco.found, coco.read, "COCO: annotations/instances_<split>.json or one JSON, images beside it"),
+    "cvat": Format(cvat.found, cvat.read, "CVAT for images 1.1: annotations.xml and images/"),
+    "voc": Format(voc.found, voc.read, "Pascal VOC: JPEGImages/ and Annotations/*.xml"),
+    "yolo": Format(yolo.found, yolo.read, "YOLO: data.yaml or classes.txt, images/ and labels/*.txt"),
+    "labelme": Format(labelme.found, labelme.read, "LabelMe: a JSON with shapes beside each image"),
     "mvtec": Format(mvtec.found, mvtec.read, "MVTec: train/good/, test/good/, test/<defect>/, ground_truth/<defect>/"),
     "folders": Format(
         folders.found, folders.read, "class folders: good/ and one folder per defect type, directly or under images/"

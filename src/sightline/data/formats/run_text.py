@@ -14,7 +14,9 @@ def counts_from_text(text: str) -> tuple[int, ...]:
     for letter in text:
         bits = ord(letter) - 48
         if not 0 <= bits < 64 or shift > 40:
-            raise InputError(f"the compressed run lengths hold '{letter}', which is out of place. Export the mask again")
+            raise InputError(
+                f"the compressed run lengths hold '{letter}', which is out of place. Export the mask again"
+            )
         value |= (bits & 0x1F) << shift
         shift += 5
         if bits & 0x20:
