@@ -13,8 +13,10 @@ from sightline.core.sample import TEST, TRAIN, Sample
 from sightline.data import formats
 from sightline.data.duplicates import fingerprint, merge_groups, near_duplicates
 from sightline.data.split import split_by_count, split_by_group, split_key
-from sightline.data.warning import DatasetWarning as DatasetWarning
+from sightline.data.warning import DatasetWarning
 from sightline.runtime.image import read_image
+
+__all__ = ["Dataset", "DatasetWarning"]
 
 MAX_MERGED_SHARE = 0.3  # a larger cluster of "duplicates" means that all parts look alike, not that they recur
 

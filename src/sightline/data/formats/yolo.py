@@ -26,10 +26,10 @@ PARTS = ("train", "val", "valid", "validation", "test")
 def _settings(path: Path) -> Path | None:
     """The file with the class names."""
     if path.is_file():
-        return path if path.suffix.lower() in {".yaml", ".yml"} and "names" in read_text(path) else None
+        return path if path.suffix.lower() in {".yaml", ".yml"} and b"names" in path.read_bytes() else None
     names = [path / "data.yaml", path / "data.yml", path / "dataset.yaml", *sorted(path.glob("*.yaml"))]
     for file in names:
-        if file.is_file() and "names" in read_text(file):
+        if file.is_file() and b"names" in file.read_bytes():
             return file
     for file in (path / "classes.txt", path / "labels" / "classes.txt"):
         if file.is_file():
