@@ -34,7 +34,8 @@ def _files(path: Path) -> list[Path]:
         return [path] if _is_instances(path) else []
     for pattern in ("annotations/*.json", "*.json", "*/_annotations.coco.json"):
         if files := [file for file in sorted(path.glob(pattern)) if _is_instances(file)]:
-            return files
+            # Beside instances there may be captions and key points, which mark no places.
+            return [file for file in files if file.name.startswith("instances")] or files
     return []
 
 

@@ -97,8 +97,9 @@ def as_numbers(values: Any, count: int, place: str) -> list[float]:
 
 
 def as_name(value: Any, place: str) -> str:
-    """`value` as the name of a class, without spaces around it. Raises InputError where it names none."""
-    name = value.strip() if isinstance(value, str) else ""
+    """`value` as the name of a class, spaces and control characters reduced. Raises InputError where it names none."""
+    text = value if isinstance(value, str) else ""
+    name = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if not name:
         raise InputError(f"{place}: names no class. Give every marked place the name of its defect type")
     return name
