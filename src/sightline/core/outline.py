@@ -85,7 +85,7 @@ def cut(ring: Ring, height: int, width: int) -> Ring:
             if (a < 0) != (b < 0):
                 points.append(here + (there - here) * (a / (a - b)))
         ring = np.array(points, float).reshape(-1, 2)
-    return ring
+    return np.clip(ring, 0, (width, height))  # rounding may leave a point just outside
 
 
 def joined(rings: Sequence[Ring]) -> Ring:

@@ -12,6 +12,9 @@ from xml.parsers import expat
 from sightline.core.errors import InputError
 
 
+_LARGEST = 1e10  # no pixel count or id is larger, and products of such numbers stay finite
+
+
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark. Raises InputError."""
     try:
@@ -70,13 +73,15 @@ def as_list(value: Any, place: str) -> list[Any]:
 
 
 def as_number(value: Any, place: str) -> float:
-    """`value` as a finite number. Raises InputError."""
+    """`value` as a finite number of a sane size. Raises InputError."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{place}: {_shown(value)} is no number. Correct it, or export the annotations again")
+    if not abs(number) <= _LARGEST:
+        raise InputError(
+            f"{place}: {_shown(value)} is no number that can be used. Correct it, or export the annotations again"
+        )
     return number
 
 
