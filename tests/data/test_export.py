@@ -142,7 +142,7 @@ def test_any_regions_come_back(layout: str, seed: int, tmp_path: Path, write: An
     for _ in range(int(rng.integers(1, 7))):
         name = str(rng.choice(["a", "b b", "ü"]))
         x, y = rng.uniform(0, WIDTH - 12), rng.uniform(0, HEIGHT - 12)
-        ring = rng.uniform(0, 11, (int(rng.integers(3, 9)), 2)) + (x, y)
+        ring = rng.uniform(0, 11, (int(rng.integers(3, 9)), 2)) + np.array([x, y])
         noise = rng.random((HEIGHT, WIDTH)) < rng.uniform(0.02, 0.9)
         shape = [Rectangle(x, y, *rng.uniform(1, 11, 2)), Polygons.united([ring]), Runs.of(noise)][rng.integers(3)]
         assert signed_area(ring)
@@ -179,7 +179,7 @@ def test_an_image_without_a_label_stays_one(layout: str, tmp_path: Path, write: 
 @pytest.mark.parametrize("layout", ["coco", "cvat", "mvtec"])
 def test_an_image_without_a_label_is_never_written_as_good(layout: str, tmp_path: Path, write: Any) -> None:
     image, other = (write(tmp_path / f"{i}.png", np.full((20, 20), i, np.uint8)) for i in range(2))
-    with pytest.warns(DatasetWarning, match="1 images have no label"):
+    with pytest.warns(DatasetWarning, match=r"1 images have no label"):
         again = _back([Sample(image, None), Sample(other, False)], tmp_path / "out", layout)
     assert list(again) == [other.read_bytes()]
 
@@ -194,7 +194,7 @@ def test_a_type_that_is_called_good_stays_a_defect(tmp_path: Path, write: Any) -
 
 def test_several_types_are_combined_in_mvtec_and_it_is_said(tmp_path: Path, write: Any) -> None:
     good, bad = (write(tmp_path / f"{i}.png", np.full((20, 20), i, np.uint8)) for i in range(2))
-    with pytest.warns(DatasetWarning, match="have several types"):
+    with pytest.warns(DatasetWarning, match=r"have several types"):
         again = _back([Sample(good, False), Sample(bad, True, ("a", "b"))], tmp_path / "out", "mvtec")
     assert again[bad.read_bytes()].types == ("combined",)
 
@@ -215,11 +215,11 @@ def test_broken_images_and_masks_do_not_stop_an_export(tmp_path: Path, write: An
 
 def test_a_format_or_folder_that_cannot_be_used_is_named(tmp_path: Path, write: Any) -> None:
     lot = [Sample(write(tmp_path / "1.png", np.zeros((20, 20), np.uint8)), False)]
-    with pytest.raises(InputError, match="'folders' cannot be written. Use one of: csv, coco, "):
+    with pytest.raises(InputError, match=r"'folders' cannot be written. Use one of: csv, coco, "):
         export(lot, tmp_path / "out", "folders")
-    with pytest.raises(InputError, match="is in use. Name a new or an empty folder"):
+    with pytest.raises(InputError, match=r"is in use. Name a new or an empty folder"):
         export(lot, tmp_path, "coco")
-    with pytest.raises(InputError, match="no image to export"):
+    with pytest.raises(InputError, match=r"no image to export"):
         export([], tmp_path / "out", "coco")
     assert [entry.name for entry in tmp_path.iterdir()] == ["1.png"]
 

@@ -47,13 +47,13 @@ def test_broken_json_is_named(data: bytes, tmp_path: Path) -> None:
     "name", ["../1.png", "a/../../1.png", "/etc/passwd", "C:\\1.png", "..\\1.png", "c:1.png", "\\1.png", "//host/1.png"]
 )
 def test_a_name_that_leads_out_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="here: the file name .* leads out of the dataset"):
+    with pytest.raises(InputError, match=r"here: the file name .* leads out of the dataset"):
         document.within(tmp_path, name, "here")
 
 
 @pytest.mark.parametrize("name", ["", " ", None, 3, "a\0b"])
 def test_what_is_no_name_is_refused(name: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="here: .* is no file name"):
+    with pytest.raises(InputError, match=r"here: .* is no file name"):
         document.within(tmp_path, name, "here")
 
 
@@ -63,7 +63,7 @@ def test_a_name_inside_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["x", None, True, float("nan"), float("inf"), 1e300, 10**400, [], "1e999"])
 def test_what_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(InputError, match="here: .* is no number"):
+    with pytest.raises(InputError, match=r"here: .* is no number"):
         document.as_number(value, "here")
     with pytest.raises(InputError):
         document.as_numbers([value], 1, "here")
@@ -71,13 +71,13 @@ def test_what_is_no_number_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [1.5, -1, "-3"])
 def test_counts_are_whole(value: Any) -> None:
-    with pytest.raises(InputError, match="here: .* is no whole number"):
+    with pytest.raises(InputError, match=r"here: .* is no whole number"):
         document.as_count(value, "here")
     assert document.as_count("7.0", "here") == 7
 
 
 @pytest.mark.parametrize("value", ["", "  ", None, 3, "\n\x00"])
 def test_a_class_needs_a_name(value: Any) -> None:
-    with pytest.raises(InputError, match="here: names no class. Give every marked place"):
+    with pytest.raises(InputError, match=r"here: names no class. Give every marked place"):
         document.as_name(value, "here")
     assert document.as_name(" deep\n dent\x07", "here") == "deep dent"

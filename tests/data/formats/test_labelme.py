@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.core.region import Rectangle
 from sightline.core.sample import Sample
 from sightline.data.formats import labelme
 from sightline.data.warning import DatasetWarning

@@ -11,7 +11,6 @@ from xml.parsers import expat
 
 from sightline.core.errors import InputError
 
-
 _LARGEST = 1e10  # no pixel count or id is larger, and products of such numbers stay finite
 
 
