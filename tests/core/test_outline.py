@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.core.outline import cut, fill, joined, signed_area, trace
+from sightline.core.outline import cut, fill, has_area, joined, signed_area, trace
 
 SQUARE = np.array([(1.0, 1.0), (5.0, 1.0), (5.0, 4.0), (1.0, 4.0)])
 
@@ -52,3 +52,12 @@ def test_a_cut_ring_fills_the_same_pixels_of_the_image(seed: int) -> None:
 
 def test_nothing_is_left_of_a_ring_outside() -> None:
     assert len(cut(SQUARE + 100, 18, 22)) == 0
+
+
+def test_a_line_has_no_area_and_a_figure_of_eight_has() -> None:
+    assert not has_area(np.array([(1.0, 1), (2, 2), (5, 5)]))
+    assert not has_area(np.zeros((4, 2)))
+    eight = np.array([(0.0, 0), (4, 4), (4, 0), (0, 4)])
+    assert signed_area(eight) == 0
+    assert has_area(eight)
+    assert fill([eight], 4, 4).any()

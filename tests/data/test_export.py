@@ -184,12 +184,27 @@ def test_an_image_without_a_label_is_never_written_as_good(layout: str, tmp_path
     assert list(again) == [other.read_bytes()]
 
 
-def test_a_type_that_is_called_good_stays_a_defect(tmp_path: Path, write: Any) -> None:
+@pytest.mark.parametrize("layout", [*PLACED, "voc", "csv", "mvtec"])
+@pytest.mark.parametrize("kind", ["OK", "../ok", "good "])
+def test_a_type_that_is_called_good_stays_a_defect(kind: str, layout: str, tmp_path: Path, write: Any) -> None:
     one, two = (write(tmp_path / f"{i}.png", np.full((20, 20), i, np.uint8)) for i in range(2))
-    again = _back(
-        [Sample(one, True, ("../ok",)), Sample(two, False), Sample(one, True, ("OK",))], tmp_path / "o", "mvtec"
-    )
-    assert again[one.read_bytes()].defective is True
+    bad = Sample(one, True, (kind,), regions=(Region(kind, Rectangle(2, 2, 9, 9)),))
+    again = _back([bad, Sample(two, False)], tmp_path / "out", layout)
+    assert [again[path.read_bytes()].defective for path in (one, two)] == [True, False]
+    assert all(path.is_relative_to(tmp_path / "out") for path in (sample.path for sample in again.values()))
+
+
+def test_a_layout_that_needs_good_parts_says_so(tmp_path: Path, write: Any) -> None:
+    with pytest.raises(InputError, match=r"needs good parts for training, and there is none"):
+        export([Sample(write(tmp_path / "1.png", np.zeros((20, 20), np.uint8)), True)], tmp_path / "out", "mvtec")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["1.png"]
+
+
+def test_images_without_a_side_are_left_out_where_others_have_one(tmp_path: Path, write: Any) -> None:
+    one, two = (write(tmp_path / f"{i}.png", np.full((20, 20), i, np.uint8)) for i in range(2))
+    with pytest.warns(DatasetWarning, match=r"1 images belong to neither train nor test"):
+        again = _back([Sample(one, False, split="train"), Sample(two, False)], tmp_path / "out", "coco")
+    assert list(again) == [one.read_bytes()]
 
 
 def test_several_types_are_combined_in_mvtec_and_it_is_said(tmp_path: Path, write: Any) -> None:

@@ -20,6 +20,15 @@ def signed_area(ring: Ring) -> float:
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
 
 
+def has_area(ring: Ring) -> bool:
+    """Whether the points (K, 2) do not all lie on one line; a figure of eight has area, too, though its sum is 0."""
+    if len(ring) < 3:
+        return False
+    step = ring - ring[0]
+    reach = step[np.argmax(np.sum(step**2, axis=1))]
+    return bool(np.any(np.abs(step[:, 0] * reach[1] - step[:, 1] * reach[0]) > 1e-9))
+
+
 def fill(rings: Sequence[Ring], height: int, width: int) -> NDArray[np.bool_]:
     """Mask (height, width), True where a pixel's centre has a winding number other than 0.
 

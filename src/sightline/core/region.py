@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
-from sightline.core.outline import Ring, cut, fill, joined, signed_area, trace
+from sightline.core.outline import Ring, cut, fill, has_area, joined, signed_area, trace
 
 Box: TypeAlias = tuple[float, float, float, float]
 
@@ -73,7 +73,10 @@ class Polygons:
 
     def cut(self, height: int, width: int) -> Polygons | None:
         """The part inside an image, None where it has no area."""
-        rings = tuple(part for ring in self.rings if signed_area(part := cut(ring, height, width)))
+        left, top, wide, high = self.box
+        inside = left >= 0 and top >= 0 and left + wide <= width and top + high <= height
+        parts = self.rings if inside else tuple(cut(ring, height, width) for ring in self.rings)
+        rings = tuple(part for part in parts if has_area(part))
         return Polygons(rings) if rings else None
 
     def __eq__(self, other: object) -> bool:

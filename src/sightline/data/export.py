@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
@@ -40,18 +40,17 @@ def export(dataset: Iterable[Sample], path: str | Path, format: str) -> Path:
     if not made:
         raise InputError(f"{folder}: there is no image to export. Check the dataset")
     # Written beside the folder and renamed, so that a stop half-way leaves no half dataset to be taken for a whole.
-    draft = folder.absolute().with_name(f".{folder.absolute().name}.part")
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        layout.write(made, draft, lambda what, place: notes[what].append(place))
-        if folder.exists():
-            folder.rmdir()
-        draft.rename(folder)
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.absolute().parent) as desk:
+            draft = Path(desk) / "draft"
+            draft.mkdir()
+            layout.write(made, draft, lambda what, place: notes[what].append(place))
+            if folder.exists():
+                folder.rmdir()
+            draft.rename(folder)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror}). Check the disk") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     for what, places in notes.items():
         if places:
             message = f"{folder}: {len(places)} images {what} (first: {places[0]})"

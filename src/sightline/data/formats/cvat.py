@@ -41,7 +41,7 @@ def read(path: Path) -> list[Sample]:
     root = read_xml(file)
     if root.find("track") is not None:
         raise InputError(f"{file}: holds the tracks of a video. Export as 'CVAT for images 1.1'")
-    labels = {(item.text or "").strip() for item in root.findall("meta//label/name")}
+    labels = {as_name(item.text, f"{file}, labels") for item in root.findall("meta//label/name")}
     images, listing = root.findall("image"), Listing(path)
     split = sides({image.get("subset", "") for image in images})
     for number, image in enumerate(images, 1):

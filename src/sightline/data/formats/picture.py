@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sightline.core.errors import InputError
 from sightline.core.region import Region, Runs
 from sightline.core.sample import Sample
+from sightline.data.formats.folders import is_good
 from sightline.data.image_size import image_size
 from sightline.runtime.image import read_mask
 
@@ -77,13 +78,20 @@ def pictures(samples: Sequence[Sample], note: Note) -> list[Picture]:
         except InputError:
             note(UNREADABLE, str(sample.path))
             continue
+        sample = replace(sample, types=tuple(_defect_name(kind) for kind in sample.types))
         made.append(Picture(sample, name, height, width, _regions(sample, (height, width), note)))
     return made
 
 
+def _defect_name(name: str) -> str:
+    """A defect type that is called like a good part would come back as one."""
+    return f"{name.strip()} {UNNAMED}" if is_good(name) else name
+
+
 def _regions(sample: Sample, size: tuple[int, int], note: Note) -> tuple[Region, ...]:
     if not sample.defective or sample.regions or sample.mask is None:
-        return sample.regions if sample.defective else ()
+        given = sample.regions if sample.defective else ()
+        return tuple(Region(_defect_name(region.type), region.shape) for region in given)
     try:
         mask = read_mask(sample.mask)
     except InputError:

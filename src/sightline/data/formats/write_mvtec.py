@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sightline.core.errors import InputError
 from sightline.core.sample import TEST, TRAIN
 from sightline.data.formats.folders import is_good
 from sightline.data.formats.picture import Note, Picture, labelled, write_mask
@@ -23,7 +24,8 @@ def write(made: Sequence[Picture], folder: Path, note: Note) -> None:
         picture.copy(folder / split / kind)
         if picture.regions:
             write_mask(folder / "ground_truth" / kind / f"{picture.stem}_mask.png", picture.mask())
-    (folder / TRAIN / "good").mkdir(parents=True, exist_ok=True)
+    if not (folder / TRAIN / "good").is_dir():
+        raise InputError("the MVTec layout needs good parts for training, and there is none. Use another format")
 
 
 def _folder(types: tuple[str, ...]) -> str:
