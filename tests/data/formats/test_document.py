@@ -23,7 +23,9 @@ def test_a_document_type_is_refused(text: str, encoding: str, tmp_path: Path) ->
         document.read_xml(path)
 
 
-@pytest.mark.parametrize("text", ["", "<a>", "<a></b>", "no xml", "<a>\x01</a>", "<a/><b/>"])
+@pytest.mark.parametrize(
+    "text", ["", "<a>", "<a></b>", "no xml", "<a>\x01</a>", "<a/><b/>", '<?xml version="1.0" encoding="utf-1"?><a/>']
+)
 def test_broken_xml_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(InputError, match=r"a.xml: not readable XML .* Export"):
@@ -81,3 +83,9 @@ def test_a_class_needs_a_name(value: Any) -> None:
     with pytest.raises(InputError, match=r"here: names no class. Give every marked place"):
         document.as_name(value, "here")
     assert document.as_name(" deep\n dent\x07", "here") == "deep dent"
+
+
+def test_a_size_that_no_image_has_is_refused() -> None:
+    assert document.as_size("20000", 30000.0, "here") == (20000, 30000)
+    with pytest.raises(InputError, match=r"here: 100000 x 100000 px is larger than any image"):
+        document.as_size(100_000, 100_000, "here")

@@ -99,7 +99,7 @@ def test_an_image_that_was_renamed_with_its_json_is_found(tmp_path: Path, write:
         (_shape("mask", [28, 2], [31, 5], mask=PNG), {}, "shape 1: .* larger than the image"),
         (_shape("mask", [3, 2], [6, 5], mask=PNG), {"imageWidth": None}, "shape 1: a mask needs imageHeight"),
         (_shape("rectangle", [1, 1], [2, 2]), {"imagePath": "../1.png"}, "imagePath: the file name '../1.png' leads"),
-        (_shape("rectangle", [1, 1], [2, 2]), {"imageWidth": -3}, "imageWidth: -3 is no whole number"),
+        (_shape("rectangle", [1, 1], [2, 2]), {"imageWidth": -3}, "image size, width: -3 is no whole number"),
         (_shape("rectangle", [1, 1], [2, 2]), {"flags": [1]}, "flags: expected an object"),
     ],
 )

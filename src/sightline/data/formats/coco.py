@@ -15,7 +15,16 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
 from sightline.core.sample import Sample
-from sightline.data.formats.document import as_count, as_list, as_name, as_numbers, as_object, read_json, within
+from sightline.data.formats.document import (
+    as_count,
+    as_list,
+    as_name,
+    as_numbers,
+    as_object,
+    as_size,
+    read_json,
+    within,
+)
 from sightline.data.formats.listing import Listing, Mark, sides
 from sightline.data.formats.run_text import counts_from_text
 
@@ -76,7 +85,7 @@ def _read_file(file: Path, split: str | None, listing: Listing) -> None:
         place = f"{file}, image {key}"
         size = None
         if entry.get("width") and entry.get("height"):
-            size = as_count(entry["height"], place), as_count(entry["width"], place)
+            size = as_size(entry["height"], entry["width"], place)
         listing.add(_image(file, entry.get("file_name"), place), marks[key], place, size=size, split=split)
 
 
@@ -119,7 +128,8 @@ def _shape(entry: dict[str, Any], place: str) -> Shape:
 
 
 def _runs(marked: dict[str, Any], place: str) -> Runs:
-    height, width = (as_count(value, place) for value in as_numbers(marked.get("size"), 2, place))
+    given = as_numbers(marked.get("size"), 2, place)
+    height, width = as_size(given[0], given[1], place)
     counts = marked.get("counts")
     try:
         if isinstance(counts, str):

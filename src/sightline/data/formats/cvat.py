@@ -14,7 +14,7 @@ from sightline.core.errors import InputError
 from sightline.core.outline import Ring
 from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
 from sightline.core.sample import Sample
-from sightline.data.formats.document import as_count, as_name, as_number, as_numbers, read_xml, within
+from sightline.data.formats.document import as_count, as_name, as_number, as_numbers, as_size, read_xml, within
 from sightline.data.formats.labelme import ellipse
 from sightline.data.formats.listing import NO_PLACE, Listing, Mark, sides
 
@@ -51,7 +51,7 @@ def read(path: Path) -> list[Sample]:
 
 
 def _read_image(image: Element, base: Path, labels: set[str], split: str | None, listing: Listing, place: str) -> None:
-    size = as_count(image.get("height"), f"{place}, height"), as_count(image.get("width"), f"{place}, width")
+    size = as_size(image.get("height"), image.get("width"), place)
     folders = (base / "images" / (image.get("subset") or "."), base / "images", base)
     within(base, image.get("subset") or ".", f"{place}, subset")
     paths = [within(folder, image.get("name"), place) for folder in folders]

@@ -13,6 +13,8 @@ from sightline.core.errors import InputError
 
 _LARGEST = 1e10  # no pixel count or id is larger, and products of such numbers stay finite
 
+_MOST_PX = 1 << 30  # OpenCV's own limit; a mask of any size that a file states could fill the memory
+
 
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark. Raises InputError."""
@@ -51,7 +53,7 @@ def read_xml(path: Path) -> Element:
     try:
         parser.Parse(path.read_bytes(), True)
         return builder.close()
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # LookupError: a character set that nobody knows
         raise InputError(f"{path}: not readable XML ({error}). Export the annotations again") from error
 
 
@@ -90,6 +92,14 @@ def as_count(value: Any, place: str) -> int:
     if number != int(number) or number < 0:
         raise InputError(f"{place}: {_shown(value)} is no whole number of 0 or more. Correct it")
     return int(number)
+
+
+def as_size(height: Any, width: Any, place: str) -> tuple[int, int]:
+    """(height, width) in px. Raises InputError, for an image larger than any that can be decoded as well."""
+    size = as_count(height, f"{place}, height"), as_count(width, f"{place}, width")
+    if size[0] * size[1] > _MOST_PX:
+        raise InputError(f"{place}: {size[1]} x {size[0]} px is larger than any image that can be read. Correct it")
+    return size
 
 
 def as_numbers(values: Any, count: int, place: str) -> list[float]:

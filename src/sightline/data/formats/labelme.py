@@ -18,7 +18,7 @@ from sightline.core.errors import InputError
 from sightline.core.outline import Ring
 from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
 from sightline.core.sample import Sample
-from sightline.data.formats.document import as_count, as_list, as_name, as_numbers, as_object, read_json, within
+from sightline.data.formats.document import as_list, as_name, as_numbers, as_object, as_size, read_json, within
 from sightline.data.formats.folders import images_in
 from sightline.data.formats.listing import NO_PLACE, Listing, Mark, sides
 
@@ -66,10 +66,7 @@ def _read_file(file: Path, split: str | None, listing: Listing) -> Path:
         image = next((other for other in images_in(file.parent) if other.stem == file.stem), image)
     size = None
     if data.get("imageHeight") and data.get("imageWidth"):
-        size = (
-            as_count(data["imageHeight"], f"{file}, imageHeight"),
-            as_count(data["imageWidth"], f"{file}, imageWidth"),
-        )
+        size = as_size(data["imageHeight"], data["imageWidth"], f"{file}, image size")
     flags = as_object(data.get("flags") or {}, f"{file}, flags")
     types = [as_name(name, f"{file}, flags") for name, is_set in flags.items() if is_set]
     marks: list[Mark] = []

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from sightline.core.errors import InputError
 from sightline.core.region import Rectangle, Region
 from sightline.core.sample import Sample
-from sightline.data.formats.document import as_count, as_name, as_number, read_text, read_xml, within
+from sightline.data.formats.document import as_name, as_number, as_size, read_text, read_xml, within
 from sightline.data.formats.folders import images_in
 from sightline.data.formats.listing import Listing, Mark, sides
 
@@ -55,17 +55,11 @@ def _read_file(file: Path, pictures: Path, by_stem: dict[str, Path], split: dict
     image = image or named or pictures / f"{file.stem}.jpg"
     if named and named.is_file() and named != image:
         raise InputError(f"{file}, filename: '{name}' is another image than {image.name}. Correct the file name")
-    size = None
-    if as_pixels(root, "width", file) and as_pixels(root, "height", file):
-        size = as_pixels(root, "height", file), as_pixels(root, "width", file)
+    high, wide = as_size(root.findtext("size/height") or 0, root.findtext("size/width") or 0, f"{file}, size")
+    size = (high, wide) if high and wide else None
     marks = [_mark(item, f"{file}, object {number}") for number, item in enumerate(root.iter("object"), 1)]
     listing.add(image, marks, str(file), size=size, split=split.get(image.stem))
     return image
-
-
-def as_pixels(root: Element, name: str, file: Path) -> int:
-    """A side from the element `size`, 0 where it is not given."""
-    return as_count(root.findtext(f"size/{name}") or 0, f"{file}, size")
 
 
 def _mark(item: Element, place: str) -> Mark:
