@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from peer_plot import draw
 from peer_table import page
 
 from sightline.core.band import Verdict
@@ -224,6 +225,7 @@ def main():
         # After every set, so that an interrupted run keeps what it has.
         file.write_text(json.dumps(result, indent=1) + "\n")
         (HERE / "peer.md").write_text(page(result))
+        draw(result)
     print(page(result))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from sightline.core.region import Region
+
 TRAIN, TEST = "train", "test"
 
 
@@ -16,7 +18,8 @@ class Sample:
 
     `defective` is None where nobody has said. `mask` is an image file, non-zero on the defect; a defective
     sample without one is unlabelled for pixel metrics. `group` names what must stay on one side of a split
-    (a part, a lot, a tile). `split` is "train", "test" or None.
+    (a part, a lot, a tile). `split` is "train", "test" or None. `regions` are the places of its defects where
+    the data names them one by one, in pixels of the image.
     """
 
     path: Path
@@ -28,3 +31,4 @@ class Sample:
     lot: str | None = None
     split: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    regions: tuple[Region, ...] = ()

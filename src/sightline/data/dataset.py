@@ -13,13 +13,12 @@ from sightline.core.sample import TEST, TRAIN, Sample
 from sightline.data import formats
 from sightline.data.duplicates import fingerprint, merge_groups, near_duplicates
 from sightline.data.split import split_by_count, split_by_group, split_key
+from sightline.data.warning import DatasetWarning
 from sightline.runtime.image import read_image
 
+__all__ = ["Dataset", "DatasetWarning"]
+
 MAX_MERGED_SHARE = 0.3  # a larger cluster of "duplicates" means that all parts look alike, not that they recur
-
-
-class DatasetWarning(UserWarning):
-    """Something in a dataset that a person should look at; the work goes on."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | Path, test_fraction: float = 0.3, seed: int = 0, *, split: bool = True) -> Dataset:
-        """Open a folder or table in any known layout (MVTec, class folders, CSV).
+        """Open a folder or table in any known layout (COCO, VOC, YOLO, LabelMe, CVAT, MVTec, class folders, CSV).
 
         Where the layout gives no split, a seeded one is made: `test_fraction` of each label for test, by
         group or lot, with near-duplicates on one side; with `split=False` the samples stay without.

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
+from sightline.core.sample import Sample
+from sightline.data.export import export
 from sightline.data.formats import FORMATS, read
 
 BLANK = np.zeros((32, 32), np.uint8)
@@ -35,6 +37,9 @@ def test_each_layout_is_recognised(tmp_path: Path, write: Any) -> None:
     write(tmp_path / "folders/good/1.png", BLANK)
     write(tmp_path / "csv/1.png", BLANK)
     (tmp_path / "csv/labels.csv").write_text("image,label\n1.png,good\n")
+    good = Sample(write(tmp_path / "1.png", BLANK), False)
+    for name in ("coco", "cvat", "voc", "yolo", "labelme"):
+        export([good], tmp_path / name, name)
     for name in FORMATS:
         layout, (sample,) = read(tmp_path / name)
         assert layout == name

@@ -2,27 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.data.formats import folders, mvtec, table
+from sightline.data.formats import (
+    coco,
+    cvat,
+    folders,
+    labelme,
+    mvtec,
+    table,
+    voc,
+    write_coco,
+    write_cvat,
+    write_labelme,
+    write_mvtec,
+    write_table,
+    write_voc,
+    write_yolo,
+    yolo,
+)
+from sightline.data.formats.picture import Note, Picture
 
 
 class Format(NamedTuple):
-    """A layout: `found(path)` says whether it is there, `read(path)` gives its samples."""
+    """A layout: `found(path)` says whether it is there, `read(path)` gives its samples.
+
+    `write(pictures, folder, note)` fills an empty folder and notes what the layout cannot say.
+    """
 
     found: Callable[[Path], bool]
     read: Callable[[Path], list[Sample]]
     expected: str
+    write: Callable[[Sequence[Picture], Path, Note], None] | None = None
 
 
 # Tried in this order: the most specific first.
 FORMATS: dict[str, Format] = {
-    "csv": Format(table.found, table.read, "a CSV file with the column 'image' and a column 'label' or 'grade'"),
-    "mvtec": Format(mvtec.found, mvtec.read, "MVTec: train/good/, test/good/, test/<defect>/, ground_truth/<defect>/"),
+    "csv": Format(
+        table.found, table.read, "a CSV file with the column 'image' and a column 'label' or 'grade'", write_table.write
+    ),
+    "coco": Format(
+        coco.found,
+        coco.read,
+        "COCO: annotations/instances_<split>.json or one JSON, images beside it",
+        write_coco.write,
+    ),
+    "cvat": Format(cvat.found, cvat.read, "CVAT for images 1.1: annotations.xml and images/", write_cvat.write),
+    "voc": Format(voc.found, voc.read, "Pascal VOC: JPEGImages/ and Annotations/*.xml", write_voc.write),
+    "yolo": Format(yolo.found, yolo.read, "YOLO: data.yaml or classes.txt, images/ and labels/*.txt", write_yolo.write),
+    "labelme": Format(
+        labelme.found, labelme.read, "LabelMe: a JSON with shapes beside each image", write_labelme.write
+    ),
+    "mvtec": Format(
+        mvtec.found,
+        mvtec.read,
+        "MVTec: train/good/, test/good/, test/<defect>/, ground_truth/<defect>/",
+        write_mvtec.write,
+    ),
     "folders": Format(
         folders.found, folders.read, "class folders: good/ and one folder per defect type, directly or under images/"
     ),
