@@ -27,7 +27,7 @@ class Sightline:
     """Our model: `model` is "normal" (the default) or "256" (the peer's input size)."""
 
     def __init__(self, model, folder):
-        import sightline.train  # noqa: F401  (imports are no part of the fit)
+        import sightline.train.training  # noqa: F401  (imports are no part of the fit)
         from sightline.runtime.inspector import Inspector
 
         self._options = {} if model == "normal" else {"side_px": int(model)}

@@ -19,7 +19,7 @@ from sightline.runtime.recipe import Recipe
 HEIGHT, WIDTH = 96, 128
 GOOD, SCRATCHED = 14, 6
 # The input is as large as the images, so a cell of the heat map is 8 image px. One thread: two cores are shared.
-TINY = {"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1}
+TINY = {"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1, "recognise": False}
 
 Draw = Callable[..., tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 Write = Callable[..., Path]

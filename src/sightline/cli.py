@@ -102,6 +102,21 @@ def inspect(
 
 
 @app.command()
+def teach(
+    recipe: RecipeFile,
+    name: Annotated[str, typer.Argument(help="Name of the new defect type.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="3 to 5 images of parts that carry it.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Recipe file to write.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Teach a recipe a new defect type. Example: sightline teach a.onnx chip chip1.png chip2.png chip3.png -o b.onnx"""
+    from sightline.command import teaching
+
+    figures = teaching.teach(recipe, name, images, output)
+    console.say_json(figures) if as_json else console.say(teaching.describe(figures))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the demo's files.")] = Path("demo"),
     product: Annotated[str, typer.Option(help="cap, board or fabric.")] = "cap",

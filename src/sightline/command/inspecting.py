@@ -34,7 +34,7 @@ def inspect(inspector: Inspector | Cascade, images: Sequence[Path], overlays: Pa
     """Results as plain JSON values, in order; `error` is set where there was nothing to judge."""
     if overlays is not None:
         overlays.mkdir(parents=True, exist_ok=True)
-    for path in _expand(images):
+    for path in expand(images):
         try:
             result = inspector.inspect(path)
         except InputError as error:
@@ -45,7 +45,7 @@ def inspect(inspector: Inspector | Cascade, images: Sequence[Path], overlays: Pa
         yield result.to_json()
 
 
-def _expand(paths: Sequence[Path]) -> Iterator[Path]:
+def expand(paths: Sequence[Path]) -> Iterator[Path]:
     """Folders stand for the images in them."""
     from sightline.data.formats.folders import images_in
 
@@ -59,6 +59,17 @@ def _expand(paths: Sequence[Path]) -> Iterator[Path]:
         yield from found
 
 
+def _named(result: dict[str, Any]) -> str:
+    """The types of the outlined places, the likeliest first, and the grade."""
+    types, names = result.get("types", {}), list(dict.fromkeys(defect["type"] for defect in result["defects"]))
+    if not types:
+        return "" if result["grade"] is None else f"  grade {result['grade']}"
+    words = [f"{name} {types[name]:.0%}" if types.get(name) is not None else name for name in names]
+    return ("  " + ", ".join(words) if words else "") + (
+        "" if result["grade"] is None else f"  grade {result['grade']}"
+    )
+
+
 def describe(result: dict[str, Any]) -> str:
     """One line for people."""
     if result.get("error"):
@@ -68,4 +79,4 @@ def describe(result: dict[str, Any]) -> str:
     ms = result["times_ms"]["total"]
     line = f"{result['verdict']:<7} {result['score']:8.3f}  p {result['p_value']:.3f}  {ms:6.1f} ms  {result['image']}"
     line += "  (accurate recipe)" if result.get("judged_by") == "accurate" else ""
-    return line + places + "".join(f"\n        note: {note}" for note in result["warnings"])
+    return line + places + _named(result) + "".join(f"\n        note: {note}" for note in result["warnings"])

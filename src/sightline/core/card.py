@@ -67,6 +67,20 @@ class Provenance(Part):
     parent: str | None = Field(default=None, description="hash of the recipe this one was made from")
 
 
+class Recognition(Part):
+    """What the recipe knows of defect types, and what its word is worth."""
+
+    exclusive: bool = Field(description="a part carries one type at most, so types compete with good")
+    band: Band | None = Field(
+        default=None,
+        description="thresholds on the highest type logit; None: too few held-out good parts, so types only name",
+    )
+    calibration: Calibration | None = Field(default=None, description="what those thresholds rest on")
+    held_out: dict[str, Bounded] = Field(
+        default_factory=dict, description="by type: held-out parts of it that were called something else"
+    )
+
+
 class Tiles(Part):
     """How a large image is read piece by piece; the graph's input is then one tile."""
 
@@ -115,6 +129,7 @@ class Card(Part):
     bank: int = Field(default=1, ge=1, description="entries of the largest memory bank")
     types: tuple[str, ...] = Field(default=(), description="defect type names, in the order of type_logits")
     grades: tuple[str, ...] = Field(default=(), description="grade names, best first")
+    recognition: Recognition | None = Field(default=None, description="None: no defect types were learned")
     band: Band = Field(description="the two thresholds")
     calibration: Calibration = Field(description="what the thresholds rest on")
     mm_per_px: float | None = Field(default=None, gt=0, description="millimetres per pixel of the original image")

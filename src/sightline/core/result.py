@@ -46,14 +46,16 @@ class Result:
     """Verdict, score and places for one part.
 
     `score` grows with the evidence for a defect; `p_value` is the conformal p-value against held-out good
-    parts (small = unlike any good part); `times_ms` has one entry per stage; `source` names the image. `judged_by`
-    is "fast" or "accurate" where two recipes work as a cascade, else empty.
+    parts (small = unlike any good part); `types` has the probability of each known defect type; `times_ms` has one
+    entry per stage; `source` names the image. `judged_by` is "fast" or "accurate" where two recipes work as a
+    cascade, else empty.
     """
 
     verdict: Verdict
     score: float
     p_value: float
     defects: tuple[Defect, ...] = ()
+    types: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     grade: int | None = None
     source: str = ""
     judged_by: str = ""
@@ -67,6 +69,7 @@ class Result:
             "verdict": str(self.verdict),
             "score": _number(self.score, 5),
             "p_value": _number(self.p_value, 5),
+            **({"types": {name: _number(share, 4) for name, share in self.types.items()}} if self.types else {}),
             "grade": self.grade,
             **({"judged_by": self.judged_by} if self.judged_by else {}),
             "defects": [defect.to_json() for defect in self.defects],

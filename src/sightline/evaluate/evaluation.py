@@ -20,6 +20,7 @@ from sightline.evaluate.inspected import Failure, Inspected, Part
 from sightline.evaluate.latency import latency
 from sightline.evaluate.metrics import image_metrics, pixel_area
 from sightline.evaluate.pixels import heat_and_masks
+from sightline.evaluate.recognition import Recognition, recognition
 from sightline.evaluate.trial import Inspects, Progress, Trial, run_trial
 from sightline.runtime.recipe import Recipe
 
@@ -59,6 +60,7 @@ class Evaluation:
     ms_p99: float | None
     timed: int
     types: tuple[TypeFigures, ...]
+    recognition: Recognition | None
     left_out_trained: int
     left_out_unlabelled: int
     trained_included: int
@@ -123,6 +125,7 @@ class Evaluation:
             "trained_included": self.trained_included,
             **{name: _finite(getattr(self, name)) for name in FIGURES},
             "types": [figures.to_json() for figures in self.types],
+            "recognition": None if self.recognition is None else self.recognition.to_json(),
             "failures": [failure.to_json() for failure in self.failures],
             "notes": list(self.notes),
         }
@@ -192,6 +195,7 @@ def _summary(card: Card, trial: Trial) -> Evaluation:
         ms_p99=times.p99,
         timed=times.count,
         types=by_type(images, failures),
+        recognition=recognition(images, card),
         left_out_trained=trial.left_out_trained,
         left_out_unlabelled=trial.left_out_unlabelled,
         trained_included=trial.trained_included,

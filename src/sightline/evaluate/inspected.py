@@ -19,7 +19,8 @@ class Inspected:
     `heat` is the recipe's small grid (h, w) float32 over the whole image; `size` is the image's (height,
     width) in px; `ms` is file to verdict; `mask` is a mask file that fits the image and marks something, else
     None. In a cascade, `judged_by` names the recipe that decided, and `asked` says whether the accurate one was
-    asked.
+    asked. `said_types` are the known types that the recipe named (none: good), None where it knows none; `seen`
+    (h, w) float32 is the share of each cell of the image that it takes for a known defect.
     """
 
     path: Path
@@ -36,6 +37,10 @@ class Inspected:
     warnings: tuple[str, ...] = ()
     judged_by: str = ""
     asked: bool = False
+    said_types: tuple[str, ...] | None = None
+    seen: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    grade: int | None = None
+    said_grade: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The image as plain JSON values, without its heat."""

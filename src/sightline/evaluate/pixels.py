@@ -47,6 +47,11 @@ def heat_and_masks(images: Iterable[Inspected]) -> Iterator[Pair]:
         yield np.asarray(heat, np.float32), _mask(image, height, width)
 
 
+def mask_of(image: Inspected) -> NDArray[np.bool_]:
+    """The mask (H, W) at image size, at most `LONGEST` px on the longer side; empty without one."""
+    return _mask(image, *_bounded(image.size))
+
+
 def _mask(image: Inspected, height: int, width: int) -> NDArray[np.bool_]:
     if not image.defective or image.mask is None:
         return np.zeros((height, width), bool)

@@ -8,6 +8,8 @@ from sightline.core.band import Verdict
 from sightline.core.card import Bounded
 from sightline.evaluate.bounds import share
 from sightline.evaluate.evaluation import Evaluation
+from sightline.evaluate.intervals import Interval, Rate
+from sightline.evaluate.recognition import Recognition
 from sightline.evaluate.wording import figure, milliseconds, percent, seen
 
 WIDTH = 78
@@ -22,6 +24,7 @@ def table(evaluation: Evaluation) -> str:
         _metrics(evaluation),
         _verdicts(evaluation),
         _types(evaluation),
+        *_recognition(evaluation),
         _notes(evaluation),
     ]
     return f"\n{RULE}\n".join("\n".join(block) for block in blocks if block)
@@ -100,6 +103,48 @@ def _types(evaluation: Evaluation) -> list[str]:
         name = textwrap.shorten(kind.name, 25, placeholder="…")
         rows.append(f"{name:<26}{figure(kind.auroc):>8}{_rate(kind.escapes)}")
     return rows
+
+
+def _recognition(evaluation: Evaluation) -> list[list[str]]:
+    """One block for types and one for grades, where the recipe knows any."""
+    found, blocks = evaluation.recognition, []
+    if found is not None and found.types is not None:
+        rows = [f"{'Named type':<26}{'right':>16}{'recall':>9}{'at least':>9}{'precision':>10}{'F1':>8}"]
+        for kind in found.types.types:
+            if kind.recall.of or kind.precision.of:
+                name = textwrap.shorten(kind.name, 25, placeholder="…")
+                right = f"{kind.recall.count:,} of {kind.recall.of:,}"
+                rows.append(
+                    f"{name:<26}{right:>16}{percent(_value(kind.recall)):>9}{percent(kind.recall.lower):>9}"
+                    f"{percent(_value(kind.precision)):>10}{figure(kind.f1.value):>8}"
+                )
+        balanced = found.types.balanced_accuracy
+        rows.append(f"Balanced accuracy {_interval(balanced)}" + _dice(found))
+        blocks.append(rows)
+    if found is not None and found.grades is not None:
+        adjacent = found.grades.adjacent_rate
+        blocks.append(
+            [f"Grades: quadratic-weighted kappa {_interval(found.grades.kappa)}",
+             f"within one grade {percent(_value(adjacent))} of {adjacent.of:,} (at least {percent(adjacent.lower)})"]
+        )  # fmt: skip
+    return blocks
+
+
+def _dice(found: Recognition) -> str:
+    places = found.places
+    return "" if places is None else f"; Dice {figure(places.dice)} on {places.defective:,} defect maps"
+
+
+def _interval(found: Interval) -> str:
+    if found.value is None:
+        return "-"
+    if found.lower is None or found.upper is None:
+        return f"{figure(found.value)} ({found.of:,} parts)"
+    return f"{figure(found.value)} ({figure(found.lower)} to {figure(found.upper)}, {found.of:,} parts)"
+
+
+def _value(rate: Rate) -> float | None:
+    return rate.count / rate.of if rate.of else None
 
 
 def _notes(evaluation: Evaluation) -> list[str]:

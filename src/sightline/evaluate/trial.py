@@ -16,6 +16,7 @@ from sightline.core.sample import Sample
 from sightline.evaluate.inspected import Failure, Inspected
 from sightline.evaluate.pixels import usable_mask
 from sightline.runtime.image import content_hash
+from sightline.runtime.recognition import named
 
 if TYPE_CHECKING:
     from sightline.runtime.inspection import Inspection
@@ -120,6 +121,10 @@ def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
         warnings=found.warnings,
         judged_by=found.judged_by,
         asked="rejudge" in found.times_ms,
+        said_types=named(found.types, inspector.card) if inspector.card.types else None,
+        seen=found.seen,
+        grade=sample.grade,
+        said_grade=found.grade,
     )
 
 

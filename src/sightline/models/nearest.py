@@ -42,12 +42,11 @@ def _closest(keys: Tensor, bank: Tensor, banned: Tensor | None) -> Tensor:
 
 def plain_closest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> Tensor:
     """Largest q.b - |b|^2 / 2 over the usable entries: (Q,), -inf where there is none. Needs Q x M floats."""
+    if banned is not None:
+        bank = bank[~banned]
     if not len(bank):
         return keys.new_full((len(keys),), -torch.inf)
-    similarity = torch.addmm(-0.5 * bank.square().sum(1), keys, bank.T)
-    if banned is not None:
-        similarity[:, banned] = -torch.inf
-    return similarity.amax(1)
+    return torch.addmm(-0.5 * bank.square().sum(1), keys, bank.T).amax(1)
 
 
 def chunked_closest(

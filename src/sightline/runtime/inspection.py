@@ -42,12 +42,14 @@ class Overlay:
 @dataclass(frozen=True, kw_only=True)
 class Inspection(Result):
     """A Result with its image (H, W, 3) uint8 RGB, its heat grid (h, w) float32 that covers the whole
-    image, the heat above which regions are outlined, and the embedding (e,) float32."""
+    image, the heat above which regions are outlined, the embedding (e,) float32, and where the
+    recipe knows defect types, the share `seen` (h, w) float32 of each cell of the image that shows one."""
 
     image: Image = field(repr=False)
     heat: NDArray[np.float32] = field(repr=False)
     heat_threshold: float = field(repr=False)
     embedding: NDArray[np.float32] = field(repr=False)
+    seen: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @cached_property
     def heatmap(self) -> NDArray[np.float32]:

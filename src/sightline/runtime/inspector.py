@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from sightline.core.band import Verdict
 from sightline.core.card import Card, Tiles
 from sightline.core.errors import RecipeError
+from sightline.core.result import Defect
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
 from sightline.runtime.image import Image, Source, read_image
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.placement import Placement, place, prepare, unplace
 from sightline.runtime.recipe import Recipe, parse_card, read_recipe
+from sightline.runtime.recognition import Known, name_defects, read_known, worst
 from sightline.runtime.region import find_defects
 from sightline.runtime.session import Engine, Precision, open_session
 from sightline.runtime.tiling import Reading, at_once, lay_tiles, read_tiles, spread_out
@@ -96,8 +98,11 @@ class Inspector:
         after_prepare = time.perf_counter()
         outputs = self._session.run({"image": batch})
         times = _times(start, after_decode, after_prepare, time.perf_counter(), len(sources))
+        known = [read_known(outputs, i, self.card) for i in range(len(sources))]
         return [
-            self._result(_reading(outputs, i, places[i]), decoded[i], poses[i], places[i], _name(sources[i]), times)
+            self._result(
+                _reading(outputs, i, places[i]), decoded[i], poses[i], places[i], _name(sources[i]), times, known[i]
+            )
             for i in range(len(sources))
         ]
 
@@ -127,14 +132,14 @@ class Inspector:
         placement: Placement,
         source: str,
         times: dict[str, float],
+        known: Known | None = None,
     ) -> Inspection:
         start = time.perf_counter()
         image, warnings = decoded
-        verdict = self.card.band.decide(reading.score)
+        verdict = worst(self.card.band.decide(reading.score), known, self.card)
         limit = self.card.calibration.heat_threshold
-        fine = verdict is Verdict.OK
         heat = heat_back(reading.heat, pose)
-        defects = () if fine else find_defects(heat, placement.image_size, limit, self.card.mm_per_px)
+        defects = () if verdict is Verdict.OK else self._defects(reading.score, heat, pose, placement, known)
         regions_ms = (time.perf_counter() - start) * 1e3
         times = {**times, "regions": regions_ms, "total": sum(times.values()) + regions_ms}
         return Inspection(
@@ -142,6 +147,8 @@ class Inspector:
             score=reading.score,
             p_value=reading.p_value,
             defects=defects,
+            types={} if known is None else known.types,
+            grade=None if known is None else known.grade,
             source=source,
             warnings=warnings + pose.notes + _odd_shape(placement, self.card),
             times_ms=times,
@@ -149,7 +156,27 @@ class Inspector:
             heat=heat,
             heat_threshold=limit,
             embedding=reading.embedding,
+            seen=None if known is None or not known.types else self._spread(known.shares.sum(0), placement, pose),
         )
+
+    def _defects(
+        self, score: float, heat: NDArray[np.float32], pose: Aligned, placement: Placement, known: Known | None
+    ) -> tuple[Defect, ...]:
+        """Regions of a part that is not OK, with their types where the recipe knows any."""
+        limit, scale = self.card.calibration.heat_threshold, self.card.mm_per_px
+        strange = self.card.band.decide(score) is not Verdict.OK
+        found = find_defects(heat, placement.image_size, limit, scale) if strange else ()
+        if known is not None:
+            found = name_defects(
+                found, known, lambda share: self._spread(share, placement, pose), placement.image_size, scale
+            )
+        # A person always sees where to look, even where only the part as a whole is said to be defective.
+        return found or find_defects(heat, placement.image_size, limit, scale)
+
+    @staticmethod
+    def _spread(share: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
+        """A map over the recipe's input (h, w) -> over the image that came."""
+        return heat_back(unplace(share, placement), pose)
 
 
 def _reading(outputs: dict[str, NDArray[Any]], index: int, placement: Placement) -> Reading:

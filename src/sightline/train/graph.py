@@ -15,11 +15,14 @@ from onnx import ModelProto, compose, helper, numpy_helper, parser
 from sightline.core.card import METADATA_KEY, Card
 from sightline.models.memory import Level, MemoryReader, top_count
 from sightline.models.place import Place
+from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
+from sightline.train.recogniser_graph import recogniser_constants, recogniser_outputs, recogniser_text
 from sightline.train.trunk import OPSET
 
 Grid = tuple[int, int]
 
+OUTPUTS = ("float[N] score", "float[N] p_value", "float[N, {h}, {w}] heatmap", "float[N, E] embedding")
 MAP_TEXT = "    {L}_{i}_keys = Conv({map}, {L}_{i}_weights)\n"
 POOL_TEXT = """    {L}_{i}_pooled = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_{i}_keys)
 """
@@ -88,7 +91,12 @@ TOP_TEXT = """
 
 
 def recipe_model(
-    trunk: bytes, reader: MemoryReader, calibration: NDArray[np.float32], size: tuple[int, int], embedding: str
+    trunk: bytes,
+    reader: MemoryReader,
+    calibration: NDArray[np.float32],
+    size: tuple[int, int],
+    embedding: str,
+    recogniser: Recogniser | None = None,
 ) -> ModelProto:
     """The whole graph for inputs (N, height, width, 3) uint8, without its card.
 
@@ -98,12 +106,14 @@ def recipe_model(
     """
     network = onnx.load_from_string(trunk)
     grids = map_grids(trunk, size)
-    wanted = sorted({embedding}.union(*(level.names for level in reader.levels.values())))
+    readers = [level.names for level in reader.levels.values()] + ([] if recogniser is None else [recogniser.names])
+    wanted = sorted({embedding}.union(*readers))
+    answers = _reader_model(reader, grids, embedding, wanted, recogniser)
     model = compose.merge_models(
         network,
-        _reader_model(reader, grids, embedding, wanted),
+        answers,
         io_map=[(name, name) for name in wanted],
-        outputs=["score", "p_value", "heatmap", "embedding"],
+        outputs=[output.name for output in answers.graph.output],
     )
     graph = model.graph
     del graph.value_info[:]  # the trunk's symbolic sizes; this graph has fixed ones
@@ -133,7 +143,13 @@ def with_card(model: ModelProto, card: Card) -> bytes:
     return model.SerializeToString()
 
 
-def _reader_model(reader: MemoryReader, grids: dict[str, Grid], embedding: str, wanted: list[str]) -> ModelProto:
+def _reader_model(
+    reader: MemoryReader,
+    grids: dict[str, Grid],
+    embedding: str,
+    wanted: list[str],
+    recogniser: Recogniser | None = None,
+) -> ModelProto:
     first, *others = reader.levels
     height, width = grids[reader.levels[first].names[0]]
     body = "".join(_level_text(name, level, grids) for name, level in reader.levels.items())
@@ -150,12 +166,16 @@ def _reader_model(reader: MemoryReader, grids: dict[str, Grid], embedding: str, 
     tops = "".join(TOP_TEXT.format(i=i) for i in fractions)
     names = ", ".join(f"top_{i}" for i in fractions)
     body += SCORE_TEXT.format(tops=tops, names=names, embedding=embedding)
+    more = [] if recogniser is None else recogniser_outputs(recogniser, grids)
+    body += "" if recogniser is None else recogniser_text(recogniser, grids)
     maps = ", ".join(f"float[N, C_{name}, H_{name}, W_{name}] {name}" for name in wanted)
     model = parser.parse_model(
         f'<ir_version: 10, opset_import: ["" : {OPSET}]> reader ({maps}) => '
-        f"(float[N] score, float[N] p_value, float[N, {height}, {width}] heatmap, float[N, E] embedding) {{{body}}}"
+        f"({', '.join([*OUTPUTS, *more]).format(h=height, w=width)}) {{{body}}}"
     )
-    for name, array in _constants(reader, grids, (height, width)).items():
+    constants = _constants(reader, grids, (height, width))
+    constants |= {} if recogniser is None else recogniser_constants(recogniser, grids)
+    for name, array in constants.items():
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
     # Their values follow in recipe_model; being inputs as well makes them overridable.
     for name, level in reader.levels.items():

@@ -127,7 +127,10 @@ def accept(samples: Iterable[Sample], by_unit: bool) -> list[Part]:
             warn(f"left out: {error}")
             continue
         if digest in seen:
-            warn(f"left out: {sample.path} is the same picture as {seen[digest].path}")
+            other = seen[digest]
+            said = [(one.defective, one.types, one.grade) for one in (sample, other)]
+            differs = ", but their labels differ: correct one of them" if said[0] != said[1] else ""
+            warn(f"left out: {sample.path} is the same picture as {other.path}{differs}")
             continue
         seen[digest] = sample
         key = (sample.group or sample.lot) if by_unit else None

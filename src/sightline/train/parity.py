@@ -8,11 +8,12 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from sightline.core.band import Band
-from sightline.core.card import Parity
+from sightline.core.card import Card, Parity
 from sightline.core.errors import RecipeError
 from sightline.models.memory import MemoryReader
+from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
 from sightline.train.trunk import OnnxTrunk, TorchTrunk, Trunk
 
@@ -26,25 +27,27 @@ def check_parity(
     backbone: str,
     reader: MemoryReader,
     images: Iterable[NDArray[np.uint8]],
-    band: Band,
+    card: Card,
     int8: bytes | None = None,
+    net: Recogniser | None = None,
 ) -> Parity:
     """Score images (H, W, 3) uint8 in torch and in the recipe's graph. Raises RecipeError where they differ.
 
     An `int8` trunk's reference is that trunk by itself in onnxruntime, as the thresholds were fitted on it, and the
     reader in torch.
-    A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure.
+    A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure; the same holds
+    for the logits of known types and the grade that `net` gives.
     """
     trunk, session = _reference(backbone, int8), OnnxSession(model)
     reader = reader.to("cpu")
     worst, flips, count = 0.0, 0, 0
     for image in images:
-        expected = float(reader(trunk(image[None]))[1])
-        actual = float(session.run({"image": image[None]})["score"][0])
-        difference = abs(actual - expected) / max(1.0, abs(expected))
+        maps, outputs = trunk(image[None]), session.run({"image": image[None]})
+        expected, actual = float(reader(maps)[1]), float(outputs["score"][0])
+        difference = max(abs(actual - expected) / max(1.0, abs(expected)), _recognised(net, maps, outputs))
         worst = max(worst, difference if np.isfinite(difference) else np.inf)
         # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
-        flips += band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
+        flips += card.band.decide(actual) is not card.band.decide(expected) and difference > TOLERANCE / 10
         count += 1
     if worst > TOLERANCE or flips:
         raise RecipeError(
@@ -58,6 +61,17 @@ def check_parity(
         reference=("int8 trunk and " if int8 else "") + f"torch {torch.__version__}",
         engine=f"onnxruntime {onnxruntime.__version__}",
     )
+
+
+def _recognised(net: Recogniser | None, maps: dict[str, Tensor], outputs: dict[str, NDArray[np.float32]]) -> float:
+    """Largest difference of a type's logit or the grade, relative to max(1, |value|)."""
+    if net is None:
+        return 0.0
+    said = net(maps)
+    pairs = [(net.type_logits(said.types)[0].numpy(), outputs["type_logits"][0])]
+    if said.quality is not None:
+        pairs.append((net.grade(said.quality).numpy(), outputs["grade"]))
+    return max(float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(a)), initial=0.0)) for a, b in pairs)
 
 
 def _reference(backbone: str, int8: bytes | None) -> Trunk:

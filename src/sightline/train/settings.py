@@ -83,6 +83,8 @@ class TrainSettings(BaseModel):
     align: Literal["auto", "never", "always"] = Field(
         default="auto", description="bring parts into the golden part's pose; auto = where a test shows that it helps"
     )
+    recognise: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
+    recogniser_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
     seed: int = Field(default=0, ge=0, description="seed of every random choice")
     threads: int = Field(default=2, ge=1, le=256, description="processor threads")
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from sightline.core.card import Card, Provenance, Tiles
 from sightline.core.errors import InputError
@@ -25,6 +26,7 @@ from sightline.train.parity import IMAGES, TOLERANCE, check_parity
 from sightline.train.patches import Maps, Progress, check_enough
 from sightline.train.plans import Plan, offer_plans
 from sightline.train.reader import Fitted, HeldOut, fit_reader, part_score
+from sightline.train.recognition import Learned, learn_known
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import Trunk, open_trunk, trunk_onnx
 
@@ -54,21 +56,29 @@ def train(
     torch.set_num_threads(settings.threads)
     name = str(getattr(samples, "name", "product"))
     usable = [sample for sample in samples if sample.split in (TRAIN, None)]
-    good, by_unit = _good_parts(usable)
+    good, known, by_unit = _parts(usable)
     plans, reasons = offer_plans(good, settings)
     plan, fitted, intake, trunk, int8 = _fit_best(good, plans, settings, progress)
     for suspect in fitted.suspects:
         done = "left out" if settings.suspects == "leave out" else "a suspect"
         warn(f"{done}: {suspect.part.sample.path} looks like no other good part: {suspect.spreads:.1f} robust "
              "spreads above the median. Is it good? Remove it if it is not")  # fmt: skip
-    known = accept([s for s in usable if s.defective], by_unit=False)
     defects = Intake(known, plan.size, settings.roi, plan.golden)
     defect_scores = _scores(trunk, defects, fitted.reader, progress)
+    everyone = Intake([*intake.parts, *defects.parts], plan.size, settings.roi, plan.golden)
+    learned = learn_known(trunk, backbone(settings.backbone), everyone, settings, progress, by_unit)
     progress("exporting", 0, 1)
     card = _card(name, settings, fitted, defect_scores, intake, defects, by_unit)
     golden = None if plan.golden is None else plan.golden.card()
-    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices})
-    return _export(fitted.reader, card, fitted.held_out, intake, defects, int8)
+    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices} | _words(learned))
+    return _export(fitted.reader, card, fitted.held_out, intake, defects, int8, learned)
+
+
+def _words(learned: Learned | None) -> dict[str, object]:
+    """What the card says of known types and grades."""
+    if learned is None:
+        return {}
+    return {"types": learned.words.types, "grades": learned.words.grades, "recognition": learned.card}
 
 
 def _fit_best(
@@ -151,7 +161,8 @@ def _tiles(intake: Intake) -> Tiles | None:
     return Tiles(overlap_px=intake.size.overlap, least=min(intake.counts), most=max(intake.counts))
 
 
-def _good_parts(samples: Sequence[Sample]) -> tuple[list[Part], bool]:
+def _parts(samples: Sequence[Sample]) -> tuple[list[Part], list[Part], bool]:
+    """Good parts, known defects, and whether groups or lots are held out together."""
     good = [sample for sample in samples if sample.defective is False]
     if not good:
         raise InputError(
@@ -160,9 +171,10 @@ def _good_parts(samples: Sequence[Sample]) -> tuple[list[Part], bool]:
         )
     units = {sample.group or sample.lot for sample in good}
     by_unit = None not in units and len(units) >= MIN_UNITS
-    parts = accept(good, by_unit)
-    check_enough(parts)
-    return parts, by_unit
+    parts = accept([*good, *(sample for sample in samples if sample.defective)], by_unit)
+    usable = [part for part in parts if not part.sample.defective]
+    check_enough(usable)
+    return usable, [part for part in parts if part.sample.defective], by_unit
 
 
 def _scores(trunk: Trunk, intake: Intake, reader: MemoryReader, progress: Progress) -> NDArray[np.float64]:
@@ -192,11 +204,21 @@ def _provenance(parts: Sequence[Part], settings: TrainSettings) -> Provenance:
 
 
 def _export(
-    reader: MemoryReader, card: Card, held_out: HeldOut, intake: Intake, defects: Intake, int8: bytes | None
+    reader: MemoryReader,
+    card: Card,
+    held_out: HeldOut,
+    intake: Intake,
+    defects: Intake,
+    int8: bytes | None,
+    learned: Learned | None,
 ) -> Recipe:
     size = (card.height, card.width)
     trunk = int8 or trunk_onnx(card.backbone, size)
-    model = recipe_model(trunk, reader, held_out.scores.astype(np.float32), size, backbone(card.backbone).embedding)
+    scores, embedding = held_out.scores.astype(np.float32), backbone(card.backbone).embedding
+    net = None if learned is None else learned.net
+    model = recipe_model(trunk, reader, scores, size, embedding, net)
+    for key, values in ({} if learned is None else learned.kept).items():
+        model.graph.initializer.append(numpy_helper.from_array(values, key))
     # Good parts spread over the held-out scores, and known defects: the gate sees the whole range of scores.
     ranks = np.linspace(0, len(held_out.parts) - 1, min(IMAGES, len(held_out.parts))).astype(int)
     chosen = [(intake, held_out.parts[i]) for i in np.argsort(held_out.scores)[ranks]]
@@ -207,6 +229,6 @@ def _export(
         if (prepared := source(part)) is not None
         for image, _ in prepared.some(GATED_TILES)
     )
-    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8)
+    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card, int8, net)
     final = card.model_copy(update={"parity": parity})
     return Recipe(with_card(model, final), final)

@@ -1,0 +1,129 @@
+"""The recogniser: which known defects a part carries, where, and how good it is, from the trunk's maps.
+
+A pyramid of 1x1 convolutions (Lin et al., CVPR 2017, reduced) brings every map to the finest grid, one 3x3 convolution
+mixes it, and a 1x1 convolution gives a class map. The type of the whole part comes from the class map's hottest cells
+and from the maps' means and spreads; the grade from the latter. The trunk stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sightline.models.memory import enlarge, top_count
+
+HOTTEST = (0.005, 0.1)  # shares of cells: a small defect, and one all over the part
+EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Logits of the classes (N, K + 1), class 0 being good; class map logits (N, K + 1, h, w); what a grade's
+    thresholds are compared with (N,), None without grades.
+    """
+
+    types: Tensor
+    places: Tensor
+    quality: Tensor | None
+
+
+class Standardised(nn.Module):
+    """Mean and spread of features over the training parts, fitted once: (N, C) or (N, C, h, w) -> same."""
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("spread", torch.ones(size))
+
+    def fit(self, values: Tensor) -> None:
+        """Values (P, C)."""
+        self.mean = values.mean(0)
+        self.spread = values.std(0, correction=0).clamp_min(EPS + 1e-2 * values.std())
+
+    def forward(self, values: Tensor) -> Tensor:
+        shape = (1, -1) + (1,) * (values.ndim - 2)
+        return (values - self.mean.view(shape)) / self.spread.view(shape)
+
+
+class Recogniser(nn.Module):
+    """Trunk maps {name: (N, C, h, w)} -> Recognised. `names` from the finest map to the coarsest, `channels` of each.
+
+    `types` is K, the number of defect types; `grades` the number of grades, 0 for none. `exclusive` says that a part
+    carries one type at most, so that types compete with each other and with good. `temperature` divides the logits of
+    the types, `thresholds` (grades - 1,) split the quality into grades.
+    """
+
+    temperature: Tensor
+
+    def __init__(
+        self, names: tuple[str, ...], channels: tuple[int, ...], types: int, grades: int, exclusive: bool, width: int
+    ) -> None:
+        super().__init__()
+        self.names, self.channels, self.exclusive = names, channels, exclusive
+        self.standard = nn.ModuleList(Standardised(count) for count in channels)
+        self.lateral = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.classes = nn.Conv2d(width, types + 1, 1)
+        pooled = 2 * sum(channels)
+        self.pooled = Standardised(pooled)
+        self.whole = nn.Linear(pooled, types + 1)
+        self.hottest = nn.Linear(len(HOTTEST) * (types + 1), types + 1, bias=False)
+        nn.init.zeros_(self.hottest.weight)
+        self.quality = nn.Linear(pooled, 1, bias=False) if grades else None
+        self.steps = nn.Parameter(torch.full((max(0, grades - 1),), 1.0))
+        self.register_buffer("temperature", torch.ones(()))
+
+    @property
+    def standards(self) -> list[Standardised]:
+        """What standardises each map, in the maps' order."""
+        return [module for module in self.standard if isinstance(module, Standardised)]
+
+    @property
+    def thresholds(self) -> Tensor:
+        """Ordered thresholds (grades - 1,): the first is free, each further one lies a positive step above."""
+        first, rest = self.steps[:1] - 1.0, F.softplus(self.steps[1:])
+        return torch.cat([first, first + rest.cumsum(0)])
+
+    def describe(self, maps: dict[str, Tensor]) -> Tensor:
+        """Means and spreads of every map (N, 2 * sum of C), as they are."""
+        return torch.cat([part for name in self.names for part in _moments(maps[name])], dim=1)
+
+    def forward(self, maps: dict[str, Tensor], drop: float = 0.0) -> Recognised:
+        """`drop` is the share of the pooled features that are left out at random, while training."""
+        mixed: Tensor | None = None
+        for name, standard, lateral in reversed(list(zip(self.names, self.standard, self.lateral, strict=True))):
+            values = lateral(standard(maps[name]))
+            mixed = values if mixed is None else F.relu(enlarge(mixed, values) + values)
+        assert mixed is not None
+        places = self.classes(F.relu(mixed + self.mix(mixed)))
+        pooled = F.dropout(self.pooled(self.describe(maps)), drop, self.training)
+        types = self.whole(pooled) + self.hottest(hottest(places))
+        return Recognised(types, places, None if self.quality is None else self.quality(pooled)[:, 0])
+
+    def type_logits(self, types: Tensor) -> Tensor:
+        """Class logits (N, K + 1) -> calibrated logits of each type (N, K), against good where types are exclusive."""
+        return (types[:, 1:] - types[:, :1] if self.exclusive else types[:, 1:]) / self.temperature
+
+    def grade(self, quality: Tensor) -> Tensor:
+        """Expected grade (N,): the sum of the probabilities that the grade lies above each threshold."""
+        return torch.sigmoid(quality[:, None] - self.thresholds).sum(1)
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread over the grid: (N, C, h, w) -> two of (N, C)."""
+    mean = values.mean((2, 3))
+    return mean, (values.square().mean((2, 3)) - mean.square()).clamp_min(EPS).sqrt()
+
+
+def hottest(places: Tensor) -> Tensor:
+    """Class map (N, K, h, w) -> mean of each class's hottest cells, for each share (N, shares * K)."""
+    flat = places.flatten(2)
+    counts = [top_count(share, flat.shape[2]) for share in HOTTEST]
+    ranked = flat.topk(max(counts), dim=2).values
+    return torch.cat([ranked[..., :count].mean(2) for count in counts], dim=1)

@@ -1,0 +1,42 @@
+"""The trunk's maps of labelled parts, kept in half precision: heads are learned in many passes, the trunk runs once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.models.backbone import Backbone
+from sightline.runtime.image import Image
+from sightline.train.trunk import Trunk
+
+KEPT_BYTES = 1 << 30
+
+
+class KeptMaps:
+    """Maps {name: (N, C, h, w) float32} of images and of their mirror images, from memory where there is room."""
+
+    def __init__(self, trunk: Trunk, source: Backbone, room: int = KEPT_BYTES) -> None:
+        self._trunk, self._names, self._room = trunk, source.maps, room
+        self._kept: dict[tuple[str, bool], dict[str, Tensor]] = {}
+
+    def __call__(self, key: str, image: Image, mirrored: bool) -> dict[str, Tensor]:
+        """Maps {name: (1, C, h, w)} of one image (H, W, 3) uint8; `key` names it."""
+        kept = self._kept.get((key, mirrored))
+        if kept is not None:
+            return kept
+        view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+        found = self._trunk(view[None])
+        maps = {name: found[name].half() for name in self._names}
+        size = sum(values.nbytes for values in maps.values())
+        if size <= self._room:
+            self._kept[key, mirrored] = maps
+            self._room -= size
+        return maps
+
+    def batch(self, asked: Sequence[tuple[str, Image, bool]]) -> dict[str, Tensor]:
+        """Maps of several images, stacked."""
+        found = [self(*one) for one in asked]
+        return {name: torch.cat([maps[name] for maps in found]).float() for name in self._names}

@@ -1,0 +1,152 @@
+"""The recogniser, written out as ONNX text: standardising is folded into the convolutions and matrices after it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sightline.models.memory import top_count
+from sightline.models.recogniser import EPS, HOTTEST, Recogniser, Standardised
+
+Grid = tuple[int, int]
+Arrays = dict[str, NDArray[np.generic]]
+
+LATERAL_TEXT = "    known_{i}_lateral = Conv({map}, known_{i}_weights, known_{i}_bias)\n"
+JOIN_TEXT = """    known_{i}_up = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(
+        {coarser}, , known_{i}_scale)
+    known_{i}_both = Add(known_{i}_up, known_{i}_lateral)
+    known_{i}_mixed = Relu(known_{i}_both)
+"""
+MOMENTS_TEXT = """    known_{i}_mean = ReduceMean<keepdims=0>({map}, known_grid)
+    known_{i}_squares = ReduceSumSquare<keepdims=0>({map}, known_grid)
+    known_{i}_power = Mul(known_{i}_squares, known_{i}_share)
+    known_{i}_mean_squared = Mul(known_{i}_mean, known_{i}_mean)
+    known_{i}_variance = Sub(known_{i}_power, known_{i}_mean_squared)
+    known_{i}_positive = Max(known_{i}_variance, known_eps)
+    known_{i}_spread = Sqrt(known_{i}_positive)
+"""
+HEAD_TEXT = """    known_around = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>({mixed}, known_mix_weights, known_mix_bias)
+    known_sum = Add({mixed}, known_around)
+    known_hidden = Relu(known_sum)
+    known_places = Conv(known_hidden, known_classes_weights, known_classes_bias)
+    known_shares = Softmax<axis=1>(known_places)
+    defect_map = Slice(known_shares, known_one, known_end, known_one)
+    known_cells = Reshape(known_places, known_flat)
+    known_ranked, known_ranks = TopK<axis=2, largest=1, sorted=1>(known_cells, known_most)
+{tops}
+    known_hottest = Concat<axis=1>({names})
+    known_pooled = Concat<axis=1>({moments})
+    known_whole = Gemm(known_pooled, known_whole_weights, known_whole_bias)
+    known_top = MatMul(known_hottest, known_hottest_weights)
+    known_types = Add(known_whole, known_top)
+    known_said = Slice(known_types, known_one, known_end, known_one)
+"""
+TOP_TEXT = """    known_cut_{i} = Slice(known_ranked, known_zero, known_count_{i}, known_two)
+    known_top_{i} = ReduceMean<keepdims=0>(known_cut_{i}, known_two)
+"""
+AGAINST_GOOD_TEXT = """    known_good = Slice(known_types, known_zero, known_one, known_one)
+    known_against = Sub(known_said, known_good)
+    type_logits = Div(known_against, known_temperature)
+"""
+ALONE_TEXT = """    type_logits = Div(known_said, known_temperature)
+"""
+GRADE_TEXT = """    known_quality = Gemm(known_pooled, known_quality_weights, known_quality_bias)
+    known_margins = Sub(known_quality, known_thresholds)
+    known_above = Sigmoid(known_margins)
+    grade = ReduceSum<keepdims=0>(known_above, known_one)
+"""
+
+
+def recogniser_text(net: Recogniser, grids: dict[str, Grid]) -> str:
+    """The operators from the trunk's maps to `type_logits`, `defect_map` and, with grades, `grade`."""
+    text, mixed = "", ""
+    for i, name in reversed(list(enumerate(net.names))):
+        text += LATERAL_TEXT.format(i=i, map=name)
+        if mixed:
+            text += JOIN_TEXT.format(i=i, coarser=mixed)
+        mixed = f"known_{i}_mixed" if mixed else f"known_{i}_lateral"
+    for i, name in enumerate(net.names):
+        text += MOMENTS_TEXT.format(i=i, map=name)
+    shares = range(len(HOTTEST))
+    moments = ", ".join(f"known_{i}_mean, known_{i}_spread" for i in range(len(net.names)))
+    tops, names = "".join(TOP_TEXT.format(i=i) for i in shares), ", ".join(f"known_top_{i}" for i in shares)
+    text += HEAD_TEXT.format(mixed=mixed, tops=tops, names=names, moments=moments)
+    text += AGAINST_GOOD_TEXT if net.exclusive else ALONE_TEXT
+    return text + (GRADE_TEXT if net.quality is not None else "")
+
+
+def recogniser_outputs(net: Recogniser, grids: dict[str, Grid]) -> list[str]:
+    """What the graph says more, as ONNX declares it."""
+    height, width = grids[net.names[0]]
+    types = net.classes.out_channels - 1
+    outputs = [f"float[N, {types}] type_logits", f"float[N, {types}, {height}, {width}] defect_map"]
+    return outputs + (["float[N] grade"] if net.quality is not None else [])
+
+
+def recogniser_constants(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
+    """The numbers of `recogniser_text`."""
+    classes = net.classes.out_channels
+    height, width = grids[net.names[0]]
+    counts = [top_count(share, height * width) for share in HOTTEST]
+    whole, whole_bias = _folded(net.pooled, net.whole.weight, net.whole.bias)
+    constants: Arrays = {
+        "known_grid": np.array([2, 3]),
+        "known_eps": np.array(EPS, np.float32),
+        "known_zero": np.array([0]),
+        "known_one": np.array([1]),
+        "known_two": np.array([2]),
+        "known_end": np.array([classes]),
+        "known_flat": np.array([-1, classes, height * width]),
+        "known_most": np.array([max(counts)]),
+        "known_mix_weights": _array(net.mix.weight),
+        "known_mix_bias": _array(_given(net.mix)),
+        "known_classes_weights": _array(net.classes.weight),
+        "known_classes_bias": _array(_given(net.classes)),
+        "known_whole_weights": whole.T.copy(),
+        "known_whole_bias": whole_bias,
+        "known_hottest_weights": _array(net.hottest.weight).T.copy(),
+        "known_temperature": _array(net.temperature),
+    }
+    constants |= {f"known_count_{i}": np.array([count]) for i, count in enumerate(counts)}
+    for i, name in enumerate(net.names):
+        constants |= _level(net, i, grids[name], grids[net.names[i + 1]] if i + 1 < len(net.names) else None)
+    if net.quality is not None:
+        weights, bias = _folded(net.pooled, net.quality.weight, None)
+        constants |= {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
+        constants["known_thresholds"] = _array(net.thresholds)
+    return constants
+
+
+def _level(net: Recogniser, index: int, grid: Grid, coarser: Grid | None) -> Arrays:
+    lateral = net.lateral[index]
+    assert isinstance(lateral, nn.Conv2d)
+    weights, bias = _folded(net.standards[index], lateral.weight[:, :, 0, 0], lateral.bias)
+    arrays: Arrays = {
+        f"known_{index}_weights": weights[:, :, None, None].copy(),
+        f"known_{index}_bias": bias,
+        f"known_{index}_share": np.array(1 / (grid[0] * grid[1]), np.float32),
+    }
+    if coarser is not None:
+        # Enough more than the ratio that rounding down cannot lose a cell, too little to move any.
+        ratio = [1, 1, grid[0] / coarser[0] * (1 + 1e-6), grid[1] / coarser[1] * (1 + 1e-6)]
+        arrays[f"known_{index}_scale"] = np.array(ratio, np.float32)
+    return arrays
+
+
+def _folded(
+    standard: Standardised, weight: Tensor, bias: Tensor | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights (out, in) and bias (out,) that take values as they are instead of standardised ones."""
+    weights = _array(weight / standard.spread)
+    offset = -weights @ _array(standard.mean)
+    return weights, offset if bias is None else offset + _array(bias)
+
+
+def _given(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return np.asarray(values.detach().cpu().numpy(), np.float32)

@@ -1,0 +1,127 @@
+"""From what people said to numbers: types, marked cells, grades."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.core.region import Rectangle, Region
+from sightline.core.sample import Sample
+from sightline.runtime.placement import place
+from sightline.train.intake import Part, TrainingWarning, accept
+from sightline.train.labels import UNTYPED, place_map, types_of, vocabulary
+
+
+def _parts(*samples: Sample) -> list[Part]:
+    return [Part(sample, f"{index:04}", index) for index, sample in enumerate(samples)]
+
+
+def _sample(*types: str, grade: int | None = None, **more: Any) -> Sample:
+    return Sample(Path("a.png"), bool(types), types, grade=grade, **more)
+
+
+def test_types_come_by_name_and_are_exclusive_while_no_part_carries_two() -> None:
+    parts = _parts(_sample(), _sample("scratch"), _sample("scratch"), _sample("dent"), _sample("dent"))
+    words = vocabulary(parts)
+    assert words.types == ("dent", "scratch") and words.exclusive
+    both = vocabulary([*parts, *_parts(_sample("dent", "scratch"))])
+    assert both.types == ("dent", "scratch") and not both.exclusive
+
+
+def test_a_type_with_one_example_stays_a_stranger() -> None:
+    with pytest.warns(TrainingWarning, match="type 'dent' has 1 example and is not learned"):
+        words = vocabulary(_parts(_sample(), _sample("scratch"), _sample("scratch"), _sample("dent")))
+    assert words.types == ("scratch",)
+
+
+def test_a_defect_without_a_name_is_a_defect() -> None:
+    assert types_of(Sample(Path("a.png"), True)) == (UNTYPED,)
+    assert types_of(Sample(Path("a.png"), False)) == ()
+
+
+def test_classes_begin_with_good() -> None:
+    words = vocabulary(_parts(_sample("a"), _sample("a"), _sample("b"), _sample("b")))
+    assert words.classes(_sample()) is not None
+    assert words.classes(_sample()).tolist() == [True, False, False]  # type: ignore[union-attr]
+    assert words.classes(_sample("b")).tolist() == [False, False, True]  # type: ignore[union-attr]
+    assert words.classes(Sample(Path("a.png"), None)) is None
+
+
+def test_grades_without_a_gap() -> None:
+    graded = [_sample(grade=grade) for grade in (0, 2, 1, 0)]
+    assert vocabulary(_parts(*graded)).grades == ("0", "1", "2")
+    with pytest.raises(InputError, match=r"grades have a gap: nobody gave 1, 3. Number the grades"):
+        vocabulary(_parts(*(_sample(grade=grade) for grade in (0, 2, 4))))
+    with pytest.raises(InputError, match="grade -1 is below 0"):
+        vocabulary(_parts(*(_sample(grade=grade) for grade in (-1, 0))))
+
+
+def test_one_grade_is_none() -> None:
+    assert vocabulary(_parts(_sample(grade=0), _sample(grade=0))).grades == ()
+
+
+@pytest.fixture
+def marked(tmp_path: Path, write: Any) -> Sample:
+    mask = np.zeros((64, 96), np.uint8)
+    mask[16:32, 48:64] = 255
+    image = write(tmp_path / "part.png", np.zeros((64, 96, 3), np.uint8))
+    return Sample(image, True, ("dent",), mask=write(tmp_path / "mask.png", mask))
+
+
+def test_a_mask_marks_its_cells(marked: Sample) -> None:
+    words = vocabulary(_parts(marked, marked))
+    cells = place_map(marked, place((64, 96), (64, 96)), words, (8, 12))
+    assert cells is not None
+    expected = np.zeros((8, 12), np.float32)
+    expected[2:4, 6:8] = 1
+    assert np.array_equal(cells[1], expected)
+    assert np.array_equal(cells[0], 1 - expected)
+
+
+def test_boxes_mark_their_cells_by_type(marked: Sample) -> None:
+    boxes = (Region("a", Rectangle(0, 0, 8, 8)), Region("b", Rectangle(88, 56, 8, 8)))
+    sample = Sample(marked.path, True, ("a", "b"), regions=boxes)
+    words = vocabulary(_parts(sample, sample))
+    cells = place_map(sample, place((64, 96), (64, 96)), words, (8, 12))
+    assert cells is not None and cells.shape == (3, 8, 12)
+    assert cells[1, 0, 0] == 1 and cells[1].sum() == 1
+    assert cells[2, 7, 11] == 1 and cells[2].sum() == 1
+
+
+def test_marks_move_with_the_placement(marked: Sample) -> None:
+    words = vocabulary(_parts(marked, marked))
+    cells = place_map(marked, place((64, 96), (128, 128), scale=1.0), words, (16, 16))
+    assert cells is not None
+    rows, columns = np.nonzero(cells[1])
+    assert (rows.min(), rows.max()) == (6, 7)  # 32 px of border above
+    assert (columns.min(), columns.max()) == (8, 9)
+
+
+def test_an_unmarked_defect_teaches_no_place(marked: Sample) -> None:
+    words = vocabulary(_parts(marked, marked))
+    bare = Sample(marked.path, True, ("dent",))
+    assert place_map(bare, place((64, 96), (64, 96)), words, (8, 12)) is None
+    good = place_map(Sample(marked.path, False), place((64, 96), (64, 96)), words, (8, 12))
+    assert good is not None and good[0].all() and not good[1].any()
+
+
+def test_a_mask_of_another_size_is_not_used(marked: Sample, tmp_path: Path, write: Any) -> None:
+    other = Sample(marked.path, True, ("dent",), mask=write(tmp_path / "other.png", np.ones((10, 10), np.uint8)))
+    with pytest.warns(TrainingWarning, match=r"is 10 x 10 px, its image 96 x 64; not used"):
+        assert place_map(other, place((64, 96), (64, 96)), vocabulary(_parts(marked, marked)), (8, 12)) is None
+
+
+def test_an_unreadable_mask_is_named_and_not_used(marked: Sample, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    other = Sample(marked.path, True, ("dent",), mask=tmp_path / "broken.png")
+    with pytest.warns(TrainingWarning, match=r"not used: .*broken.png"):
+        assert place_map(other, place((64, 96), (64, 96)), vocabulary(_parts(marked, marked)), (8, 12)) is None
+
+
+def test_identical_images_with_different_labels_are_named(marked: Sample) -> None:
+    with pytest.warns(TrainingWarning, match="is the same picture as .*, but their labels differ: correct one of them"):
+        accept([marked, Sample(marked.path, False)], by_unit=False)
