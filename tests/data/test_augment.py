@@ -50,7 +50,7 @@ def test_pictures_stay_pictures(strength: float, size: tuple[int, int], value: i
 def test_every_kind_does_something_and_can_be_ruled_out(kind: str) -> None:
     image, masks = _part(), np.zeros((0, 90, 120), bool)
     changed = [not np.array_equal(_only(kind)(image, masks, np.random.default_rng(s))[0], image) for s in range(24)]
-    assert sum(changed) >= 4
+    assert sum(changed) >= 2
     nothing = Augmentation(1.0, set(KINDS))
     assert np.array_equal(nothing(image, masks, np.random.default_rng(0))[0], image)
 

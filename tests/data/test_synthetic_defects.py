@@ -108,11 +108,11 @@ def test_a_bite_shows_the_background() -> None:
     image, found = _part(), 0
     for seed in range(30):
         made = GENERATORS["missing piece"](image, np.random.default_rng(seed), ())
-        core = cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7))) > 0
-        if core.sum() > 20 and abs(float(np.median(made.image[core])) - 60) < 8:
+        core = cv2.erode(made.mask.astype(np.uint8), np.ones((5, 5))) > 0
+        if core.sum() > 10 and abs(float(np.median(made.image[core])) - 60) < 8:
             found += 1
             assert made.image[core].std(axis=0).mean() > 0.5, "the background's grain is missing"
-    assert found >= 6
+    assert found >= 4
 
 
 def test_the_ground_is_the_part_where_it_stands_out_and_the_picture_elsewhere() -> None:
@@ -182,7 +182,7 @@ def test_donors_come_from_marked_defects_of_training_parts(tmp_path: Path) -> No
     assert [donor.type for donor in donors] == ["dent", "dent", "crack"]
     assert [int(donor.mask.sum()) for donor in donors] == [200, 40, 241]
     assert all(donor.image.shape[:2] == donor.mask.shape for donor in donors)
-    assert donors[0].inside == 1 and donors[0].depth > 0.4
+    assert donors[0].solid == 1 and donors[0].depth > 0.4
     assert len(collect(samples, most=1)) == 1
     for split in ("test", None):
         with pytest.raises(InputError, match=r"no training part.*dataset\.train"):

@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sightline.data.synthetic import Synthetic
-from sightline.data.synthetic_defects.cut_and_paste import cut_and_paste
-from sightline.data.synthetic_defects.displaced_piece import displaced_piece
+from sightline.data.synthetic_defects.cut_and_paste import paste_defect
+from sightline.data.synthetic_defects.displaced_piece import displace
 from sightline.data.synthetic_defects.donor import Donor, collect
-from sightline.data.synthetic_defects.drawn import dent, foreign_matter, scratch, smear, stain
-from sightline.data.synthetic_defects.missing_piece import missing_piece
+from sightline.data.synthetic_defects.drawn import draw_dent, draw_foreign_matter, draw_scratch, draw_smear, draw_stain
+from sightline.data.synthetic_defects.missing_piece import take_away
 from sightline.data.synthetic_defects.sheet import contact_sheet
-from sightline.data.synthetic_defects.texture import texture
+from sightline.data.synthetic_defects.texture import lay_texture
 from sightline.runtime.image import Image
 
 __all__ = ["GENERATORS", "Donor", "Generator", "Synthetic", "collect", "contact_sheet"]
@@ -30,13 +30,13 @@ __all__ = ["GENERATORS", "Donor", "Generator", "Synthetic", "collect", "contact_
 Generator = Callable[[Image, np.random.Generator, Sequence[Donor]], Synthetic]
 
 GENERATORS: dict[str, Generator] = {
-    "cut and paste": cut_and_paste,
-    "texture": texture,
-    "scratch": scratch,
-    "stain": stain,
-    "foreign matter": foreign_matter,
-    "smear": smear,
-    "dent": dent,
-    "missing piece": missing_piece,
-    "displaced piece": displaced_piece,
+    "cut and paste": paste_defect,
+    "texture": lay_texture,
+    "scratch": draw_scratch,
+    "stain": draw_stain,
+    "foreign matter": draw_foreign_matter,
+    "smear": draw_smear,
+    "dent": draw_dent,
+    "missing piece": take_away,
+    "displaced piece": displace,
 }

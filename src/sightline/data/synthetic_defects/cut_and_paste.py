@@ -16,6 +16,7 @@ from sightline.core.errors import InputError
 from sightline.data.synthetic import Synthetic, draw
 from sightline.data.synthetic_defects.donor import Donor
 from sightline.data.synthetic_defects.ground import Ground, marked, survey
+from sightline.data.synthetic_defects.piece import feathered
 from sightline.runtime.image import Image
 
 TRIES = 12
@@ -24,10 +25,11 @@ TURN_DEG = 25.0
 LARGEST = 0.5  # of the picture's shorter side
 EDGE = 0.15  # donors nearer to the edge keep their direction to it
 SAME_DEPTH = 0.1
-ON_PART = 0.9  # a mark that lies less on the part shows background, which Poisson blending would smear
+SOLID = 0.9  # a mark that is less so shows background, which Poisson blending would smear
+ON_PART = 0.6  # of a mark, at least; what reaches beyond the part is cut off
 
 
-def cut_and_paste(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
+def paste_defect(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
     """A donor's defect on a part (H, W, 3) uint8; every type equally often. Raises InputError where there is no donor.
 
     Its kind is the donor's type. It is put as deep inside the part as it was, and at the edge it faces outward as it
@@ -65,12 +67,15 @@ def _paste(image: Image, ground: Ground, donor: Donor, rng: np.random.Generator)
     there = (slice(top, top + bh), slice(left, left + bw))
     where = np.zeros(image.shape[:2], bool)
     where[there] = core[box]
-    if donor.inside >= ON_PART and not ground.part[where].mean() >= ON_PART:
+    if ground.part[where].mean() < ON_PART:
         return None
     piece, wide = patch[box], np.asarray(wide_core[box], np.uint8)
-    if donor.inside >= ON_PART:
+    if donor.solid >= SOLID:
         piece = _cloned(image, piece, wide, there)
-    return marked(image, _laid_on(image, piece, wide, core[box], there), where, donor.type)
+    alpha = _seam(wide, core[box]) * feathered(ground.part[there], 1.5)
+    after = image.copy()
+    after[there] = np.rint(image[there] * (1 - alpha) + piece * alpha)
+    return marked(image, after, where & ground.part, donor.type)
 
 
 def _turned(donor: Donor, angle: float, scale: float, size: tuple[int, int]) -> tuple[Image, NDArray[np.bool_]]:
@@ -96,13 +101,7 @@ def _cloned(image: Image, patch: Image, wide: NDArray[np.uint8], there: tuple[sl
     return np.asarray(cv2.seamlessClone(ringed[0], image, ringed[1], centre, cv2.NORMAL_CLONE), np.uint8)[there]
 
 
-def _laid_on(
-    image: Image, patch: Image, wide: NDArray[np.uint8], core: NDArray[np.bool_], there: tuple[slice, slice]
-) -> Image:
-    """The patch with a soft seam between its mark and the end of what was cut out with it."""
+def _seam(wide: NDArray[np.uint8], core: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Alpha (h, w, 1): 1 on the mark, falling to 0 at the end of what was cut out with it."""
     inside = np.asarray(cv2.distanceTransform(np.pad(wide, 1), cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
-    seam = max(1.0, float(inside[core].min()))
-    alpha = np.clip(inside / seam, 0, 1)[..., None]
-    after = image.copy()
-    after[there] = np.rint(image[there] * (1 - alpha) + patch * alpha)
-    return after
+    return np.asarray(np.clip(inside / max(1.0, float(inside[core].min())), 0, 1), np.float32)[..., None]

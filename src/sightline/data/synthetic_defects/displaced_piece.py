@@ -20,7 +20,7 @@ ON_PART = 0.95
 KIND = "displaced piece"
 
 
-def displaced_piece(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
+def displace(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
     """A piece of a part (H, W, 3) uint8 at another place; the mask holds both places."""
     ground = survey(image)
     for _ in range(TRIES):

@@ -26,7 +26,7 @@ class Donor:
     """A real defect with some surroundings: image (h, w, 3) uint8, mask (h, w) bool, and its type.
 
     `depth` says how deep inside its part it lies, 0 at the edge to 1; `outward` the direction to that edge in radians;
-    `inside` the share of the mask that lies on the part.
+    `solid` the share of the mask that does not look like background, as a gap or a broken edge does.
     """
 
     image: Image
@@ -34,7 +34,7 @@ class Donor:
     type: str
     depth: float
     outward: float
-    inside: float
+    solid: float
 
     @classmethod
     def cut(cls, image: Image, mask: NDArray[np.bool_], type: str, ground: Ground | None = None) -> Donor:
@@ -42,6 +42,8 @@ class Donor:
         if mask.shape != image.shape[:2] or not mask.any():
             raise InputError(f"a mask {mask.shape} that is empty or of another size cuts nothing out. Mark the defect")
         ground = ground or survey(image)
+        # What is marked was part of the part, also where the background shows now.
+        whole = Ground.of(ground.part | mask, ground.stands_out)
         x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
         margin = max(4, round(MARGIN * max(w, h)))
         rows = slice(max(0, y - margin), y + h + margin)
@@ -50,8 +52,8 @@ class Donor:
             image[rows, columns].copy(),
             mask[rows, columns].copy(),
             type,
-            float(np.median(ground.depth[mask])),
-            ground.outward(x + w / 2, y + h / 2),
+            float(np.median(whole.depth[mask])),
+            whole.outward(x + w / 2, y + h / 2),
             float(ground.part[mask].mean()),
         )
 

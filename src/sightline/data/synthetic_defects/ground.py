@@ -27,6 +27,14 @@ class Ground:
     depth: NDArray[np.float32]
     stands_out: bool
 
+    @classmethod
+    def of(cls, part: NDArray[np.bool_], stands_out: bool) -> Ground:
+        """The ground of a known part (H, W) bool; without a background, its edge is the picture's border."""
+        # A part that reaches beyond the picture has no edge there; one that fills it has its edge there.
+        padded = np.pad(part.astype(np.uint8), 1, mode="edge") if stands_out else np.pad(part.astype(np.uint8), 1)
+        depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
+        return cls(part, depth / max(float(depth.max()), 1e-6), stands_out)
+
     def outward(self, x: float, y: float) -> float:
         """The direction to the nearest edge at a place in px, radians: where depth falls fastest."""
         reach = max(2, min(self.depth.shape) // 32)
@@ -44,13 +52,9 @@ def survey(image: Image) -> Ground:
     factor = min(1.0, SIDE_PX / max(high, wide))
     size = (max(8, round(wide * factor)), max(8, round(high * factor)))
     found = _standing_out(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8))
-    part = np.ones(size[::-1], np.uint8) if found is None else found
-    # A part that reaches beyond the picture has no edge there; one that fills it has its edge there.
-    padded = np.pad(part, 1) if found is None else np.pad(part, 1, mode="edge")
-    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
-    depth = np.asarray(cv2.resize(depth / max(float(depth.max()), 1e-6), (wide, high)), np.float32)
-    whole = np.asarray(cv2.resize(part.astype(np.float32), (wide, high))) > 0.5
-    return Ground(whole, np.where(whole, depth, np.float32(0)), found is not None)
+    if found is None:
+        return Ground.of(np.ones((high, wide), bool), False)
+    return Ground.of(np.asarray(cv2.resize(found.astype(np.float32), (wide, high))) > 0.5, True)
 
 
 def _standing_out(small: Image) -> NDArray[np.uint8] | None:

@@ -18,7 +18,7 @@ BITES = (0.08, 0.35)  # diameter as a share of the part's
 KIND = "missing piece"
 
 
-def missing_piece(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
+def take_away(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
     """A piece taken away from a part (H, W, 3) uint8; a bite every second time where the part has a background."""
     ground = survey(image)
     for _ in range(TRIES):

@@ -31,10 +31,10 @@ def contact_sheet(
     """
     if not images or not generators:
         raise InputError("a contact sheet needs images and generators. Give at least one of each")
-    rows = [_row("as they are", [_fitted(image, side_px) for image in images])]
+    rows = [_row("as they are", [_fitted(image, side_px) for image in images], side_px)]
     for name, generate in generators.items():
         made = [generate(image, rng, donors) for image in images]
-        rows.append(_row(name, [_outlined(one, side_px) for one in made]))
+        rows.append(_row(name, [_outlined(one, side_px) for one in made], side_px))
     return np.concatenate(rows)
 
 
@@ -63,9 +63,9 @@ def _titled(picture: Image, title: str) -> Image:
     return np.asarray(padded, np.uint8)
 
 
-def _row(name: str, cells: Sequence[Image]) -> Image:
+def _row(name: str, cells: Sequence[Image], side_px: int) -> Image:
     high = max(cell.shape[0] for cell in cells) + GAP_PX
-    wide = max(max(cell.shape[:2]) for cell in cells) + GAP_PX
+    wide = side_px + GAP_PX
     row = np.full((high, NAME_PX + wide * len(cells), 3), 255, np.uint8)
     cv2.putText(row, name, (4, high // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
     for index, cell in enumerate(cells):

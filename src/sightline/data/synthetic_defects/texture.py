@@ -26,7 +26,7 @@ MOST, LEAST_PX = 0.08, 24  # of the part's area; of the picture's pixels
 KIND = "texture"
 
 
-def texture(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
+def lay_texture(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()) -> Synthetic:
     """Patches of another texture on a part (H, W, 3) uint8."""
     part = survey(image).part
     for _ in range(TRIES):
@@ -45,7 +45,7 @@ def texture(image: Image, rng: np.random.Generator, donors: Sequence[Donor] = ()
 def _shape(part: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32] | None:
     """Alpha (H, W) in 0..1 of some of the noise's hills; None where none fits."""
     rows, columns = (2 ** rng.integers(0, FINEST, 2)).tolist()
-    noise = perlin((part.shape[0], part.shape[1]), (rows, columns), rng)
+    noise = _turned(perlin((part.shape[0], part.shape[1]), (rows, columns), rng), rng)
     alpha = np.clip((noise - LEVEL) / SOFT, 0, 1) * part
     count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.2).astype(np.uint8), connectivity=8)
     room, kept = MOST * float(part.sum()), []
@@ -56,6 +56,13 @@ def _shape(part: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.floa
             room -= area
     wanted = kept[: int(rng.integers(1, 4))]  # one to three places
     return np.asarray(alpha * np.isin(labels, wanted), np.float32) if wanted else None
+
+
+def _turned(noise: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """The noise at any angle: its hills follow the grid."""
+    high, wide = noise.shape
+    warp = cv2.getRotationMatrix2D((wide / 2, high / 2), float(rng.uniform(0, 360)), 1.0)
+    return np.asarray(cv2.warpAffine(noise, warp, (wide, high), borderMode=cv2.BORDER_REFLECT_101), np.float32)
 
 
 def _elsewhere(image: Image, rng: np.random.Generator) -> NDArray[np.float32]:
