@@ -72,7 +72,7 @@ def _paste(image: Image, ground: Ground, donor: Donor, rng: np.random.Generator)
     piece, wide = patch[box], np.asarray(wide_core[box], np.uint8)
     if donor.solid >= SOLID:
         piece = _cloned(image, piece, wide, there)
-    alpha = _seam(wide, core[box]) * feathered(ground.part[there], 1.5)
+    alpha = _seam(wide, core[box]) * _reach(ground.part, donor.solid >= SOLID)[there]
     after = image.copy()
     after[there] = np.rint(image[there] * (1 - alpha) + piece * alpha)
     return marked(image, after, where & ground.part, donor.type)
@@ -99,6 +99,12 @@ def _cloned(image: Image, patch: Image, wide: NDArray[np.uint8], there: tuple[sl
     ringed[1][:, [0, -1]] = 0
     centre = (there[1].start + wide.shape[1] // 2, there[0].start + wide.shape[0] // 2)
     return np.asarray(cv2.seamlessClone(ringed[0], image, ringed[1], centre, cv2.NORMAL_CLONE), np.uint8)[there]
+
+
+def _reach(part: NDArray[np.bool_], solid: bool) -> NDArray[np.float32]:
+    """Alpha (H, W, 1) of where a patch may go: the part, with its blurred rim where the background shows through."""
+    rim = 1 if solid else 2 * max(2, round(0.01 * min(part.shape))) + 1
+    return feathered(np.asarray(cv2.dilate(part.astype(np.uint8), np.ones((rim, rim), np.uint8))) > 0, 1.5)
 
 
 def _seam(wide: NDArray[np.uint8], core: NDArray[np.bool_]) -> NDArray[np.float32]:

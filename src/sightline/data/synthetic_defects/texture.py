@@ -71,7 +71,7 @@ def _elsewhere(image: Image, rng: np.random.Generator) -> NDArray[np.float32]:
     warp = cv2.getRotationMatrix2D((wide / 2, high / 2), float(rng.uniform(0, 360)), float(rng.uniform(0.5, 2)))
     warp[:, 2] += rng.uniform(-0.4, 0.4, 2) * np.array([wide, high])
     moved = cv2.warpAffine(image, warp, (wide, high), borderMode=cv2.BORDER_REFLECT_101)
-    tint = rng.uniform(0.6, 1.5, 3)
+    tint = rng.uniform(0.75, 1.3, 3)
     if _is_grey(image):
         tint[:] = tint[0]
     return np.asarray(moved, np.float32) * tint.astype(np.float32)
