@@ -180,6 +180,8 @@ def test_donors_come_from_marked_defects_of_training_parts(tmp_path: Path) -> No
     ]
     donors = collect(samples)
     assert [donor.type for donor in donors] == ["dent", "dent", "crack"]
+    again = [sample for sample in samples[:1] for _ in range(5)] + samples[1:2]
+    assert [donor.type for donor in collect(again, most=3)] == ["dent", "dent", "crack"], "a type was crowded out"
     assert [int(donor.mask.sum()) for donor in donors] == [200, 40, 241]
     assert all(donor.image.shape[:2] == donor.mask.shape for donor in donors)
     assert donors[0].solid == 1 and donors[0].depth > 0.4

@@ -70,6 +70,7 @@ def _write(path: Path, sheet: Image) -> None:
     import cv2
 
     from sightline.core.errors import InputError
+    from sightline.runtime.recipe import write_atomically
 
     try:
         done, data = cv2.imencode(path.suffix or ".png", sheet[..., ::-1])
@@ -77,4 +78,4 @@ def _write(path: Path, sheet: Image) -> None:
         done = False
     if not done:
         raise InputError(f"{path}: the sheet cannot be written in this format. Name a .png or .jpg file")
-    path.write_bytes(data.tobytes())
+    write_atomically(path, data.tobytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -61,17 +62,14 @@ class Donor:
 def collect(samples: Iterable[Sample], most: int = 200) -> list[Donor]:
     """Up to `most` donors from the marked defects of training samples; boxes are no marks of a defect's shape.
 
-    Each separate mark is one donor. Files that cannot be read are passed over: training names them. Raises InputError
-    for a sample that is not of the training part.
+    Each separate mark is one donor; types are taken in turn, so that none is left out for want of room. Where some of
+    the training parts are held out (folds), leave those out, too. Files that cannot be read are passed over: training
+    names them. Raises InputError for a sample that is not of the training part.
     """
     found: list[Donor] = []
-    for sample in samples:
-        if sample.split != TRAIN:
-            raise InputError(
-                f"{sample.path}: is no training part, so its defects may not be learned from. Give dataset.train"
-            )
-        if len(found) >= most or not sample.defective or not (sample.mask or sample.regions):
-            continue
+    for sample in _in_turn(samples):
+        if len(found) >= most:
+            break
         try:
             image, _ = read_image(sample.path)
             marks = _marks(sample, image.shape[:2])
@@ -80,6 +78,21 @@ def collect(samples: Iterable[Sample], most: int = 200) -> list[Donor]:
         ground = survey(image)
         found += [Donor.cut(image, mask, name, ground) for name, mask in marks]
     return found[:most]
+
+
+def _in_turn(samples: Iterable[Sample]) -> list[Sample]:
+    """Marked defective samples, one of each type after the other."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    turns: list[tuple[int, Sample]] = []
+    for sample in samples:
+        if sample.split != TRAIN:
+            raise InputError(
+                f"{sample.path}: is no training part, so its defects may not be learned from. Give dataset.train"
+            )
+        if sample.defective and (sample.mask or sample.regions):
+            turns.append((seen[sample.types], sample))
+            seen[sample.types] += 1
+    return [sample for _, sample in sorted(turns, key=lambda turn: turn[0])]
 
 
 def _marks(sample: Sample, size: tuple[int, int]) -> list[tuple[str, NDArray[np.bool_]]]:
