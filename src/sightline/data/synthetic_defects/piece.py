@@ -16,6 +16,8 @@ AREAS = (0.004, 0.06)  # of the part
 TOLERANCES = (6.0, 22.0)  # grey values
 COMPACT = 0.45  # of the smallest circle around it: less is a crack between things, no thing
 FILL_PX = 96  # the longer side that large holes are filled at
+EVEN = 0.15  # of a hole's diameter: what is finer in its filling is smoothed
+MOST_GRAIN = 3.0  # robust spreads
 SMOOTH = 1.5  # px, what is finer is grain
 
 
@@ -80,7 +82,11 @@ def filled(
     weight = np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA))
     total = np.asarray(cv2.resize(near * known[..., None].astype(np.float32), size, interpolation=cv2.INTER_AREA))
     small = np.clip(np.rint(total / np.maximum(weight, 1e-6)[..., None]), 0, 255).astype(np.uint8)
-    patched = cv2.inpaint(small, (weight < 0.5).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    unknown = weight < 0.5
+    patched = np.asarray(cv2.inpaint(small, unknown.astype(np.uint8), 3, cv2.INPAINT_TELEA), np.uint8)
+    # Wedges, which the method leaves in large holes, are smoothed away.
+    even = cv2.GaussianBlur(patched, (0, 0), max(0.5, EVEN * float(np.sqrt(unknown.sum()))))
+    patched = np.where(unknown[..., None], np.asarray(even, np.uint8), patched)
     smooth = np.asarray(cv2.resize(patched, (wide, high), interpolation=cv2.INTER_CUBIC), np.float32)
     result = image.astype(np.float32)
     result[box] = np.where(hole[box][..., None], smooth + _grain(near, known, rng), result[box])
@@ -97,6 +103,8 @@ def _grain(near: Image, known: NDArray[np.bool_], rng: np.random.Generator) -> N
     """Fine detail for a hole, drawn from what is finer than `SMOOTH` in the known places."""
     fine = near.astype(np.float32) - np.asarray(cv2.GaussianBlur(near.astype(np.float32), (0, 0), SMOOTH))
     values = fine[known]
+    spread = 1.4826 * np.median(np.abs(values), axis=0)
+    values = np.clip(values, -MOST_GRAIN * spread, MOST_GRAIN * spread)  # edges are no grain
     drawn = values[rng.integers(len(values), size=known.shape)]
     soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), 0.6), np.float32)
     return soft * np.float32(values.std() / max(float(soft.std()), 1e-6))
