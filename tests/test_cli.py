@@ -72,6 +72,22 @@ def test_evaluate_leaves_out_what_was_trained_on(parts, recipe, tmp_path):
     assert asked["n_good"] == 8
 
 
+def test_synthesize_writes_a_sheet_of_made_defects(parts, tmp_path):
+    sheet = tmp_path / "new" / "sheet.png"
+    result = sightline("synthesize", parts, "-o", sheet, "--images", 2, "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["sheet"] == str(sheet)
+    assert (figures["images"], figures["donors"], figures["left_out"]) == (2, 0, ["cut and paste"])
+    assert min(cv2.imread(str(sheet)).shape[:2]) > 400
+    first = sheet.read_bytes()
+    assert "nothing to cut and paste" in sightline("synthesize", parts, "-o", sheet, "--images", 2).stdout
+    assert sheet.read_bytes() == first
+    wrong = sightline("synthesize", parts, "-o", tmp_path / "sheet.doc")
+    assert wrong.returncode == 1
+    assert "Name a .png or .jpg file" in wrong.stderr
+
+
 def test_inspect_prints_one_line_per_image_and_ng_is_no_error(parts, recipe, tmp_path):
     good, spot = parts / "test" / "good", parts / "test" / "spot"
     result = sightline("inspect", recipe, good, spot, "--json", "--overlays", tmp_path / "o")
@@ -113,7 +129,7 @@ def test_doctor_says_ok_here():
     assert {check["name"] for check in json.loads(result.stdout)} >= {"python", "onnxruntime", "disk", "clock"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "inspect", "demo", "doctor"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "inspect", "synthesize", "demo", "doctor"])
 def test_every_command_has_an_example(command):
     result = sightline(command, "--help")
     assert result.returncode == 0

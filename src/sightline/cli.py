@@ -133,6 +133,21 @@ def demo(
 
 
 @app.command()
+def synthesize(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write, .png or .jpg.", show_default=False)],
+    images: Annotated[int, typer.Option(min=1, max=20, help="Good parts to show defects on.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show made defects on good parts, for a look. Example: sightline synthesize photos/cookies -o sheet.png"""
+    from sightline.command import synthesizing
+
+    figures = synthesizing.synthesize(data, output, images, seed)
+    console.say_json(figures) if as_json else console.say(synthesizing.describe(figures))
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Check that this machine is ready. Example: sightline doctor"""
     from sightline.command import doctor as checkup

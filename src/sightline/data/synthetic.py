@@ -80,11 +80,11 @@ def _detail(image: Image) -> NDArray[np.float64]:
     cells = np.asarray(cv2.GaussianBlur(cv2.resize(edges, (32, 32), interpolation=cv2.INTER_AREA), (0, 0), 1.5))
     cells = np.minimum(cells, np.quantile(cells, 0.7)).astype(np.float64)  # textures count, single edges do not lead
     density = DETAIL_SHARE * cells / max(float(cells.sum()), 1e-9) + (1 - DETAIL_SHARE) / cells.size
-    part = _foreground(image)
+    part = foreground(image)
     return np.asarray(density if part is None else density * part)
 
 
-def _foreground(image: Image) -> NDArray[np.float64] | None:
+def foreground(image: Image) -> NDArray[np.float64] | None:
     """What differs from the picture's rim, on a grid of 32 cells a side: 1 or 0; None where no part stands out.
 
     The rim of a picture is background where it looks the same all around.
@@ -104,7 +104,7 @@ def _foreground(image: Image) -> NDArray[np.float64] | None:
     )
 
 
-def _blob(shape: tuple[int, int], centre: tuple[float, float], diameter: float, rng: np.random.Generator) -> Alpha:
+def blob(shape: tuple[int, int], centre: tuple[float, float], diameter: float, rng: np.random.Generator) -> Alpha:
     """A soft-edged, uneven spot: alpha (h, w) in 0..1."""
     high, wide = shape
     y, x = np.mgrid[:high, :wide].astype(np.float32)
@@ -204,10 +204,10 @@ def _displaced(
 
 Shape = Callable[[tuple[int, int], tuple[float, float], float, np.random.Generator], Alpha]
 KINDS: dict[str, tuple[Shape, Painter]] = {
-    "stain": (_blob, _tint),
+    "stain": (blob, _tint),
     "scratch": (_line, _tint),
-    "foreign matter": (_blob, _elsewhere),
-    "smear": (_blob, _smear),
-    "dent": (_blob, _dent),
-    "wrong place": (_blob, _displaced),
+    "foreign matter": (blob, _elsewhere),
+    "smear": (blob, _smear),
+    "dent": (blob, _dent),
+    "wrong place": (blob, _displaced),
 }
