@@ -21,7 +21,7 @@ FIGURES = {"image_auroc": "image AUROC", "aupro": "AUPRO"}
 
 def draw(result, target=TARGET):
     """Two panels: image AUROC and AUPRO of every set over the time per image."""
-    figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), dpi=130, constrained_layout=True)
+    figure, panels = plt.subplots(1, 2, figsize=(9.5, 4.1), dpi=130, constrained_layout=True)
     for panel, (key, words) in zip(panels, FIGURES.items(), strict=True):
         for name, entry in result["sets"].items():
             rows = [(row["ms_p50"], row[key], model) for model, row in entry["models"].items() if row[key] is not None]
@@ -43,7 +43,9 @@ def draw(result, target=TARGET):
             panel.spines[side].set_visible(False)
     for label, colour, mark in STYLE.values():
         panels[0].scatter([], [], color=colour, marker=mark, label=label)
-    panels[0].legend(fontsize=7.5, frameon=False, loc="lower right")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target)
     plt.close(figure)

@@ -19,7 +19,10 @@ from sightline.runtime.recipe import Recipe
 HEIGHT, WIDTH = 96, 128
 GOOD, SCRATCHED = 14, 6
 # The input is as large as the images, so a cell of the heat map is 8 image px. One thread: two cores are shared.
-TINY = {"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1, "recognise": False}
+TINY = {
+    **{"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1},
+    **{"recognise": False, "place_weight": 0.0},  # both are learned in tests of their own
+}
 
 Draw = Callable[..., tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 Write = Callable[..., Path]

@@ -151,6 +151,14 @@ def test_the_bank_does_not_grow_with_the_images(parts: Dataset, train_tiny: Trai
     assert bank_shapes(10) == {(64, 64), (32, 64)}
 
 
+def test_places_are_in_the_graph_where_they_are_used(parts: Dataset, train_tiny: Train) -> None:
+    recipe = train_tiny(parts, bank_size=64, sample_patches=1000, place_weight=2.0)
+    names = {entry.name for entry in onnx.load_from_string(recipe.data).graph.initializer}
+    assert {"place_whiten", "place_mean"} <= names
+    assert recipe.card.parity is not None and recipe.card.parity.max_relative_difference <= 1e-3
+    assert recipe.card.choices["what is usual at a place"].startswith("weight 2 ")
+
+
 # What is never read
 
 
@@ -186,7 +194,8 @@ def test_groups_are_held_out_where_all_parts_have_one(parts: Dataset, train_tiny
 
 def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) -> None:
     stages: list[str] = []
-    train_tiny(parts, progress=lambda stage, done, of: stages.append(stage), bank_size=64, sample_patches=1000)
+    small = {"bank_size": 64, "sample_patches": 1000, "place_weight": 1.0}
+    train_tiny(parts, progress=lambda stage, done, of: stages.append(stage), **small)
     assert list(dict.fromkeys(stages)) == [
         "learning good parts",
         "choosing the bank",

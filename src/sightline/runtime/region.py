@@ -10,6 +10,7 @@ from sightline.core.result import Defect
 
 MAX_REGIONS = 20  # of the hottest: an all-hot image must not turn into thousands of outlines
 CELL_SHARE = 0.5  # a pixel belongs to a region if half of its interpolated surroundings do
+HALO_SHARE = 0.25  # cells below this share of their region's peak are its halo, not the defect
 PEAK_SHARE = 0.7  # where no cell passes the threshold, outline what is this close to the peak
 
 
@@ -29,16 +30,26 @@ def find_defects(
     if not np.isfinite(peak):
         return ()
     floor = threshold if peak > threshold else float(heat.mean()) + PEAK_SHARE * (peak - float(heat.mean()))
-    hot = (heat >= min(floor, peak)).astype(np.uint8)
-    count, found, boxes, _ = cv2.connectedComponentsWithStats(hot, connectivity=8)
-    labels, stats = np.asarray(found, np.int32), np.asarray(boxes, np.int32)
-    peaks = np.full(count, -np.inf, np.float32)
-    np.maximum.at(peaks, labels.ravel(), heat.ravel())
-    peaks[0] = -np.inf
+    labels, stats, peaks = _regions(heat, heat >= min(floor, peak))
+    # Around what is very hot, the trunk's wide view warms its surroundings above the threshold, too.
+    labels, stats, peaks = _regions(heat, (labels > 0) & (heat >= HALO_SHARE * peaks[labels]))
+    count = len(peaks)
     order = np.argsort(-peaks)[: min(count - 1, MAX_REGIONS)]
     return tuple(
         _outline(labels, stats, int(index), float(peaks[index]), image_size, mm_per_px, type_name) for index in order
     )
+
+
+def _regions(
+    heat: NDArray[np.float32], hot: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    """Connected regions of the hot cells: label of each cell (0: none), their boxes, and their hottest cells."""
+    count, found, boxes, _ = cv2.connectedComponentsWithStats(hot.astype(np.uint8), connectivity=8)
+    labels = np.asarray(found, np.int32)
+    peaks = np.full(count, -np.inf, np.float32)
+    np.maximum.at(peaks, labels.ravel(), heat.ravel())
+    peaks[0] = -np.inf
+    return labels, np.asarray(boxes, np.int32), peaks
 
 
 def _outline(

@@ -49,8 +49,9 @@ def vocabulary(parts: Sequence[Part]) -> Vocabulary:
     """Types and grades with enough examples; others are warned about, and stay strangers to the recipe."""
     labelled = [part.sample for part in parts]
     counts = {name: sum(name in types_of(sample) for sample in labelled) for name in _names(labelled)}
+    enough = any(count >= MIN_EXAMPLES for count in counts.values())
     for name, count in counts.items():
-        if count < MIN_EXAMPLES:
+        if enough and count < MIN_EXAMPLES:
             warn(f"type '{name}' has {count} example and is not learned: its parts will be of type 'unknown'. Add more")
     types = tuple(name for name, count in counts.items() if count >= MIN_EXAMPLES)
     exclusive = all(len(set(types_of(sample)) & set(types)) <= 1 for sample in labelled)

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.core.card import Card, Parity
+from sightline.core.band import Band
+from sightline.core.card import Parity
 from sightline.core.errors import RecipeError
 from sightline.models.memory import MemoryReader
 from sightline.models.recogniser import Recogniser
@@ -27,7 +28,7 @@ def check_parity(
     backbone: str,
     reader: MemoryReader,
     images: Iterable[NDArray[np.uint8]],
-    card: Card,
+    band: Band,
     int8: bytes | None = None,
     net: Recogniser | None = None,
 ) -> Parity:
@@ -47,7 +48,7 @@ def check_parity(
         difference = max(abs(actual - expected) / max(1.0, abs(expected)), _recognised(net, maps, outputs))
         worst = max(worst, difference if np.isfinite(difference) else np.inf)
         # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
-        flips += card.band.decide(actual) is not card.band.decide(expected) and difference > TOLERANCE / 10
+        flips += band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
         count += 1
     if worst > TOLERANCE or flips:
         raise RecipeError(

@@ -229,6 +229,6 @@ def _export(
         if (prepared := source(part)) is not None
         for image, _ in prepared.some(GATED_TILES)
     )
-    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card, int8, net)
+    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8, net)
     final = card.model_copy(update={"parity": parity})
     return Recipe(with_card(model, final), final)
