@@ -13,9 +13,9 @@ from sightline.data.sample import write
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md", "docs/how-to/large-images.md"]
-PAGES += ["docs/how-to/prepare-data.md"]
+PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/search.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
-COMMANDS = {"demo", "train", "evaluate", "inspect", "doctor"}
+COMMANDS = {"demo", "train", "search", "evaluate", "inspect", "doctor"}
 
 
 def blocks(page, language):
