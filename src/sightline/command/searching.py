@@ -18,7 +18,7 @@ def search(
     report: Path | None,
     test_fraction: float,
     options: dict[str, Any],
-    settings: dict[str, object],
+    settings: dict[str, Any],
     quiet: bool,
 ) -> SearchResult:
     """Search on a dataset's training part, save the recipe, and write the report where one is asked for.

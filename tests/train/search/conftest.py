@@ -24,7 +24,7 @@ Search = Callable[..., SearchResult]
 def _judged(bench: Bench, settings: TrainSettings, fold: int) -> Outcome:
     """Small keys tell defects worse; the time follows the pixels."""
     pictures = bench.held_out(fold)
-    noise = np.random.default_rng([fold, settings.key_size]).normal(0, 0.1, len(pictures))
+    noise = np.random.default_rng([fold, settings.key_size]).normal(0, 0.3, len(pictures))
     scores = [
         picture.defective * settings.key_size / 64 + float(own) for picture, own in zip(pictures, noise, strict=True)
     ]

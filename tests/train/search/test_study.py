@@ -118,7 +118,7 @@ def test_a_study_of_something_else_is_refused(
 def test_a_study_of_another_dataset_is_refused(find: Search, parts: Dataset, tmp_path: Path) -> None:
     find(trials=1, study=tmp_path / "study.db")
     with pytest.raises(InputError, match="other images or labels"):
-        find(list(parts.train)[1:], trials=2, study=tmp_path / "study.db")
+        find([replace(s, split=None) for s in parts], trials=2, study=tmp_path / "study.db")
 
 
 def test_a_file_that_is_no_study_of_ours_is_refused_and_left_alone(find: Search, tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from sightline.evaluate.wording import milliseconds
 from sightline.train.search.cost import Prices, cheapest, losses, noise
 from sightline.train.search.folds import Bench
@@ -42,9 +40,8 @@ def choose(trials: Sequence[SearchTrial], bench: Bench, prices: Prices) -> tuple
     said = f"Trial {chosen.number} is chosen: errors cost {money(value)} per 1,000 parts, {milliseconds(ms)} per image"
     if chosen is best:
         others = len(near) - 1
-        why = f"{said}. It is the cheapest" + (
-            f" and, of {others + 1} that cannot be told apart, the fastest" if others else ""
-        )
+        why = f"{said}. It is the cheapest"
+        why += f", and none of the {others} that cannot be told from it is clearly faster" if others else ""
     else:
         why = (
             f"{said}. Trial {best.number} costs {money(least)}, which is not distinguishable on these parts "
@@ -56,7 +53,7 @@ def choose(trials: Sequence[SearchTrial], bench: Bench, prices: Prices) -> tuple
 def dominated(
     outcome: Outcome, finished: Iterable[tuple[int, Outcome]], bench: Bench, prices: Prices
 ) -> tuple[int, str] | None:
-    """A finished trial that clearly beats what this one has shown so far in cost and time: its number, and the reason."""
+    """A finished trial that clearly beats what this one has shown so far, in cost and time: its number, and why."""
     pictures = len(outcome.scores)
     for number, other in finished:
         if outcome.ms < SLOWER * other.ms:
@@ -64,8 +61,8 @@ def dominated(
         more, error, parts = _compare(outcome.scores, other.scores[:pictures], bench, prices)
         if parts >= CLEAR_PARTS and more > CLEAR * error:
             return number, (
-                f"on the same {pictures} pictures errors cost {money(more)} more per 1,000 parts than in trial {number} "
-                f"(standard error {money(error)}), and an image takes {milliseconds(outcome.ms)} against "
+                f"on the same {pictures} pictures errors cost {money(more)} more per 1,000 parts than in trial "
+                f"{number} (standard error {money(error)}), and an image takes {milliseconds(outcome.ms)} against "
                 f"{milliseconds(other.ms)}"
             )
     return None
@@ -79,12 +76,12 @@ def _difference(scores: Sequence[float], best: Sequence[float], bench: Bench, pr
 def _compare(
     scores: Sequence[float], others: Sequence[float], bench: Bench, prices: Prices
 ) -> tuple[float, float, int]:
-    """How much more the scores cost than the others on the same pictures, its standard error, and how many more errors."""
+    """How much more the scores cost than the others on the same pictures, its standard error, and how many more err."""
     bad, units = bench.defective(len(scores)), bench.judged_units(len(scores))
     costs = cheapest(scores, bad, prices), cheapest(others, bad, prices)
     lost = losses(scores, bad, costs[0], prices), losses(others, bad, costs[1], prices)
     error = noise(lost[0] - lost[1], bad, units, prices, bench.seed)
-    return costs[0].value - costs[1].value, error, int(np.sum(lost[0] > 0) - np.sum(lost[1] > 0))
+    return costs[0].value - costs[1].value, error, int((lost[0] > 0).sum()) - int((lost[1] > 0).sum())
 
 
 def _against_usual(chosen: SearchTrial, trials: Sequence[SearchTrial]) -> str:
@@ -92,5 +89,5 @@ def _against_usual(chosen: SearchTrial, trials: Sequence[SearchTrial]) -> str:
     if usual is None or usual.cost is None:
         return ""
     if usual is chosen:
-        return "These are the usual settings"
-    return f"The usual settings cost {money(usual.cost.value)} at {milliseconds(usual.ms)}"
+        return "These are the usual settings."
+    return f"The usual settings cost {money(usual.cost.value)} at {milliseconds(usual.ms)}."

@@ -79,8 +79,8 @@ class Cost:
 def cheapest(scores: ArrayLike, defective: ArrayLike, prices: Prices) -> Cost:
     """The cheapest thresholds for scores (N,) of good and defective parts, and their cost; needs both kinds.
 
-    cost = 1000 * (defect_rate * escape_rate * escape + (1 - defect_rate) * overkill_rate * overkill), and the price of a
-    review for the share of parts that are reviewed, where it is given.
+    cost = 1000 * (defect_rate * escape_rate * escape + (1 - defect_rate) * overkill_rate * overkill), and the price of
+    a review for the share of parts that are reviewed, where it is given.
     """
     values, bad = _clean(scores), np.asarray(defective, bool)
     per_good, per_bad = _weights(bad, prices)
@@ -111,8 +111,8 @@ def losses(scores: ArrayLike, defective: ArrayLike, cost: Cost, prices: Prices) 
 def noise(loss: ArrayLike, defective: ArrayLike, units: Sequence[int], prices: Prices, seed: int = 0) -> float:
     """Standard error of a cost, or of a difference of costs, per 1,000 parts: a bootstrap over whole units.
 
-    `loss` (N,) is in money per part. Resamples without good or without defective parts are left out. Source: Davison and
-    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
+    `loss` (N,) is in money per part. Resamples without good or without defective parts are left out. Source: Davison
+    and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
     """
     lost, bad = np.asarray(loss, np.float64), np.asarray(defective, bool)
     names, unit = np.unique(np.asarray(units), return_inverse=True)

@@ -110,8 +110,8 @@ def make_bench(samples: Iterable[Sample], folds: int, seed: int, roi_area: float
 def deal(units: Sequence[int], defective: Sequence[bool], folds: int, seed: int) -> list[int]:
     """The fold of each sample: whole units, the largest first, each to the fold that lacks its kind most."""
     sizes = {unit: [0, 0] for unit in units}
-    for unit, bad in zip(units, defective, strict=True):
-        sizes[unit][bad] += 1
+    for unit, wrong in zip(units, defective, strict=True):
+        sizes[unit][wrong] += 1
     order = [sorted(sizes)[i] for i in np.random.default_rng(seed).permutation(len(sizes))]
     # Units with defects first: they are few, and must not be left to where there is room. Ties stay shuffled.
     order.sort(key=lambda unit: (-sizes[unit][1], -sizes[unit][0]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 FEWEST = 10  # finished trials: of fewer, a forest makes stories out of noise
 OBJECTIVES = ("cost", "ms")
@@ -22,13 +22,13 @@ def importances(study: optuna.Study, seed: int) -> dict[str, dict[str, float]]:
         return {}
     found = {}
     for index, name in enumerate(OBJECTIVES):
-        values = np.array([trial.values[index] for trial in finished])
+
+        def value(trial: FrozenTrial, at: int = index) -> float:
+            return float(trial.values[at])
+
+        values = np.array([value(trial) for trial in finished])
         if np.ptp(values) <= 1e-9 * max(1.0, float(np.abs(values).max())):
             continue  # all alike: nothing to explain
-        shares = get_param_importances(
-            study,
-            evaluator=FanovaImportanceEvaluator(seed=seed),
-            target=lambda trial, at=index: float(trial.values[at]),
-        )
+        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed), target=value)
         found[name] = {setting: float(share) for setting, share in shares.items()}
     return found

@@ -18,9 +18,7 @@ from sightline.train.search.cost import Prices, cheapest
 from sightline.train.search.folds import Bench
 from sightline.train.search.result import SearchTrial, State
 from sightline.train.search.space import Space
-from sightline.train.search.study import (
-    FAILED, REASON, SCORES, TIMES, USUAL, done, take, withdraw,
-)  # fmt: skip
+from sightline.train.search.study import FAILED, REASON, SCORES, TIMES, USUAL, done, take, withdraw
 from sightline.train.search.trial import Outcome, run_folds
 
 FOLD_SECONDS = "fold_seconds"
@@ -31,8 +29,8 @@ STATES: dict[TrialState, State] = {
 Progress = Callable[[str, int, int], None]
 
 
-class OutOfTime(Exception):  # noqa: N818 - it ends a trial, nothing is wrong
-    """The budget is spent."""
+class OutOfTime(Exception):
+    """The budget is spent: a trial ends, and nothing is wrong."""
 
 
 @dataclass(frozen=True)

@@ -75,15 +75,11 @@ def offer_space(fixed: Mapping[str, object], backbones: Sequence[str], image_sid
     if not all(name.startswith(CONVOLUTIONAL) for name in trunks):
         searched.pop("precision", None)
     # What has one value only is not searched; it is as good as given.
-    single = {name: values.choices[0] for name, values in searched.items() if _is_single(values)}
+    single = {n: v.choices[0] for n, v in searched.items() if isinstance(v, CategoricalDistribution) and v.single()}
     searched = {name: values for name, values in searched.items() if name not in single}
     if not searched:
         raise SettingError("every setting is fixed, so nothing is left to search. Use sightline train instead")
     return Space(searched, {**given, **single})
-
-
-def _is_single(values: BaseDistribution) -> bool:
-    return isinstance(values, CategoricalDistribution) and values.single()
 
 
 def _sides(image_side_px: float) -> IntDistribution:
