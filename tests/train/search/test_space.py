@@ -20,6 +20,8 @@ def test_the_table_names_settings_and_holds_the_usual_values() -> None:
     assert usual["side_px"] == 384
     assert all(values._contains(values.to_internal_repr(usual[name])) for name, values in space.searched.items())
     assert space.settings(usual) == TrainSettings(side_px=384)
+    assert space.first() == [usual, {**usual, "side_px": 256}]
+    assert len(offer_space({}, LITE, 100.0).first()) == len(offer_space({"side_px": 384}, LITE, 500.0).first()) == 1
     assert list(space.describe()) == list(space.searched)
 
 

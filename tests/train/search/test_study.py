@@ -170,6 +170,23 @@ def test_the_budget_is_kept_between_folds(
     assert result.ended == "budget" and len(result.trials) == 1
 
 
+def test_a_fold_that_will_not_fit_is_not_begun(
+    find: Search, judge_by: JudgeBy, judged: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("sightline.train.search.loop.time.time", lambda: now[0])
+    monkeypatch.setattr("sightline.train.search.loop.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("sightline.train.search.searching.time.time", lambda: now[0])
+
+    def slow(bench: Bench, settings: TrainSettings, fold: int) -> Outcome:
+        now[0] += 20.0
+        return judged(bench, settings, fold)
+
+    judge_by(slow)
+    assert len(find(budget="95s").trials) == 2
+    assert now[0] == 80.0
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), (" 1.5 h", 5400)])
 def test_budgets(text: str, seconds: float) -> None:
     assert parse_budget(text) == seconds

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import optuna
@@ -51,7 +50,8 @@ def work(study: optuna.Study, job: Job, progress: Progress, stop: Callable[[], b
 
     A trial that time cuts short, or that an interrupt ends, is withdrawn: it does not count and is tried again later.
     """
-    for _ in count():
+    progress("folds of this trial", 0, job.bench.count)
+    while True:
         progress("trials", min(len(done(study)), job.trials), job.trials)
         if stop() or time.time() >= job.deadline:
             return False
@@ -66,15 +66,18 @@ def work(study: optuna.Study, job: Job, progress: Progress, stop: Callable[[], b
         except BaseException as error:
             withdraw(study, trial, f"ended by {type(error).__name__}")
             raise
-    return True
 
 
 def _attempt(study: optuna.Study, trial: optuna.Trial, job: Job, progress: Progress, stop: Callable[[], bool]) -> None:
     """One trial from its settings to what the study is told."""
     seconds: list[float] = []
 
+    quickest = _quickest_fold(study)
+
     def before(fold: int) -> None:
-        if stop() or time.time() >= job.deadline:
+        # A fold that will not fit is not begun: the trial would be cut all the same, and the budget overrun.
+        expected = sum(seconds) / len(seconds) if seconds else quickest
+        if stop() or time.time() + expected >= job.deadline:
             raise OutOfTime
         progress("folds of this trial", fold, job.bench.count)
         seconds.append(-time.perf_counter())
@@ -109,6 +112,11 @@ def fold_seconds(study: optuna.Study) -> float | None:
     """How long a fold took on average, withdrawn trials included; None where none was finished."""
     taken = [second for trial in study.get_trials(deepcopy=False) for second in trial.user_attrs.get(FOLD_SECONDS, ())]
     return sum(taken) / len(taken) if taken else None
+
+
+def _quickest_fold(study: optuna.Study) -> float:
+    """Seconds of the quickest fold so far; 0 where none was finished."""
+    return min((second for trial in done(study) for second in trial.user_attrs.get(FOLD_SECONDS, ())), default=0.0)
 
 
 def _finished(study: optuna.Study) -> list[tuple[int, Outcome]]:

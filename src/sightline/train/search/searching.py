@@ -7,7 +7,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from sightline.train.search.importance import importances
 from sightline.train.search.loop import Job, Progress, fold_seconds, records, work
 from sightline.train.search.result import SearchResult, SearchTrial
 from sightline.train.search.space import offer_space
-from sightline.train.search.study import identity, offer_usual, open_study, quietly, sweep
+from sightline.train.search.study import identity, offer_first, open_study, quietly, sweep
 from sightline.train.search.workers import work_together
 from sightline.train.settings import TrainSettings
 from sightline.train.training import train
@@ -69,25 +69,18 @@ def search(
 ) -> SearchResult:
     """Find the training settings whose errors cost least, and the fastest of those; train the recipe with them.
 
-    Each trial trains without each of `folds` folds of the training part and judges that fold: groups, lots and
-    near-duplicates stay together, and test samples are never read. The first trial has the usual settings. `trials` is
-    how many the study shall have in all, `budget` ("90s", "10m", "2h") ends them earlier, between two folds; the last
-    training comes after it. `study` is a SQLite file: the same call goes on where it was interrupted. `fixed` are
-    settings that are not searched, as in `train`. Prices are in any money, `defect_rate` is the line's.
-    With `processes` over 1 a script needs the usual `if __name__ == "__main__"`.
+    Trials are judged by cross-validation over the training part, groups, lots and near-duplicates together; test
+    samples are never read. The first has the usual settings. `trials` is how many the study shall have in all,
+    `budget` ("90s", "10m", "2h") ends them earlier, between two folds; the last training comes after it. `study` is a
+    SQLite file with which the same call goes on. `fixed` are settings that are not searched. Prices are in any money.
+    With `processes` over 1 a script needs the usual `if __name__ == "__main__"`. Ctrl-C ends the trials.
 
-    An interrupt (Ctrl-C) ends the trials, and the best so far is taken. Raises InputError where there is too little to
-    learn from, where the study belongs to something else, or where every trial failed; SettingError for settings.
+    Raises InputError for too little to learn from, for the study of something else, or where every trial failed.
     """
     start = time.time()
     prices = Prices(defect_rate, escape_price, overkill_price, review_price)
     deadline = start + parse_budget(budget)
-    settings = TrainSettings.parse(dict(fixed))
-    if trials < 1 or not 1 <= processes <= MOST_PROCESSES:
-        raise SettingError(
-            f"{trials} trials in {processes} processes: give 1 or more, and at most {MOST_PROCESSES} processes"
-        )
-    offer_space(fixed, backbones, 1.0)  # a setting that is wrong shall say so before any image is read
+    settings = _checked(trials, processes, backbones, fixed)
     bench = make_bench(samples, folds, settings.seed, settings.roi[2] * settings.roi[3])
     space = offer_space(fixed, backbones, bench.side_px)
     progress = progress or (lambda stage, done, of: None)
@@ -97,6 +90,15 @@ def search(
     whole = Dataset(bench.name, bench.samples, "search", given_split=False)
     recipe = train(whole, found.settings, progress=progress)
     return _result(job, found, recipe, processes, time.time() - start)
+
+
+def _checked(trials: int, processes: int, backbones: Sequence[str], fixed: Mapping[str, object]) -> TrainSettings:
+    """The settings that are fixed; what is wrong shall be said before any image is read. Raises SettingError."""
+    if trials < 1 or not 1 <= processes <= MOST_PROCESSES:
+        raise SettingError(
+            f"{trials} trials in {processes} processes: give 1 or more, and at most {MOST_PROCESSES} processes"
+        )
+    return TrainSettings.parse(dict(offer_space(fixed, backbones, 1.0).fixed))
 
 
 def parse_budget(budget: str | None) -> float:
@@ -122,7 +124,7 @@ def _place(study: str | Path | None, processes: int) -> Iterator[Path | None]:
 def _hunt(job: Job, processes: int, progress: Progress) -> _Found:
     study = open_study(job.path, identity(job.bench, job.space, job.prices))
     sweep(study)
-    offer_usual(study, job.space)
+    offer_first(study, job.space)
     try:
         if processes == 1:
             complete = work(study, job, progress, lambda: False)

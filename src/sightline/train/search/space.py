@@ -44,9 +44,15 @@ class Space:
         return TrainSettings.parse({**self.fixed, **params})
 
     def usual(self) -> dict[str, Any]:
-        """The values that a training without a search would have: the first trial."""
+        """The values that a training without a search would have."""
         settings = TrainSettings.parse(dict(self.fixed))
         return {name: _usual(name, values, settings) for name, values in self.searched.items()}
+
+    def first(self) -> list[dict[str, Any]]:
+        """What is tried before the sampler has a say: the usual values, and the same on fewer pixels."""
+        usual = self.usual()
+        side, quick = usual.get("side_px", 0), SIDE_PX["quick"]
+        return [usual, {**usual, "side_px": quick}] if side > quick else [usual]
 
     def describe(self) -> dict[str, str]:
         """What is searched, in words."""

@@ -29,6 +29,7 @@ STARTUP = 6  # trials drawn evenly before the sampler has enough to learn from
 WAIT_S = 60.0  # for another process' write
 STARTING_S = 60.0  # a trial that has not said who runs it for longer is nobody's
 IDENTITY, WITHDRAWN, FAILED, REASON, USUAL = "sightline", "withdrawn", "failed", "reason", "usual"
+START = "start"  # the number of a trial that was put first
 SCORES, TIMES, PROCESS = "scores", "times_ms", "process"
 
 Identity = Mapping[str, Any]
@@ -126,10 +127,12 @@ def withdraw(study: optuna.Study, trial: optuna.Trial, why: str) -> None:
     study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def offer_usual(study: optuna.Study, space: Space) -> None:
-    """Put the usual settings first, unless they are there: every other trial is compared with them."""
-    if not any(trial.user_attrs.get(USUAL) for trial in counted(study)):
-        study.enqueue_trial(space.usual(), user_attrs={USUAL: True})
+def offer_first(study: optuna.Study, space: Space) -> None:
+    """Put the space's first trials first, unless they are there: every other trial is compared with them."""
+    there = {trial.user_attrs.get(START) for trial in counted(study)}
+    for number, params in enumerate(space.first()):
+        if number not in there:
+            study.enqueue_trial(params, user_attrs={START: number, USUAL: number == 0})
 
 
 def take(study: optuna.Study, space: Space, total: int, seed: int, worker: int = 0) -> optuna.Trial | None:
