@@ -55,7 +55,7 @@ def test_the_report_is_complete_in_itself(found: SearchResult, tmp_path: Path) -
     text = write_search_report(found, tmp_path / "new" / "search.html").read_text()
     assert "<script" not in text and not re.search(r"(src|href)=\"https?:", text)
     assert text.count("<svg") == 1  # two trials do not say what matters
-    assert "it takes 10 to say which settings matter" in text
+    assert "It takes 10 finished trials to say which settings matter; here are 2." in text
     for word in ("sigma_cells", "bank_size", "Price of an escape", "4 labelled defective parts"):
         assert word in text
     assert "None" not in re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)

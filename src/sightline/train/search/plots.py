@@ -12,6 +12,7 @@ from sightline.train.search.result import SearchResult
 
 ROW_INCHES, FRAME_INCHES = 0.42, 0.9
 NAMES = {"cost": "cost of errors", "ms": "ms per image"}
+NAME = (0.03, 0.06)  # shares of the plot that a trial's number takes
 ROOM = 0.12  # share of the span that is left around the points
 
 
@@ -30,18 +31,21 @@ def cost_against_time(result: SearchResult) -> str:
         if others:
             axes.plot(*zip(*others, strict=True), "o", color=FAINT, markersize=7, label="other trials")
         axes.plot(*zip(*front, strict=True), "o", color=LINE, markersize=8)
-        for trial, ms, cost in points:
+        width, height = _span([ms for _, ms, _ in points]), _span([cost for _, _, cost in points])
+        named: list[tuple[float, float]] = []
+        for trial, ms, cost in sorted(points, key=lambda point: point[0] != result.chosen):
+            place = ms / (width[1] - width[0]), cost / (height[1] - height[0])
+            crowded = any(abs(place[0] - x) < NAME[0] and abs(place[1] - y) < NAME[1] for x, y in named)
             if trial.usual:
                 axes.plot([ms], [cost], "D", color=DEFECTIVE, markersize=9, label="usual settings")
             if trial == result.chosen:
                 axes.plot([ms], [cost], "o", mfc="none", mec=GOOD, mew=2.5, markersize=18, label="chosen")
-            if trial in result.front or trial == result.chosen:
+            if (trial in result.front or trial == result.chosen) and not crowded:
+                named.append(place)
                 axes.annotate(
                     f"{trial.number}", (ms, cost), xytext=(9, 9), textcoords="offset points", color=INK, clip_on=False
                 )
-        axes.set(xlabel="ms per image", ylabel="cost of errors per 1,000 parts")
-        axes.set_xlim(_span([ms for _, ms, _ in points]))
-        axes.set_ylim(_span([cost for _, _, cost in points]))
+        axes.set(xlabel="ms per image", ylabel="cost of errors per 1,000 parts", xlim=width, ylim=height)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0.0)
 
     return svg("cost-against-time", (11.0, 4.6), draw)

@@ -14,6 +14,7 @@ from sightline.train.search.cost import Cost
 from sightline.train.search.importance import FEWEST
 from sightline.train.search.result import SearchResult, SearchTrial, money, pairs, shown
 
+ENDED = {"trials": "all that were asked for", "budget": "ended by the budget", "interrupted": "interrupted"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -33,9 +34,11 @@ def _context(result: SearchResult, created: datetime) -> dict[str, Any]:
     usual = result.usual
     return {
         "result": result,
+        "trials": f"{len(result.trials)} trial" + "s" * (len(result.trials) != 1),
+        "ended": ENDED[result.ended],
         "created": created.strftime("%Y-%m-%d %H:%M %Z").strip(),
         "recommendation": _recommendation(result),
-        "cards": [] if result.chosen is None else _cards(result.chosen, usual),
+        "cards": [] if result.chosen is None else _cards(result, result.chosen, usual),
         # The plots hold numbers, names of settings and our own words, nothing from file names or labels.
         "pareto": markup(plots.cost_against_time(result)),
         "matters": markup(plots.what_matters(result)),
@@ -55,19 +58,25 @@ def _recommendation(result: SearchResult) -> str:
         return "Give the search more time: no trial was finished, so the recipe has the usual settings."
     cost = result.chosen.cost
     assert cost is not None
+    if result.count("finished") == 1:
+        return "Give the search more time: one trial was finished, so there is nothing to compare it with."
     if result.chosen.usual:
-        return "Stay with the usual settings: no other was better on these parts by more than chance."
-    return f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts."
+        return "Stay with the usual settings: no others were cheaper by more than chance, or as cheap and faster."
+    return f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts{_drawn(result)}."
 
 
-def _cards(chosen: SearchTrial, usual: SearchTrial | None) -> list[dict[str, str]]:
+def _drawn(result: SearchResult) -> str:
+    return ", if real defects were like the synthetic ones" if result.synthetic else ""
+
+
+def _cards(result: SearchResult, chosen: SearchTrial, usual: SearchTrial | None) -> list[dict[str, str]]:
     cost = chosen.cost
     assert cost is not None and chosen.ms is not None
     beside = "" if usual is None or usual.cost is None else f" The usual settings: {money(usual.cost.value)}."
     time = "" if usual is None or usual.ms is None else f" The usual settings: {usual.ms:.1f} ms."
     return [
         {
-            "title": "Cost of errors per 1,000 parts",
+            "title": "Cost of errors per 1,000 parts" + (", synthetic defects" if result.synthetic else ""),
             "value": money(cost.value),
             "words": f"At most {money(cost.upper)} at 95 % for thresholds fixed beforehand.{beside}",
         },

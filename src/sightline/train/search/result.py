@@ -112,7 +112,8 @@ class SearchResult:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{self.count(s)} {s}" for s in ("finished", "pruned", "failed") if self.count(s))
-        lines = [f"{self.product}: {len(self.trials)} trials ({counts or 'none'}) in {self.seconds:.0f} s. {self.why}"]
+        trials = f"{len(self.trials)} trial" + "s" * (len(self.trials) != 1)
+        lines = [f"{self.product}: {trials} ({counts or 'none finished'}) in {self.seconds:.0f} s. {self.why}"]
         for trial in self.front:
             mark = "*" if trial == self.chosen else " "
             lines.append(f"{mark} trial {trial.number:<4} {figures(trial):<40} {pairs(trial.params)}")

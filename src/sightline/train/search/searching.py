@@ -206,5 +206,6 @@ def _notes(bench: Bench, found: _Found, processes: int) -> Iterator[str]:
         )
     if processes > 1:
         yield f"Times were taken while {processes} processes shared the computer: compare them, do not promise them"
-    if found.ended == "interrupted":
-        yield "The search was interrupted. The same command with the same study file goes on with it"
+    if found.ended != "trials":
+        ended = "was interrupted" if found.ended == "interrupted" else "ended with its budget"
+        yield f"The search {ended} after {len(found.trials)} trials. The same command with its study file goes on"
