@@ -61,9 +61,9 @@ def test_evaluate_prints_one_json_object(parts, recipe, tmp_path):
 
 @pytest.mark.slow
 def test_search_prints_one_json_object_and_saves_the_recipe(parts, tmp_path):
-    fixed = [word for pair in ("side_px=96", "bank_size=256", "precision=f32") for word in ("--set", pair)]
+    fixed = [word for pair in ("effort=quick", "bank_size=256", "synthetic=0") for word in ("--set", pair)]
     study = ("--study", tmp_path / "study.db", "--report", tmp_path / "search.html")
-    options = ("--trials", "1", "--folds", "2", "--backbones", "lite0", *study, *fixed)
+    options = ("--trials", "1", "--folds", "4", "--backbones", "lite0", *study, *fixed)
     result = sightline("search", parts, "-o", tmp_path / "best.onnx", *options, "--json")
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)

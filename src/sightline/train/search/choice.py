@@ -41,7 +41,7 @@ def choose(trials: Sequence[SearchTrial], bench: Bench, prices: Prices) -> tuple
     if chosen is best:
         others = len(near) - 1
         why = f"{said}. It is the cheapest"
-        why += f", and none of the {others} that cannot be told from it is clearly faster" if others else ""
+        why += ", and none that cannot be told from it is clearly faster" if others else ""
     else:
         why = (
             f"{said}. Trial {best.number} costs {money(least)}, which is not distinguishable on these parts "
