@@ -18,6 +18,8 @@ NAMES = [
     "SightlineError",
     "Verdict",
     "evaluate",
+    "search",
+    "teach",
     "train",
 ]
 
@@ -31,7 +33,8 @@ def test_public_names_are_these_and_can_be_reached():
 
 def test_the_verbs_can_be_called_whatever_was_imported_before():
     for first in ("import sightline.train.settings", "import sightline.evaluate.bounds", "pass"):
-        code = f"import sightline\n{first}\nassert callable(sightline.train) and callable(sightline.evaluate)"
+        verbs = "sightline.train, sightline.evaluate, sightline.search"
+        code = f"import sightline\n{first}\nassert all(callable(verb) for verb in ({verbs}))"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -59,6 +59,23 @@ def test_evaluate_prints_one_json_object(parts, recipe, tmp_path):
     assert "<html" in report.read_text()
 
 
+@pytest.mark.slow
+def test_search_prints_one_json_object_and_saves_the_recipe(parts, tmp_path):
+    fixed = [word for pair in ("effort=quick", "bank_size=256", "synthetic=0") for word in ("--set", pair)]
+    study = ("--study", tmp_path / "study.db", "--report", tmp_path / "search.html")
+    options = ("--trials", "1", "--folds", "4", "--backbones", "lite0", *study, *fixed)
+    result = sightline("search", parts, "-o", tmp_path / "best.onnx", *options, "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["chosen"] == 0 and figures["synthetic"] is True
+    assert (tmp_path / "best.onnx").is_file() and "<html" in (tmp_path / "search.html").read_text()
+    other = sightline("search", parts, "-o", tmp_path / "x.onnx", *options, "--escape-price", "9")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "other prices" in other.stderr and "Traceback" not in other.stderr
+    assert sightline("search", parts, "-o", tmp_path / "x.onnx", "--set", "no_such=1").returncode == 2
+    assert sightline("search", parts, "-o", tmp_path / "x.onnx", "--budget", "soon").returncode == 2
+
+
 def test_evaluate_leaves_out_what_was_trained_on(parts, recipe, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
@@ -129,7 +146,7 @@ def test_doctor_says_ok_here():
     assert {check["name"] for check in json.loads(result.stdout)} >= {"python", "onnxruntime", "disk", "clock"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "inspect", "synthesize", "demo", "doctor"])
+@pytest.mark.parametrize("command", ["train", "search", "evaluate", "inspect", "teach", "synthesize", "demo", "doctor"])
 def test_every_command_has_an_example(command):
     result = sightline(command, "--help")
     assert result.returncode == 0

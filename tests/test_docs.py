@@ -13,9 +13,10 @@ from sightline.data.sample import write
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md", "docs/how-to/large-images.md"]
-PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md"]
+PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md", "docs/how-to/search.md"]
+PAGES += ["docs/how-to/known-defects.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
-COMMANDS = {"demo", "train", "evaluate", "inspect", "synthesize", "doctor"}
+COMMANDS = {"demo", "train", "search", "evaluate", "inspect", "teach", "synthesize", "doctor"}
 
 
 def blocks(page, language):
@@ -28,6 +29,10 @@ def desk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("desk")
     write(folder / "photos" / "cookies", "cap", good=16, defects_per_type=1, size=128)
     images = sorted((folder / "photos" / "cookies" / "images").glob("[!g]*/*.png"))
+    write(folder / "photos" / "tiles", "cap", good=16, defects_per_type=6, size=128)
+    strangers = sorted((folder / "photos" / "tiles" / "images").glob("[!g]*/*.png"))[:5]
+    for number, image in enumerate(strangers, start=1):
+        (folder / f"chip{number}.png").write_bytes(image.read_bytes())
     for name in ("part.png", "part_0042.png", "part.jpg"):
         (folder / name).write_bytes(images[0].read_bytes())
     command = [sys.executable, "-m", "sightline", "train", "photos/cookies", "-o", "cookies.onnx", "--effort", "quick"]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sightline.evaluate.evaluation import evaluate as evaluate
     from sightline.runtime.inspector import Inspector as Inspector
     from sightline.runtime.recipe import Recipe as Recipe
+    from sightline.train.search.searching import search as search
+    from sightline.train.teach import teach as teach
     from sightline.train.training import train as train
 
 __version__ = "0.1.0"
@@ -33,14 +35,16 @@ _PUBLIC = {
     "Sample": "sightline.core.sample",
     "SightlineError": "sightline.core.errors",
     "Verdict": "sightline.core.band",
+    "teach": "sightline.train.teach",
 }
-_VERBS = ("evaluate", "train")  # packages that can be called, see core.door
+# Packages that can be called, see core.door.
+_VERBS = {"evaluate": "sightline.evaluate", "search": "sightline.train.search", "train": "sightline.train"}
 __all__ = sorted((*_PUBLIC, *_VERBS))  # noqa: PLE0605 - names, sorted
 
 
 def __getattr__(name: str) -> Any:
     if name in _VERBS:
-        return import_module(f"sightline.{name}")
+        return import_module(_VERBS[name])
     if name not in _PUBLIC:
         raise AttributeError(f"module 'sightline' has no attribute '{name}'. It has: {', '.join(__all__)}")
     return getattr(import_module(_PUBLIC[name]), name)

@@ -56,6 +56,41 @@ def train(
 
 
 @app.command()
+def search(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Recipe file to write.", show_default=False)],
+    trials: Annotated[int, typer.Option(min=1, help="Trials that the study shall have in all.")] = 20,
+    budget: Annotated[str | None, typer.Option(help="Time for the trials: 90s, 10m or 2h.", show_default=False)] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    study: Annotated[Path | None, typer.Option(help="SQLite file of the trials; a search goes on with it.")] = None,
+    escape_price: Annotated[float, typer.Option(help="Price of a defective part judged OK.")] = 50.0,
+    overkill_price: Annotated[float, typer.Option(help="Price of a good part judged NG.")] = 2.0,
+    review_price: Annotated[float | None, typer.Option(help="Price of a part in REVIEW; none = no review.")] = None,
+    defect_rate: Annotated[float, typer.Option(help="Share of defective parts on the line.")] = 0.01,
+    folds: Annotated[int, typer.Option(min=2, help="Folds that a trial is judged on.")] = 3,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Trials at a time.")] = 1,
+    backbones: Annotated[str, typer.Option(help="Backbones to try, with commas.")] = "lite0,lite1,lite2",
+    test_fraction: Annotated[float, typer.Option(help="Share for test where the data gives no split.")] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    threads: Threads = 2,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="A training setting to fix, key=value.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the settings whose errors cost least. Example: sightline search photos/cookies -o cookies.onnx"""
+    from sightline.command import searching
+    from sightline.train.settings import parse_pairs
+
+    prices = {"escape_price": escape_price, "overkill_price": overkill_price, "review_price": review_price}
+    bounds = {"trials": trials, "budget": budget, "folds": folds, "processes": processes, "study": study}
+    options = {**prices, **bounds, "defect_rate": defect_rate, "backbones": backbones.split(",")}
+    settings: dict[str, object] = {"seed": seed, "threads": threads, **parse_pairs(sets or [])}
+    found = searching.search(data, output, report, test_fraction, options, settings, quiet=as_json)
+    console.say_json(found.to_json()) if as_json else console.say(searching.describe(found, output))
+    if report is not None:
+        console.complain(f"Report: {report.resolve()}")
+
+
+@app.command()
 def evaluate(
     recipe: RecipeFile,
     data: Data,

@@ -60,6 +60,10 @@ class Dataset:
         split = split_by_count(self.samples, self._keys(), count, seed)
         return replace(self, samples=tuple(split), given_split=False)
 
+    def units(self) -> list[str]:
+        """What must stay together, one name per sample: its group, else its lot, near-duplicates under one name."""
+        return self._keys()
+
     def _keys(self) -> list[str]:
         keys = [split_key(sample, index) for index, sample in enumerate(self.samples)]
         pairs = _duplicates(self.samples)

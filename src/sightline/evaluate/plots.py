@@ -60,7 +60,7 @@ def histogram(evaluation: Evaluation) -> str:
                 require("matplotlib.ticker", "matplotlib").LogFormatter(minor_thresholds=(2, 1))
             )
 
-    return _svg("histogram", (11.0, 4.3), draw)
+    return svg("histogram", (11.0, 4.3), draw)
 
 
 def roc(evaluation: Evaluation) -> str:
@@ -79,7 +79,7 @@ def roc(evaluation: Evaluation) -> str:
         _square(axes, "good parts called defective", "defective parts found")
         axes.legend(loc="lower right", frameon=False)
 
-    return _svg("roc", (5.4, 4.9), draw)
+    return svg("roc", (5.4, 4.9), draw)
 
 
 def precision_recall(evaluation: Evaluation) -> str:
@@ -99,7 +99,7 @@ def precision_recall(evaluation: Evaluation) -> str:
         below = chance < HIGH_CHANCE
         axes.text(0.02, chance + (0.02 if below else -0.02), "chance", va="bottom" if below else "top")
 
-    return _svg("precision-recall", (5.4, 4.9), draw)
+    return svg("precision-recall", (5.4, 4.9), draw)
 
 
 def _scores(evaluation: Evaluation, defective: bool) -> NDArray[np.float64]:
@@ -168,8 +168,8 @@ def _square(axes: Any, x: str, y: str) -> None:
     axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
 
 
-def _svg(name: str, size: tuple[float, float], draw: Callable[[Any], None]) -> str:
-    """An <svg> element of `size` inches, drawn without pyplot, reproducible, coloured by the page."""
+def svg(name: str, size: tuple[float, float], draw: Callable[[Any], None]) -> str:
+    """An <svg> element of `size` inches that `draw(figure)` fills, reproducible, coloured by the page."""
     matplotlib = require("matplotlib", "matplotlib")
     figures = require("matplotlib.figure", "matplotlib")
     # The page brings its own fonts; Matplotlib's remarks about missing ones would only alarm.
@@ -183,13 +183,13 @@ def _svg(name: str, size: tuple[float, float], draw: Callable[[Any], None]) -> s
 
 
 def _themed(document: str) -> str:
-    svg = document[document.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    drawn = document[document.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     # Without fixed width and height the viewBox scales the plot to its column.
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    drawn = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawn, count=1)
+    drawn = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1)
     # Matplotlib names its groups alike in every plot, and names are unique in a page. Nothing refers to them.
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)
     for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    return svg
+        drawn = drawn.replace(colour, variable)
+    return drawn

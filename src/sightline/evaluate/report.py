@@ -28,8 +28,11 @@ def write_report(evaluation: Evaluation, path: str | Path, *, created: datetime 
     The file appears whole or not at all. `created` is the time printed on it (now, in UTC). Raises InputError
     where it cannot be written, MissingExtraError where the extra "train" is not installed.
     """
-    path = Path(path)
-    page = render(evaluation, created or datetime.now(UTC))
+    return save_page(Path(path), render(evaluation, created or datetime.now(UTC)))
+
+
+def save_page(path: Path, page: str) -> Path:
+    """Write a page whole or not at all, folders included, and return its path. Raises InputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, page.encode("utf-8"))
@@ -42,9 +45,15 @@ def write_report(evaluation: Evaluation, path: str | Path, *, created: datetime 
 
 def render(evaluation: Evaluation, created: datetime) -> str:
     """The report's HTML."""
+    page: str = templates().get_template("report.html").render(_context(evaluation, created))
+    return page
+
+
+def templates(*folders: Path) -> Any:
+    """The Jinja environment of reports: templates of `folders`, then those of this package, and the wording."""
     jinja = require("jinja2", "jinja2")
     environment = jinja.Environment(
-        loader=jinja.FileSystemLoader(TEMPLATES),
+        loader=jinja.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         undefined=jinja.StrictUndefined,
         trim_blocks=True,
@@ -57,8 +66,7 @@ def render(evaluation: Evaluation, created: datetime) -> str:
         seen=wording.seen,
         share=share,
     )
-    page: str = environment.get_template("report.html").render(_context(evaluation, created))
-    return page
+    return environment
 
 
 def _context(evaluation: Evaluation, created: datetime) -> dict[str, Any]:
