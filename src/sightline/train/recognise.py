@@ -21,8 +21,9 @@ from sightline.train.settings import TrainSettings
 from sightline.train.trunk import Trunk
 
 BATCH = 16
-LEAST_STEPS = 300  # a handful of parts is seen often, thousands a dozen times
+LEAST_STEPS = 200  # a handful of parts is seen often, thousands a dozen times
 EPOCHS = {"quick": 5, "normal": 12, "max": 30}
+GOOD_SHARE = 8  # parts that count towards the steps, for each defective one
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-4
 WARM_UP = 0.15  # of the steps
 DROP = 0.3  # of the pooled features, at random
@@ -65,7 +66,7 @@ def fit_recogniser(
     maps_of, rng = KeptMaps(trunk, source), np.random.default_rng(settings.seed)
     torch.manual_seed(settings.seed)
     net, prior = _start(maps_of, source, labelled, words, settings)
-    steps = max(LEAST_STEPS, EPOCHS[settings.effort] * len(labelled) // BATCH)
+    steps = _steps(labelled, settings)
     optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=WARM_UP)
     net.train()
@@ -79,6 +80,14 @@ def fit_recogniser(
         optimiser.step()
         schedule.step()
     return net.eval()
+
+
+def _steps(labelled: list[Labelled], settings: TrainSettings) -> int:
+    """Enough for every part to come several times; good parts beyond a few per defect need not."""
+    defects = sum(bool(x.part.sample.defective) for x in labelled)
+    graded = sum(x.grade >= 0 for x in labelled)
+    counted = min(len(labelled), max(GOOD_SHARE * defects, graded))
+    return max(LEAST_STEPS, EPOCHS[settings.effort] * counted // BATCH)
 
 
 def _start(
