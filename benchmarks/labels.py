@@ -24,6 +24,7 @@ from sightline.runtime.image import read_mask
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recognition import named
 from sightline.train.intake import Intake, accept, choose_size, image_shapes, stretched_size
+from sightline.train.kept_maps import KeptMaps
 from sightline.train.labels import types_of, vocabulary
 from sightline.train.plans import VARIED
 from sightline.train.recognise import fit_recogniser, label_parts
@@ -51,8 +52,9 @@ def run(name, folds):
     shapes = image_shapes(parts, np.random.default_rng(0))
     varied = float(np.max(np.std(shapes, axis=0) / np.mean(shapes, axis=0))) > VARIED
     size = (stretched_size if varied else choose_size)(shapes, settings.area_px)
-    words, trunk, source = vocabulary(parts), open_trunk(settings.backbone, settings.threads), backbone("lite0")
-    labelled = label_parts(Intake(parts, size, settings.roi), words, (size.height // 4, size.width // 4))
+    words, trunk = vocabulary(parts), open_trunk(settings.backbone, settings.threads)
+    maps_of = KeptMaps(trunk, backbone(settings.backbone))
+    labelled = label_parts([Intake(parts, size, settings.roi)], words, (size.height // 4, size.width // 4))
     graded = bool(words.grades)
     truth = [x.part.sample.grade if graded else next(iter(types_of(x.part.sample)), "good") for x in labelled]
     units = [str(x.part.unit) for x in labelled]
@@ -61,7 +63,7 @@ def run(name, folds):
     for turn in range(folds):
         start = time.perf_counter()
         seen = [x for x, other in zip(labelled, fold, strict=True) if other != turn]
-        net = fit_recogniser(trunk, source, seen, words, settings, lambda *_: None)
+        net = fit_recogniser(maps_of, seen, words, settings, lambda *_: None)
         seconds.append(time.perf_counter() - start)
         for index in np.flatnonzero(fold == turn):
             said[int(index)] = judge(net, trunk, labelled[index], dice)
@@ -79,8 +81,9 @@ def few(name, count, seeds=3):
     parts = accept(list(dataset), by_unit=True)
     shapes = image_shapes(parts, np.random.default_rng(0))
     size, words = stretched_size(shapes, settings.area_px), vocabulary(parts)
-    trunk, source = open_trunk(settings.backbone, settings.threads), backbone("lite0")
-    labelled = label_parts(Intake(parts, size, settings.roi), words, (size.height // 4, size.width // 4))
+    trunk = open_trunk(settings.backbone, settings.threads)
+    maps_of = KeptMaps(trunk, backbone(settings.backbone))
+    labelled = label_parts([Intake(parts, size, settings.roi)], words, (size.height // 4, size.width // 4))
     truth = [next(iter(types_of(x.part.sample)), "good") for x in labelled]
     units = [str(x.part.unit) for x in labelled]
     fold, found = grouped_folds(truth, units, FOLDS, 0), []
@@ -89,7 +92,7 @@ def few(name, count, seeds=3):
         for kind in ("good", *words.types):
             own = rng.permutation([i for i, one in enumerate(truth) if one == kind and fold[i] != seed])
             seen += list(own if kind == "good" else own[:count])
-        net = fit_recogniser(trunk, source, [labelled[i] for i in seen], words, settings, lambda *_: None)
+        net = fit_recogniser(maps_of, [labelled[i] for i in seen], words, settings, lambda *_: None)
         said = {int(i): judge(net, trunk, labelled[i], []) for i in np.flatnonzero(fold == seed)}
         found.append(types(said, truth, units, words)["balanced_accuracy"])
         print(name, count, "examples, seed", seed, f"{found[-1]:.4f}", flush=True)

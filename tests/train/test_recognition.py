@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,14 +34,6 @@ def _drawn(draw: Any, write: Any, folder: Path, name: str, seed: int, kind: str 
     marked = None if kind is None else write(folder / f"{name}_mask.png", mask)
     grade = 0 if kind is None else 1 if kind == "paint" else 2
     return Sample(path, kind is not None, () if kind is None else (kind,), mask=marked, grade=grade, split=split)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    """Coloured discs need fewer steps than real defects."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sightline.train.recognise.LEAST_STEPS", 120)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,6 @@ def _part(draw: Any, seed: int, kind: str | None) -> np.ndarray:
     elif kind == "bar":
         cv2.rectangle(image, (4, y - 4), (124, y + 4), (20, 200, 60), -1)
     return image
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    """Coloured discs need fewer steps than real defects."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sightline.train.recognise.LEAST_STEPS", 120)
-        yield
 
 
 @pytest.fixture(scope="module")

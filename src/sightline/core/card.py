@@ -143,6 +143,11 @@ class Card(Part):
     provenance: Provenance = Field(description="where the recipe comes from")
     parity: Parity | None = Field(default=None, description="parity proof; None only before the gate")
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether a part carries one known type at most."""
+        return self.recognition is not None and self.recognition.exclusive
+
     @model_validator(mode="after")
     def _tiles_advance(self) -> Card:
         # Tiles that overlap by more than half would be read three times over, or never get to the image's end.

@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sightline.core.card import Card
 from sightline.evaluate.grades import GradeScores, grade_scores
@@ -16,9 +15,9 @@ from sightline.evaluate.inspected import Inspected
 from sightline.evaluate.overlap import Maps, Overlaps, overlaps
 from sightline.evaluate.pixels import mask_of
 from sightline.evaluate.types import Confusion, TypeScores, confusion, multi_label, single_label
+from sightline.runtime.recognition import SURE, UNKNOWN
 
-GOOD, UNKNOWN, DEFECT = "good", "unknown", "defect"
-SURE = 0.5  # of a cell's share that a known defect covers
+GOOD, DEFECT = "good", "defect"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +46,22 @@ class Recognition:
 def recognition(images: Sequence[Inspected], card: Card) -> Recognition | None:
     """What the recipe's words are worth on these images; None where it has none, or nothing to compare them with."""
     typed = [image for image in images if image.said_types is not None] if card.types else []
-    graded = [image for image in images if image.grade is not None and image.said_grade is not None]
+    graded = [(x, x.grade, x.said_grade) for x in images if x.grade is not None and x.said_grade is not None]
     if not typed and not graded:
         return None
-    exclusive = card.recognition is not None and card.recognition.exclusive
-    types, crossed = _types(typed, card, exclusive) if typed else (None, None)
+    types, crossed = _types(typed, card) if typed else (None, None)
     marked = [image for image in typed if image.seen is not None and (image.mask is not None or not image.defective)]
     places = overlaps(_maps(marked), (DEFECT,)) if any(image.mask is not None for image in marked) else None
     grades = None
     if graded:
-        truth, said = ([int(value or 0) for value in values] for values in zip(*map(_grades, graded), strict=True))
-        grades = grade_scores(truth, said, groups=_groups(graded))
+        parts, truth, said = zip(*graded, strict=True)
+        grades = grade_scores(truth, said, groups=_groups(parts))
     return Recognition(types=types, confusion=crossed, places=places, grades=grades)
 
 
-def _grades(image: Inspected) -> tuple[int | None, int | None]:
-    return image.grade, image.said_grade
-
-
-def _types(images: Sequence[Inspected], card: Card, exclusive: bool) -> tuple[TypeScores, Confusion | None]:
+def _types(images: Sequence[Inspected], card: Card) -> tuple[TypeScores, Confusion | None]:
     groups = _groups(images)
-    if not exclusive:
+    if not card.exclusive:
         truth = np.array([[name in image.types for name in card.types] for image in images])
         said = np.array([[name in (image.said_types or {}) for name in card.types] for image in images])
         return multi_label(truth, said, card.types, groups=groups), None
@@ -94,8 +88,4 @@ def _maps(images: Sequence[Inspected]) -> Iterator[Maps]:
         mask = mask_of(image)
         assert image.seen is not None
         said = cv2.resize(image.seen, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        yield str(image.path), mask[None], _over(said)[None]
-
-
-def _over(share: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray(share > SURE)
+        yield str(image.path), mask[None], np.asarray(said > SURE)[None]

@@ -46,8 +46,7 @@ def read_known(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> Know
     if "type_logits" not in outputs:
         return None if grade is None else Known(MappingProxyType({}), -np.inf, np.zeros((0, 1, 1), np.float32), grade)
     logits = outputs["type_logits"][index].astype(np.float64)
-    exclusive = card.recognition is not None and card.recognition.exclusive
-    shares = _softmax(np.append(0.0, logits))[1:] if exclusive else 1 / (1 + np.exp(-logits))
+    shares = _softmax(np.append(0.0, logits))[1:] if card.exclusive else 1 / (1 + np.exp(-logits))
     types = MappingProxyType({name: float(share) for name, share in zip(card.types, shares, strict=True)})
     return Known(types, float(logits.max(initial=-np.inf)), outputs["defect_map"][index], grade)
 
@@ -59,8 +58,7 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def named(types: Mapping[str, float], card: Card) -> tuple[str, ...]:
     """The types a part is said to carry: the likeliest where types exclude each other, unless good is likelier."""
-    exclusive = card.recognition is not None and card.recognition.exclusive
-    if not exclusive:
+    if not card.exclusive:
         return tuple(name for name, share in types.items() if share >= SURE)
     best = max(types, key=lambda name: types[name], default=None)
     good = 1.0 - sum(types.values())

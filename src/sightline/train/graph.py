@@ -17,16 +17,13 @@ from sightline.models.memory import Level, MemoryReader, top_count
 from sightline.models.place import Place
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
+from sightline.train.enlarging import ENLARGE_TEXT, Grid, enlarging
 from sightline.train.recogniser_graph import recogniser_constants, recogniser_outputs, recogniser_text
 from sightline.train.trunk import OPSET
-
-Grid = tuple[int, int]
 
 OUTPUTS = ("float[N] score", "float[N] p_value", "float[N, {h}, {w}] heatmap", "float[N, E] embedding")
 MAP_TEXT = "    {L}_{i}_keys = Conv({map}, {L}_{i}_weights)\n"
 POOL_TEXT = """    {L}_{i}_pooled = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_{i}_keys)
-"""
-ENLARGE_TEXT = """    {to} = Resize<mode="linear", coordinate_transformation_mode="half_pixel">({x}, , {to}_scale)
 """
 LEVEL_TEXT = """
     {L}_e = Add({L}_sum, {L}_bias)
@@ -167,7 +164,7 @@ def _reader_model(
     names = ", ".join(f"top_{i}" for i in fractions)
     body += SCORE_TEXT.format(tops=tops, names=names, embedding=embedding)
     more = [] if recogniser is None else recogniser_outputs(recogniser, grids)
-    body += "" if recogniser is None else recogniser_text(recogniser, grids)
+    body += "" if recogniser is None else recogniser_text(recogniser)
     maps = ", ".join(f"float[N, C_{name}, H_{name}, W_{name}] {name}" for name in wanted)
     model = parser.parse_model(
         f'<ir_version: 10, opset_import: ["" : {OPSET}]> reader ({maps}) => '
@@ -232,13 +229,8 @@ def _constants(reader: MemoryReader, grids: dict[str, Grid], grid: Grid) -> dict
     constants |= {f"count_{i}": np.array([count]) for i, count in enumerate(counts)}
     for name, level in reader.levels.items():
         constants |= _level_constants(name, level, grids)
-        constants[f"{name}_large_scale"] = _scale(grids[level.names[0]], grid)
+        constants[f"{name}_large_scale"] = enlarging(grids[level.names[0]], grid)
     return constants if reader.place is None else constants | _place_constants(reader.place)
-
-
-def _scale(grid: Grid, target: Grid) -> NDArray[np.float32]:
-    # Enough more than the ratio that rounding down cannot lose a cell, too little to move any.
-    return np.array([1, 1, target[0] / grid[0] * (1 + 1e-6), target[1] / grid[1] * (1 + 1e-6)], np.float32)
 
 
 def _place_constants(place: Place) -> dict[str, NDArray[np.generic]]:
@@ -276,5 +268,5 @@ def _level_constants(name: str, level: Level, grids: dict[str, Grid]) -> dict[st
         f"{name}_spread": level.spread.cpu().numpy() / np.float32(level.weight),
     }
     for i, (source, part) in enumerate(zip(level.names, parts, strict=True)):
-        constants |= {f"{name}_{i}_weights": part.copy(), f"{name}_{i}_scale": _scale(grids[source], grid)}
+        constants |= {f"{name}_{i}_weights": part.copy(), f"{name}_{i}_scale": enlarging(grids[source], grid)}
     return constants

@@ -19,7 +19,7 @@ class KeptMaps:
     """Maps {name: (N, C, h, w) float32} of images and of their mirror images, from memory where there is room."""
 
     def __init__(self, trunk: Trunk, source: Backbone, room: int = KEPT_BYTES) -> None:
-        self._trunk, self._names, self._room = trunk, source.maps, room
+        self._trunk, self.names, self._room = trunk, source.maps, room
         self._kept: dict[tuple[str, bool], dict[str, Tensor]] = {}
 
     def __call__(self, key: str, image: Image, mirrored: bool) -> dict[str, Tensor]:
@@ -29,7 +29,7 @@ class KeptMaps:
             return kept
         view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         found = self._trunk(view[None])
-        maps = {name: found[name].half() for name in self._names}
+        maps = {name: found[name].half() for name in self.names}
         size = sum(values.nbytes for values in maps.values())
         if size <= self._room:
             self._kept[key, mirrored] = maps
@@ -39,4 +39,4 @@ class KeptMaps:
     def batch(self, asked: Sequence[tuple[str, Image, bool]]) -> dict[str, Tensor]:
         """Maps of several images, stacked."""
         found = [self(*one) for one in asked]
-        return {name: torch.cat([maps[name] for maps in found]).float() for name in self._names}
+        return {name: torch.cat([maps[name] for maps in found]).float() for name in self.names}

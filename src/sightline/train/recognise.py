@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recognised, Recogniser
 from sightline.train.intake import Intake, Part
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labels import Vocabulary, place_map
 from sightline.train.patches import Progress
 from sightline.train.settings import TrainSettings
-from sightline.train.trunk import Trunk
 
 BATCH = 16
 LEAST_STEPS = 200  # a handful of parts is seen often, thousands a dozen times
@@ -45,10 +43,10 @@ class Labelled:
     grade: int
 
 
-def label_parts(intake: Intake, words: Vocabulary, grid: tuple[int, int]) -> list[Labelled]:
-    """The intake's readable parts with their labels; `grid` (h, w) is that of the trunk's finest map."""
+def label_parts(intakes: Iterable[Intake], words: Vocabulary, grid: tuple[int, int]) -> list[Labelled]:
+    """The intakes' readable parts with their labels; `grid` (h, w) is that of the trunk's finest map."""
     found = []
-    for part in list(intake.parts):
+    for intake, part in [(source, part) for source in intakes for part in source.parts]:
         prepared = intake(part)
         if prepared is None:
             continue
@@ -59,13 +57,12 @@ def label_parts(intake: Intake, words: Vocabulary, grid: tuple[int, int]) -> lis
 
 
 def fit_recogniser(
-    trunk: Trunk, source: Backbone, labelled: list[Labelled], words: Vocabulary, settings: TrainSettings,
-    progress: Progress,
-) -> Recogniser:  # fmt: skip
+    maps_of: KeptMaps, labelled: list[Labelled], words: Vocabulary, settings: TrainSettings, progress: Progress
+) -> Recogniser:
     """A recogniser of the types and grades in `words`, learned from these parts, the trunk untouched."""
-    maps_of, rng = KeptMaps(trunk, source), np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(settings.seed)
     torch.manual_seed(settings.seed)
-    net, prior = _start(maps_of, source, labelled, words, settings)
+    net, prior = _start(maps_of, labelled, words, settings)
     steps = _steps(labelled, settings)
     optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=WARM_UP)
@@ -91,16 +88,16 @@ def _steps(labelled: list[Labelled], settings: TrainSettings) -> int:
 
 
 def _start(
-    maps_of: KeptMaps, source: Backbone, labelled: list[Labelled], words: Vocabulary, settings: TrainSettings
+    maps_of: KeptMaps, labelled: list[Labelled], words: Vocabulary, settings: TrainSettings
 ) -> tuple[Recogniser, Tensor]:
     """An untrained recogniser that knows the features' means and spreads, and the log of the classes' shares."""
     spread = np.linspace(0, len(labelled) - 1, min(len(labelled), MOST_MOMENTS)).astype(int)
     found = [maps_of(labelled[i].part.hash, labelled[i].image, False) for i in spread]
-    channels = tuple(found[0][name].shape[1] for name in source.maps)
+    channels = tuple(found[0][name].shape[1] for name in maps_of.names)
     net = Recogniser(
-        source.maps, channels, len(words.types), len(words.grades), words.exclusive, settings.recogniser_width
+        maps_of.names, channels, len(words.types), len(words.grades), words.exclusive, settings.recogniser_width
     )
-    for name, standard in zip(source.maps, net.standards, strict=True):
+    for name, standard in zip(maps_of.names, net.standards, strict=True):
         # Every eleventh cell: neighbours say the same.
         standard.fit(torch.cat([maps[name].float().flatten(2)[0, :, ::11].T for maps in found]))
     net.pooled.fit(torch.cat([net.describe({name: x.float() for name, x in maps.items()}) for maps in found]))

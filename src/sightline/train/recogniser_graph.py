@@ -8,14 +8,12 @@ from torch import Tensor, nn
 
 from sightline.models.memory import top_count
 from sightline.models.recogniser import EPS, HOTTEST, Recogniser, Standardised
+from sightline.train.enlarging import ENLARGE_TEXT, Grid, enlarging
 
-Grid = tuple[int, int]
 Arrays = dict[str, NDArray[np.generic]]
 
 LATERAL_TEXT = "    known_{i}_lateral = Conv({map}, known_{i}_weights, known_{i}_bias)\n"
-JOIN_TEXT = """    known_{i}_up = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(
-        {coarser}, , known_{i}_scale)
-    known_{i}_both = Add(known_{i}_up, known_{i}_lateral)
+JOIN_TEXT = """    known_{i}_both = Add(known_{i}_up, known_{i}_lateral)
     known_{i}_mixed = Relu(known_{i}_both)
 """
 MOMENTS_TEXT = """    known_{i}_mean = ReduceMean<keepdims=0>({map}, known_grid)
@@ -58,13 +56,13 @@ GRADE_TEXT = """    known_quality = Gemm(known_pooled, known_quality_weights, kn
 """
 
 
-def recogniser_text(net: Recogniser, grids: dict[str, Grid]) -> str:
+def recogniser_text(net: Recogniser) -> str:
     """The operators from the trunk's maps to `type_logits`, `defect_map` and, with grades, `grade`."""
     text, mixed = "", ""
     for i, name in reversed(list(enumerate(net.names))):
         text += LATERAL_TEXT.format(i=i, map=name)
         if mixed:
-            text += JOIN_TEXT.format(i=i, coarser=mixed)
+            text += ENLARGE_TEXT.format(x=mixed, to=f"known_{i}_up") + JOIN_TEXT.format(i=i)
         mixed = f"known_{i}_mixed" if mixed else f"known_{i}_lateral"
     for i, name in enumerate(net.names):
         text += MOMENTS_TEXT.format(i=i, map=name)
@@ -128,9 +126,7 @@ def _level(net: Recogniser, index: int, grid: Grid, coarser: Grid | None) -> Arr
         f"known_{index}_share": np.array(1 / (grid[0] * grid[1]), np.float32),
     }
     if coarser is not None:
-        # Enough more than the ratio that rounding down cannot lose a cell, too little to move any.
-        ratio = [1, 1, grid[0] / coarser[0] * (1 + 1e-6), grid[1] / coarser[1] * (1 + 1e-6)]
-        arrays[f"known_{index}_scale"] = np.array(ratio, np.float32)
+        arrays[f"known_{index}_up_scale"] = enlarging(coarser, grid)
     return arrays
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from sightline.evaluate.confidence import fit_temperature
 from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
 from sightline.train.intake import Intake, warn
+from sightline.train.kept_maps import KeptMaps
 from sightline.train.labels import Vocabulary, vocabulary
 from sightline.train.patches import Progress
 from sightline.train.recognise import Labelled, fit_recogniser, label_parts
@@ -40,31 +42,37 @@ class Learned:
 
 
 def learn_known(
-    trunk: Trunk, source: Backbone, intake: Intake, settings: TrainSettings, progress: Progress, by_unit: bool
+    trunk: Trunk,
+    source: Backbone,
+    intakes: Sequence[Intake],
+    settings: TrainSettings,
+    progress: Progress,
+    by_unit: bool,
 ) -> Learned | None:
-    """What the labels of the intake's parts teach; None where they name no type and no grade."""
+    """What the labels of the intakes' parts teach; None where they name no type and no grade."""
     if not settings.recognise:
         return None
-    words = vocabulary(intake.parts)
+    words = vocabulary([part for intake in intakes for part in intake.parts])
     if not words.types and not words.grades:
         return None
-    if intake.size.overlap is not None:
+    if intakes[0].size.overlap is not None:
         warn("defect types and grades are not learned from tiles yet: parts of this recipe are only called anomalous")
         return None
-    first = next(prepared for part in intake.parts if (prepared := intake(part)) is not None)
-    grid = trunk(first.images)[source.maps[0]].shape[2:]
-    labelled = label_parts(intake, words, (grid[0], grid[1]))
+    size = intakes[0].size
+    grid = trunk(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
+    labelled = label_parts(intakes, words, (grid[0], grid[1]))
+    maps_of = KeptMaps(trunk, source)  # one for all fits: the trunk sees each part once
     defects = sum(bool(x.part.sample.defective) for x in labelled)
     folds = _folds(labelled, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
     logits = np.full((len(labelled), len(words.types) + 1), np.nan)
     net: Recogniser | None = None
     for fold in range(FEW_FOLDS if defects <= FEW else 1):
         seen = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
-        net = fit_recogniser(trunk, source, seen, words, settings, progress)
+        net = fit_recogniser(maps_of, seen, words, settings, progress)
         for index in np.flatnonzero(folds == fold):
             logits[index] = _logits(net, trunk, labelled[index])
     if defects <= FEW or net is None:
-        net = fit_recogniser(trunk, source, labelled, words, settings, progress)
+        net = fit_recogniser(maps_of, labelled, words, settings, progress)
     card = _judge(net, labelled, logits, words, settings, by_unit) if words.types else None
     return Learned(net, words, card, replay(net, trunk, labelled) if words.types else {})
 

@@ -69,17 +69,18 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     card, model = recipe.card, onnx.load_from_string(recipe.data)
     numbers = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     _check(card, numbers, name)
-    parts, hashes = _read(images)
+    parts, hashes = _read(images, card)
     session = _open(model)
-    shown = [_describe(session, [_view(image, card, *turn) for turn in _views()]) for image in parts]
+    shown = [_describe(session, [_view(image, *turn) for turn in _views()]) for image in parts]
     mean, spread = _moments(numbers)
     kept = _kept(numbers, mean, spread)
     examples = [(_standard(features, mean, spread), logits) for features, logits in shown]
-    exclusive = card.recognition is not None and card.recognition.exclusive
+    exclusive = card.exclusive
     column = _column(kept, examples, exclusive)
     made = _extended(model, numbers, column, mean, spread, [features[0] for features, _ in shown])
-    taught = Recipe(with_card(made, _card(recipe, name, hashes)), _card(recipe, name, hashes))
-    _check_unchanged(session, taught, [_view(image, card) for image in parts])
+    new_card = _card(recipe, name, hashes)
+    taught = Recipe(with_card(made, new_card), new_card)
+    _check_unchanged(session, taught, parts)
     return Taught(
         recipe=taught,
         before=_recalls(kept, None, card),
@@ -101,25 +102,30 @@ def _check(card: Card, numbers: dict[str, NDArray[Any]], name: str) -> None:
         )
 
 
-def _read(images: Sequence[str | Path]) -> tuple[list[Image], list[str]]:
+def _read(images: Sequence[str | Path], card: Card) -> tuple[list[Image], list[str]]:
+    """Different images as the recipe takes them, and their content hashes."""
     found = {content_hash(Path(path)): read_image(path)[0] for path in images}
     if len(found) < LEAST:
         raise InputError(
             f"{len(found)} different image{'s' * (len(found) != 1)} of the new type, at least {LEAST} are needed. "
             f"{USUAL} make it reliable"
         )
-    return list(found.values()), list(found)
+    return [_prepared(image, card) for image in found.values()], list(found)
 
 
 def _views() -> list[tuple[int, int, float]]:
     return [(down, across, light) for down in (1, -1) for across in (1, -1) for light in LIGHTS]
 
 
-def _view(image: Image, card: Card, down: int = 1, across: int = 1, light: float = 1.0) -> Image:
+def _prepared(image: Image, card: Card) -> Image:
     if card.golden is not None:
         image = align(image, Golden.of(card.golden)).image
     placement = place(image.shape[:2], (card.height, card.width), card.roi, card.scale, card.stretch is not None)
-    view = prepare(image, placement)[::down, ::across]
+    return prepare(image, placement)
+
+
+def _view(image: Image, down: int, across: int, light: float) -> Image:
+    view = image[::down, ::across]
     return np.ascontiguousarray(np.clip(np.rint(view * np.float32(light)), 0, 255).astype(np.uint8))
 
 

@@ -65,8 +65,7 @@ def train(
              "spreads above the median. Is it good? Remove it if it is not")  # fmt: skip
     defects = Intake(known, plan.size, settings.roi, plan.golden)
     defect_scores = _scores(trunk, defects, fitted.reader, progress)
-    everyone = Intake([*intake.parts, *defects.parts], plan.size, settings.roi, plan.golden)
-    learned = learn_known(trunk, backbone(settings.backbone), everyone, settings, progress, by_unit)
+    learned = learn_known(trunk, backbone(settings.backbone), (intake, defects), settings, progress, by_unit)
     progress("exporting", 0, 1)
     card = _card(name, settings, fitted, defect_scores, intake, defects, by_unit)
     golden = None if plan.golden is None else plan.golden.card()
