@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightline.evaluate.aupro import aupro
+from sightline.evaluate.aupro import aupro, aupro_of_cells, region_weights
 from sightline.evaluate.curve import Pair, pixel_curve
 from sightline.evaluate.thresholds import Thresholds
 
@@ -118,3 +118,24 @@ def test_thresholds_stay_bounded_and_are_dense_in_the_tail() -> None:
     tail = rates[rates <= 0.05]
     assert np.abs(np.diff(tail)).max() < 0.002
     assert tail.size > rates.size / 2
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.3, 1.0])
+def test_cells_by_rank_give_the_same_area(limit: float) -> None:
+    rng = np.random.default_rng(11)
+    heat = rng.normal(size=(12, 20, 30))
+    masks = np.zeros((12, 20, 30), bool)
+    for index in range(8):  # the last four images are good
+        masks[index, 2 : 5 + index, 3:9] = True
+        masks[index, 15:18, 20 : 22 + index] = True
+    heat[masks] += 1.0
+    expected = aupro(lambda: zip(heat, masks, strict=True), limit, bins=10_000)
+    found = aupro_of_cells(heat[~masks], heat[masks], region_weights(masks), limit)
+    assert found == pytest.approx(expected, abs=2e-4)
+
+
+def test_every_region_weighs_the_same() -> None:
+    masks = np.zeros((2, 6, 6), bool)
+    masks[0, :2, :2], masks[0, 4:, 4], masks[1, 0, 0] = True, True, True
+    weights = region_weights(masks)
+    assert weights == pytest.approx([1 / 12] * 4 + [1 / 6] * 2 + [1 / 3])

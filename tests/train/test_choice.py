@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightline.models.memory import PLACE, ImageScore, Level, MemoryReader, gaussian, smooth
+from sightline.models.discriminator import Discriminator
+from sightline.models.memory import DISCRIMINATOR, PLACE, ImageScore, Level, MemoryReader, gaussian, smooth
 from sightline.models.place import Place
-from sightline.train.choice import ALIGNED_PLACE, COARSE_WEIGHTS, choose
-from sightline.train.held_out import DIVISORS, Drawn, Known, of_bank
+from sightline.train.choice import ALIGNED_PLACE, COARSE_WEIGHTS, DISCRIMINATOR_WEIGHTS, choose
+from sightline.train.drawn import Drawn
+from sightline.train.held_out import DIVISORS, Known, of_bank
 from sightline.train.settings import TrainSettings
 
 PARTS, DRAWINGS, HIGH, WIDE = 30, 24, 16, 24
@@ -53,7 +55,7 @@ def _world(fine: float, coarse: float, uneven: float = 0.0) -> tuple[Known, Draw
     for found in (good, bad):
         found |= {of_bank(name, divisor): values for name, values in list(found.items()) for divisor in DIVISORS}
     known = Known((None,) * PARTS, good, torch.arange(PARTS), [1] * PARTS, True)  # type: ignore[arg-type]
-    return known, Drawn(bad, mask)
+    return known, Drawn(bad, mask, ~mask, tuple(range(DRAWINGS)))
 
 
 def _settings(**changes: Any) -> TrainSettings:
@@ -64,7 +66,7 @@ def test_a_level_that_sees_nothing_is_left_out() -> None:
     reader = _reader()
     chosen = choose(reader, *_world(fine=1.0, coarse=0.0), _settings())
     assert set(reader.levels) == {"fine"}
-    assert chosen.reasons["coarse level"].startswith("weight 0 ")
+    assert chosen.reasons["coarse level"].startswith("not used")
     assert 0.5 < chosen.merit <= 1
 
 
@@ -171,6 +173,50 @@ def test_aligned_parts_are_judged_by_place_unless_that_is_worse() -> None:
     reader = _with_place(known, drawn, seen=0.0)
     choose(reader, known, drawn, _settings(), aligned=True)
     assert reader.place is None
+
+
+def _with_discriminator(known: Known, drawn: Drawn, seen: float) -> MemoryReader:
+    """A reader with a discriminator as well, for which defects stand out by `seen`; its evidence is below zero."""
+    reader = _reader()
+    reader.discriminator = Discriminator(torch.zeros(4, 2), torch.zeros(4), torch.zeros(4))
+    known.distances[DISCRIMINATOR] = -5 + _random(PARTS, 1, HIGH, WIDE, seed=6)
+    marked = torch.from_numpy(drawn.cells)[:, None].float()
+    drawn.distances[DISCRIMINATOR] = -5 + seen * marked + _random(DRAWINGS, 1, HIGH, WIDE, seed=7)
+    return reader
+
+
+def test_a_discriminator_is_used_where_it_tells_more() -> None:
+    known, drawn = _world(fine=1.0, coarse=1.0)
+    reader = _with_discriminator(known, drawn, seen=4.0)
+    chosen = choose(reader, known, drawn, _settings())
+    assert reader.discriminator is not None and reader.discriminator.weight > 0
+    assert float(reader.discriminator.centre) == pytest.approx(-5, abs=0.1)
+    assert float(reader.discriminator.floor) == float(known.distances[DISCRIMINATOR].min())
+    assert torch.allclose(chosen.heat, reader.fuse(known.distances), atol=1e-4)
+    assert "without it" in chosen.reasons["what sets drawn defects apart"]
+
+
+def test_a_discriminator_that_tells_nothing_new_is_dropped() -> None:
+    known, drawn = _world(fine=1.5, coarse=1.0)
+    reader = _with_discriminator(known, drawn, seen=0.0)
+    chosen = choose(reader, known, drawn, _settings())
+    assert reader.discriminator is None
+    assert chosen.reasons["what sets drawn defects apart"].startswith("not used")
+
+
+def test_no_more_weight_than_enough_is_taken() -> None:
+    """Where half the weight tells nearly as much as the whole, half is taken."""
+    known, drawn = _world(fine=1.0, coarse=1.0)
+    reader = _with_discriminator(known, drawn, seen=30.0)
+    choose(reader, known, drawn, _settings())
+    assert reader.discriminator is not None and reader.discriminator.weight == DISCRIMINATOR_WEIGHTS[1]
+
+
+def test_a_discriminator_has_the_weight_that_is_set() -> None:
+    known, drawn = _world(fine=1.5, coarse=1.0)
+    reader = _with_discriminator(known, drawn, seen=0.0)
+    choose(reader, known, drawn, _settings(discriminator_weight=3.0))
+    assert reader.discriminator is not None and reader.discriminator.weight == 3.0
 
 
 def test_the_smallest_bank_that_sees_as_much_is_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from sightline.core.card import METADATA_KEY, Card
+from sightline.models.discriminator import Discriminator
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import OnnxSession
-from sightline.train.graph import with_card
-from sightline.train.trunk import TorchTrunk
+from sightline.train.graph import recipe_model, with_card
+from sightline.train.trunk import TorchTrunk, trunk_onnx
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,25 @@ def test_the_graph_equals_torch(
     assert difference.max() <= 1e-3
     assert np.abs(outputs["heatmap"] - heat.numpy()).max() <= 0.02
     assert score.max() - score.min() > 10  # the images are worth comparing
+
+
+def test_the_graph_equals_torch_with_a_discriminator(
+    images: NDArray[np.uint8], fitted: Any, torch_trunk: TorchTrunk
+) -> None:
+    reader, rng = deepcopy(fitted.reader), np.random.default_rng(3)
+    channels = sum(reader.levels["fine"].channels)
+    numbers = (rng.normal(size=(6, channels)) / channels**0.5, rng.normal(size=6), rng.normal(size=6))
+    reader.discriminator = Discriminator(*(torch.from_numpy(values.astype(np.float32)) for values in numbers))
+    reader.discriminator.weight, reader.discriminator.floor = 0.5, torch.tensor(-2.0)
+    reader.discriminator.centre, reader.discriminator.spread = torch.tensor(-1.0), torch.tensor(0.3)
+    made = recipe_model(trunk_onnx("lite0"), reader, fitted.held_out.scores.astype(np.float32), (96, 128), "stride_32")
+    said = OnnxSession(made.SerializeToString(), threads=1).run({"image": images})
+    with torch.inference_mode():
+        heat, score = reader(torch_trunk(images))
+        plain, _ = fitted.reader(torch_trunk(images))
+    assert np.abs(said["heatmap"] - heat.numpy()).max() <= 0.02
+    assert np.abs(said["score"] - score.numpy()).max() <= 1e-3 * max(1, float(score.abs().max()))
+    assert float((heat - plain).abs().max()) > 1  # the discriminator says something
 
 
 def test_outputs_have_their_names_shapes_and_types(outputs: dict[str, NDArray[np.float32]]) -> None:

@@ -70,9 +70,23 @@ def test_held_out_distances_are_the_units_of_the_heat(fitted: Any) -> None:
 def test_the_progress_is_told(fitted: Any) -> None:
     stages = list(dict.fromkeys(stage for stage, _, _ in fitted.stages))
     assert stages == [
-        "learning good parts", "choosing the bank", "learning places", "scoring held-out parts", "drawing defects"
+        "learning good parts", "choosing the bank", "learning places", "drawing defects", "scoring held-out parts"
     ]  # fmt: skip
     assert all(0 <= done < of for _, done, of in fitted.stages)
+
+
+def test_a_discriminator_is_learned_from_enough_drawings(fitted: Any) -> None:
+    settings = _settings(synthetic=48, discriminator_weight=1.0)
+    found = _fit(fitted, Intake(fitted.parts, SIZE, WHOLE), settings)
+    taught = found.reader.discriminator
+    assert taught is not None and taught.weight == 1.0
+    assert taught.weights.shape[1] == sum(found.reader.levels["fine"].channels)
+    assert np.isfinite(found.held_out.scores).all()
+
+
+def test_few_drawings_teach_no_discriminator(fitted: Any) -> None:
+    settings = _settings(synthetic=12, discriminator_weight=1.0)
+    assert _fit(fitted, Intake(fitted.parts, SIZE, WHOLE), settings).reader.discriminator is None
 
 
 def test_equal_seeds_give_equal_readers(fitted: Any) -> None:

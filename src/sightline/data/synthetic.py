@@ -211,3 +211,5 @@ KINDS: dict[str, tuple[Shape, Painter]] = {
     "dent": (blob, _dent),
     "wrong place": (blob, _displaced),
 }
+# Kinds that are alike stay together: what is taught with some groups and judged on another has to generalise.
+GROUPS = (("stain", "smear"), ("scratch", "dent"), ("foreign matter", "wrong place"))

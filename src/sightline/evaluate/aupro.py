@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.evaluate.curve import BINS, Pairs, PixelCurve, pixel_curve
 
@@ -32,3 +34,27 @@ def area(curve: PixelCurve, limit: float) -> float | None:
         at_limit = pro[-1] + step * (curve.pro[inside] - pro[-1])
         fpr, pro = np.append(fpr, limit), np.append(pro, at_limit)
     return float(np.clip(np.trapezoid(pro, fpr) / limit, 0.0, 1.0))
+
+
+def region_weights(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each marked cell of masks (K, h, w) counts, in their order (P,): regions count the same, the sum is 1."""
+    found = []
+    for mask in masks:
+        regions, labels = cv2.connectedComponents(np.asarray(mask, np.uint8), connectivity=8)
+        region = labels[mask]
+        found.append(1.0 / np.bincount(region, minlength=regions)[region])
+    weights = np.concatenate(found)
+    return np.asarray(weights / weights.sum())
+
+
+def aupro_of_cells(
+    normal: NDArray[np.floating], marked: NDArray[np.floating], weights: NDArray[np.float64], limit: float = 0.30
+) -> float:
+    """AUPRO@limit of heat that fits into memory, without thresholds: of normal cells (N,) and marked ones (P,).
+
+    The area under a curve of ranks is a mean of ranks: up to the limit, the overlap at a false-positive rate is the
+    weight of the marked cells above the normal cell of that rank.
+    """
+    count = max(1, round(limit * normal.size))
+    hottest = np.sort(np.partition(normal, normal.size - count)[normal.size - count :])
+    return float(weights @ np.searchsorted(hottest, marked, side="right") / count)

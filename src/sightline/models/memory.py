@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sightline.models.discriminator import Discriminator
 from sightline.models.nearest import nearest
 from sightline.models.place import Place
 from sightline.models.scaled import Scaled
 
 SCORE_EPS = 1e-6
-PLACE = "place"  # the place reader's name beside the levels'
+PLACE, DISCRIMINATOR = "place", "discriminator"  # names of the other readers beside the levels'
 
 
 def level_features(maps: Sequence[Tensor], pooled: bool) -> Tensor:
@@ -74,11 +75,19 @@ class Level(Scaled):
         """The trunk's maps {name: (N, C, h, w)} -> raw features (N, C, h, w)."""
         return level_features([maps[name] for name in self.names], self.pooled)
 
+    def rows(self, maps: dict[str, Tensor]) -> tuple[Tensor, tuple[int, int]]:
+        """The trunk's maps {name: (N, C, h, w)} -> raw features (N * h * w, C) and the grid (h, w)."""
+        features = self.features(maps)
+        return features.permute(0, 2, 3, 1).flatten(0, 2), (features.shape[2], features.shape[3])
+
+    def project(self, rows: Tensor) -> Tensor:
+        """Raw features (P, C) -> keys (P, d)."""
+        return (rows - self.mean) @ self.directions
+
     def keys(self, maps: dict[str, Tensor]) -> tuple[Tensor, tuple[int, int]]:
         """The trunk's maps {name: (N, C, h, w)} -> keys (N * h * w, d) and the grid (h, w)."""
-        features = self.features(maps)
-        flat = features.permute(0, 2, 3, 1).flatten(0, 2)
-        return (flat - self.mean) @ self.directions, (features.shape[2], features.shape[3])
+        rows, grid = self.rows(maps)
+        return self.project(rows), grid
 
 
 class ImageScore(nn.Module):
@@ -135,33 +144,40 @@ def smooth(heat: Tensor, kernel: Tensor) -> Tensor:
 class MemoryReader(nn.Module):
     """Trunk maps {name: (N, C, h, w)} -> heat (N, h, w) on the first level's grid, and score (N,).
 
-    `place`, where there is one, judges the first level's keys by their place as well.
+    `place`, where there is one, judges the first level's keys by their place as well, and `discriminator` its raw
+    features by what sets drawn defects apart.
     """
 
     levels: dict[str, Level]
     place: Place | None
+    discriminator: Discriminator | None
     kernel: Tensor
 
     def __init__(self, levels: dict[str, Level], sigma: float, fractions: tuple[float, ...]) -> None:
         super().__init__()
         self.levels = nn.ModuleDict(levels)  # type: ignore[assignment]
         self.place = None
+        self.discriminator = None
         self.register_buffer("kernel", gaussian(sigma))
         self.score = ImageScore(fractions)
 
     @property
     def scaled(self) -> dict[str, Scaled]:
         """Every reader whose distances make the heat, by name; the first gives the grid."""
-        return {**dict(self.levels.items()), **({} if self.place is None else {PLACE: self.place})}
+        others: dict[str, Scaled | None] = {PLACE: self.place, DISCRIMINATOR: self.discriminator}
+        return {**dict(self.levels.items()), **{name: other for name, other in others.items() if other is not None}}
 
     def distances(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         """Distance map (N, 1, h, w) of each reader, on its own grid."""
         found: dict[str, Tensor] = {}
         for name, level in self.levels.items():
-            keys, grid = level.keys(maps)
+            rows, grid = level.rows(maps)
+            keys, first = level.project(rows), not found
             found[name] = nearest(keys, level.bank).view(-1, 1, *grid)
-            if self.place is not None and PLACE not in found:
+            if first and self.place is not None:
                 found[PLACE] = self.place.distances(keys, grid)
+            if first and self.discriminator is not None:
+                found[DISCRIMINATOR] = self.discriminator.distances(rows, grid)
         return found
 
     def fuse(self, distances: dict[str, Tensor]) -> Tensor:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, numpy_helper, parser
 
 from sightline.core.card import METADATA_KEY, Card
+from sightline.models.discriminator import Discriminator
 from sightline.models.memory import Level, MemoryReader, top_count
-from sightline.models.place import Place
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
+from sightline.train.discriminator_graph import DISCRIMINATOR_TEXT, discriminator_constants
 from sightline.train.enlarging import ENLARGE_TEXT, Grid, enlarging
+from sightline.train.place_graph import PLACE_TEXT, place_constants
 from sightline.train.recogniser_graph import recogniser_constants, recogniser_outputs, recogniser_text
 from sightline.train.trunk import OPSET
 
@@ -26,8 +28,7 @@ MAP_TEXT = "    {L}_{i}_keys = Conv({map}, {L}_{i}_weights)\n"
 POOL_TEXT = """    {L}_{i}_pooled = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>({L}_{i}_keys)
 """
 LEVEL_TEXT = """
-    {L}_e = Add({L}_sum, {L}_bias)
-    {L}_f = Transpose<perm=[0,2,3,1]>({L}_e)
+    {L}_f = Transpose<perm=[0,2,3,1]>({keys})
     {L}_keys = Reshape({L}_f, rows)
     {L}_norms = ReduceSumSquare<keepdims=0>(bank_{L}, last)
     {L}_halves = Mul({L}_norms, minus_half)
@@ -45,18 +46,6 @@ LEVEL_TEXT = """
     {L}_map = Reshape({L}_far, {L}_shape)
     {L}_offset = Sub({L}_map, {L}_centre)
     {L}_scaled = Div({L}_offset, {L}_spread)
-"""
-PLACE_TEXT = """
-    place_cut = Slice({L}_keys, start, place_size, last)
-    place_rows = Reshape(place_cut, place_cells)
-    place_whitened = MatMul(place_rows, place_whiten)
-    place_offset = Sub(place_whitened, place_mean)
-    place_squared = ReduceSumSquare<keepdims=0>(place_offset, place_values)
-    place_distance = Sqrt(place_squared)
-    place_far = Max(place_distance, place_floor)
-    place_map = Reshape(place_far, {L}_shape)
-    place_moved = Sub(place_map, place_centre)
-    place_scaled = Div(place_moved, place_spread)
 """
 SCORE_TEXT = """
     framed = Pad<mode="edge">(heat, frame)
@@ -149,7 +138,8 @@ def _reader_model(
 ) -> ModelProto:
     first, *others = reader.levels
     height, width = grids[reader.levels[first].names[0]]
-    body = "".join(_level_text(name, level, grids) for name, level in reader.levels.items())
+    body = _level_text(first, reader.levels[first], grids, reader.discriminator)
+    body += "".join(_level_text(name, reader.levels[name], grids) for name in others)
     heat = f"{first}_scaled"
     for name in others:
         body += _enlarged(f"{name}_scaled", f"{name}_large", grids[reader.levels[name].names[0]], (height, width))
@@ -158,6 +148,9 @@ def _reader_model(
     if reader.place is not None:
         body += PLACE_TEXT.format(L=first) + f"    heat_place = Add({heat}, place_scaled)\n"
         heat = "heat_place"
+    if reader.discriminator is not None:
+        body += f"    heat_taught = Add({heat}, taught_scaled)\n"
+        heat = "heat_taught"
     body += f"    heat = Identity({heat})\n"
     fractions = range(len(reader.score.fractions))
     tops = "".join(TOP_TEXT.format(i=i) for i in fractions)
@@ -182,7 +175,7 @@ def _reader_model(
     return model
 
 
-def _level_text(name: str, level: Level, grids: dict[str, Grid]) -> str:
+def _level_text(name: str, level: Level, grids: dict[str, Grid], taught: Discriminator | None = None) -> str:
     """Each of the level's maps projected, averaged, enlarged to the first one's grid and added; then the distances."""
     text, total = "", ""
     for i, source in enumerate(level.names):
@@ -194,7 +187,10 @@ def _level_text(name: str, level: Level, grids: dict[str, Grid]) -> str:
         text += _enlarged(ready, f"{name}_{i}", grids[source], grids[level.names[0]])
         text += f"    {name}_sum_{i} = Add({total}, {name}_{i})\n" if total else ""
         total = f"{name}_sum_{i}" if total else f"{name}_{i}"
-    return text + f"    {name}_sum = Identity({total})\n" + LEVEL_TEXT.format(L=name)
+    text += f"    {name}_sized = Add({total}, {name}_bias)\n"
+    if taught is None:
+        return text + LEVEL_TEXT.format(L=name, keys=f"{name}_sized")
+    return text + DISCRIMINATOR_TEXT.format(L=name) + LEVEL_TEXT.format(L=name, keys=f"{name}_own")
 
 
 def _enlarged(x: str, to: str, grid: Grid, target: Grid) -> str:
@@ -227,41 +223,35 @@ def _constants(reader: MemoryReader, grids: dict[str, Grid], grid: Grid) -> dict
         "score_spreads": reader.score.spreads.cpu().numpy(),
     }
     constants |= {f"count_{i}": np.array([count]) for i, count in enumerate(counts)}
+    taught = reader.discriminator
     for name, level in reader.levels.items():
-        constants |= _level_constants(name, level, grids)
+        constants |= _level_constants(name, level, grids, taught)
         constants[f"{name}_large_scale"] = enlarging(grids[level.names[0]], grid)
-    return constants if reader.place is None else constants | _place_constants(reader.place)
+        taught = None  # it reads the first level's features only
+    if reader.discriminator is not None:
+        constants |= discriminator_constants(reader.discriminator, int(constants["rows"][1]))
+    return constants if reader.place is None else constants | place_constants(reader.place)
 
 
-def _place_constants(place: Place) -> dict[str, NDArray[np.generic]]:
-    """|W (k - m)| as |k W' - W m|: rows (1, d) times (d, d) at every place, and one difference."""
-    whiten, mean = place.whiten.cpu().numpy(), place.mean.cpu().numpy()
-    places, size = mean.shape
-    return {
-        "place_size": np.array([size]),
-        "place_cells": np.array([-1, places, 1, size]),
-        "place_values": np.array([2, 3]),
-        "place_whiten": np.ascontiguousarray(whiten.transpose(0, 2, 1)),
-        "place_mean": (whiten @ mean[..., None])[..., 0][:, None],
-        "place_floor": place.floor.cpu().numpy(),
-        "place_centre": place.centre.cpu().numpy(),
-        "place_spread": place.spread.cpu().numpy() / np.float32(place.weight),
-    }
-
-
-def _level_constants(name: str, level: Level, grids: dict[str, Grid]) -> dict[str, NDArray[np.generic]]:
+def _level_constants(
+    name: str, level: Level, grids: dict[str, Grid], taught: Discriminator | None
+) -> dict[str, NDArray[np.generic]]:
     """The PCA as 1x1 convolutions: it is linear, so it may be applied before the maps are averaged and joined.
 
     Keys have one more value, always 1 (from the bias), that meets the entries' -|b|^2 / 2 in the product: no pass
     over the (patches x entries) matrix for a bias.
     """
     directions, mean = level.directions.cpu().numpy(), level.mean.cpu().numpy()
-    weights = np.vstack([directions.T, np.zeros((1, len(directions)), np.float32)])[:, :, None, None]
-    parts = np.split(weights, np.cumsum(level.channels)[:-1], axis=1)
+    weights = np.vstack([directions.T, np.zeros((1, len(directions)), np.float32)])
+    bias = np.append(-(mean @ directions), np.float32(1))
+    if taught is not None:
+        weights = np.vstack([weights, taught.weights.cpu().numpy()])
+        bias = np.append(bias, taught.bias.cpu().numpy())
+    parts = np.split(weights[:, :, None, None], np.cumsum(level.channels)[:-1], axis=1)
     grid = grids[level.names[0]]
     centre = level.centre.cpu().numpy()
     constants: dict[str, NDArray[np.generic]] = {
-        f"{name}_bias": np.append(-(mean @ directions), np.float32(1))[None, :, None, None],
+        f"{name}_bias": bias[None, :, None, None],
         f"{name}_shape": np.array([-1, 1, *grid]),
         f"{name}_floor": level.floor.cpu().numpy(),
         f"{name}_centre": centre[None, None] if centre.ndim else centre,

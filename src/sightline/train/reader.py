@@ -13,7 +13,9 @@ from torch import Tensor
 from sightline.models.memory import Level, MemoryReader
 from sightline.train.bank import farthest_points, principal_directions
 from sightline.train.choice import choose, fit_scales
-from sightline.train.held_out import Comparer, Known, again, drawn_distances, known_distances
+from sightline.train.discriminate import MIN_DRAWINGS, MOST_GOOD, deal_folds, teach_discriminators
+from sightline.train.drawn import Drawn, cells_to_teach, discriminated, draw_defects
+from sightline.train.held_out import Comparer, Known, again, known_distances
 from sightline.train.intake import Intake, Part, Prepared
 from sightline.train.patches import Maps, Progress, Samples, check_enough, light_step, sample_patches
 from sightline.train.places import MIN_PARTS, SIZE, HeldOutPlaces, parts_that_fit
@@ -52,27 +54,72 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     generator = torch.Generator().manual_seed(settings.seed)
     light, why = light_step(intake, settings.brightness)
     samples = sample_patches(maps_of, intake, settings.sample_patches, light, generator, progress)
+    good = _good_cells(samples["fine"], settings, generator)
     reader, owners = _with_banks(maps_of, samples, settings, generator, progress)
     rng = np.random.default_rng(settings.seed)
     order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
     parts = [intake.parts[index] for index in order]
-    places = _places(maps_of, reader, intake, parts, settings, progress)
-    compare = Comparer(maps_of, reader, owners, places)
-    known = known_distances(compare, intake, parts, progress)
-    fit_scales(reader, known)
-    suspects = find_suspects(reader, known)
+    shown = _show(maps_of, reader, owners, intake, parts, good, settings, progress)
+    suspects = find_suspects(reader, shown.known)
     if suspects and settings.suspects == "leave out":
-        forget(reader, owners, intake, suspects)
+        good = forget(reader, owners, intake, suspects, good)
         parts = [part for part in parts if part in intake.parts]
-        places = _places(maps_of, reader, intake, parts, settings, progress)
-        compare = Comparer(maps_of, reader, owners, places)
-        known = known_distances(compare, intake, parts, progress)
-    drawn = drawn_distances(compare, intake, known.parts, settings.drawings, settings.seed, progress)
-    reader.place = None if places is None else places.place()
-    chosen = choose(reader, known, drawn, settings, aligned=intake.golden is not None)
-    held_out = _held_out(reader, compare, intake, known, chosen.heat, progress)
+        shown = _show(maps_of, reader, owners, intake, parts, good, settings, progress)
+    reader.place = None if shown.places is None else shown.places.place()
+    if shown.compare.discriminators is not None:
+        reader.discriminator = shown.compare.discriminators.joined()
+    chosen = choose(reader, shown.known, shown.drawn, settings, aligned=intake.golden is not None)
+    held_out = _held_out(reader, shown.compare, intake, shown.known, chosen.heat, progress)
     reasons = {"light": why, **chosen.reasons}
     return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit)
+
+
+Cells = tuple[Tensor, Tensor]  # features (P, C) and the unit (P,) that each comes from
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the readers make of good parts and of drawn defects, all held out."""
+
+    compare: Comparer
+    places: HeldOutPlaces | None
+    drawn: Drawn | None
+    known: Known
+
+
+def _show(
+    maps_of: Maps,
+    reader: MemoryReader,
+    owners: dict[str, Tensor],
+    intake: Intake,
+    parts: Sequence[Part],
+    good: Cells | None,
+    settings: TrainSettings,
+    progress: Progress,
+) -> _Shown:
+    """Learn places and discriminators, and compare every part and drawing with what does not know it."""
+    places = _places(maps_of, reader, intake, parts, settings, progress)
+    compare = Comparer(maps_of, reader, owners, places)
+    folds = {} if good is None else deal_folds([part.unit for part in parts], settings.seed)
+    fine = reader.levels["fine"]
+    drawn = draw_defects(compare, intake, parts, settings.drawings, settings.seed, folds, fine.names, progress)
+    if drawn is not None and folds and good is not None:
+        progress("learning what sets defects apart", 0, 1)
+        defective, beside = cells_to_teach(drawn, fine, settings.seed)
+        compare.discriminators = teach_discriminators(good, defective, beside, folds, settings.seed)
+        drawn = discriminated(drawn, fine, compare.discriminators)
+    known = known_distances(compare, intake, parts, progress)
+    fit_scales(reader, known)
+    return _Shown(compare, places, drawn, known)
+
+
+def _good_cells(samples: Samples, settings: TrainSettings, generator: torch.Generator) -> Cells | None:
+    """Some of the sampled patches, to teach discriminators with; None where none are wanted or too little is drawn."""
+    if settings.discriminator_weight == 0 or settings.drawings < MIN_DRAWINGS:
+        return None
+    features, units = samples.take()
+    pick = torch.randperm(len(features), generator=generator)[:MOST_GOOD].to(features.device)
+    return features[pick], units[pick]
 
 
 def _with_banks(
@@ -126,8 +173,14 @@ def _places(
     return HeldOutPlaces(torch.stack(keys), torch.tensor(units, device=keys[0].device))
 
 
-def forget(reader: MemoryReader, owners: dict[str, Tensor], intake: Intake, suspects: tuple[Suspect, ...]) -> None:
-    """Remove the suspects' entries from the banks and their images from the good parts."""
+def forget(
+    reader: MemoryReader,
+    owners: dict[str, Tensor],
+    intake: Intake,
+    suspects: tuple[Suspect, ...],
+    good: Cells | None = None,
+) -> Cells | None:
+    """Remove the suspects' entries from the banks and their images from the good parts; `good` without their cells."""
     units = torch.tensor(sorted({suspect.part.unit for suspect in suspects}))
     for name, level in reader.levels.items():
         keep = ~torch.isin(owners[name].cpu(), units).to(owners[name].device)
@@ -135,6 +188,10 @@ def forget(reader: MemoryReader, owners: dict[str, Tensor], intake: Intake, susp
     gone = {suspect.part.hash for suspect in suspects}
     intake.parts = [part for part in intake.parts if part.hash not in gone]
     check_enough(intake.parts)
+    if good is None:
+        return None
+    keep = ~torch.isin(good[1].cpu(), units).to(good[1].device)
+    return good[0][keep], good[1][keep]
 
 
 @torch.inference_mode()

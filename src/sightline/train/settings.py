@@ -16,7 +16,7 @@ OVERLAP_SHARE = 8  # a tile shares one part in this many with its neighbour
 # Effort -> side in px of a square with the input's area. Accuracy grows with pixels, time with their square.
 SIDE_PX: dict[str, int] = {"quick": 256, "normal": 384, "max": 512}
 
-DRAWINGS: dict[str, int] = {"quick": 24, "normal": 32, "max": 144}  # by effort
+DRAWINGS: dict[str, int] = {"quick": 24, "normal": 72, "max": 144}  # by effort
 
 
 class TrainSettings(BaseModel):
@@ -59,6 +59,12 @@ class TrainSettings(BaseModel):
         ge=0,
         le=10,
         description="weight of what is usual at a place beside the fine level's 1; chosen by default",
+    )
+    discriminator_weight: float | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="weight of what sets drawn defects apart beside the fine level's 1; chosen by default",
     )
     top_fractions: tuple[Fraction, ...] = Field(
         default=(0.003, 0.03, 0.3), min_length=1, description="shares of hottest cells that make the image score"

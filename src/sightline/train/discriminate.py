@@ -1,0 +1,114 @@
+"""Teaching the discriminator with drawn defects, so that it is judged on parts and kinds it was not taught with.
+
+Units are dealt into folds, and defects of one group of kinds are drawn on the parts of each. The network of a fold is
+taught with the other folds: with other parts and other kinds. What it says about its own fold is therefore what it
+would say about a defect that nobody thought of. The recipe gets the mean of the networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sightline.data.synthetic import GROUPS
+from sightline.models.discriminator import Discriminator
+
+FOLDS = len(GROUPS)
+MIN_UNITS = 2 * FOLDS
+MIN_DRAWINGS = 48  # in all: with fewer, two groups of kinds show too little to learn from
+HIDDEN, STEPS = 32, 200
+LEARNING_RATE, WEIGHT_DECAY, DROP = 4e-3, 1e-2, 0.3
+DEFECTIVE, GOOD, BESIDE = 512, 768, 256  # cells of a step: drawn, on good parts, on drawn parts beside the defect
+MOST_GOOD = 16_000  # cells of good parts, kept while teaching
+SPREAD_SHARE = 0.1  # of the mean spread, added to every feature's: one that never moves on good parts must not rule
+
+
+def deal_folds(units: Sequence[int], seed: int) -> dict[int, int]:
+    """A fold of each unit; empty where there are too few units to hold a fold out."""
+    known = np.unique(units)
+    if len(known) < MIN_UNITS:
+        return {}
+    return {int(unit): turn % FOLDS for turn, unit in enumerate(np.random.default_rng(seed).permutation(known))}
+
+
+class Discriminators:
+    """One network for each fold: weights (F, C, H), bias (F, 1, H), readout (F, H, 1), on features (P, C)."""
+
+    def __init__(self, weights: Tensor, bias: Tensor, readout: Tensor, folds: dict[int, int]) -> None:
+        self._weights, self._bias, self._readout, self._folds = weights, bias, readout, folds
+
+    def distances(self, rows: Tensor, unit: int) -> Tensor:
+        """What the network that does not know the unit says of its features (P, C): (P,)."""
+        fold = self._folds[unit]
+        return (F.relu(rows @ self._weights[fold] + self._bias[fold]) @ self._readout[fold])[:, 0]
+
+    def joined(self) -> Discriminator:
+        """The mean of all networks, as one with a wider hidden layer."""
+        weights = self._weights.permute(0, 2, 1).flatten(0, 1)
+        return Discriminator(weights, self._bias.flatten(), self._readout.flatten() / len(self._readout))
+
+
+def teach_discriminators(
+    good: tuple[Tensor, Tensor], defective: tuple[Tensor, Tensor], beside: tuple[Tensor, Tensor],
+    folds: dict[int, int], seed: int,
+) -> Discriminators:  # fmt: skip
+    """Networks that tell cells of drawn defects from those of good parts and those beside the defects.
+
+    Each of the three is features (P, C) and the unit (P,) they come from.
+    """
+    mean = good[0].mean(0)
+    spread = good[0].std(0)
+    spread = spread + SPREAD_SHARE * spread.mean()
+    pools = [
+        _others((features - mean) / spread, units, folds) for features, units in (defective, good, beside)
+    ]  # by kind of cell, then by fold
+    generator = torch.Generator().manual_seed(seed)
+    size = good[0].shape[1]
+    net = _Nets(size, generator).to(mean.device)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=STEPS)
+    truth = torch.cat([torch.ones(DEFECTIVE), torch.zeros(GOOD + BESIDE)]).to(mean.device).expand(FOLDS, -1)
+    for _ in range(STEPS):
+        counts = (DEFECTIVE, GOOD, BESIDE)
+        batch = torch.cat([_draw(pool, count, generator) for pool, count in zip(pools, counts, strict=True)], dim=1)
+        kept = torch.rand(batch.shape, generator=generator).to(batch.device) >= DROP
+        loss = F.binary_cross_entropy_with_logits(net(batch * kept / (1 - DROP)), truth) * FOLDS
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    weights = net.weights.detach() / spread[:, None]
+    bias = net.bias.detach() - mean @ weights[:, None]
+    return Discriminators(weights, bias.reshape(FOLDS, 1, HIDDEN), net.readout.detach(), folds)
+
+
+class _Nets(nn.Module):
+    """The folds' networks side by side: standardised features (F, B, C) -> log odds (F, B)."""
+
+    def __init__(self, size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        reach, inner = size**-0.5, HIDDEN**-0.5  # the bounds that torch's own linear layers start from
+
+        def start(*shape: int, bound: float) -> nn.Parameter:
+            return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
+
+        self.weights, self.bias = start(FOLDS, size, HIDDEN, bound=reach), start(FOLDS, 1, HIDDEN, bound=reach)
+        self.readout, self.offset = start(FOLDS, HIDDEN, 1, bound=inner), start(FOLDS, 1, 1, bound=inner)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (F.relu(features @ self.weights + self.bias) @ self.readout + self.offset)[..., 0]
+
+
+def _others(features: Tensor, units: Tensor, folds: dict[int, int]) -> list[Tensor]:
+    """For each fold, the features of all the others'."""
+    fold = torch.tensor([folds.get(int(unit), -1) for unit in units], device=features.device)
+    return [features[(fold >= 0) & (fold != turn)] for turn in range(FOLDS)]
+
+
+def _draw(pool: list[Tensor], count: int, generator: torch.Generator) -> Tensor:
+    """`count` random rows of each fold's features: (F, count, C)."""
+    return torch.stack([rows[torch.randint(len(rows), (count,), generator=generator).to(rows.device)] for rows in pool])

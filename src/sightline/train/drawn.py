@@ -1,0 +1,125 @@
+"""Synthetic defects on good parts, as the readers see them: what settings are chosen by, and discriminators taught."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.data.synthetic import GROUPS, draw
+from sightline.evaluate.aupro import region_weights
+from sightline.models.memory import DISCRIMINATOR, Level
+from sightline.runtime.image import Image
+from sightline.train.discriminate import Discriminators
+from sightline.train.held_out import Comparer, Distances, again
+from sightline.train.intake import Intake, Part
+from sightline.train.patches import Progress
+
+CELL_SHARE = 0.2  # a cell belongs to a synthetic defect if so much of it does
+BESIDE = 128  # cells of a drawing beside its defect, to teach with
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Synthetic defects: distances by level (K, 1, h, w), which cells are defective, (K, h, w) bool, and which the
+    defect does not touch at all, the unit (K,) of the part each is drawn on, and the fine level's maps, of
+    half precision, where something is still to be learned from them.
+    """
+
+    distances: Distances
+    cells: NDArray[np.bool_]
+    clear: NDArray[np.bool_]
+    units: tuple[int, ...]
+    maps: tuple[Distances, ...] = ()
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """What each defective cell counts in a measure of places."""
+        return region_weights(self.cells)
+
+
+def draw_defects(
+    compare: Comparer,
+    intake: Intake,
+    parts: Sequence[Part],
+    count: int,
+    seed: int,
+    folds: dict[int, int],
+    names: Sequence[str],
+    progress: Progress,
+) -> Drawn | None:
+    """`count` synthetic defects, dealt out over the parts; None where `count` is 0.
+
+    Where units have a fold, their parts get the kinds of that fold's group only, and the maps `names` are kept.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(parts))
+    distances: dict[str, list[Tensor]] = {}
+    shares, units, kept = [], [], []
+    for turn in range(count):
+        progress("drawing defects", turn, count)
+        part = parts[order[turn % len(parts)]]
+        group = GROUPS[folds[part.unit]] if folds else None
+        image, share = _drawing(intake, part, turn, group, rng)
+        maps = compare.maps_of(image)
+        for name, values in compare.distances(maps, part.unit).items():
+            distances.setdefault(name, []).append(values)
+        if folds:
+            kept.append({name: maps[name].half() for name in names})
+        shares.append(share)
+        units.append(part.unit)
+    if not shares:
+        return None
+    grid = next(iter(distances.values()))[0].shape[2:]
+    cells = [np.asarray(cv2.resize(share, grid[::-1], interpolation=cv2.INTER_AREA)) for share in shares]
+    # A defect smaller than that share of a cell still belongs to the cell that has most of it.
+    marked = np.array([cell >= min(CELL_SHARE, float(cell.max())) for cell in cells])
+    found = {name: torch.cat(values) for name, values in distances.items()}
+    return Drawn(found, marked, np.array([cell == 0 for cell in cells]), tuple(units), tuple(kept))
+
+
+def _drawing(
+    intake: Intake, part: Part, turn: int, group: Sequence[str] | None, rng: np.random.Generator
+) -> tuple[Image, NDArray[np.float32]]:
+    """A part with a defect drawn on it, as the trunk takes it, and the defect's mask (H, W) of 0 and 1."""
+    image, placement = next(again(intake, part).some(1, turn))
+    left, top, wide, high = placement.inner
+    kind = None if group is None else str(rng.choice(list(group)))
+    made = draw(np.ascontiguousarray(image[top : top + high, left : left + wide]), rng, kind)
+    changed, mask = image.copy(), np.zeros(image.shape[:2], np.float32)
+    changed[top : top + high, left : left + wide] = made.image
+    mask[top : top + high, left : left + wide] = made.mask
+    return changed, mask
+
+
+def cells_to_teach(drawn: Drawn, level: Level, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Raw features (P, C) and units (P,) of the drawings' defective cells, and of some beside the defects."""
+    rng = np.random.default_rng(seed)
+    hot, beside = [], []
+    for maps, marked, clear, unit in zip(drawn.maps, drawn.cells, drawn.clear, drawn.units, strict=True):
+        rows, _ = level.rows({name: values.float() for name, values in maps.items()})
+        away = rng.permutation(np.flatnonzero(clear))[:BESIDE]
+        hot.append((rows[np.flatnonzero(marked)], unit))
+        beside.append((rows[away], unit))
+    return _with_units(hot), _with_units(beside)
+
+
+def _with_units(found: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    units = torch.cat([torch.full((len(rows),), unit) for rows, unit in found])
+    return torch.cat([rows for rows, _ in found]), units
+
+
+@torch.inference_mode()
+def discriminated(drawn: Drawn, level: Level, discriminators: Discriminators) -> Drawn:
+    """The drawings with what each is to the network that knows neither its part nor its kind; their maps are let go."""
+    found = []
+    for maps, unit in zip(drawn.maps, drawn.units, strict=True):
+        rows, grid = level.rows({name: values.float() for name, values in maps.items()})
+        found.append(discriminators.distances(rows, unit).view(1, 1, *grid))
+    return replace(drawn, distances=drawn.distances | {DISCRIMINATOR: torch.cat(found)}, maps=())

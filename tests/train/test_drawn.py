@@ -1,0 +1,87 @@
+"""Drawn defects: on parts of a fold only that fold's kinds, and cells to teach with from where they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.data.synthetic import GROUPS
+from sightline.models.backbone import backbone
+from sightline.models.memory import DISCRIMINATOR
+from sightline.train import drawn as module
+from sightline.train.discriminate import deal_folds, teach_discriminators
+from sightline.train.drawn import BESIDE, Drawn, cells_to_teach, discriminated, draw_defects
+from sightline.train.held_out import Comparer
+from sightline.train.intake import InputSize, Intake
+from sightline.train.patches import Maps
+
+COUNT = 12
+SIZE = InputSize(96, 128, 1.0)
+
+
+def _quiet(stage: str, done: int, of: int) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def made(fitted: Any) -> tuple[Drawn, dict[int, int], list[tuple[int, str]]]:
+    """Drawings with folds, the folds, and the unit and kind of every drawing."""
+    kinds: list[tuple[int, str]] = []
+    owners = {name: torch.full((len(level.bank),), -1) for name, level in fitted.reader.levels.items()}
+    compare = Comparer(Maps(fitted.trunk, backbone("lite0")), fitted.reader, owners)
+    folds = deal_folds([part.unit for part in fitted.parts], 0)
+    fine = fitted.reader.levels["fine"]
+    with pytest.MonkeyPatch.context() as patch:
+
+        def noted(image: Any, rng: Any, kind: str | None = None) -> Any:
+            kinds.append((0, str(kind)))
+            return draw(image, rng, kind)
+
+        draw = module.draw
+        patch.setattr(module, "draw", noted)
+        intake = Intake(fitted.parts, SIZE, (0.0, 0.0, 1.0, 1.0))
+        found = draw_defects(compare, intake, fitted.parts, COUNT, 0, folds, fine.names, _quiet)
+    assert found is not None
+    return found, folds, [(unit, kind) for unit, (_, kind) in zip(found.units, kinds, strict=True)]
+
+
+def test_every_part_gets_the_kinds_of_its_fold(made: Any) -> None:
+    _, folds, kinds = made
+    assert len(kinds) == COUNT
+    assert all(kind in GROUPS[folds[unit]] for unit, kind in kinds)
+
+
+def test_groups_share_no_kind() -> None:
+    kinds = [kind for group in GROUPS for kind in group]
+    assert len(kinds) == len(set(kinds)) == 6
+
+
+def test_defects_stand_out_on_the_fine_level(made: Any) -> None:
+    drawn, _, _ = made
+    distances = drawn.distances["fine"][:, 0].numpy()
+    assert distances[drawn.cells].mean() > distances[drawn.clear].mean()
+    assert not (drawn.cells & drawn.clear).any()
+    assert drawn.weights.sum() == pytest.approx(1)
+
+
+def test_cells_to_teach_with_come_from_the_defect_and_from_beside_it(fitted: Any, made: Any) -> None:
+    drawn, _, _ = made
+    (hot, hot_units), (beside, units) = cells_to_teach(drawn, fitted.reader.levels["fine"], seed=0)
+    assert len(hot) == len(hot_units) == drawn.cells.sum()
+    assert hot.shape[1] == beside.shape[1] == sum(fitted.reader.levels["fine"].channels)
+    assert len(beside) == len(units) == np.minimum(drawn.clear.sum((1, 2)), BESIDE).sum()
+    assert set(units.tolist()) == set(drawn.units)
+
+
+def test_the_drawings_maps_are_let_go(fitted: Any, made: Any) -> None:
+    drawn, folds, _ = made
+    fine = fitted.reader.levels["fine"]
+    defective, beside = cells_to_teach(drawn, fine, seed=0)
+    networks = teach_discriminators(beside, defective, beside, folds, 0)
+    judged = discriminated(drawn, fine, networks)
+    assert judged.maps == () and len(drawn.maps) == COUNT
+    assert judged.distances[DISCRIMINATOR].shape == judged.distances["fine"].shape
+    assert judged.distances[DISCRIMINATOR].isfinite().all()
