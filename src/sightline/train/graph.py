@@ -136,22 +136,8 @@ def _reader_model(
     wanted: list[str],
     recogniser: Recogniser | None = None,
 ) -> ModelProto:
-    first, *others = reader.levels
-    height, width = grids[reader.levels[first].names[0]]
-    body = _level_text(first, reader.levels[first], grids, reader.discriminator)
-    body += "".join(_level_text(name, reader.levels[name], grids) for name in others)
-    heat = f"{first}_scaled"
-    for name in others:
-        body += _enlarged(f"{name}_scaled", f"{name}_large", grids[reader.levels[name].names[0]], (height, width))
-        body += f"    heat_{name} = Add({heat}, {name}_large)\n"
-        heat = f"heat_{name}"
-    if reader.place is not None:
-        body += PLACE_TEXT.format(L=first) + f"    heat_place = Add({heat}, place_scaled)\n"
-        heat = "heat_place"
-    if reader.discriminator is not None:
-        body += f"    heat_taught = Add({heat}, taught_scaled)\n"
-        heat = "heat_taught"
-    body += f"    heat = Identity({heat})\n"
+    height, width = grids[next(iter(reader.levels.values())).names[0]]
+    body = _heat_text(reader, grids, (height, width))
     fractions = range(len(reader.score.fractions))
     tops = "".join(TOP_TEXT.format(i=i) for i in fractions)
     names = ", ".join(f"top_{i}" for i in fractions)
@@ -173,6 +159,23 @@ def _reader_model(
         model.graph.input.append(helper.make_tensor_value_info(f"bank_{name}", onnx.TensorProto.FLOAT, shape))
     model.graph.input.append(helper.make_tensor_value_info("calibration", onnx.TensorProto.FLOAT, ["held_out"]))
     return model
+
+
+def _heat_text(reader: MemoryReader, grids: dict[str, Grid], grid: Grid) -> str:
+    """Every reader's standardised distances on the first level's grid, and their sum, the heat."""
+    first, *others = reader.levels
+    text = _level_text(first, reader.levels[first], grids, reader.discriminator)
+    terms = [f"{first}_scaled"]
+    for name in others:
+        text += _level_text(name, reader.levels[name], grids)
+        text += _enlarged(f"{name}_scaled", f"{name}_large", grids[reader.levels[name].names[0]], grid)
+        terms.append(f"{name}_large")
+    if reader.place is not None:
+        text += PLACE_TEXT.format(L=first)
+        terms.append("place_scaled")
+    if reader.discriminator is not None:
+        terms.append("taught_scaled")
+    return text + f"    heat = Sum({', '.join(terms)})\n"
 
 
 def _level_text(name: str, level: Level, grids: dict[str, Grid], taught: Discriminator | None = None) -> str:
