@@ -9,9 +9,11 @@ import numpy as np
 
 from sightline.models.backbone import backbone
 from sightline.runtime.alignment import Golden
+from sightline.train.budget import area_in_time
 from sightline.train.intake import InputSize, Part, choose_size, image_shapes, stretched_size
 from sightline.train.pose import try_alignment
 from sightline.train.settings import TrainSettings
+from sightline.train.trunk import open_trunk
 
 USUAL_LEAD, ALIGNED_LEAD = 0.01, 0.05
 VARIED = 0.15  # relative spread of the images' height or width above which stretching is worth a try
@@ -42,11 +44,18 @@ def offer_plans(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Pla
     shapes = image_shapes(good, np.random.default_rng(settings.seed))
     step = backbone(settings.backbone).step_px
     capped = settings.side_px is None
-    plans = [Plan("one scale", choose_size(shapes, settings.area_px, settings.roi, capped, step))]
+    area, reasons = settings.area_px, {}
+    if settings.budget_ms is not None:
+        trunk = open_trunk(settings.backbone, settings.threads)
+        area, reasons["time"] = area_in_time(
+            trunk, lambda px: choose_size(shapes, px, settings.roi, capped, step), area, settings.budget_ms
+        )
+    plans = [Plan("one scale", choose_size(shapes, area, settings.roi, capped, step))]
     spread = float(np.max(np.std(shapes, axis=0) / np.mean(shapes, axis=0)))
     if spread > VARIED and settings.drawings and settings.effort != "quick":
-        plans.append(Plan("stretched", stretched_size(shapes, settings.area_px, settings.roi, capped, step)))
-    return _posed(plans, good, settings)
+        plans.append(Plan("stretched", stretched_size(shapes, area, settings.roi, capped, step)))
+    plans, found = _posed(plans, good, settings)
+    return plans, reasons | found
 
 
 def _posed(plans: list[Plan], good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], dict[str, str]]:

@@ -28,6 +28,11 @@ class TrainSettings(BaseModel):
     backbone: str = Field(default="lite0", description="lite0, lite1, lite2, dinov2-s or hf:NAME_OR_FOLDER")
     product: str | None = Field(default=None, description="name of the product; the dataset's name by default")
     side_px: int | None = Field(default=None, ge=64, le=2048, description="side of a square with the input's area")
+    budget_ms: float | None = Field(
+        default=None,
+        gt=0,
+        description="ms an inspection may take on this machine, decoding aside; the input shrinks to fit",
+    )
     tile_px: int | None = Field(
         default=None,
         ge=128,
@@ -107,6 +112,8 @@ class TrainSettings(BaseModel):
             raise ValueError("side_px sets the size of whole images and tile_px that of tiles. Give one of the two")
         if self.tile_px is None and self.tile_scale != 1.0:
             raise ValueError("tile_scale has no effect without tile_px. Give tile_px as well, for instance 512")
+        if self.budget_ms is not None and (self.side_px is not None or self.tile_px is not None):
+            raise ValueError("budget_ms chooses the input's size, and side_px or tile_px set it. Give one of them")
         return self
 
     @classmethod
