@@ -5,19 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sightline.train.light import without
+
 PER_ROUND = 32
 CANDIDATES = 256
 
 
-def principal_directions(features: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def principal_directions(features: Tensor, size: int, ignored: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """PCA without whitening of features (P, C): mean (C,) and directions (C, min(size, C)).
 
-    Whitening would give the weak, noisy directions the weight of the strong ones.
+    Whitening would give the weak, noisy directions the weight of the strong ones. What lies along the orthonormal
+    directions `ignored` (C, k) plays no part.
     """
     mean = features.mean(0)
-    centred = features - mean
+    centred = without(features - mean, ignored)
     _, vectors = torch.linalg.eigh(centred.T @ centred / len(features))
-    return mean, vectors[:, -size:].flip(1).contiguous()
+    kept = vectors[:, -size:].flip(1)
+    return mean, without(kept.T, ignored).T.contiguous()
 
 
 def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sightline.data.synthetic import GROUPS
 from sightline.models.discriminator import Discriminator
+from sightline.train.light import without
 
 FOLDS = len(GROUPS)
 MIN_UNITS = 2 * FOLDS
@@ -54,18 +55,21 @@ class Discriminators:
 
 def teach_discriminators(
     good: tuple[Tensor, Tensor], defective: tuple[Tensor, Tensor], beside: tuple[Tensor, Tensor],
-    folds: dict[int, int], seed: int,
+    folds: dict[int, int], seed: int, ignored: Tensor | None = None,
 ) -> Discriminators:  # fmt: skip
     """Networks that tell cells of drawn defects from those of good parts and those beside the defects.
 
-    Each of the three is features (P, C) and the unit (P,) they come from.
+    Each of the three is features (P, C) and the unit (P,) they come from. What lies along the orthonormal directions
+    `ignored` (C, k) plays no part.
     """
-    mean = good[0].mean(0)
-    spread = good[0].std(0)
+    seen = without(good[0], ignored)
+    mean = seen.mean(0)
+    spread = seen.std(0)
     spread = spread + SPREAD_SHARE * spread.mean()
-    pools = [
-        _others((features - mean) / spread, units, folds) for features, units in (defective, good, beside)
-    ]  # by kind of cell, then by fold
+    pools = [  # by kind of cell, then by fold
+        _others((without(features, ignored) - mean) / spread, units, folds)
+        for features, units in (defective, good, beside)
+    ]
     generator = torch.Generator().manual_seed(seed)
     size = good[0].shape[1]
     net = _Nets(size, generator).to(mean.device)
@@ -82,7 +86,8 @@ def teach_discriminators(
         optimiser.step()
         schedule.step()
     weights = net.weights.detach() / spread[:, None]
-    bias = net.bias.detach() - mean @ weights[:, None]
+    bias = net.bias.detach() - (mean @ weights)[:, None]
+    weights = without(weights.mT, ignored).mT
     return Discriminators(weights, bias.reshape(FOLDS, 1, HIDDEN), net.readout.detach(), folds)
 
 

@@ -17,6 +17,7 @@ from sightline.train.discriminate import MIN_DRAWINGS, MOST_GOOD, deal_folds, te
 from sightline.train.drawn import Drawn, cells_to_teach, discriminated, draw_defects
 from sightline.train.held_out import Comparer, Known, again, known_distances
 from sightline.train.intake import Intake, Part, Prepared
+from sightline.train.light import light_directions
 from sightline.train.patches import Maps, Progress, Samples, check_enough, light_step, sample_patches
 from sightline.train.places import MIN_PARTS, SIZE, HeldOutPlaces, parts_that_fit
 from sightline.train.settings import TrainSettings
@@ -55,22 +56,24 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     light, why = light_step(intake, settings.brightness)
     samples = sample_patches(maps_of, intake, settings.sample_patches, light, generator, progress)
     good = _good_cells(samples["fine"], settings, generator)
-    reader, owners = _with_banks(maps_of, samples, settings, generator, progress)
+    ignored = light_directions(maps_of, intake, settings.light_directions, generator)
+    reader, owners = _with_banks(maps_of, samples, ignored, settings, generator, progress)
     rng = np.random.default_rng(settings.seed)
     order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
     parts = [intake.parts[index] for index in order]
-    shown = _show(maps_of, reader, owners, intake, parts, good, settings, progress)
+    shown = _show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
     suspects = find_suspects(reader, shown.known)
     if suspects and settings.suspects == "leave out":
         good = forget(reader, owners, intake, suspects, good)
         parts = [part for part in parts if part in intake.parts]
-        shown = _show(maps_of, reader, owners, intake, parts, good, settings, progress)
+        shown = _show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
     reader.place = None if shown.places is None else shown.places.place()
     if shown.compare.discriminators is not None:
         reader.discriminator = shown.compare.discriminators.joined()
     chosen = choose(reader, shown.known, shown.drawn, settings, aligned=intake.golden is not None)
     held_out = _held_out(reader, shown.compare, intake, shown.known, chosen.heat, progress)
-    reasons = {"light": why, **chosen.reasons}
+    left_out = f"; {settings.light_directions} directions that light moves features along are left out"
+    reasons = {"light": why + (left_out if ignored else ""), **chosen.reasons}
     return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit)
 
 
@@ -94,6 +97,7 @@ def _show(
     intake: Intake,
     parts: Sequence[Part],
     good: Cells | None,
+    ignored: Tensor | None,
     settings: TrainSettings,
     progress: Progress,
 ) -> _Shown:
@@ -106,7 +110,7 @@ def _show(
     if drawn is not None and folds and good is not None:
         progress("learning what sets defects apart", 0, 1)
         defective, beside = cells_to_teach(drawn, fine, settings.seed)
-        compare.discriminators = teach_discriminators(good, defective, beside, folds, settings.seed)
+        compare.discriminators = teach_discriminators(good, defective, beside, folds, settings.seed, ignored)
         drawn = discriminated(drawn, fine, compare.discriminators)
     known = known_distances(compare, intake, parts, progress)
     fit_scales(reader, known)
@@ -123,7 +127,12 @@ def _good_cells(samples: Samples, settings: TrainSettings, generator: torch.Gene
 
 
 def _with_banks(
-    maps_of: Maps, samples: dict[str, Samples], settings: TrainSettings, generator: torch.Generator, progress: Progress
+    maps_of: Maps,
+    samples: dict[str, Samples],
+    ignored: dict[str, Tensor],
+    settings: TrainSettings,
+    generator: torch.Generator,
+    progress: Progress,
 ) -> tuple[MemoryReader, dict[str, Tensor]]:
     """A reader whose levels know their banks but not yet their scales, and the unit that owns each entry."""
     levels, owners = {}, {}
@@ -132,7 +141,7 @@ def _with_banks(
         progress("choosing the bank", step, len(source.levels))
         block = samples.pop(name)
         features, units = block.take()
-        mean, directions = principal_directions(features, settings.key_size)
+        mean, directions = principal_directions(features, settings.key_size, ignored.get(name))
         keys = (features - mean) @ directions
         # The coarse grid has fewer cells and smoother keys: half of the entries cover it as well.
         most = settings.bank_size or MOST_ENTRIES

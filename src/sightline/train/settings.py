@@ -52,6 +52,9 @@ class TrainSettings(BaseModel):
     brightness: float | None = Field(
         default=None, ge=0, lt=1, description="relative brightness of extra copies; 0 = none; chosen by default"
     )
+    light_directions: int = Field(
+        default=3, ge=0, le=16, description="directions that a change of light moves features along, left out of keys"
+    )
     sigma_cells: float = Field(default=0.7, gt=0, le=8, description="smoothing of the heat map, in cells of its grid")
     coarse_weight: float | None = Field(
         default=None, ge=0, le=10, description="weight of the coarse level beside the fine one's 1; chosen by default"
