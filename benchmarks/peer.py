@@ -21,8 +21,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from peer_dinov2 import timm_weights
 from peer_plot import draw
 from peer_table import page
+from peer_worker import DINOV2
 
 from sightline.core.band import Verdict
 from sightline.data.dataset import Dataset
@@ -46,7 +49,10 @@ MODELS = {
     "sightline-256": ("sightline", "256"),
     "patchcore": ("anomalib", "patchcore"),
     "padim": ("anomalib", "padim"),
+    "sightline-dinov2": ("sightline", "dinov2"),
+    "anomalydino": ("anomalib", "anomalydino"),
 }
+USUAL = ("sightline", "sightline-256", "patchcore", "padim")  # the others take ten times as long: name them
 BLOCKS, TIMED, WARM = 3, 15, 3
 IMPORTS = {
     "the line": (sys.executable, "from sightline.runtime.inspector import Inspector"),
@@ -147,6 +153,8 @@ def compare(name, models, folder):
     paths = [str(sample.path) for sample in test]
     timed = [paths[place] for place in np.linspace(0, len(paths) - 1, TIMED + WARM).astype(int)]
     rows = {model: {"date": today()} for model in models}
+    if "anomalydino" in models:
+        torch.save(timm_weights(), folder / DINOV2)
     with ExitStack() as stack:
         workers = {model: stack.enter_context(Worker(model, folder)) for model in models}
         for model, worker in workers.items():
@@ -209,7 +217,7 @@ def wanted(text, known, what):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", default=",".join(TRAIN_GOOD), help="comma-separated; NAME:COUNT trains on COUNT")
-    parser.add_argument("--models", default=",".join(MODELS), help="models, comma-separated")
+    parser.add_argument("--models", default=",".join(USUAL), help=f"of {', '.join(MODELS)}; comma-separated")
     options = parser.parse_args()
     sets, models = wanted(options.sets, TRAIN_GOOD, "set"), wanted(options.models, MODELS, "model")
     make_environment()

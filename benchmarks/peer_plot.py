@@ -15,6 +15,8 @@ STYLE = {
     "sightline-256": ("Sightline, 256 px", "#79b0ff", "o"),
     "patchcore": ("PatchCore", "#d1572b", "s"),
     "padim": ("PaDiM", "#e8a33d", "^"),
+    "sightline-dinov2": ("Sightline, DINOv2-S", "#0b3d91", "D"),
+    "anomalydino": ("AnomalyDINO", "#8b2f10", "v"),
 }
 FIGURES = {"image_auroc": "image AUROC", "aupro": "AUPRO"}
 
@@ -44,7 +46,7 @@ def draw(result, target=TARGET):
     for label, colour, mark in STYLE.values():
         panels[0].scatter([], [], color=colour, marker=mark, label=label)
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8, frameon=False
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target)

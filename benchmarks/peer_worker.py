@@ -21,16 +21,20 @@ LAYERS = ["blocks.2", "blocks.4"]  # strides 8 and 16: 40 + 112 channels
 PADIM_FEATURES = 100  # the peer has no default for this backbone; this is its default for its smallest one
 # From here on one training patch in a hundred is kept, not one in ten: the peer's selection is quadratic.
 MANY_IMAGES = 50
+DINOV2 = "dinov2.pt"  # the weights under timm's names, in the folder that the process is given
+
+
+OURS = {"normal": {}, "256": {"side_px": 256}, "dinov2": {"backbone": "dinov2-s", "side_px": 252}}
 
 
 class Sightline:
-    """Our model: `model` is "normal" (the default) or "256" (the peer's input size)."""
+    """Our model: "normal" (the default), "256" (the peer's input size), or "dinov2" (AnomalyDINO's trunk and size)."""
 
     def __init__(self, model, folder):
         import sightline.train.training  # noqa: F401  (imports are no part of the fit)
         from sightline.runtime.inspector import Inspector
 
-        self._options = {} if model == "normal" else {"side_px": int(model)}
+        self._options = OURS[model]
         self._file = Path(folder) / f"{model}.onnx"
         self._inspector = Inspector
 
@@ -52,7 +56,7 @@ class Sightline:
 
 
 class Anomalib:
-    """The peer's model: `model` is "patchcore" or "padim"; raw scores and maps, before any post-processing."""
+    """The peer's "patchcore", "padim" or "anomalydino"; raw scores and maps, before any post-processing."""
 
     def __init__(self, model, folder):
         self._keep = torchvision_schemas()
@@ -64,7 +68,7 @@ class Anomalib:
         torch.set_num_threads(THREADS)
         torch.manual_seed(0)
         np.random.seed(0)  # scikit-learn's random projection in the peer's selection draws from here
-        self._torch, self._model = torch, model
+        self._torch, self._model, self._folder = torch, model, Path(folder)
 
     def fit(self, paths):
         torch = self._torch
@@ -78,6 +82,8 @@ class Anomalib:
 
     def _build(self, count):
         off = {"post_processor": False, "evaluator": False, "visualizer": False}
+        if self._model == "anomalydino":
+            return dinov2_module(self._folder / DINOV2, off)
         shared = {"backbone": "tf_efficientnet_lite0", "layers": LAYERS, "pre_trained": False, **off}
         if self._model == "patchcore":
             module = self._patchcore(**shared, coreset_sampling_ratio=0.1 if count <= MANY_IMAGES else 0.01)
@@ -107,6 +113,22 @@ def torchvision_schemas():
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return library
+
+
+def dinov2_module(weights, off):
+    """The peer's AnomalyDINO at its defaults (252 x 252 px, all patches kept) with the given DINOv2 weights."""
+    import timm
+    import torch
+    from anomalib.models import AnomalyDINO
+
+    create = timm.create_model
+    timm.create_model = lambda *names, **options: create(*names, **options | {"pretrained": False})
+    try:
+        module = AnomalyDINO(**off)
+    finally:
+        timm.create_model = create
+    module.model.feature_encoder.feature_extractor.load_state_dict(torch.load(weights, weights_only=True))
+    return module
 
 
 def load_lite0(extractor):

@@ -124,7 +124,7 @@ def load() -> Dinov2:
     net = Dinov2()
     wanted = net.state_dict()
     stored = {}
-    for name, value in _initializers(weights_file()).items():
+    for name, value in initializers(weights_file()).items():
         for pattern, new in RENAMES:
             name = re.sub(pattern, new, name)
         if name in wanted:  # the rest: the last blocks, and the package's own decoder
@@ -135,7 +135,7 @@ def load() -> Dinov2:
     return net.eval().requires_grad_(False)
 
 
-def _initializers(path: Path) -> dict[str, Tensor]:
+def initializers(path: Path) -> dict[str, Tensor]:
     """The weights of an ONNX file by name. Its exporter transposed the matrices of linear layers and took away
     their names; the bias that is added after each product still has one.
     """
