@@ -19,8 +19,8 @@ first file read to recipe written: calibration, export and its parity gate are i
 read to bank ready: no thresholds, no export, no Lightning trainer, which all favours the peer. PatchCore keeps 10 %
 of its patches up to 50 training images and 1 % above; PaDiM keeps 100 channels. Time per image is the median over
 single images, decoding included; at the peer without its post-processing. Peak memory is that of the fitting process,
-libraries included. `sightline-dinov2` and the peer's AnomalyDINO (`--models sightline-dinov2,anomalydino`) have the same
-DINOv2 ViT-S/14 weights and an area of 252 x 252 px."""
+libraries included. `sightline-dinov2` and the peer's AnomalyDINO (`--models sightline-dinov2,anomalydino`) have the
+same DINOv2 ViT-S/14 weights and an area of 252 x 252 px."""
 
 
 def page(result):
