@@ -18,6 +18,7 @@ NAMES = [
     "SightlineError",
     "Verdict",
     "evaluate",
+    "explain",
     "search",
     "teach",
     "train",

@@ -137,6 +137,25 @@ def inspect(
 
 
 @app.command()
+def explain(
+    recipe: RecipeFile,
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture, or folder for pictures.")] = Path("why.png"),
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Show why a part got its verdict. Example: sightline explain cookies.onnx part.png -o why.png"""
+    from sightline.command import explaining
+
+    failed = False
+    for result in explaining.explain(recipe, images, output, threads):
+        console.say_json(result) if as_json else console.say(explaining.describe(result))
+        failed |= bool(result.get("error"))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def teach(
     recipe: RecipeFile,
     name: Annotated[str, typer.Argument(help="Name of the new defect type.", show_default=False)],

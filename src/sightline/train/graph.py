@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, numpy_helper, parser
 
 from sightline.core.card import METADATA_KEY, Card
+from sightline.core.evidence import EVIDENCE_KEY, Evidence
 from sightline.models.memory import Level, MemoryReader, top_count
 from sightline.models.place import Place
 from sightline.models.recogniser import Recogniser
@@ -133,10 +134,13 @@ def map_grids(trunk: bytes, size: tuple[int, int]) -> dict[str, Grid]:
     return {name: (values.shape[2], values.shape[3]) for name, values in maps.items()}
 
 
-def with_card(model: ModelProto, card: Card) -> bytes:
-    """The model's bytes with the card in its metadata."""
+def with_card(model: ModelProto, card: Card, evidence: Evidence | None = None) -> bytes:
+    """The model's bytes with the card in its metadata, and `evidence`, if given, else that which the model has."""
+    kept = {prop.key: prop.value for prop in model.metadata_props if prop.key == EVIDENCE_KEY}
+    if evidence is not None:
+        kept[EVIDENCE_KEY] = evidence.model_dump_json()
     del model.metadata_props[:]
-    helper.set_model_props(model, {METADATA_KEY: card.model_dump_json()})
+    helper.set_model_props(model, {METADATA_KEY: card.model_dump_json(), **kept})
     return model.SerializeToString()
 
 

@@ -37,7 +37,8 @@ class HeldOut:
 class Fitted:
     """A fitted reader, the held-out scores of its good parts, what was chosen and why, and who does not belong.
 
-    `merit` is the mean of image AUROC and AUPRO on held-out synthetic defects, 0 where none were drawn.
+    `merit` is the mean of image AUROC and AUPRO on held-out synthetic defects, 0 where none were drawn. `origins`
+    (M, 4) int32 says where the first level's entries come from (`patches.Samples.origins`), in terms of `sampled`.
     """
 
     reader: MemoryReader
@@ -45,14 +46,17 @@ class Fitted:
     reasons: dict[str, str]
     suspects: tuple[Suspect, ...]
     merit: float
+    origins: Tensor
+    sampled: tuple[Part, ...]
 
 
 def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress: Progress) -> Fitted:
     """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError."""
     generator = torch.Generator().manual_seed(settings.seed)
     light, why = light_step(intake, settings.brightness)
+    sampled = tuple(intake.parts)
     samples = sample_patches(maps_of, intake, settings.sample_patches, light, generator, progress)
-    reader, owners = _with_banks(maps_of, samples, settings, generator, progress)
+    reader, owners, origins = _with_banks(maps_of, samples, settings, generator, progress)
     rng = np.random.default_rng(settings.seed)
     order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
     parts = [intake.parts[index] for index in order]
@@ -62,7 +66,7 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     fit_scales(reader, known)
     suspects = find_suspects(reader, known)
     if suspects and settings.suspects == "leave out":
-        forget(reader, owners, intake, suspects)
+        origins = origins[forget(reader, owners, intake, suspects)]
         parts = [part for part in parts if part in intake.parts]
         places = _places(maps_of, reader, intake, parts, settings, progress)
         compare = Comparer(maps_of, reader, owners, places)
@@ -72,14 +76,17 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     chosen = choose(reader, known, drawn, settings, aligned=intake.golden is not None)
     held_out = _held_out(reader, compare, intake, known, chosen.heat, progress)
     reasons = {"light": why, **chosen.reasons}
-    return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit)
+    origins = origins[: len(next(iter(reader.levels.values())).bank)]  # the choice may keep the first entries only
+    return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit, origins, sampled)
 
 
 def _with_banks(
     maps_of: Maps, samples: dict[str, Samples], settings: TrainSettings, generator: torch.Generator, progress: Progress
-) -> tuple[MemoryReader, dict[str, Tensor]]:
-    """A reader whose levels know their banks but not yet their scales, and the unit that owns each entry."""
-    levels, owners = {}, {}
+) -> tuple[MemoryReader, dict[str, Tensor], Tensor]:
+    """A reader whose levels know their banks but not yet their scales, the unit that owns each entry, and where the
+    first level's entries come from.
+    """
+    levels, owners, origins = {}, {}, []
     source, device = maps_of.source, maps_of.trunk.device
     for step, (name, names) in enumerate(source.levels.items()):
         progress("choosing the bank", step, len(source.levels))
@@ -93,7 +100,8 @@ def _with_banks(
         chosen = farthest_points(keys, entries, generator)
         levels[name] = Level(names, block.channels, source.pooled, mean, directions, keys[chosen]).to(device)
         owners[name] = units[chosen]
-    return MemoryReader(levels, settings.sigma_cells, settings.top_fractions).to(device), owners
+        origins.append(block.origins[chosen.cpu()])
+    return MemoryReader(levels, settings.sigma_cells, settings.top_fractions).to(device), owners, origins[0]
 
 
 @torch.inference_mode()
@@ -126,15 +134,20 @@ def _places(
     return HeldOutPlaces(torch.stack(keys), torch.tensor(units, device=keys[0].device))
 
 
-def forget(reader: MemoryReader, owners: dict[str, Tensor], intake: Intake, suspects: tuple[Suspect, ...]) -> None:
-    """Remove the suspects' entries from the banks and their images from the good parts."""
+def forget(reader: MemoryReader, owners: dict[str, Tensor], intake: Intake, suspects: tuple[Suspect, ...]) -> Tensor:
+    """Remove the suspects' entries from the banks and their images from the good parts.
+
+    Returns which entries of the first level stay, (M,) bool.
+    """
     units = torch.tensor(sorted({suspect.part.unit for suspect in suspects}))
+    stay = ~torch.isin(owners[next(iter(reader.levels))].cpu(), units)
     for name, level in reader.levels.items():
         keep = ~torch.isin(owners[name].cpu(), units).to(owners[name].device)
         level.bank, owners[name] = level.bank[keep], owners[name][keep]
     gone = {suspect.part.hash for suspect in suspects}
     intake.parts = [part for part in intake.parts if part.hash not in gone]
     check_enough(intake.parts)
+    return stay
 
 
 @torch.inference_mode()

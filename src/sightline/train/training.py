@@ -15,11 +15,13 @@ from onnx import numpy_helper
 
 from sightline.core.card import Card, Provenance, Tiles
 from sightline.core.errors import InputError
+from sightline.core.evidence import Evidence
 from sightline.core.sample import TRAIN, Sample
 from sightline.evaluate.calibration import Targets, calibrate
 from sightline.models.backbone import backbone
 from sightline.models.memory import MemoryReader
 from sightline.runtime.recipe import Recipe
+from sightline.train.evidence import gather_evidence
 from sightline.train.graph import recipe_model, with_card
 from sightline.train.intake import InputSize, Intake, Part, accept, warn
 from sightline.train.parity import IMAGES, TOLERANCE, check_parity
@@ -70,7 +72,8 @@ def train(
     card = _card(name, settings, fitted, defect_scores, intake, defects, by_unit)
     golden = None if plan.golden is None else plan.golden.card()
     card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices} | _words(learned))
-    return _export(fitted.reader, card, fitted.held_out, intake, defects, int8, learned)
+    evidence = gather_evidence(trunk, fitted, (intake, defects), None if learned is None else learned.net)
+    return _export(fitted.reader, card, fitted.held_out, intake, defects, int8, learned, evidence)
 
 
 def _words(learned: Learned | None) -> dict[str, object]:
@@ -210,6 +213,7 @@ def _export(
     defects: Intake,
     int8: bytes | None,
     learned: Learned | None,
+    evidence: Evidence,
 ) -> Recipe:
     size = (card.height, card.width)
     trunk = int8 or trunk_onnx(card.backbone, size)
@@ -230,4 +234,4 @@ def _export(
     )
     parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8, net)
     final = card.model_copy(update={"parity": parity})
-    return Recipe(with_card(model, final), final)
+    return Recipe(with_card(model, final, evidence), final)
