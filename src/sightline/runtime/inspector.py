@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,9 @@ class Inspector:
             heat_threshold=limit,
             embedding=reading.embedding,
             seen=None if known is None or not known.types else self._spread(known.shares.sum(0), placement, pose),
+            class_maps=None
+            if known is None or not known.types
+            else partial(_over_image, known.shares, placement, pose),
         )
 
     def _defects(
@@ -177,6 +181,11 @@ class Inspector:
     def _spread(share: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
         """A map over the recipe's input (h, w) -> over the image that came."""
         return heat_back(unplace(share, placement), pose)
+
+
+def _over_image(shares: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
+    """Class shares (K, h, w) over the recipe's input -> over the image that came."""
+    return np.stack([heat_back(unplace(share, placement), pose) for share in shares])
 
 
 def _reading(outputs: dict[str, NDArray[Any]], index: int, placement: Placement) -> Reading:
