@@ -17,6 +17,7 @@ NAMES = [
     "Sample",
     "SightlineError",
     "Verdict",
+    "compare",
     "evaluate",
     "explain",
     "search",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sightline.core.result import Result as Result
     from sightline.core.sample import Sample as Sample
     from sightline.data.dataset import Dataset as Dataset
+    from sightline.evaluate.comparison import compare as compare
     from sightline.evaluate.evaluation import Evaluation as Evaluation
     from sightline.evaluate.evaluation import evaluate as evaluate
     from sightline.evaluate.explain.explanation import explain as explain
@@ -36,6 +37,7 @@ _PUBLIC = {
     "Sample": "sightline.core.sample",
     "SightlineError": "sightline.core.errors",
     "Verdict": "sightline.core.band",
+    "compare": "sightline.evaluate.comparison",
     "explain": "sightline.evaluate.explain.explanation",
     "teach": "sightline.train.teach",
 }

@@ -113,6 +113,25 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    first: RecipeFile,
+    second: Annotated[Path, typer.Argument(help="Another recipe file.", show_default=False)],
+    data: Data,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    include_trained: Annotated[bool, typer.Option(help="Judge images that a recipe was trained on, too.")] = False,
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Is one of two recipes better? Example: sightline compare old.onnx new.onnx photos/cookies"""
+    from sightline.command import comparing
+
+    found = comparing.compare(first, second, data, report, include_trained, threads, as_json)
+    console.say_json(found.to_json()) if as_json else console.say(comparing.describe(found))
+    if report is not None:
+        console.complain(f"Report: {report.resolve()}")
+
+
+@app.command()
 def inspect(
     recipe: RecipeFile,
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)],

@@ -162,7 +162,7 @@ def evaluate(
     inspections each. Raises InputError where nothing can be evaluated, RecipeError for a bad
     recipe, MissingExtraError where the extra "train" is not installed.
     """
-    inspector = _inspector(recipe, threads)
+    inspector = inspector_of(recipe, threads)
     trial = run_trial(inspector, samples, include_trained=include_trained, progress=progress)
     return _summary(
         inspector.card,
@@ -172,7 +172,8 @@ def evaluate(
     )
 
 
-def _inspector(recipe: str | Path | Recipe | Inspects, threads: int) -> Inspects:
+def inspector_of(recipe: str | Path | Recipe | Inspects, threads: int) -> Inspects:
+    """Whatever inspects, as it is; a file or a Recipe at work. Raises RecipeError."""
     if not isinstance(recipe, str | Path | Recipe):
         return recipe
     from sightline.runtime.inspector import Inspector

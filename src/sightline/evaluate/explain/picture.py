@@ -80,7 +80,13 @@ def _panels(explanation: Explanation) -> list[Panel]:
 def _caption_of_part(explanation: Explanation) -> str:
     high, wide = explanation.inspection.image.shape[:2]
     count = len(explanation.patches)
-    marked = "" if not count else " Number 1 marks" if count == 1 else f" Numbers 1 to {count} mark"
+    marked = (
+        ""
+        if not count
+        else " Number 1 marks"
+        if count == 1
+        else f" Numbers 1 {'and' if count == 2 else 'to'} {count} mark"
+    )
     marked += (
         "" if not count else " the hottest point of the region." if count == 1 else " the regions' hottest points."
     )

@@ -71,7 +71,8 @@ def _places(seen: Inspection) -> str:
     area = f"{first.area_px / (high * wide):.2%} of the image"
     area += "" if first.area_mm2 is None else f", {first.area_mm2:.2f} mm²"
     which = "The region" if count == 1 else f"The hottest of {count} regions"
-    return f"{which} measures {w} x {h} px ({area}) at the {_where(first, high, wide)}, x {x} y {y}."
+    where = f"the {_where(first, high, wide)}, its upper left corner at ({x}, {y})"
+    return f"{which} measures {w} x {h} px ({area}) at {where}."
 
 
 def _where(defect: Defect, high: int, wide: int) -> str:
