@@ -140,10 +140,10 @@ def _by_path(trial: Trial) -> dict[Path, Part]:
 
 
 def _names(first: Any, second: Any) -> tuple[str, str]:
-    """File names where they differ, else the whole paths, else first and second."""
+    """File names where they differ, else the whole paths, else numbers."""
     paths = [Path(one) if isinstance(one, str | Path) else None for one in (first, second)]
     if paths[0] is None or paths[1] is None or paths[0] == paths[1]:
-        return "the first recipe", "the second recipe"
+        return "Recipe 1", "Recipe 2"
     if paths[0].name != paths[1].name:
         return paths[0].name, paths[1].name
     return str(paths[0]), str(paths[1])

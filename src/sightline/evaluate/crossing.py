@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sightline.evaluate.evaluation import Evaluation
 from sightline.evaluate.pictures import data_uri, thumbnail
+from sightline.evaluate.recognition import GOOD
+from sightline.runtime.recognition import UNKNOWN
 
 PER_CELL, SHOT_PX = 12, 150
 MOST_PICTURES = 400  # of the whole table: a page must stay a page
@@ -47,7 +49,8 @@ def crossing(evaluation: Evaluation) -> Crossing | None:
     found = evaluation.recognition
     if found is None or found.confusion is None:
         return None
-    names, room, rows = found.confusion.names, MOST_PICTURES, []
+    order = sorted(found.confusion.names, key=lambda name: (name == UNKNOWN) - (name == GOOD))
+    names, room, rows = tuple(order), MOST_PICTURES, []
     for row, truth in enumerate(names):
         cells = []
         for column, said in enumerate(names):

@@ -217,7 +217,7 @@ def _summary(card: Card, trial: Trial, faithful: Faithfulness | None, rules: Bas
         left_out_trained=trial.left_out_trained,
         left_out_unlabelled=trial.left_out_unlabelled,
         trained_included=trial.trained_included,
-        notes=(*ranking.notes, *caveats(trial, curve)),
+        notes=(*ranking.notes, *caveats(trial, curve, card.without_good)),
     )
 
 

@@ -57,12 +57,13 @@ class Faithfulness:
 
 
 def faithfulness(inspector: Inspects, images: Sequence[Inspected], count: int, seed: int = 0) -> Faithfulness | None:
-    """Figures from at most `count` of the defective images; None where there is none.
+    """Figures from at most `count` of the defective images; None where there is none, or where the
+    recipe was made without good parts.
 
     Every image costs 4 * (`STEPS` + 1) inspections.
     """
     defective = [image for image in images if image.defective]
-    if not defective:
+    if not defective or inspector.card.without_good:  # without good parts, the score is no evidence for a defect
         return None
     rng = np.random.default_rng(seed)
     chosen = [defective[i] for i in sorted(rng.permutation(len(defective))[:count])]

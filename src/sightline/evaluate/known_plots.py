@@ -25,6 +25,6 @@ def reliability_plot(found: Reliability | None) -> str:
         axes.set_xticks(ticks, [f"{100 * tick:.0f} %" for tick in ticks])
         axes.set_yticks(ticks, [f"{100 * tick:.0f} %" for tick in ticks])
         axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
-        axes.text(0.03, 0.96, "as said = as seen on the line", color=INK, va="top")
+        axes.text(0.03, 0.96, "on the line: as often right as said", color=INK, va="top")
 
     return svg("reliability", (5.4, 4.9), draw)

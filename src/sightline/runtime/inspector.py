@@ -20,7 +20,7 @@ from sightline.runtime.image import Image, Source, read_image
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.placement import Placement, place, prepare, unplace
 from sightline.runtime.recipe import Recipe, parse_card, read_recipe
-from sightline.runtime.recognition import Known, name_defects, read_known, worst
+from sightline.runtime.recognition import Known, decide, name_defects, read_known
 from sightline.runtime.region import find_defects
 from sightline.runtime.session import Engine, Precision, open_session
 from sightline.runtime.tiling import Reading, at_once, lay_tiles, read_tiles, spread_out
@@ -137,7 +137,7 @@ class Inspector:
     ) -> Inspection:
         start = time.perf_counter()
         image, warnings = decoded
-        verdict = worst(self.card.band.decide(reading.score), known, self.card)
+        verdict = decide(reading.score, known, self.card)
         limit = self.card.calibration.heat_threshold
         heat = heat_back(reading.heat, pose)
         defects = () if verdict is Verdict.OK else self._defects(reading.score, heat, pose, placement, known)
@@ -168,7 +168,9 @@ class Inspector:
     ) -> tuple[Defect, ...]:
         """Regions of a part that is not OK, with their types where the recipe knows any."""
         limit, scale = self.card.calibration.heat_threshold, self.card.mm_per_px
-        strange = self.card.band.decide(score) is not Verdict.OK
+        # Without good parts the heat is what is unlike every known part: on a known one it marks nothing.
+        usual = Verdict.REVIEW if self.card.without_good else Verdict.OK
+        strange = self.card.band.decide(score) is not usual
         found = find_defects(heat, placement.image_size, limit, scale) if strange else ()
         if known is not None:
             found = name_defects(

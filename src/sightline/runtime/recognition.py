@@ -65,6 +65,18 @@ def named(types: Mapping[str, float], card: Card) -> tuple[str, ...]:
     return () if best is None or types[best] < good else (best,)
 
 
+def decide(score: float, known: Known | None, card: Card) -> Verdict:
+    """The verdict on a part.
+
+    Usually the graver of what the anomaly score and the evidence for known types say. A recipe without good parts never
+    says OK: NG where the part looks like the known ones and a type is named, else REVIEW.
+    """
+    if card.without_good:
+        familiar = known is not None and card.band.decide(score) is Verdict.REVIEW and bool(named(known.types, card))
+        return Verdict.NG if familiar or not np.isfinite(score) else Verdict.REVIEW
+    return worst(card.band.decide(score), known, card)
+
+
 def worst(first: Verdict, known: Known | None, card: Card) -> Verdict:
     """The graver of the anomaly reader's verdict and what the evidence for known types says."""
     if known is None or card.recognition is None or card.recognition.band is None:

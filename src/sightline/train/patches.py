@@ -110,14 +110,15 @@ def sample_patches(
 
 
 def check_enough(parts: Sequence[Part]) -> None:
-    """Raises InputError where there are too few different good parts to learn from."""
+    """Raises InputError where there are too few different parts to learn from."""
+    kind = "known" if any(part.sample.defective for part in parts) else "good"
     if len(parts) < MIN_GOOD:
         raise InputError(
-            f"{len(parts)} different readable images of good parts, at least {MIN_GOOD} are needed. "
+            f"{len(parts)} different readable images of {kind} parts, at least {MIN_GOOD} are needed. "
             f"Photograph {MIN_GOOD - len(parts)} more; 20 to 50 make a useful recipe"
         )
     if len({part.unit for part in parts}) < 2:
-        raise InputError("all good parts belong to one group or lot, so none can be held out. Add another group")
+        raise InputError(f"all {kind} parts belong to one group or lot, so none can be held out. Add another group")
 
 
 def light_step(intake: Intake, given: float | None) -> tuple[float, str]:

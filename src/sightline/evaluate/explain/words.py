@@ -28,15 +28,19 @@ class Said:
 def sentences(card: Card, said: Said) -> tuple[str, ...]:
     """The explanation, one sentence after another."""
     seen = said.inspection
-    own = card.band.decide(seen.score)
-    found = [f"{seen.verdict}: the anomaly score {seen.score:.2f} {_against(card.band, own)}."]
+    own = Verdict.REVIEW if card.without_good else card.band.decide(seen.score)
+    if card.without_good:
+        found = [_without_good(card, seen)]
+    else:
+        found = [f"{seen.verdict}: the anomaly score {seen.score:.2f} {_against(card.band, own)}."]
     if said.evidence is not None and SEVERITY[said.types_say] > SEVERITY[own]:
         assert card.recognition is not None and card.recognition.band is not None
         found.append(
             f"The graver word comes from the known types: the evidence for one of them, {said.evidence:.2f}, "
             f"{_against(card.recognition.band, said.types_say)}."
         )
-    found.append(_p_value(seen.p_value, card.calibration.good, _held_out(card)))
+    kind, count = ("known", card.calibration.known) if card.without_good else ("good", card.calibration.good)
+    found.append(_p_value(seen.p_value, count, f"{kind} parts"))
     if seen.defects:
         found.append(_places(seen))
     found += _types(said, card)
@@ -45,8 +49,14 @@ def sentences(card: Card, said: Said) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _held_out(card: Card) -> str:
-    return "good parts"
+def _without_good(card: Card, seen: Inspection) -> str:
+    """What the score means where no good part was learned from."""
+    like = "at most" if seen.score <= card.band.high else "above"
+    means = "it looks like the known parts" if seen.score <= card.band.high else "it looks like none of the known parts"
+    return (
+        f"{seen.verdict}: the score {seen.score:.2f} is {like} the limit {card.band.high:.2f}, so {means}. This recipe "
+        "was made without good parts and never says OK."
+    )
 
 
 def _against(band: Band, verdict: Verdict) -> str:
