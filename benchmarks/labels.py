@@ -11,21 +11,22 @@ import time
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import torch
 
 from sightline.data.dataset import Dataset
-from sightline.evaluate.boxes import box_scores
-from sightline.evaluate.found_boxes import boxes_of, found_boxes
+from sightline.evaluate.boxes import Boxes, box_scores
+from sightline.evaluate.found_boxes import boxes_of
 from sightline.evaluate.grades import grade_auroc, grade_scores
 from sightline.evaluate.types import single_label
 from sightline.models.backbone import backbone
+from sightline.runtime.boxes import read_boxes
 from sightline.runtime.image import read_image, read_mask
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recognition import named
+from sightline.train.boxes import learn_boxes
 from sightline.train.intake import Intake, accept, choose_size, image_shapes, stretched_size
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labels import types_of, vocabulary
@@ -57,19 +58,25 @@ def run(name, folds):
     size = (stretched_size if varied else choose_size)(shapes, settings.area_px)
     words, trunk = vocabulary(parts), open_trunk(settings.backbone, settings.threads)
     maps_of = KeptMaps(trunk, backbone(settings.backbone))
-    labelled = label_parts([Intake(parts, size, settings.roi)], words, (size.height // 4, size.width // 4))
+    intake = Intake(parts, size, settings.roi)
+    labelled = label_parts([intake], words, (size.height // 4, size.width // 4))
     graded = bool(words.grades)
     truth = [x.part.sample.grade if graded else next(iter(types_of(x.part.sample)), "good") for x in labelled]
     units = [str(x.part.unit) for x in labelled]
     fold = grouped_folds([str(one) for one in truth], units, FOLDS, 0)
     said, seconds, dice, boxes = {}, [], [], []
+
+    def place_of(part):
+        return intake(part).placements[0]
+
     for turn in range(folds):
         start = time.perf_counter()
         seen = [x for x, other in zip(labelled, fold, strict=True) if other != turn]
         net = fit_recogniser(maps_of, seen, words, settings, lambda *_: None)
+        head = learn_boxes(maps_of, seen, [intake], words, backbone(settings.backbone), settings, lambda *_: None)
         seconds.append(time.perf_counter() - start)
         for index in np.flatnonzero(fold == turn):
-            said[int(index)] = judge(net, trunk, labelled[index], dice, boxes, words)
+            said[int(index)] = judge(net, trunk, labelled[index], dice, head, place_of, words, boxes)
         print(name, "fold", turn, f"{seconds[-1]:.0f} s", flush=True)
     truth = truth if graded else [_shown(x, said.get(i), words, truth[i]) for i, x in enumerate(labelled)]
     figures = grades(said, truth, units) if graded else types(said, truth, units, words)
@@ -145,9 +152,9 @@ def _shown(x, said, words, usual):
 
 
 @torch.inference_mode()
-def judge(net, trunk, x, dice, boxes=None, words=None):
+def judge(net, trunk, x, dice, head=None, place_of=None, words=None, boxes=None):
     """Class logits and expected grade of one part; its map's Dice goes to `dice` where it has a mask, its boxes, true
-    and found, to `boxes` where any are drawn.
+    and found by `head`, to `boxes` where any are drawn.
     """
     found = net({name: maps.float() for name, maps in trunk(x.image[None]).items()})
     if x.part.sample.mask is not None and x.cells is not None:
@@ -155,15 +162,12 @@ def judge(net, trunk, x, dice, boxes=None, words=None):
         seen = 1 - found.places.softmax(1)[0, 0].numpy()
         marked = cv2.resize(seen, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
         dice.append(2 * float((marked & mask).sum()) / max(1, int(marked.sum() + mask.sum())))
-    if boxes is not None and x.part.sample.regions:
-        high, wide = read_image(x.part.sample.path)[0].shape[:2]
-        maps = found.places.softmax(1)[0, 1:].numpy()
-        logits = net.type_logits(found.types)[0].numpy()
-        seen = SimpleNamespace(
-            class_maps=lambda: maps, image=np.empty((high, wide, 3), np.uint8),
-            types={name: float(1 / (1 + np.exp(-logit))) for name, logit in zip(words.types, logits, strict=True)},
-        )  # fmt: skip
-        boxes.append((boxes_of(x.part.sample, None, (high, wide), words.types), found_boxes(seen, words)))
+    if head is not None and x.part.sample.regions:
+        where, shape = place_of(x.part), read_image(x.part.sample.path)[0].shape[:2]
+        scores, corners = head.answers({name: maps.float() for name, maps in trunk(x.image[None]).items()})
+        seen = read_boxes(scores[0].numpy(), corners[0].numpy(), words.types, where)
+        said = Boxes.of([box.xywh for box in seen], [box.type for box in seen], [box.score for box in seen])
+        boxes.append((boxes_of(x.part.sample, None, shape, words.types), said))
     return found.types[0].numpy(), None if found.quality is None else float(net.grade(found.quality)[0])
 
 

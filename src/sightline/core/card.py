@@ -81,6 +81,7 @@ class Recognition(Part):
         description="thresholds on the highest type logit; None: too few held-out good parts, so types only name",
     )
     calibration: Calibration | None = Field(default=None, description="what those thresholds rest on")
+    boxes: bool = Field(default=False, description="places of types come as boxes, too, learned from drawn ones")
     held_out: dict[str, Bounded] = Field(
         default_factory=dict, description="by type: held-out parts of it that were called something else"
     )

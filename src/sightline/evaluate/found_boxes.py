@@ -38,7 +38,13 @@ def boxes_of(sample: Sample, mask: Path | None, size: tuple[int, int], types: Se
 
 
 def found_boxes(seen: Inspection, card: Card) -> Boxes:
-    """Boxes around regions of each type's class map, scored by the map's mean inside times the part's probability."""
+    """The recipe's own boxes where it draws them; else those around regions of each type's class map, scored by the
+    map's mean inside times the part's probability.
+    """
+    if card.recognition is not None and card.recognition.boxes:
+        return Boxes.of(
+            [box.xywh for box in seen.boxes], [box.type for box in seen.boxes], [box.score for box in seen.boxes]
+        )
     if seen.class_maps is None:
         return Boxes.of([], [])
     high, wide = seen.image.shape[:2]

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from sightline.core.band import Verdict
 from sightline.core.card import Card, Tiles
 from sightline.core.errors import RecipeError
-from sightline.core.result import Defect
+from sightline.core.result import Box, Defect
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
+from sightline.runtime.boxes import back, read_boxes
 from sightline.runtime.image import Image, Source, read_image
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.placement import Placement, place, prepare, unplace
@@ -150,6 +151,7 @@ class Inspector:
             defects=defects,
             types={} if known is None else known.types,
             grade=None if known is None else known.grade,
+            boxes=_boxes(known, self.card, placement, pose),
             source=source,
             warnings=warnings + pose.notes + _odd_shape(placement, self.card),
             times_ms=times,
@@ -183,6 +185,15 @@ class Inspector:
     def _spread(share: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
         """A map over the recipe's input (h, w) -> over the image that came."""
         return heat_back(unplace(share, placement), pose)
+
+
+def _boxes(known: Known | None, card: Card, placement: Placement, pose: Aligned) -> tuple[Box, ...]:
+    """Boxes of known types on the image that came; of a turned part, the upright ones around them."""
+    if known is None or known.boxes is None:
+        return ()
+    scores, corners = known.boxes
+    # A type that was taught later has no boxes yet.
+    return back(read_boxes(scores, corners, card.types[: len(scores)], placement), pose.warp)
 
 
 def _over_image(shares: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:

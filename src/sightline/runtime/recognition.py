@@ -26,13 +26,14 @@ Heat = NDArray[np.float32]
 @dataclass(frozen=True)
 class Known:
     """One image's `types` (name -> probability), `evidence` (the highest type logit), class shares (K, h, w) over the
-    recipe's input, and `grade`.
+    recipe's input, `grade`, and where the recipe draws boxes, their scores (K, cells) and corners (4, cells).
     """
 
     types: Mapping[str, float]
     evidence: float
     shares: Heat
     grade: int | None
+    boxes: tuple[Heat, Heat] | None = None
 
 
 def read_known(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> Known | None:
@@ -48,7 +49,8 @@ def read_known(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> Know
     logits = outputs["type_logits"][index].astype(np.float64)
     shares = _softmax(np.append(0.0, logits))[1:] if card.exclusive else 1 / (1 + np.exp(-logits))
     types = MappingProxyType({name: float(share) for name, share in zip(card.types, shares, strict=True)})
-    return Known(types, float(logits.max(initial=-np.inf)), outputs["defect_map"][index], grade)
+    boxes = (outputs["box_scores"][index], outputs["boxes"][index]) if "boxes" in outputs else None
+    return Known(types, float(logits.max(initial=-np.inf)), outputs["defect_map"][index], grade, boxes)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from sightline.train.patches import SAMPLED_TILES
 from sightline.train.reader import Fitted
 from sightline.train.trunk import Trunk
 
-ASKED = 24  # parts of each kind that say which entries are used
+ASKED = 10  # parts of each kind that say which entries are used
 HOT_SHARE = 0.05  # of their cells: those that an explanation would point at
 JPEG_QUALITY = 80
 

@@ -7,6 +7,8 @@ parity gate compares two independent statements of the same computation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -14,12 +16,13 @@ from onnx import ModelProto, compose, helper, numpy_helper, parser
 
 from sightline.core.card import METADATA_KEY, Card
 from sightline.core.evidence import EVIDENCE_KEY, Evidence
+from sightline.models.boxes import BoxHead
 from sightline.models.memory import Level, MemoryReader, top_count
 from sightline.models.place import Place
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
 from sightline.train.enlarging import ENLARGE_TEXT, Grid, enlarging
-from sightline.train.recogniser_graph import recogniser_constants, recogniser_outputs, recogniser_text
+from sightline.train.heads import Head, heads
 from sightline.train.trunk import OPSET
 
 OUTPUTS = ("float[N] score", "float[N] p_value", "float[N, {h}, {w}] heatmap", "float[N, E] embedding")
@@ -95,6 +98,7 @@ def recipe_model(
     size: tuple[int, int],
     embedding: str,
     recogniser: Recogniser | None = None,
+    boxes: BoxHead | None = None,
 ) -> ModelProto:
     """The whole graph for inputs (N, height, width, 3) uint8, without its card.
 
@@ -104,9 +108,11 @@ def recipe_model(
     """
     network = onnx.load_from_string(trunk)
     grids = map_grids(trunk, size)
-    readers = [level.names for level in reader.levels.values()] + ([] if recogniser is None else [recogniser.names])
+    readers = [level.names for level in reader.levels.values()] + [
+        x.names for x in (recogniser, boxes) if x is not None
+    ]
     wanted = sorted({embedding}.union(*readers))
-    answers = _reader_model(reader, grids, embedding, wanted, recogniser)
+    answers = _reader_model(reader, grids, embedding, wanted, heads(grids, recogniser, boxes))
     model = compose.merge_models(
         network,
         answers,
@@ -149,7 +155,7 @@ def _reader_model(
     grids: dict[str, Grid],
     embedding: str,
     wanted: list[str],
-    recogniser: Recogniser | None = None,
+    added: Sequence[Head],
 ) -> ModelProto:
     first, *others = reader.levels
     height, width = grids[reader.levels[first].names[0]]
@@ -167,16 +173,15 @@ def _reader_model(
     tops = "".join(TOP_TEXT.format(i=i) for i in fractions)
     names = ", ".join(f"top_{i}" for i in fractions)
     body += SCORE_TEXT.format(tops=tops, names=names, embedding=embedding)
-    more = [] if recogniser is None else recogniser_outputs(recogniser, grids)
-    body += "" if recogniser is None else recogniser_text(recogniser)
+    more = [output for head in added for output in head.outputs]
+    body += "".join(head.text for head in added)
     maps = ", ".join(f"float[N, C_{name}, H_{name}, W_{name}] {name}" for name in wanted)
     model = parser.parse_model(
         f'<ir_version: 10, opset_import: ["" : {OPSET}]> reader ({maps}) => '
         f"({', '.join([*OUTPUTS, *more]).format(h=height, w=width)}) {{{body}}}"
     )
-    constants = _constants(reader, grids, (height, width))
-    constants |= {} if recogniser is None else recogniser_constants(recogniser, grids)
-    for name, array in constants.items():
+    constants = [_constants(reader, grids, (height, width)), *(head.constants for head in added)]
+    for name, array in (pair for numbers in constants for pair in numbers.items()):
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
     # Their values follow in recipe_model; being inputs as well makes them overridable.
     for name, level in reader.levels.items():

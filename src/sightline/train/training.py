@@ -251,8 +251,8 @@ def _export(
     size = (card.height, card.width)
     trunk = int8 or trunk_onnx(card.backbone, size)
     scores, embedding = held_out.scores.astype(np.float32), backbone(card.backbone).embedding
-    net = None if learned is None else learned.net
-    model = recipe_model(trunk, reader, scores, size, embedding, net)
+    net, boxes = (None, None) if learned is None else (learned.net, learned.boxes)
+    model = recipe_model(trunk, reader, scores, size, embedding, net, boxes)
     for key, values in ({} if learned is None else learned.kept).items():
         model.graph.initializer.append(numpy_helper.from_array(values, key))
     # Good parts spread over the held-out scores, and known defects: the gate sees the whole range of scores.
@@ -265,6 +265,6 @@ def _export(
         if (prepared := source(part)) is not None
         for image, _ in prepared.some(GATED_TILES)
     )
-    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8, net)
+    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8, net, boxes)
     final = card.model_copy(update={"parity": parity})
     return Recipe(with_card(model, final, evidence), final)
