@@ -87,7 +87,7 @@ def recogniser_constants(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
     classes = net.classes.out_channels
     height, width = grids[net.names[0]]
     counts = [top_count(share, height * width) for share in HOTTEST]
-    whole, whole_bias = folded(net.pooled, net.whole.weight, net.whole.bias)
+    whole, whole_bias = _folded(net.pooled, net.whole.weight, net.whole.bias)
     constants: Arrays = {
         "known_grid": np.array([2, 3]),
         "known_eps": np.array(EPS, np.float32),
@@ -97,29 +97,29 @@ def recogniser_constants(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
         "known_end": np.array([classes]),
         "known_flat": np.array([-1, classes, height * width]),
         "known_most": np.array([max(counts)]),
-        "known_mix_weights": as_array(net.mix.weight),
-        "known_mix_bias": as_array(_given(net.mix)),
-        "known_classes_weights": as_array(net.classes.weight),
-        "known_classes_bias": as_array(_given(net.classes)),
+        "known_mix_weights": _array(net.mix.weight),
+        "known_mix_bias": _array(_given(net.mix)),
+        "known_classes_weights": _array(net.classes.weight),
+        "known_classes_bias": _array(_given(net.classes)),
         "known_whole_weights": whole.T.copy(),
         "known_whole_bias": whole_bias,
-        "known_hottest_weights": as_array(net.hottest.weight).T.copy(),
-        "known_temperature": as_array(net.temperature),
+        "known_hottest_weights": _array(net.hottest.weight).T.copy(),
+        "known_temperature": _array(net.temperature),
     }
     constants |= {f"known_count_{i}": np.array([count]) for i, count in enumerate(counts)}
     for i, name in enumerate(net.names):
         constants |= _level(net, i, grids[name], grids[net.names[i + 1]] if i + 1 < len(net.names) else None)
     if net.quality is not None:
-        weights, bias = folded(net.pooled, net.quality.weight, None)
+        weights, bias = _folded(net.pooled, net.quality.weight, None)
         constants |= {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
-        constants["known_thresholds"] = as_array(net.thresholds)
+        constants["known_thresholds"] = _array(net.thresholds)
     return constants
 
 
 def _level(net: Recogniser, index: int, grid: Grid, coarser: Grid | None) -> Arrays:
     lateral = net.lateral[index]
     assert isinstance(lateral, nn.Conv2d)
-    weights, bias = folded(net.standards[index], lateral.weight[:, :, 0, 0], lateral.bias)
+    weights, bias = _folded(net.standards[index], lateral.weight[:, :, 0, 0], lateral.bias)
     arrays: Arrays = {
         f"known_{index}_weights": weights[:, :, None, None].copy(),
         f"known_{index}_bias": bias,
@@ -130,13 +130,13 @@ def _level(net: Recogniser, index: int, grid: Grid, coarser: Grid | None) -> Arr
     return arrays
 
 
-def folded(
+def _folded(
     standard: Standardised, weight: Tensor, bias: Tensor | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights (out, in) and bias (out,) that take values as they are instead of standardised ones."""
-    weights = as_array(weight / standard.spread)
-    offset = -weights @ as_array(standard.mean)
-    return weights, offset if bias is None else offset + as_array(bias)
+    weights = _array(weight / standard.spread)
+    offset = -weights @ _array(standard.mean)
+    return weights, offset if bias is None else offset + _array(bias)
 
 
 def _given(layer: nn.Conv2d) -> Tensor:
@@ -144,6 +144,5 @@ def _given(layer: nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-def as_array(values: Tensor) -> NDArray[np.float32]:
-    """A tensor as float32 numbers for the graph."""
+def _array(values: Tensor) -> NDArray[np.float32]:
     return np.asarray(values.detach().cpu().numpy(), np.float32)

@@ -21,7 +21,7 @@ from sightline.evaluate.calibration import Targets, calibrate, calibrate_known
 from sightline.models.backbone import backbone
 from sightline.models.memory import MemoryReader
 from sightline.runtime.recipe import Recipe
-from sightline.train.evidence import gather_evidence
+from sightline.train.atlas import gather_evidence
 from sightline.train.graph import recipe_model, with_card
 from sightline.train.intake import InputSize, Intake, Part, accept, warn
 from sightline.train.parity import IMAGES, TOLERANCE, check_parity
