@@ -146,7 +146,9 @@ def test_doctor_says_ok_here():
     assert {check["name"] for check in json.loads(result.stdout)} >= {"python", "onnxruntime", "disk", "clock"}
 
 
-@pytest.mark.parametrize("command", ["train", "search", "evaluate", "inspect", "teach", "synthesize", "demo", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "demo", "doctor"]
+)
 def test_every_command_has_an_example(command):
     result = sightline(command, "--help")
     assert result.returncode == 0
@@ -209,3 +211,28 @@ def test_two_recipes_of_different_products_are_refused(parts, recipe):
     result = sightline("inspect", recipe, parts / "test" / "good", "--accurate", other)
     assert (result.returncode, result.stdout) == (1, "")
     assert "plates.onnx and" in result.stderr and "other.onnx do not belong together: product" in result.stderr
+
+
+def test_explain_writes_a_picture_or_a_folder_of_them(parts, recipe, tmp_path):
+    image, good = parts / "test" / "spot" / "0.png", parts / "test" / "good" / "0.png"
+    one = sightline("explain", recipe, image, "-o", tmp_path / "why.png", "--json")
+    assert one.returncode == 0, one.stderr
+    told = json.loads(one.stdout)
+    assert told["verdict"] != "OK" and told["patches"][0]["source"].endswith(".png") and told["explanation"]
+    assert cv2.imread(str(tmp_path / "why.png")).shape[1] == 1240
+    several = sightline("explain", recipe, image, good, tmp_path / "none.png", "-o", tmp_path / "why")
+    assert several.returncode == 1 and "not judged" in several.stdout
+    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == ["0-why-1.png", "0-why-2.png"]
+    refused = sightline("explain", recipe, image, good, "-o", tmp_path / "both.png")
+    assert refused.returncode == 1 and "Name a folder" in refused.stderr
+
+
+def test_compare_says_what_may_be_concluded(parts, recipe, tmp_path):
+    result = sightline("compare", recipe, recipe, parts, "--report", tmp_path / "compare.html", "--json")
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["n_good"], told["n_defective"], told["changed"]) == (4, 4, [])
+    assert told["errors"]["p_value"] == 1.0 and len(told["conclusions"]) == 4
+    assert "<html" in (tmp_path / "compare.html").read_text()
+    said = sightline("compare", recipe, recipe, parts)
+    assert "0 parts changed verdict" in said.stdout

@@ -14,9 +14,9 @@ from sightline.data.sample import write
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md", "docs/how-to/large-images.md"]
 PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md", "docs/how-to/search.md"]
-PAGES += ["docs/how-to/known-defects.md"]
+PAGES += ["docs/how-to/known-defects.md", "docs/how-to/explain.md", "docs/how-to/compare.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
-COMMANDS = {"demo", "train", "search", "evaluate", "inspect", "teach", "synthesize", "doctor"}
+COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "doctor"}
 
 
 def blocks(page, language):
@@ -38,6 +38,7 @@ def desk(tmp_path_factory):
         (folder / name).write_bytes(images[0].read_bytes())
     command = [sys.executable, "-m", "sightline", "train", "photos/cookies", "-o", "cookies.onnx", "--effort", "quick"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    (folder / "new.onnx").write_bytes((folder / "cookies.onnx").read_bytes())
     return folder
 
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from sightline.core.result import Result as Result
     from sightline.core.sample import Sample as Sample
     from sightline.data.dataset import Dataset as Dataset
+    from sightline.evaluate.comparison import compare as compare
     from sightline.evaluate.evaluation import Evaluation as Evaluation
     from sightline.evaluate.evaluation import evaluate as evaluate
+    from sightline.evaluate.explain.explanation import explain as explain
     from sightline.runtime.inspector import Inspector as Inspector
     from sightline.runtime.recipe import Recipe as Recipe
     from sightline.train.search.searching import search as search
@@ -35,6 +37,8 @@ _PUBLIC = {
     "Sample": "sightline.core.sample",
     "SightlineError": "sightline.core.errors",
     "Verdict": "sightline.core.band",
+    "compare": "sightline.evaluate.comparison",
+    "explain": "sightline.evaluate.explain.explanation",
     "teach": "sightline.train.teach",
 }
 # Packages that can be called, see core.door.

@@ -113,6 +113,25 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    first: RecipeFile,
+    second: Annotated[Path, typer.Argument(help="Another recipe file.", show_default=False)],
+    data: Data,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    include_trained: Annotated[bool, typer.Option(help="Judge images that a recipe was trained on, too.")] = False,
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Is one of two recipes better? Example: sightline compare old.onnx new.onnx photos/cookies"""
+    from sightline.command import comparing
+
+    found = comparing.compare(first, second, data, report, include_trained, threads, as_json)
+    console.say_json(found.to_json()) if as_json else console.say(comparing.describe(found))
+    if report is not None:
+        console.complain(f"Report: {report.resolve()}")
+
+
+@app.command()
 def inspect(
     recipe: RecipeFile,
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)],
@@ -132,6 +151,25 @@ def inspect(
     for result in inspecting.inspect(judge, images, overlays):
         console.say_json(result) if as_json else console.say(inspecting.describe(result))
         failed |= bool(result.get("error")) or (fail_on_ng and result["verdict"] == "NG")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    recipe: RecipeFile,
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture, or folder for pictures.")] = Path("why.png"),
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Show why a part got its verdict. Example: sightline explain cookies.onnx part.png -o why.png"""
+    from sightline.command import explaining
+
+    failed = False
+    for result in explaining.explain(recipe, images, output, threads):
+        console.say_json(result) if as_json else console.say(explaining.describe(result))
+        failed |= bool(result.get("error"))
     if failed:
         raise typer.Exit(1)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sightline.command.console import progress
 
+EXPLAINED = 12  # defective images on which a report measures how faithful the heat is
+
 if TYPE_CHECKING:
     from sightline.evaluate.evaluation import Evaluation
     from sightline.runtime.cascade import Cascade
@@ -22,12 +24,16 @@ def evaluate(
     from sightline.evaluate.report import write_report
 
     dataset = Dataset.open(data, split=False)
+    trained = frozenset(judge.card.trained_on)
+    references = [sample for sample in dataset if sample.defective is False] if trained else []
     chosen = dataset.test if dataset.given_split and not include_trained else dataset
     with progress(quiet) as bar:
         evaluation = measure(
             judge,
             chosen,
             include_trained=include_trained,
+            references=references,
+            explained=EXPLAINED if report is not None else 0,
             progress=lambda done, of: bar("inspecting", done, of),
         )
     if report is not None:

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+NEVER = -1e30  # as a low threshold: no score that a graph computes is that low, so nothing is OK
+
 
 class Verdict(StrEnum):
     """What is said about a part: OK, NG (no good), or REVIEW (a person decides)."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sightline.core.band import Band
+from sightline.core.band import NEVER, Band
 
 SCHEMA = 1
 METADATA_KEY = "sightline"
@@ -36,6 +36,11 @@ class Calibration(Part):
 
     method: Literal["leave-one-image-out", "leave-one-group-out"] = Field(description="how scores were held out")
     good: int = Field(ge=0, description="held-out good parts")
+    known: int = Field(
+        default=0,
+        ge=0,
+        description="held-out parts of known types that stand in for good ones; 0: there were good parts",
+    )
     defective: int = Field(ge=0, description="labelled defective parts used for the thresholds")
     overkill: Bounded = Field(description="good parts above the band's high threshold")
     review: Bounded = Field(description="good parts above the band's low threshold (REVIEW or NG)")
@@ -76,6 +81,7 @@ class Recognition(Part):
         description="thresholds on the highest type logit; None: too few held-out good parts, so types only name",
     )
     calibration: Calibration | None = Field(default=None, description="what those thresholds rest on")
+    boxes: bool = Field(default=False, description="places of types come as boxes, too, learned from drawn ones")
     held_out: dict[str, Bounded] = Field(
         default_factory=dict, description="by type: held-out parts of it that were called something else"
     )
@@ -144,9 +150,23 @@ class Card(Part):
     parity: Parity | None = Field(default=None, description="parity proof; None only before the gate")
 
     @property
+    def without_good(self) -> bool:
+        """Whether no good part was learned from: the score then says how unlike every known part a part is, and no
+        verdict is OK (docs/decisions/0019).
+        """
+        return self.calibration.known > 0
+
+    @property
     def exclusive(self) -> bool:
         """Whether a part carries one known type at most."""
         return self.recognition is not None and self.recognition.exclusive
+
+    @model_validator(mode="after")
+    def _never_ok_without_good(self) -> Card:
+        # Whatever reads the band alone must fail closed, too.
+        if self.without_good and (self.band.low > NEVER or self.calibration.good):
+            raise ValueError("a recipe without good parts needs a band that calls nothing OK")
+        return self
 
     @model_validator(mode="after")
     def _tiles_advance(self) -> Card:

@@ -41,13 +41,27 @@ class Defect:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One place of a known type: `score` 0..1, `xywh` (x, y, width, height) px of the inspected image."""
+
+    type: str
+    score: float
+    xywh: tuple[float, float, float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The box as plain JSON values."""
+        return {"type": self.type, "score": _number(self.score, 4), "box": [round(side, 1) for side in self.xywh]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """Verdict, score and places for one part.
 
     `score` grows with the evidence for a defect; `p_value` is the conformal p-value against held-out good
     parts (small = unlike any good part); `types` has the probability of each known defect type; `times_ms` has one
-    entry per stage; `source` names the image. `judged_by` is "fast" or "accurate" where two recipes work as a
+    entry per stage; `boxes` are places of known types where the recipe has learned boxes, the surest first, and decide
+    nothing; `source` names the image. `judged_by` is "fast" or "accurate" where two recipes work as a
     cascade, else empty.
     """
 
@@ -56,6 +70,7 @@ class Result:
     p_value: float
     defects: tuple[Defect, ...] = ()
     types: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    boxes: tuple[Box, ...] = ()
     grade: int | None = None
     source: str = ""
     judged_by: str = ""
@@ -72,6 +87,7 @@ class Result:
             **({"types": {name: _number(share, 4) for name, share in self.types.items()}} if self.types else {}),
             "grade": self.grade,
             **({"judged_by": self.judged_by} if self.judged_by else {}),
+            **({"boxes": [box.to_json() for box in self.boxes]} if self.boxes else {}),
             "defects": [defect.to_json() for defect in self.defects],
             "warnings": list(self.warnings),
             "times_ms": {stage: round(ms, 3) for stage, ms in self.times_ms.items()},

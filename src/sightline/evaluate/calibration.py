@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.core.band import Band
+from sightline.core.band import NEVER, Band
 from sightline.core.card import Bounded, Calibration
 from sightline.evaluate.bounds import CONFIDENCE, rate, upper_bound
 
@@ -51,6 +51,36 @@ def calibrate(
         escape=escape,
         heat_threshold=_order_statistic(np.sort(heat_peaks), int(targets.review * len(heat_peaks))),
         promises=_promises(overkill, review, escape, targets),
+    )
+
+
+def calibrate_known(
+    known: Scores, heat_peaks: Scores, targets: Targets, by_group: bool = False
+) -> tuple[Band, Calibration]:
+    """Band and calibration where there are no good parts: from held-out scores (n,) of parts of known types.
+
+    `band.high` parts what looks like the known parts from strangers; nothing is OK. Raises ValueError without scores.
+    """
+    if len(known) == 0:
+        raise ValueError("thresholds need the score of at least one held-out part")
+    ordered = np.sort(known)
+    band = Band(low=NEVER, high=_order_statistic(ordered, int(targets.review * len(known))))
+    strange = rate(int((ordered > band.high).sum()), len(known))
+    return band, Calibration(
+        method="leave-one-group-out" if by_group else "leave-one-image-out",
+        good=0,
+        known=len(known),
+        defective=len(known),
+        overkill=rate(0, 0),
+        review=strange,
+        escape=None,
+        heat_threshold=_order_statistic(np.sort(heat_peaks), int(targets.review * len(heat_peaks))),
+        promises=(
+            "no good parts: this recipe never says OK, and nothing can be promised about overkill",
+            f"{strange.count} of {strange.of} held-out known parts look like none of the others and go to REVIEW: at "
+            f"most {strange.upper:.1%} at {CONFIDENCE:.0%} confidence",
+            "nobody knows how many good parts would be taken for a known type: photograph good parts and train again",
+        ),
     )
 
 

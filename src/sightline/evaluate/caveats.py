@@ -9,12 +9,17 @@ from sightline.evaluate.inspected import Inspected, Part
 from sightline.evaluate.trial import Trial
 
 FEW = 100  # times below this say little about a 99th percentile
+NO_GOOD = (
+    "This recipe was made without good parts. It never says OK: a part that looks like the known ones and is named a "
+    "type is NG, any other goes to REVIEW. Its overkill is not known, and an escape rate of 0 says nothing."
+)
 SHOWN = 5  # notes of one kind that are spelled out
 
 
-def caveats(trial: Trial, curve: PixelCurve) -> tuple[str, ...]:
+def caveats(trial: Trial, curve: PixelCurve, without_good: bool = False) -> tuple[str, ...]:
     """Sentences a reader of the figures must know, the gravest first."""
     return (
+        *([NO_GOOD] if without_good else []),
         *_left_out(trial),
         *_failed(trial),
         *_cascade(trial.images),

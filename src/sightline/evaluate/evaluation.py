@@ -12,10 +12,12 @@ from sightline.core.band import Verdict
 from sightline.core.card import Bounded, Card
 from sightline.core.sample import Sample
 from sightline.evaluate.aupro import area
+from sightline.evaluate.baseline import Baseline, baseline
 from sightline.evaluate.bounds import rate, share
 from sightline.evaluate.breakdown import TypeFigures, by_type
 from sightline.evaluate.caveats import caveats
 from sightline.evaluate.curve import pixel_curve
+from sightline.evaluate.faithfulness import Faithfulness, faithfulness
 from sightline.evaluate.inspected import Failure, Inspected, Part
 from sightline.evaluate.latency import latency
 from sightline.evaluate.metrics import image_metrics, pixel_area
@@ -61,6 +63,8 @@ class Evaluation:
     timed: int
     types: tuple[TypeFigures, ...]
     recognition: Recognition | None
+    faithfulness: Faithfulness | None
+    baseline: Baseline | None
     left_out_trained: int
     left_out_unlabelled: int
     trained_included: int
@@ -126,6 +130,8 @@ class Evaluation:
             **{name: _finite(getattr(self, name)) for name in FIGURES},
             "types": [figures.to_json() for figures in self.types],
             "recognition": None if self.recognition is None else self.recognition.to_json(),
+            "faithfulness": None if self.faithfulness is None else self.faithfulness.to_json(),
+            "rule_based": None if self.baseline is None else self.baseline.to_json(),
             "failures": [failure.to_json() for failure in self.failures],
             "notes": list(self.notes),
         }
@@ -142,6 +148,8 @@ def evaluate(
     *,
     include_trained: bool = False,
     threads: int = 2,
+    references: Iterable[Sample] = (),
+    explained: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Judge labelled samples with a recipe and state how often it is right.
@@ -149,15 +157,23 @@ def evaluate(
     `recipe` is a file, a Recipe, or anything that inspects (an Inspector; then `threads` is its own affair).
     Images the recipe was made from are left out unless `include_trained`, unlabelled ones always; images that
     cannot be read count as NG. `progress(done, total)` is called after each sample. Pixel metrics compare at
-    image size, at most 1024 px. Raises InputError where nothing can be evaluated, RecipeError for a bad
+    image size, at most 1024 px. With `references`, good parts that the recipe was trained on, a golden template of them
+    is measured beside it. How faithful the heat is gets measured on `explained` of the defective images, at 36
+    inspections each. Raises InputError where nothing can be evaluated, RecipeError for a bad
     recipe, MissingExtraError where the extra "train" is not installed.
     """
-    inspector = _inspector(recipe, threads)
+    inspector = inspector_of(recipe, threads)
     trial = run_trial(inspector, samples, include_trained=include_trained, progress=progress)
-    return _summary(inspector.card, trial)
+    return _summary(
+        inspector.card,
+        trial,
+        faithfulness(inspector, trial.images, explained) if explained else None,
+        baseline(trial.images, references, inspector.card),
+    )
 
 
-def _inspector(recipe: str | Path | Recipe | Inspects, threads: int) -> Inspects:
+def inspector_of(recipe: str | Path | Recipe | Inspects, threads: int) -> Inspects:
+    """Whatever inspects, as it is; a file or a Recipe at work. Raises RecipeError."""
     if not isinstance(recipe, str | Path | Recipe):
         return recipe
     from sightline.runtime.inspector import Inspector
@@ -165,7 +181,7 @@ def _inspector(recipe: str | Path | Recipe | Inspects, threads: int) -> Inspects
     return Inspector(recipe, threads=threads)
 
 
-def _summary(card: Card, trial: Trial) -> Evaluation:
+def _summary(card: Card, trial: Trial, faithful: Faithfulness | None, rules: Baseline | None) -> Evaluation:
     images, failures = tuple(trial.images), tuple(trial.failures)
     ranking = image_metrics([image.score for image in images], [image.defective for image in images])
     masked = any(image.mask is not None for image in images)
@@ -196,10 +212,12 @@ def _summary(card: Card, trial: Trial) -> Evaluation:
         timed=times.count,
         types=by_type(images, failures),
         recognition=recognition(images, card),
+        faithfulness=faithful,
+        baseline=rules,
         left_out_trained=trial.left_out_trained,
         left_out_unlabelled=trial.left_out_unlabelled,
         trained_included=trial.trained_included,
-        notes=(*ranking.notes, *caveats(trial, curve)),
+        notes=(*ranking.notes, *caveats(trial, curve, card.without_good)),
     )
 
 

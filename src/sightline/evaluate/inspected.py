@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.band import Verdict
+from sightline.evaluate.boxes import Boxes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,9 @@ class Inspected:
     width) in px; `ms` is file to verdict; `mask` is a mask file that fits the image and marks something, else
     None. In a cascade, `judged_by` names the recipe that decided, and `asked` says whether the accurate one was
     asked. `said_types` are the known types that the recipe named (none: good), None where it knows none; `seen`
-    (h, w) float32 is the share of each cell of the image that it takes for a known defect.
+    (h, w) float32 is the share of each cell of the image that it takes for a known defect. `shares` are the types'
+    probabilities; `true_boxes` and `said_boxes` are there where the recipe knows types and people have marked where the
+    defects are, or the part is good.
     """
 
     path: Path
@@ -39,6 +43,9 @@ class Inspected:
     asked: bool = False
     said_types: tuple[str, ...] | None = None
     seen: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    shares: Mapping[str, float] = field(default_factory=dict, compare=False)
+    true_boxes: Boxes | None = field(default=None, repr=False, compare=False)
+    said_boxes: Boxes | None = field(default=None, repr=False, compare=False)
     grade: int | None = None
     said_grade: int | None = None
 

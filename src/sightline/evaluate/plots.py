@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.band import Band
+from sightline.core.card import Card
 from sightline.evaluate.evaluation import Evaluation
 from sightline.evaluate.extra import require
 
@@ -38,7 +39,7 @@ def histogram(evaluation: Evaluation) -> str:
     good, defective = _scores(evaluation, False), _scores(evaluation, True)
     if not good.size and not defective.size:
         return ""
-    band = evaluation.card.band
+    band = _shown(evaluation.card)
 
     def draw(figure: Any) -> None:
         rows = figure.subplots(2, 1, sharex=True)
@@ -53,7 +54,8 @@ def histogram(evaluation: Evaluation) -> str:
             axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
             axes.margins(x=0.01)
             _draw_band(axes, band)
-        _name_band(rows[0], band)
+        if not evaluation.card.without_good:
+            _name_band(rows[0], band)
         rows[1].set_xlabel("score (higher = more defective)" + (", logarithmic scale" if scale == "log" else ""))
         if scale == "log":
             rows[1].xaxis.set_major_formatter(
@@ -102,6 +104,11 @@ def precision_recall(evaluation: Evaluation) -> str:
     return svg("precision-recall", (5.4, 4.9), draw)
 
 
+def _shown(card: Card) -> Band:
+    """The band as it is drawn: without good parts there is one limit, which parts the known from strangers."""
+    return Band(low=card.band.high, high=card.band.high) if card.without_good else card.band
+
+
 def _scores(evaluation: Evaluation, defective: bool) -> NDArray[np.float64]:
     scores = np.array([image.score for image in evaluation.images if image.defective == defective], np.float64)
     return scores[np.isfinite(scores)]
@@ -114,7 +121,7 @@ def _labels_and_ranks(evaluation: Evaluation) -> tuple[NDArray[np.bool_], NDArra
 
 
 def _operating_points(evaluation: Evaluation) -> list[tuple[float, float, str, str]]:
-    band, points = evaluation.card.band, []
+    band, points = _shown(evaluation.card), []
     for limit, colour, name in ((band.high, DEFECTIVE, "NG"), (band.low, REVIEW, "NG or REVIEW")):
         rates = []
         for defective in (False, True):

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 
 from sightline.core.card import Card
+from sightline.evaluate.boxes import BoxScores, box_scores
+from sightline.evaluate.confidence import Reliability, Temperature, fit_temperature, reliability
 from sightline.evaluate.grades import GradeScores, grade_scores
 from sightline.evaluate.inspected import Inspected
 from sightline.evaluate.overlap import Maps, Overlaps, overlaps
@@ -23,13 +25,18 @@ GOOD, DEFECT = "good", "defect"
 @dataclass(frozen=True, kw_only=True)
 class Recognition:
     """`types` and `confusion` where the recipe knows types (the latter where a part carries one at most), `places`
-    where it knows them and masks are there, `grades` where it grades.
+    where it knows them and masks are there, `boxes` where people have drawn any, `grades` where it grades.
+    `confidence` sets the stated probability of what is named against how often that was right; `temperature` is what
+    the logits would have to be divided by, beyond the recipe's own temperature, to be most likely here: 1 is right.
     """
 
     types: TypeScores | None = None
     confusion: Confusion | None = None
     places: Overlaps | None = None
     grades: GradeScores | None = None
+    boxes: BoxScores | None = None
+    confidence: Reliability | None = None
+    temperature: Temperature | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The figures as a JSON object; images one by one are left out."""
@@ -40,6 +47,9 @@ class Recognition:
             "iou": None if self.places is None else self.places.iou,
             "defect_maps": None if self.places is None else self.places.defective,
             "grades": None if self.grades is None else self.grades.to_json(),
+            "boxes": None if self.boxes is None else self.boxes.to_json(),
+            "calibration": None if self.confidence is None else self.confidence.to_json(),
+            "temperature": None if self.temperature is None else self.temperature.to_json(),
         }
 
 
@@ -56,7 +66,41 @@ def recognition(images: Sequence[Inspected], card: Card) -> Recognition | None:
     if graded:
         parts, truth, said = zip(*graded, strict=True)
         grades = grade_scores(truth, said, groups=_groups(parts))
-    return Recognition(types=types, confusion=crossed, places=places, grades=grades)
+    trust, temperature = _confidence(typed, card) if typed else (None, None)
+    return Recognition(
+        types=types,
+        confusion=crossed,
+        places=places,
+        grades=grades,
+        boxes=_boxes(typed),
+        confidence=trust,
+        temperature=temperature,
+    )
+
+
+def _boxes(images: Sequence[Inspected]) -> BoxScores | None:
+    """mAP where people have marked places; None without any."""
+    pairs = [(x.true_boxes, x.said_boxes) for x in images if x.true_boxes is not None and x.said_boxes is not None]
+    if not any(len(true.types) for true, _ in pairs):
+        return None
+    return box_scores([true for true, _ in pairs], [said for _, said in pairs])
+
+
+def _confidence(images: Sequence[Inspected], card: Card) -> tuple[Reliability, Temperature | None]:
+    """Of exclusive types the probability of what was named; else that of every type of every part."""
+    shares = np.array([[image.shares.get(name, 0.0) for name in card.types] for image in images], np.float64)
+    shares = np.clip(np.nan_to_num(shares, nan=1.0), 0.0, 1.0)
+    if not card.exclusive:
+        truth = np.array([[name in image.types for name in card.types] for image in images])
+        return reliability(shares.ravel(), truth.ravel()), None
+    every = np.column_stack([np.clip(1 - shares.sum(1), 0, 1), shares])
+    names = (GOOD, *card.types)
+    true_names = [_single(image.types, image.defective, card.types) for image in images]
+    right = [names[int(row.argmax())] == name for row, name in zip(every, true_names, strict=True)]
+    known = [number for number, name in enumerate(true_names) if name in names]
+    classes = [names.index(true_names[number]) for number in known]
+    fitted = fit_temperature(np.log(np.maximum(every[known], 1e-12)), classes) if known else None
+    return reliability(every.max(1), right), fitted
 
 
 def _types(images: Sequence[Inspected], card: Card) -> tuple[TypeScores, Confusion | None]:
@@ -64,12 +108,17 @@ def _types(images: Sequence[Inspected], card: Card) -> tuple[TypeScores, Confusi
     if not card.exclusive:
         truth = np.array([[name in image.types for name in card.types] for image in images])
         said = np.array([[name in (image.said_types or {}) for name in card.types] for image in images])
-        return multi_label(truth, said, card.types, groups=groups), None
+        shares = [[image.shares.get(name, 0.0) for name in card.types] for image in images]
+        return multi_label(truth, said, card.types, shares, groups=groups), None
     names = (GOOD, *card.types, UNKNOWN)
     true_names = [_single(image.types, image.defective, card.types) for image in images]
     said_names = [next(iter(image.said_types or ()), GOOD) for image in images]
     crossed = confusion(true_names, said_names, [str(image.path) for image in images])
-    return single_label(true_names, said_names, names, groups=groups), crossed
+    # A stranger is what no known class is likely for.
+    known = np.array([[image.shares.get(name, 0.0) for name in card.types] for image in images], np.float64)
+    good = 1 - known.sum(1, keepdims=True)
+    scores = np.hstack([good, known, 1 - np.maximum(good, known.max(1, keepdims=True))])
+    return single_label(true_names, said_names, names, scores, groups=groups), crossed
 
 
 def _single(types: Iterable[str], defective: bool, known: Sequence[str]) -> str:

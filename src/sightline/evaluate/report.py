@@ -10,9 +10,11 @@ from sightline.core.band import Verdict
 from sightline.core.errors import InputError
 from sightline.evaluate import plots, wording
 from sightline.evaluate.bounds import share
+from sightline.evaluate.crossing import crossing
 from sightline.evaluate.evaluation import Evaluation
 from sightline.evaluate.extra import require
 from sightline.evaluate.gallery import cells, worst_escapes, worst_overkills
+from sightline.evaluate.known_plots import reliability_plot
 from sightline.evaluate.particulars import axis, details, headlines, metrics, provenance
 from sightline.evaluate.pictures import legend, scale_of
 from sightline.runtime.recipe import write_atomically
@@ -65,13 +67,17 @@ def templates(*folders: Path) -> Any:
         ms=wording.milliseconds,
         seen=wording.seen,
         share=share,
+        of=wording.of,
+        span=wording.span,
+        interval=wording.interval,
+        gain=wording.gain,
     )
     return environment
 
 
 def _context(evaluation: Evaluation, created: datetime) -> dict[str, Any]:
     markup = require("markupsafe", "jinja2").Markup
-    scale = scale_of(evaluation.card)
+    scale, known = scale_of(evaluation.card), evaluation.recognition
     return {
         "evaluation": evaluation,
         "card": evaluation.card,
@@ -88,6 +94,9 @@ def _context(evaluation: Evaluation, created: datetime) -> dict[str, Any]:
         "worst": [worst_escapes(evaluation, scale), worst_overkills(evaluation, scale)],
         "scale": scale,
         "gradient": markup(legend()),
+        "reliability": markup(reliability_plot(None if known is None else known.confidence)),
+        "crossing": crossing(evaluation),
+        "boxes": {} if known is None or known.boxes is None else {kind.name: kind for kind in known.boxes.types},
         "provenance": provenance(evaluation.card),
         "details": details(evaluation.card),
     }

@@ -8,9 +8,9 @@ from sightline.core.band import Verdict
 from sightline.core.card import Bounded
 from sightline.evaluate.bounds import share
 from sightline.evaluate.evaluation import Evaluation
-from sightline.evaluate.intervals import Interval, Rate
 from sightline.evaluate.recognition import Recognition
-from sightline.evaluate.wording import figure, milliseconds, percent, seen
+from sightline.evaluate.types import TypeScores
+from sightline.evaluate.wording import figure, gain, interval, milliseconds, of, percent, seen
 
 WIDTH = 78
 RULE = "─" * WIDTH
@@ -106,45 +106,55 @@ def _types(evaluation: Evaluation) -> list[str]:
 
 
 def _recognition(evaluation: Evaluation) -> list[list[str]]:
-    """One block for types and one for grades, where the recipe knows any."""
+    """One block for types, one for grades, and one for what the figures are compared with."""
     found, blocks = evaluation.recognition, []
     if found is not None and found.types is not None:
-        rows = [f"{'Named type':<26}{'right':>16}{'recall':>9}{'at least':>9}{'precision':>10}{'F1':>8}"]
-        for kind in found.types.types:
-            if kind.recall.of or kind.precision.of:
-                name = textwrap.shorten(kind.name, 25, placeholder="…")
-                right = f"{kind.recall.count:,} of {kind.recall.of:,}"
-                rows.append(
-                    f"{name:<26}{right:>16}{percent(_value(kind.recall)):>9}{percent(kind.recall.lower):>9}"
-                    f"{percent(_value(kind.precision)):>10}{figure(kind.f1.value):>8}"
-                )
-        balanced = found.types.balanced_accuracy
-        rows.append(f"Balanced accuracy {_interval(balanced)}" + _dice(found))
-        blocks.append(rows)
+        blocks.append(_known(found.types) + _places(found))
     if found is not None and found.grades is not None:
         adjacent = found.grades.adjacent_rate
         blocks.append(
-            [f"Grades: quadratic-weighted kappa {_interval(found.grades.kappa)}",
-             f"within one grade {percent(_value(adjacent))} of {adjacent.of:,} (at least {percent(adjacent.lower)})"]
+            [f"Grades: quadratic-weighted kappa {interval(found.grades.kappa)}",
+             f"within one grade {percent(adjacent.value)} of {adjacent.of:,} (at least {percent(adjacent.lower)})"]
         )  # fmt: skip
-    return blocks
+    return [*blocks, _compared(evaluation)]
 
 
-def _dice(found: Recognition) -> str:
-    places = found.places
-    return "" if places is None else f"; Dice {figure(places.dice)} on {places.defective:,} defect maps"
+def _known(found: TypeScores) -> list[str]:
+    rows = [f"{'Named type':<22}{'right':>13}{'recall':>9}{'at least':>9}{'precision':>10}{'at least':>9}{'AP':>6}"]
+    for kind in found.types:
+        if kind.recall.of or kind.precision.of:
+            name = textwrap.shorten(kind.name, 21, placeholder="…")
+            right = f"{kind.recall.count:,} of {kind.recall.of:,}"
+            rows.append(
+                f"{name:<22}{right:>13}{percent(kind.recall.value):>9}{percent(kind.recall.lower):>9}"
+                f"{percent(kind.precision.value):>10}{percent(kind.precision.lower):>9}{figure(kind.ap):>6}"
+            )
+    return [*rows, f"Balanced accuracy {interval(found.balanced_accuracy)}"]
 
 
-def _interval(found: Interval) -> str:
-    if found.value is None:
-        return "-"
-    if found.lower is None or found.upper is None:
-        return f"{figure(found.value)} ({found.of:,} parts)"
-    return f"{figure(found.value)} ({figure(found.lower)} to {figure(found.upper)}, {found.of:,} parts)"
+def _places(found: Recognition) -> list[str]:
+    """Maps, boxes, and whether stated probabilities hold."""
+    rows, places, boxes, trust = [], found.places, found.boxes, found.confidence
+    if places is not None:
+        rows.append(f"Maps: Dice {figure(places.dice)}, IoU {figure(places.iou)} on {places.defective:,} defect maps")
+    if boxes is not None:
+        drawn = sum(kind.truths for kind in boxes.types)
+        rows.append(f"Boxes: mAP50 {figure(boxes.map50)}, mAP50-95 {figure(boxes.map50_95)} on {drawn:,} boxes")
+    if trust is not None:
+        warmth = "" if found.temperature is None else f", temperature {found.temperature.value:.2f} (1 is right)"
+        rows.append(f"Stated probabilities: calibration error {figure(trust.ece)}{warmth}")
+    return rows
 
 
-def _value(rate: Rate) -> float | None:
-    return rate.count / rate.of if rate.of else None
+def _compared(evaluation: Evaluation) -> list[str]:
+    rows, rules, faith = [], evaluation.baseline, evaluation.faithfulness
+    if rules is not None:
+        rows.append(f"Golden template (rules): AUROC {figure(rules.difference.first)}; the recipe gains {gain(rules)}")
+    if faith is not None:
+        rows.append(f"Heat: insertion less deletion {interval(faith.gain)} beyond a random map")
+        if faith.pointing.of:
+            rows.append(f"Heat points at the defect: {of(faith.pointing)}; by chance {percent(faith.by_chance)}")
+    return rows
 
 
 def _notes(evaluation: Evaluation) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
@@ -13,9 +12,10 @@ import numpy as np
 from sightline.core.card import Card
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
+from sightline.evaluate.found_boxes import boxes_of, found_boxes
 from sightline.evaluate.inspected import Failure, Inspected
 from sightline.evaluate.pixels import usable_mask
-from sightline.runtime.image import content_hash
+from sightline.runtime.image import Source, content_hash
 from sightline.runtime.recognition import named
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Inspects(Protocol):
     @property
     def card(self) -> Card: ...
 
-    def inspect(self, source: Path, /) -> Inspection: ...
+    def inspect(self, source: Source, /) -> Inspection: ...
 
 
 @dataclass
@@ -106,6 +106,7 @@ def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
     if wrong is not None:
         trial.mask_notes.append(f"{wrong} {sample.path} is left out of the pixel metrics.")
         mask = None
+    true_boxes = boxes_of(sample, mask, (height, width), inspector.card.types) if inspector.card.types else None
     return Inspected(
         path=sample.path,
         defective=bool(sample.defective),
@@ -123,6 +124,9 @@ def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
         asked="rejudge" in found.times_ms,
         said_types=named(found.types, inspector.card) if inspector.card.types else None,
         seen=found.seen,
+        shares=dict(found.types),
+        true_boxes=true_boxes,
+        said_boxes=None if true_boxes is None else found_boxes(found, inspector.card),
         grade=sample.grade,
         said_grade=found.grade,
     )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sightline.core.card import Bounded
 from sightline.evaluate.bounds import share
+
+if TYPE_CHECKING:
+    from sightline.evaluate.baseline import Baseline
+    from sightline.evaluate.intervals import Interval, Rate
 
 NONE = "–"
 
@@ -33,6 +39,35 @@ def milliseconds(value: float | None) -> str:
 def seen(bounded: Bounded | None) -> str:
     """A sample as "2 of 40"."""
     return NONE if bounded is None else f"{bounded.count:,} of {bounded.of:,}"
+
+
+def of(rate: Rate) -> str:
+    """A rate as "38 of 40, 95.0 %"."""
+    return f"{rate.count:,} of {rate.of:,}, {percent(rate.value)}" if rate.of else NONE
+
+
+def span(rate: Rate) -> str:
+    """The exact interval of a rate as "83.1 % to 99.4 %"."""
+    return f"{percent(rate.lower)} to {percent(rate.upper)}" if rate.of else NONE
+
+
+def interval(found: Interval) -> str:
+    """A figure with its interval, or with its sample where that gives none."""
+    if found.value is None:
+        return NONE
+    if found.lower is None or found.upper is None:
+        return f"{figure(found.value)} ({found.of:,} parts)"
+    return f"{figure(found.value)} ({figure(found.lower)} to {figure(found.upper)}, {found.of:,} parts)"
+
+
+def gain(rules: Baseline) -> str:
+    """What the recipe gains over the golden template, with its interval."""
+    found = rules.difference
+    if found.value is None:
+        return NONE
+    if found.lower is None or found.upper is None:
+        return f"{found.value:+.3f} ({found.parts:,} parts, no interval)"
+    return f"{found.value:+.3f} ({found.lower:+.3f} to {found.upper:+.3f} at 95 %, {found.parts:,} parts)"
 
 
 def claim(bounded: Bounded, what: str, name: str) -> str:

@@ -73,11 +73,20 @@ class HubTrunk(nn.Module):
         places = range(len(states)) if self.places is None else self.places
         return tuple(self._as_map(states[place], image) for place in places)
 
+    def attention(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Attention (N, heads, T, T) of every block for images as in `forward`; empty where the network has none."""
+        known = signature(self.net.forward).parameters
+        options = {key: value for key, value in self.options.items() if key == "interpolate_pos_encoding"}
+        if "output_attentions" not in known and "kwargs" not in known:
+            return ()
+        answer = self.net(self.standardise(image), output_attentions=True, return_dict=True, **options)
+        return tuple(getattr(answer, "attentions", None) or ())
+
     def _as_map(self, state: Tensor, image: Tensor) -> Tensor:
         """Tokens (N, T, C) -> (N, C, h, w): the patches are the last, after class and register tokens."""
         if state.ndim == 4:
             return state
-        patch = _patch_px(self.net.config)
+        patch = patch_px(self.net.config)
         high, wide = image.shape[2] // patch, image.shape[3] // patch
         return state[:, -high * wide :].transpose(1, 2).reshape(state.shape[0], state.shape[2], high, wide)
 
@@ -92,7 +101,7 @@ def _facts(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Facts:
     """As `facts`, once per state of the folder's files."""
     config = _config(name)
     identity = _identity(name, config, [Path(name, file) for file, _, _ in stamps])
-    step = math.lcm(32, _patch_px(config))
+    step = math.lcm(32, patch_px(config))
     side = step * max(1, PROBE_PX // step)
     try:
         with torch.inference_mode():
@@ -108,7 +117,7 @@ def _facts(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Facts:
     if len(places) < 2:
         raise InputError(f"'{name}' gives one map only, two are needed. Choose a network with more stages")
     chosen = {key: strides[place] for key, place in places.items()}
-    step_px = _patch_px(config) if one_grid else max(chosen.values())
+    step_px = patch_px(config) if one_grid else max(chosen.values())
     return Facts(identity, places, chosen, step_px, one_grid, config.model_type in ANY_SIZE)
 
 
@@ -130,7 +139,8 @@ def _pyramid(strides: Sequence[int]) -> dict[str, int]:
     return {f"stride_{stride}": deepest[stride] for stride in near}
 
 
-def _patch_px(config: Any) -> int:
+def patch_px(config: Any) -> int:
+    """Side of a transformer's patch in px; 1 where the network has none."""
     patch = getattr(config, "patch_size", None) or 1
     return int(patch if isinstance(patch, int) else max(patch))
 

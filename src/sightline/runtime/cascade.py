@@ -137,6 +137,9 @@ def on_band(score: float, own: Band, target: Band) -> float:
 
 
 def _check_pair(fast: Card, accurate: Card, fast_name: str, accurate_name: str) -> None:
+    if fast.without_good or accurate.without_good:
+        name = fast_name if fast.without_good else accurate_name
+        raise RecipeError(f"{name} was made without good parts and never says OK, so it cannot be one of two judges")
     for field in SHARED:
         one, other = getattr(fast, field), getattr(accurate, field)
         if one != other:

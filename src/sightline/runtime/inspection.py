@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,13 +44,15 @@ class Overlay:
 class Inspection(Result):
     """A Result with its image (H, W, 3) uint8 RGB, its heat grid (h, w) float32 that covers the whole
     image, the heat above which regions are outlined, the embedding (e,) float32, and where the
-    recipe knows defect types, the share `seen` (h, w) float32 of each cell of the image that shows one."""
+    recipe knows defect types, the share `seen` (h, w) float32 of each cell of the image that shows one, and
+    `class_maps`, which makes the shares of each type (K, h, w) float32 when it is called."""
 
     image: Image = field(repr=False)
     heat: NDArray[np.float32] = field(repr=False)
     heat_threshold: float = field(repr=False)
     embedding: NDArray[np.float32] = field(repr=False)
     seen: NDArray[np.float32] | None = field(default=None, repr=False)
+    class_maps: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def heatmap(self) -> NDArray[np.float32]:

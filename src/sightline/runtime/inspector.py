@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from sightline.core.band import Verdict
 from sightline.core.card import Card, Tiles
 from sightline.core.errors import RecipeError
-from sightline.core.result import Defect
+from sightline.core.result import Box, Defect
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
+from sightline.runtime.boxes import back, read_boxes
 from sightline.runtime.image import Image, Source, read_image
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.placement import Placement, place, prepare, unplace
 from sightline.runtime.recipe import Recipe, parse_card, read_recipe
-from sightline.runtime.recognition import Known, name_defects, read_known, worst
+from sightline.runtime.recognition import Known, decide, name_defects, read_known
 from sightline.runtime.region import find_defects
 from sightline.runtime.session import Engine, Precision, open_session
 from sightline.runtime.tiling import Reading, at_once, lay_tiles, read_tiles, spread_out
@@ -136,7 +138,7 @@ class Inspector:
     ) -> Inspection:
         start = time.perf_counter()
         image, warnings = decoded
-        verdict = worst(self.card.band.decide(reading.score), known, self.card)
+        verdict = decide(reading.score, known, self.card)
         limit = self.card.calibration.heat_threshold
         heat = heat_back(reading.heat, pose)
         defects = () if verdict is Verdict.OK else self._defects(reading.score, heat, pose, placement, known)
@@ -149,6 +151,7 @@ class Inspector:
             defects=defects,
             types={} if known is None else known.types,
             grade=None if known is None else known.grade,
+            boxes=_boxes(known, self.card, placement, pose),
             source=source,
             warnings=warnings + pose.notes + _odd_shape(placement, self.card),
             times_ms=times,
@@ -157,6 +160,9 @@ class Inspector:
             heat_threshold=limit,
             embedding=reading.embedding,
             seen=None if known is None or not known.types else self._spread(known.shares.sum(0), placement, pose),
+            class_maps=None
+            if known is None or not known.types
+            else partial(_over_image, known.shares, placement, pose),
         )
 
     def _defects(
@@ -164,7 +170,9 @@ class Inspector:
     ) -> tuple[Defect, ...]:
         """Regions of a part that is not OK, with their types where the recipe knows any."""
         limit, scale = self.card.calibration.heat_threshold, self.card.mm_per_px
-        strange = self.card.band.decide(score) is not Verdict.OK
+        # Without good parts the heat is what is unlike every known part: on a known one it marks nothing.
+        usual = Verdict.REVIEW if self.card.without_good else Verdict.OK
+        strange = self.card.band.decide(score) is not usual
         found = find_defects(heat, placement.image_size, limit, scale) if strange else ()
         if known is not None:
             found = name_defects(
@@ -177,6 +185,20 @@ class Inspector:
     def _spread(share: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
         """A map over the recipe's input (h, w) -> over the image that came."""
         return heat_back(unplace(share, placement), pose)
+
+
+def _boxes(known: Known | None, card: Card, placement: Placement, pose: Aligned) -> tuple[Box, ...]:
+    """Boxes of known types on the image that came; of a turned part, the upright ones around them."""
+    if known is None or known.boxes is None:
+        return ()
+    scores, corners = known.boxes
+    # A type that was taught later has no boxes yet.
+    return back(read_boxes(scores, corners, card.types[: len(scores)], placement), pose.warp)
+
+
+def _over_image(shares: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
+    """Class shares (K, h, w) over the recipe's input -> over the image that came."""
+    return np.stack([heat_back(unplace(share, placement), pose) for share in shares])
 
 
 def _reading(outputs: dict[str, NDArray[Any]], index: int, placement: Placement) -> Reading:

@@ -26,13 +26,14 @@ Heat = NDArray[np.float32]
 @dataclass(frozen=True)
 class Known:
     """One image's `types` (name -> probability), `evidence` (the highest type logit), class shares (K, h, w) over the
-    recipe's input, and `grade`.
+    recipe's input, `grade`, and where the recipe draws boxes, their scores (K, cells) and corners (4, cells).
     """
 
     types: Mapping[str, float]
     evidence: float
     shares: Heat
     grade: int | None
+    boxes: tuple[Heat, Heat] | None = None
 
 
 def read_known(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> Known | None:
@@ -48,7 +49,8 @@ def read_known(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> Know
     logits = outputs["type_logits"][index].astype(np.float64)
     shares = _softmax(np.append(0.0, logits))[1:] if card.exclusive else 1 / (1 + np.exp(-logits))
     types = MappingProxyType({name: float(share) for name, share in zip(card.types, shares, strict=True)})
-    return Known(types, float(logits.max(initial=-np.inf)), outputs["defect_map"][index], grade)
+    boxes = (outputs["box_scores"][index], outputs["boxes"][index]) if "boxes" in outputs else None
+    return Known(types, float(logits.max(initial=-np.inf)), outputs["defect_map"][index], grade, boxes)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -63,6 +65,18 @@ def named(types: Mapping[str, float], card: Card) -> tuple[str, ...]:
     best = max(types, key=lambda name: types[name], default=None)
     good = 1.0 - sum(types.values())
     return () if best is None or types[best] < good else (best,)
+
+
+def decide(score: float, known: Known | None, card: Card) -> Verdict:
+    """The verdict on a part.
+
+    Usually the graver of what the anomaly score and the evidence for known types say. A recipe without good parts never
+    says OK: NG where the part looks like the known ones and a type is named, else REVIEW.
+    """
+    if card.without_good:
+        familiar = known is not None and card.band.decide(score) is Verdict.REVIEW and bool(named(known.types, card))
+        return Verdict.NG if familiar or not np.isfinite(score) else Verdict.REVIEW
+    return worst(card.band.decide(score), known, card)
 
 
 def worst(first: Verdict, known: Known | None, card: Card) -> Verdict:

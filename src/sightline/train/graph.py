@@ -7,20 +7,24 @@ parity gate compares two independent statements of the same computation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, numpy_helper, parser
 
 from sightline.core.card import METADATA_KEY, Card
+from sightline.core.evidence import EVIDENCE_KEY, Evidence
+from sightline.models.boxes import BoxHead
 from sightline.models.discriminator import Discriminator
 from sightline.models.memory import Level, MemoryReader, top_count
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
 from sightline.train.discriminator_graph import DISCRIMINATOR_TEXT, discriminator_constants
 from sightline.train.enlarging import ENLARGE_TEXT, Grid, enlarging
+from sightline.train.heads import Head, heads
 from sightline.train.place_graph import PLACE_TEXT, place_constants
-from sightline.train.recogniser_graph import recogniser_constants, recogniser_outputs, recogniser_text
 from sightline.train.trunk import OPSET
 
 OUTPUTS = ("float[N] score", "float[N] p_value", "float[N, {h}, {w}] heatmap", "float[N, E] embedding")
@@ -83,6 +87,7 @@ def recipe_model(
     size: tuple[int, int],
     embedding: str,
     recogniser: Recogniser | None = None,
+    boxes: BoxHead | None = None,
 ) -> ModelProto:
     """The whole graph for inputs (N, height, width, 3) uint8, without its card.
 
@@ -92,9 +97,11 @@ def recipe_model(
     """
     network = onnx.load_from_string(trunk)
     grids = map_grids(trunk, size)
-    readers = [level.names for level in reader.levels.values()] + ([] if recogniser is None else [recogniser.names])
+    readers = [level.names for level in reader.levels.values()] + [
+        x.names for x in (recogniser, boxes) if x is not None
+    ]
     wanted = sorted({embedding}.union(*readers))
-    answers = _reader_model(reader, grids, embedding, wanted, recogniser)
+    answers = _reader_model(reader, grids, embedding, wanted, heads(grids, recogniser, boxes))
     model = compose.merge_models(
         network,
         answers,
@@ -122,10 +129,13 @@ def map_grids(trunk: bytes, size: tuple[int, int]) -> dict[str, Grid]:
     return {name: (values.shape[2], values.shape[3]) for name, values in maps.items()}
 
 
-def with_card(model: ModelProto, card: Card) -> bytes:
-    """The model's bytes with the card in its metadata."""
+def with_card(model: ModelProto, card: Card, evidence: Evidence | None = None) -> bytes:
+    """The model's bytes with the card in its metadata, and `evidence`, if given, else that which the model has."""
+    kept = {prop.key: prop.value for prop in model.metadata_props if prop.key == EVIDENCE_KEY}
+    if evidence is not None:
+        kept[EVIDENCE_KEY] = evidence.model_dump_json()
     del model.metadata_props[:]
-    helper.set_model_props(model, {METADATA_KEY: card.model_dump_json()})
+    helper.set_model_props(model, {METADATA_KEY: card.model_dump_json(), **kept})
     return model.SerializeToString()
 
 
@@ -134,7 +144,7 @@ def _reader_model(
     grids: dict[str, Grid],
     embedding: str,
     wanted: list[str],
-    recogniser: Recogniser | None = None,
+    added: Sequence[Head],
 ) -> ModelProto:
     height, width = grids[next(iter(reader.levels.values())).names[0]]
     body = _heat_text(reader, grids, (height, width))
@@ -142,16 +152,15 @@ def _reader_model(
     tops = "".join(TOP_TEXT.format(i=i) for i in fractions)
     names = ", ".join(f"top_{i}" for i in fractions)
     body += SCORE_TEXT.format(tops=tops, names=names, embedding=embedding)
-    more = [] if recogniser is None else recogniser_outputs(recogniser, grids)
-    body += "" if recogniser is None else recogniser_text(recogniser)
+    more = [output for head in added for output in head.outputs]
+    body += "".join(head.text for head in added)
     maps = ", ".join(f"float[N, C_{name}, H_{name}, W_{name}] {name}" for name in wanted)
     model = parser.parse_model(
         f'<ir_version: 10, opset_import: ["" : {OPSET}]> reader ({maps}) => '
         f"({', '.join([*OUTPUTS, *more]).format(h=height, w=width)}) {{{body}}}"
     )
-    constants = _constants(reader, grids, (height, width))
-    constants |= {} if recogniser is None else recogniser_constants(recogniser, grids)
-    for name, array in constants.items():
+    constants = [_constants(reader, grids, (height, width)), *(head.constants for head in added)]
+    for name, array in (pair for numbers in constants for pair in numbers.items()):
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
     # Their values follow in recipe_model; being inputs as well makes them overridable.
     for name, level in reader.levels.items():

@@ -13,6 +13,7 @@ from torch import Tensor
 from sightline.core.band import Band
 from sightline.core.card import Parity
 from sightline.core.errors import RecipeError
+from sightline.models.boxes import BoxHead
 from sightline.models.memory import MemoryReader
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
@@ -31,21 +32,22 @@ def check_parity(
     band: Band,
     int8: bytes | None = None,
     net: Recogniser | None = None,
+    boxes: BoxHead | None = None,
 ) -> Parity:
     """Score images (H, W, 3) uint8 in torch and in the recipe's graph. Raises RecipeError where they differ.
 
     An `int8` trunk's reference is that trunk by itself in onnxruntime, as the thresholds were fitted on it, and the
     reader in torch.
     A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure; the same holds
-    for the logits of known types and the grade that `net` gives.
+    for the logits of known types and the grade that `net` gives, and for the answers of `boxes`.
     """
-    trunk, session = _reference(backbone, int8), OnnxSession(model)
-    reader = reader.to("cpu")
+    trunk, session, reader = _reference(backbone, int8), OnnxSession(model), reader.to("cpu")
     worst, flips, count = 0.0, 0, 0
     for image in images:
         maps, outputs = trunk(image[None]), session.run({"image": image[None]})
         expected, actual = float(reader(maps)[1]), float(outputs["score"][0])
-        difference = max(abs(actual - expected) / max(1.0, abs(expected)), _recognised(net, maps, outputs))
+        learned = max(_recognised(net, maps, outputs), _boxed(boxes, maps, outputs))
+        difference = max(abs(actual - expected) / max(1.0, abs(expected)), learned)
         worst = max(worst, difference if np.isfinite(difference) else np.inf)
         # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
         flips += band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
@@ -73,6 +75,14 @@ def _recognised(net: Recogniser | None, maps: dict[str, Tensor], outputs: dict[s
     if said.quality is not None:
         pairs.append((net.grade(said.quality).numpy(), outputs["grade"]))
     return max(float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(a)), initial=0.0)) for a, b in pairs)
+
+
+def _boxed(boxes: BoxHead | None, maps: dict[str, Tensor], outputs: dict[str, NDArray[np.float32]]) -> float:
+    """Largest difference of a box's score or side, relative to max(1, |value|)."""
+    if boxes is None:
+        return 0.0
+    pairs = zip(boxes.answers(maps), (outputs["box_scores"], outputs["boxes"]), strict=True)
+    return max(float(np.max(np.abs(a.numpy() - b) / np.maximum(1.0, np.abs(a.numpy())))) for a, b in pairs)
 
 
 def _reference(backbone: str, int8: bytes | None) -> Trunk:

@@ -55,13 +55,22 @@ class Samples:
         self.channels = channels
         self._features = torch.empty(rows, sum(channels), device=device)
         self._units = torch.empty(rows, dtype=torch.long, device=device)
+        self._origins = torch.empty(rows, 4, dtype=torch.int32)
         self._filled = 0
 
-    def add(self, features: Tensor, unit: int) -> None:
+    def add(self, features: Tensor, unit: int, origin: tuple[int, int, int], cells: Tensor) -> None:
+        """Features (P, C) of `cells` (P,) of one image; `origin` is part, turn and number of `Prepared.some`."""
         end = self._filled + len(features)
         self._features[self._filled : end] = features
         self._units[self._filled : end] = unit
+        self._origins[self._filled : end, :3] = torch.tensor(origin, dtype=torch.int32)
+        self._origins[self._filled : end, 3] = cells
         self._filled = end
+
+    @property
+    def origins(self) -> Tensor:
+        """Where each patch comes from (P, 4) int32: part, turn, number of the image in that turn, cell."""
+        return self._origins[: self._filled]
 
     def take(self) -> tuple[Tensor, Tensor]:
         """Features (P, C) and the owning unit (P,) of each."""
@@ -85,29 +94,31 @@ def sample_patches(
         for turn, factor in enumerate(factors):
             tiles = list(prepared.some(SAMPLED_TILES, index * len(factors) + turn))
             share = -(-quota // len(tiles))
-            for image, placement in tiles:
+            for number, (image, placement) in enumerate(tiles):
                 key = part.hash if factor == 1.0 and len(prepared) == 1 else None
                 maps = maps_of(image if factor == 1.0 else brightened(image, placement, factor), key)
                 for name, names in source.levels.items():
                     flat = level_features([maps[n] for n in names], source.pooled)[0].flatten(1).T
-                    pick = torch.randperm(len(flat), generator=generator)[:share].to(flat.device)
+                    cells = torch.randperm(len(flat), generator=generator)[:share]
                     if name not in samples:
                         rows = len(parts) * len(factors) * min(quota + SAMPLED_TILES, SAMPLED_TILES * len(flat))
                         samples[name] = Samples(rows, tuple(maps[n].shape[1] for n in names), flat.device)
-                    samples[name].add(flat[pick], part.unit)
+                    origin = (index, index * len(factors) + turn, number)
+                    samples[name].add(flat[cells.to(flat.device)], part.unit, origin, cells)
     check_enough(intake.parts)
     return samples
 
 
 def check_enough(parts: Sequence[Part]) -> None:
-    """Raises InputError where there are too few different good parts to learn from."""
+    """Raises InputError where there are too few different parts to learn from."""
+    kind = "known" if any(part.sample.defective for part in parts) else "good"
     if len(parts) < MIN_GOOD:
         raise InputError(
-            f"{len(parts)} different readable images of good parts, at least {MIN_GOOD} are needed. "
+            f"{len(parts)} different readable images of {kind} parts, at least {MIN_GOOD} are needed. "
             f"Photograph {MIN_GOOD - len(parts)} more; 20 to 50 make a useful recipe"
         )
     if len({part.unit for part in parts}) < 2:
-        raise InputError("all good parts belong to one group or lot, so none can be held out. Add another group")
+        raise InputError(f"all {kind} parts belong to one group or lot, so none can be held out. Add another group")
 
 
 def light_step(intake: Intake, given: float | None) -> tuple[float, str]:

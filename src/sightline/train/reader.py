@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +11,13 @@ from torch import Tensor
 
 from sightline.models.memory import Level, MemoryReader
 from sightline.train.bank import farthest_points, principal_directions
-from sightline.train.choice import choose, fit_scales
-from sightline.train.discriminate import MIN_DRAWINGS, MOST_GOOD, deal_folds, teach_discriminators
-from sightline.train.drawn import Drawn, cells_to_teach, discriminated, draw_defects
-from sightline.train.held_out import Comparer, Known, again, known_distances
+from sightline.train.choice import choose
+from sightline.train.held_out import Comparer, Known, again
 from sightline.train.intake import Intake, Part, Prepared
 from sightline.train.light import light_directions
 from sightline.train.patches import Maps, Progress, Samples, check_enough, light_step, sample_patches
-from sightline.train.places import MIN_PARTS, SIZE, HeldOutPlaces, parts_that_fit
 from sightline.train.settings import TrainSettings
+from sightline.train.shown import cells_without, good_cells, show
 from sightline.train.suspects import Suspect, find_suspects
 from sightline.train.trunk import Trunk
 
@@ -40,7 +37,8 @@ class HeldOut:
 class Fitted:
     """A fitted reader, the held-out scores of its good parts, what was chosen and why, and who does not belong.
 
-    `merit` is the mean of image AUROC and AUPRO on held-out synthetic defects, 0 where none were drawn.
+    `merit` is the mean of image AUROC and AUPRO on held-out synthetic defects, 0 where none were drawn. `origins`
+    (M, 4) int32 says where the first level's entries come from (`patches.Samples.origins`), in terms of `sampled`.
     """
 
     reader: MemoryReader
@@ -48,25 +46,29 @@ class Fitted:
     reasons: dict[str, str]
     suspects: tuple[Suspect, ...]
     merit: float
+    origins: Tensor
+    sampled: tuple[Part, ...]
 
 
 def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress: Progress) -> Fitted:
     """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError."""
     generator = torch.Generator().manual_seed(settings.seed)
     light, why = light_step(intake, settings.brightness)
+    sampled = tuple(intake.parts)
     samples = sample_patches(maps_of, intake, settings.sample_patches, light, generator, progress)
-    good = _good_cells(samples["fine"], settings, generator)
+    good = good_cells(samples["fine"], settings, generator)
     ignored = light_directions(maps_of, intake, settings.light_directions, generator)
-    reader, owners = _with_banks(maps_of, samples, ignored, settings, generator, progress)
+    reader, owners, origins = _with_banks(maps_of, samples, ignored, settings, generator, progress)
     rng = np.random.default_rng(settings.seed)
     order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
     parts = [intake.parts[index] for index in order]
-    shown = _show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
+    shown = show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
     suspects = find_suspects(reader, shown.known)
     if suspects and settings.suspects == "leave out":
-        good = forget(reader, owners, intake, suspects, good)
+        origins = origins[forget(reader, owners, intake, suspects)]
+        good = None if good is None else cells_without(good, suspects)
         parts = [part for part in parts if part in intake.parts]
-        shown = _show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
+        shown = show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
     reader.place = None if shown.places is None else shown.places.place()
     if shown.compare.discriminators is not None:
         reader.discriminator = shown.compare.discriminators.joined()
@@ -74,56 +76,8 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     held_out = _held_out(reader, shown.compare, intake, shown.known, chosen.heat, progress)
     left_out = f"; {settings.light_directions} directions that light moves features along are left out"
     reasons = {"light": why + (left_out if ignored else ""), **chosen.reasons}
-    return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit)
-
-
-Cells = tuple[Tensor, Tensor]  # features (P, C) and the unit (P,) that each comes from
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """What the readers make of good parts and of drawn defects, all held out."""
-
-    compare: Comparer
-    places: HeldOutPlaces | None
-    drawn: Drawn | None
-    known: Known
-
-
-def _show(
-    maps_of: Maps,
-    reader: MemoryReader,
-    owners: dict[str, Tensor],
-    intake: Intake,
-    parts: Sequence[Part],
-    good: Cells | None,
-    ignored: Tensor | None,
-    settings: TrainSettings,
-    progress: Progress,
-) -> _Shown:
-    """Learn places and discriminators, and compare every part and drawing with what does not know it."""
-    places = _places(maps_of, reader, intake, parts, settings, progress)
-    compare = Comparer(maps_of, reader, owners, places)
-    folds = {} if good is None else deal_folds([part.unit for part in parts], settings.seed)
-    fine = reader.levels["fine"]
-    drawn = draw_defects(compare, intake, parts, settings.drawings, settings.seed, folds, fine.names, progress)
-    if drawn is not None and folds and good is not None:
-        progress("learning what sets defects apart", 0, 1)
-        defective, beside = cells_to_teach(drawn, fine, settings.seed)
-        compare.discriminators = teach_discriminators(good, defective, beside, folds, settings.seed, ignored)
-        drawn = discriminated(drawn, fine, compare.discriminators)
-    known = known_distances(compare, intake, parts, progress)
-    fit_scales(reader, known)
-    return _Shown(compare, places, drawn, known)
-
-
-def _good_cells(samples: Samples, settings: TrainSettings, generator: torch.Generator) -> Cells | None:
-    """Some of the sampled patches, to teach discriminators with; None where none are wanted or too little is drawn."""
-    if settings.discriminator_weight == 0 or settings.drawings < MIN_DRAWINGS:
-        return None
-    features, units = samples.take()
-    pick = torch.randperm(len(features), generator=generator)[:MOST_GOOD].to(features.device)
-    return features[pick], units[pick]
+    origins = origins[: len(next(iter(reader.levels.values())).bank)]  # the choice may keep the first entries only
+    return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit, origins, sampled)
 
 
 def _with_banks(
@@ -133,9 +87,11 @@ def _with_banks(
     settings: TrainSettings,
     generator: torch.Generator,
     progress: Progress,
-) -> tuple[MemoryReader, dict[str, Tensor]]:
-    """A reader whose levels know their banks but not yet their scales, and the unit that owns each entry."""
-    levels, owners = {}, {}
+) -> tuple[MemoryReader, dict[str, Tensor], Tensor]:
+    """A reader whose levels know their banks but not yet their scales, the unit that owns each entry, and where the
+    first level's entries come from.
+    """
+    levels, owners, origins = {}, {}, []
     source, device = maps_of.source, maps_of.trunk.device
     for step, (name, names) in enumerate(source.levels.items()):
         progress("choosing the bank", step, len(source.levels))
@@ -149,58 +105,24 @@ def _with_banks(
         chosen = farthest_points(keys, entries, generator)
         levels[name] = Level(names, block.channels, source.pooled, mean, directions, keys[chosen]).to(device)
         owners[name] = units[chosen]
-    return MemoryReader(levels, settings.sigma_cells, settings.top_fractions).to(device), owners
+        origins.append(block.origins[chosen.cpu()])
+    return MemoryReader(levels, settings.sigma_cells, settings.top_fractions).to(device), owners, origins[0]
 
 
-@torch.inference_mode()
-def _places(
-    maps_of: Maps,
-    reader: MemoryReader,
-    intake: Intake,
-    parts: Sequence[Part],
-    settings: TrainSettings,
-    progress: Progress,
-) -> HeldOutPlaces | None:
-    """What is usual at each place; None where places mean nothing (tiles), are not wanted, or are too few parts'."""
-    if (
-        intake.size.overlap is not None
-        or settings.place_weight == 0
-        or not (settings.drawings or settings.place_weight)
-    ):
-        return None
-    cells = (intake.size.height // maps_of.source.stride_px) * (intake.size.width // maps_of.source.stride_px)
-    spread = np.linspace(0, len(parts) - 1, min(len(parts), parts_that_fit(cells))).astype(int)
-    keys, units = [], []
-    fine = next(iter(reader.levels.values()))
-    for turn, index in enumerate(spread):
-        progress("learning places", turn, len(spread))
-        found, _ = fine.keys(maps_of(again(intake, parts[index]).images[0], parts[index].hash))
-        keys.append(found[:, :SIZE].clone())
-        units.append(parts[index].unit)
-    if len(keys) < MIN_PARTS or len(set(units)) < 2:
-        return None
-    return HeldOutPlaces(torch.stack(keys), torch.tensor(units, device=keys[0].device))
+def forget(reader: MemoryReader, owners: dict[str, Tensor], intake: Intake, suspects: tuple[Suspect, ...]) -> Tensor:
+    """Remove the suspects' entries from the banks and their images from the good parts.
 
-
-def forget(
-    reader: MemoryReader,
-    owners: dict[str, Tensor],
-    intake: Intake,
-    suspects: tuple[Suspect, ...],
-    good: Cells | None = None,
-) -> Cells | None:
-    """Remove the suspects' entries from the banks and their images from the good parts; `good` without their cells."""
+    Returns which entries of the first level stay, (M,) bool.
+    """
     units = torch.tensor(sorted({suspect.part.unit for suspect in suspects}))
+    stay = ~torch.isin(owners[next(iter(reader.levels))].cpu(), units)
     for name, level in reader.levels.items():
         keep = ~torch.isin(owners[name].cpu(), units).to(owners[name].device)
         level.bank, owners[name] = level.bank[keep], owners[name][keep]
     gone = {suspect.part.hash for suspect in suspects}
     intake.parts = [part for part in intake.parts if part.hash not in gone]
     check_enough(intake.parts)
-    if good is None:
-        return None
-    keep = ~torch.isin(good[1].cpu(), units).to(good[1].device)
-    return good[0][keep], good[1][keep]
+    return stay
 
 
 @torch.inference_mode()

@@ -15,7 +15,9 @@ from sightline.evaluate.bounds import rate
 from sightline.evaluate.calibration import Targets, calibrate
 from sightline.evaluate.confidence import fit_temperature
 from sightline.models.backbone import Backbone
+from sightline.models.boxes import BoxHead
 from sightline.models.recogniser import Recogniser
+from sightline.train.boxes import learn_boxes
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labels import Vocabulary, vocabulary
@@ -39,6 +41,7 @@ class Learned:
     words: Vocabulary
     card: Recognition | None
     kept: dict[str, NDArray[np.generic]]
+    boxes: BoxHead | None = None
 
 
 def learn_known(
@@ -74,7 +77,10 @@ def learn_known(
     if defects <= FEW or net is None:
         net = fit_recogniser(maps_of, labelled, words, settings, progress)
     card = _judge(net, labelled, logits, words, settings, by_unit) if words.types else None
-    return Learned(net, words, card, replay(net, trunk, labelled) if words.types else {})
+    boxes = learn_boxes(maps_of, labelled, intakes, words, source, settings, progress)
+    if card is not None:
+        card = card.model_copy(update={"boxes": boxes is not None})
+    return Learned(net, words, card, replay(net, trunk, labelled) if words.types else {}, boxes)
 
 
 def _folds(labelled: list[Labelled], count: int, seed: int) -> NDArray[np.int64]:
@@ -136,6 +142,8 @@ def _band(
     evidence: NDArray[np.float64], classes: NDArray[np.bool_], settings: TrainSettings, by_unit: bool
 ) -> tuple[Band | None, Calibration | None]:
     good, defective = evidence[classes[:, 0]], evidence[~classes[:, 0]]
+    if not len(good):
+        return None, None  # no good parts at all: such a recipe decides by the types' names (docs/decisions/0019)
     if len(good) < LEAST_GOOD:
         warn(
             f"{len(good)} held-out good parts are too few for a threshold on known types: they name, but decide nothing"

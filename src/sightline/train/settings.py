@@ -99,6 +99,7 @@ class TrainSettings(BaseModel):
     )
     recognise: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
     recogniser_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
+    boxes: bool = Field(default=True, description="learn boxes where people have drawn at least a hundred")
     seed: int = Field(default=0, ge=0, description="seed of every random choice")
     threads: int = Field(default=2, ge=1, le=256, description="processor threads")
 

@@ -15,11 +15,13 @@ from onnx import numpy_helper
 
 from sightline.core.card import Card, Provenance, Tiles
 from sightline.core.errors import InputError
+from sightline.core.evidence import Evidence
 from sightline.core.sample import TRAIN, Sample
-from sightline.evaluate.calibration import Targets, calibrate
+from sightline.evaluate.calibration import Targets, calibrate, calibrate_known
 from sightline.models.backbone import backbone
 from sightline.models.memory import MemoryReader
 from sightline.runtime.recipe import Recipe
+from sightline.train.atlas import gather_evidence
 from sightline.train.graph import recipe_model, with_card
 from sightline.train.intake import InputSize, Intake, Part, accept, warn
 from sightline.train.parity import IMAGES, TOLERANCE, check_parity
@@ -28,9 +30,11 @@ from sightline.train.plans import Plan, offer_plans
 from sightline.train.reader import Fitted, HeldOut, fit_reader, part_score
 from sightline.train.recognition import Learned, learn_known
 from sightline.train.settings import TrainSettings
+from sightline.train.suspects import Suspect
 from sightline.train.trunk import Trunk, open_trunk, trunk_onnx
 
 GATED_TILES = 2  # of a part, that the parity gate sees
+MIN_TYPES = 2  # to learn from without good parts: one type alone is told from nothing
 MIN_UNITS = 5  # with fewer groups, one group is too much of the bank to hold out
 
 
@@ -42,6 +46,8 @@ def train(
     **options: object,
 ) -> Recipe:
     """Learn a recipe from the training part of a dataset (good parts are enough, at least 5).
+
+    Without any good part, types and places are learned from the known defects, and the recipe never says OK.
 
     Settings are given as one object or by name, for instance `effort="quick"`; `progress(stage, done, of)` is
     called as the work goes on.
@@ -56,21 +62,29 @@ def train(
     torch.set_num_threads(settings.threads)
     name = str(getattr(samples, "name", "product"))
     usable = [sample for sample in samples if sample.split in (TRAIN, None)]
-    good, known, by_unit = _parts(usable)
+    good, known, by_unit = _parts(usable, settings)
     plans, reasons = offer_plans(good, settings)
     plan, fitted, intake, trunk, int8 = _fit_best(good, plans, settings, progress)
-    for suspect in fitted.suspects:
-        done = "left out" if settings.suspects == "leave out" else "a suspect"
-        warn(f"{done}: {suspect.part.sample.path} looks like no other good part: {suspect.spreads:.1f} robust "
-             "spreads above the median. Is it good? Remove it if it is not")  # fmt: skip
+    _tell(fitted.suspects, settings)
     defects = Intake(known, plan.size, settings.roi, plan.golden)
     defect_scores = _scores(trunk, defects, fitted.reader, progress)
     learned = learn_known(trunk, backbone(settings.backbone), (intake, defects), settings, progress, by_unit)
+    if good[0].sample.defective and (learned is None or not learned.words.types):
+        raise InputError("no good parts, and no type with at least 2 examples. Add good parts, or more of each type")
     progress("exporting", 0, 1)
     card = _card(name, settings, fitted, defect_scores, intake, defects, by_unit)
     golden = None if plan.golden is None else plan.golden.card()
     card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices} | _words(learned))
-    return _export(fitted.reader, card, fitted.held_out, intake, defects, int8, learned)
+    evidence = gather_evidence(trunk, fitted, (intake, defects), None if learned is None else learned.net)
+    return _export(fitted.reader, card, fitted.held_out, intake, defects, int8, learned, evidence)
+
+
+def _tell(suspects: Iterable[Suspect], settings: TrainSettings) -> None:
+    for suspect in suspects:
+        done = "left out" if settings.suspects == "leave out" else "a suspect"
+        kind = "known" if suspect.part.sample.defective else "good"
+        warn(f"{done}: {suspect.part.sample.path} looks like no other {kind} part: {suspect.spreads:.1f} robust "
+             f"spreads above the median. Is it {kind}? Remove it if it is not")  # fmt: skip
 
 
 def _words(learned: Learned | None) -> dict[str, object]:
@@ -125,7 +139,10 @@ def _card(
     # The exported graph may score a known defect lower by this much: it must not slip under its own threshold.
     sure = defect_scores - TOLERANCE * np.maximum(1.0, np.abs(defect_scores))
     held_out = fitted.held_out
-    band, calibration = calibrate(held_out.scores, sure, held_out.peaks, targets, by_unit)
+    if all(part.sample.defective for part in intake.parts):
+        band, calibration = calibrate_known(held_out.scores, held_out.peaks, targets, by_unit)
+    else:
+        band, calibration = calibrate(held_out.scores, sure, held_out.peaks, targets, by_unit)
     parts = [*intake.parts, *defects.parts]
     return Card(
         product=settings.product or name,
@@ -160,20 +177,39 @@ def _tiles(intake: Intake) -> Tiles | None:
     return Tiles(overlap_px=intake.size.overlap, least=min(intake.counts), most=max(intake.counts))
 
 
-def _parts(samples: Sequence[Sample]) -> tuple[list[Part], list[Part], bool]:
-    """Good parts, known defects, and whether groups or lots are held out together."""
+def _parts(samples: Sequence[Sample], settings: TrainSettings) -> tuple[list[Part], list[Part], bool]:
+    """Good parts, known defects, and whether groups or lots are held out together.
+
+    Without good parts the known defects stand in for them: the memory then tells what is known from strangers.
+    """
     good = [sample for sample in samples if sample.defective is False]
     if not good:
-        raise InputError(
-            "the training part has no good parts. Put photos of good parts into a folder named 'good', "
-            "or label them 'good' in the table"
-        )
+        good, samples = _instead(samples, settings), []
     units = {sample.group or sample.lot for sample in good}
     by_unit = None not in units and len(units) >= MIN_UNITS
     parts = accept([*good, *(sample for sample in samples if sample.defective)], by_unit)
+    if not samples:
+        check_enough(parts)
+        return parts, [], by_unit
     usable = [part for part in parts if not part.sample.defective]
     check_enough(usable)
     return usable, [part for part in parts if part.sample.defective], by_unit
+
+
+def _instead(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]:
+    """Known defects where there are no good parts. Raises InputError where they cannot stand in for them."""
+    known = [sample for sample in samples if sample.defective]
+    remedy = "Put photos of good parts into a folder named 'good', or label them 'good' in the table"
+    if len({name for sample in known for name in sample.types}) < MIN_TYPES:
+        raise InputError(f"the training part has no good parts. {remedy}. Without any, two defect types are needed")
+    if not settings.recognise or settings.tile_px is not None:
+        why = "with tiles, types are not learned yet" if settings.tile_px is not None else "recognise is off"
+        raise InputError(f"the training part has no good parts, so types must be learned, but {why}. {remedy}")
+    warn(
+        "no good parts: types are learned from the known defects, the recipe never says OK, and nothing can be "
+        f"promised about overkill. {remedy}"
+    )
+    return known
 
 
 def _scores(trunk: Trunk, intake: Intake, reader: MemoryReader, progress: Progress) -> NDArray[np.float64]:
@@ -210,12 +246,13 @@ def _export(
     defects: Intake,
     int8: bytes | None,
     learned: Learned | None,
+    evidence: Evidence,
 ) -> Recipe:
     size = (card.height, card.width)
     trunk = int8 or trunk_onnx(card.backbone, size)
     scores, embedding = held_out.scores.astype(np.float32), backbone(card.backbone).embedding
-    net = None if learned is None else learned.net
-    model = recipe_model(trunk, reader, scores, size, embedding, net)
+    net, boxes = (None, None) if learned is None else (learned.net, learned.boxes)
+    model = recipe_model(trunk, reader, scores, size, embedding, net, boxes)
     for key, values in ({} if learned is None else learned.kept).items():
         model.graph.initializer.append(numpy_helper.from_array(values, key))
     # Good parts spread over the held-out scores, and known defects: the gate sees the whole range of scores.
@@ -228,6 +265,6 @@ def _export(
         if (prepared := source(part)) is not None
         for image, _ in prepared.some(GATED_TILES)
     )
-    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8, net)
+    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8, net, boxes)
     final = card.model_copy(update={"parity": parity})
-    return Recipe(with_card(model, final), final)
+    return Recipe(with_card(model, final, evidence), final)

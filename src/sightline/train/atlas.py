@@ -1,0 +1,137 @@
+"""What a recipe keeps to explain itself: crops of those good patches that parts are compared with."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.core.evidence import ACROSS, CROP_PX, MOST_CROPS, MOST_SOURCES, VIEW_PX, Atlas, Evidence
+from sightline.models.memory import Level
+from sightline.models.recogniser import Recogniser
+from sightline.runtime.image import Image
+from sightline.runtime.placement import Placement
+from sightline.runtime.view import view_of
+from sightline.train.intake import Intake, Part
+from sightline.train.patches import SAMPLED_TILES
+from sightline.train.reader import Fitted
+from sightline.train.trunk import Trunk
+
+ASKED = 10  # parts of each kind that say which entries are used
+HOT_SHARE = 0.05  # of their cells: those that an explanation would point at
+JPEG_QUALITY = 80
+
+
+def gather_evidence(
+    trunk: Trunk, fitted: Fitted, intakes: tuple[Intake, Intake], net: Recogniser | None = None
+) -> Evidence:
+    """The names of the maps that `net` reads, and the atlas of the first level's memory.
+
+    `intakes` are those of good and of known defective parts.
+    """
+    name, level = next(iter(fitted.reader.levels.items()))
+    maps = () if net is None else tuple(net.names)
+    return Evidence(maps=maps, level=name, atlas=_atlas(trunk, level, fitted, intakes))
+
+
+def _atlas(trunk: Trunk, level: Level, fitted: Fitted, intakes: tuple[Intake, Intake]) -> Atlas | None:
+    shown: dict[int, tuple[Image, tuple[float, float], str]] = {}
+    sources: dict[str, int] = {}
+    seen: dict[tuple[int, int], list[tuple[Image, Placement]]] = {}
+    grid = _grid(trunk, level, intakes[0])
+    # By image, so that each is read once.
+    wanted = sorted(_wanted(trunk, level, fitted, intakes), key=lambda entry: tuple(fitted.origins[entry].tolist()))
+    for entry in wanted:
+        part, turn, number, cell = fitted.origins[entry].tolist()
+        if (part, turn) not in seen:
+            seen = {(part, turn): _images(intakes[0], fitted.sampled[part], turn)}
+        name = fitted.sampled[part].sample.path.name
+        if number < len(seen[part, turn]) and (name in sources or len(sources) < MOST_SOURCES):
+            image, placement = seen[part, turn][number]
+            sources.setdefault(name, len(sources))
+            shown[entry] = (*_crop(image, placement, cell, grid), name)
+    if not shown:
+        return None
+    entries = sorted(shown)
+    return Atlas(
+        entries=tuple(entries),
+        sources=tuple(sources),
+        source=tuple(sources[shown[entry][2]] for entry in entries),
+        centres=tuple(shown[entry][1] for entry in entries),
+        jpeg=_sheet([shown[entry][0] for entry in entries]),
+    )
+
+
+def _images(intake: Intake, part: Part, turn: int) -> list[tuple[Image, Placement]]:
+    prepared = intake(part) if part in intake.parts else None
+    return [] if prepared is None else list(prepared.some(SAMPLED_TILES, turn))
+
+
+@torch.inference_mode()
+def _grid(trunk: Trunk, level: Level, intake: Intake) -> tuple[int, int]:
+    """Cells (h, w) of the level's grid."""
+    empty = np.zeros((1, intake.size.height, intake.size.width, 3), np.uint8)
+    high, wide = trunk(empty)[level.names[0]].shape[2:]
+    return int(high), int(wide)
+
+
+def _crop(image: Image, placement: Placement, cell: int, grid: tuple[int, int]) -> tuple[Image, tuple[float, float]]:
+    """The entry's crop, and its centre as shares of the training image."""
+    row, column = divmod(cell, grid[1])
+    x, y = (column + 0.5) * image.shape[1] / grid[1], (row + 0.5) * image.shape[0] / grid[0]
+    left, top, wide, high = placement.inner
+    crop_x, crop_y, crop_w, crop_h = placement.crop
+    across = (crop_x + (x - left) * crop_w / wide) / placement.image_size[1]
+    down = (crop_y + (y - top) * crop_h / high) / placement.image_size[0]
+    centre = (round(float(np.clip(across, 0, 1)), 4), round(float(np.clip(down, 0, 1)), 4))
+    return view_of(image, (x, y), VIEW_PX, CROP_PX), centre
+
+
+def _wanted(trunk: Trunk, level: Level, fitted: Fitted, intakes: tuple[Intake, Intake]) -> list[int]:
+    """Half of the atlas: entries that the hottest cells of parts are nearest to; the rest: those that cover the bank.
+
+    The bank is in the order of farthest-point selection, so its first entries cover it as well as so many can.
+    """
+    used = np.zeros(len(level.bank), np.int64)
+    for intake in intakes:
+        parts = list(intake.parts)
+        for part in parts[:: max(1, len(parts) // ASKED)][:ASKED]:
+            for entry in _nearest(trunk, level, fitted, intake, part):
+                used[entry] += 1
+    most_used = [int(entry) for entry in np.argsort(-used, kind="stable")[: MOST_CROPS // 2] if used[entry]]
+    return list(dict.fromkeys([*most_used, *range(len(level.bank))]))[:MOST_CROPS]
+
+
+@torch.inference_mode()
+def _nearest(trunk: Trunk, level: Level, fitted: Fitted, intake: Intake, part: Part) -> Sequence[int]:
+    """Entries, of other parts, that the part's hottest cells are nearest to."""
+    prepared = intake(part)
+    if prepared is None:
+        return ()
+    image, _ = next(prepared.some(1))
+    keys, _ = level.keys(trunk(image[None]))
+    squared = level.bank.square().sum(1) - 2 * keys @ level.bank.T
+    if part in fitted.sampled:
+        own = fitted.origins[:, 0] == fitted.sampled.index(part)
+        squared[:, own.to(squared.device)] = torch.inf
+    best = squared.min(1)
+    hot: Tensor = (best.values + keys.square().sum(1)).topk(max(1, int(HOT_SHARE * len(keys)))).indices
+    found: list[int] = best.indices[hot].tolist()
+    return found
+
+
+def _sheet(crops: Sequence[Image]) -> str:
+    """Crops (CROP_PX, CROP_PX, 3) as one JPEG in base64, row by row."""
+    across = min(ACROSS, len(crops))
+    sheet: NDArray[np.uint8] = np.full((CROP_PX * -(-len(crops) // ACROSS), CROP_PX * across, 3), 127, np.uint8)
+    for number, crop in enumerate(crops):
+        row, column = divmod(number, ACROSS)
+        sheet[row * CROP_PX : (row + 1) * CROP_PX, column * CROP_PX : (column + 1) * CROP_PX] = crop
+    done, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done
+    return base64.b64encode(data.tobytes()).decode("ascii")

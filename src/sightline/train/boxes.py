@@ -1,0 +1,190 @@
+"""Learning boxes from those that people drew: a plain loop over parts, on the frozen trunk's maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sightline.core.region import Rectangle
+from sightline.models.backbone import Backbone
+from sightline.models.boxes import BoxHead, BoxMaps
+from sightline.runtime.placement import Placement
+from sightline.train.intake import Intake
+from sightline.train.kept_maps import KeptMaps
+from sightline.train.labels import Vocabulary
+from sightline.train.patches import Progress
+from sightline.train.recognise import Labelled
+from sightline.train.settings import TrainSettings
+
+LEAST_BOXES = 100  # drawn in all: fewer do not teach where a box ends
+BATCH = 16
+EPOCHS = {"quick": 4, "normal": 10, "max": 24}
+LEAST_STEPS = 200
+WIDTH = 64
+LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 2e-3, 1e-3, 0.1
+MIDDLE, LEAST_CELLS = 0.25, 1.5  # a cell answers for a box if it is this near its centre: share of its side, or cells
+NONE = 1e9  # area of a box that a cell does not answer for
+MOST_MOMENTS = 256
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Boxes of one part: `corners` (n, 4) left, top, right, bottom in px of the input, `types` (n,) their numbers."""
+
+    labelled: Labelled
+    corners: Tensor
+    types: Tensor
+
+
+def learn_boxes(
+    maps_of: KeptMaps,
+    labelled: Sequence[Labelled],
+    intakes: Sequence[Intake],
+    words: Vocabulary,
+    source: Backbone,
+    settings: TrainSettings,
+    progress: Progress,
+) -> BoxHead | None:
+    """A box head where people have drawn enough boxes and settings want one; `intakes` hold the labelled parts."""
+    if not settings.boxes or not words.types:
+        return None
+    places = {
+        part.hash: prepared.placements[0]
+        for intake in intakes
+        for part in list(intake.parts)
+        if part.sample.regions and (prepared := intake(part)) is not None
+    }
+    # Good parts have no box, wherever they lie.
+    usable = [x for x in labelled if x.part.hash in places or not x.part.sample.defective]
+    some = next(iter(places.values()), None)
+    if some is None:
+        return None
+    placements = [places.get(x.part.hash, some) for x in usable]
+    return fit_boxes(maps_of, drawn_boxes(usable, placements, words), source, len(words.types), settings, progress)
+
+
+def drawn_boxes(labelled: Sequence[Labelled], placements: Sequence[Placement], words: Vocabulary) -> list[Drawn]:
+    """The parts whose boxes people have drawn, and good parts, which have none."""
+    found = []
+    for x, where in zip(labelled, placements, strict=True):
+        sample = x.part.sample
+        boxes = [region for region in sample.regions if region.type in words.types]
+        if sample.defective and not (boxes and all(isinstance(region.shape, Rectangle) for region in boxes)):
+            continue
+        left, top, wide, high = where.inner
+        crop_x, crop_y, crop_w, crop_h = where.crop
+        scale, origin = np.array([wide / crop_w, high / crop_h]), np.array([crop_x, crop_y])
+        xywh = np.array([region.box for region in boxes], np.float64).reshape(-1, 4)
+        ends = [(xywh[:, :2] + step * xywh[:, 2:] - origin) * scale + (left, top) for step in (0, 1)]
+        types = torch.tensor([words.types.index(region.type) for region in boxes], dtype=torch.long)
+        found.append(Drawn(x, torch.from_numpy(np.hstack(ends)).float(), types))
+    return found
+
+
+def fit_boxes(
+    maps_of: KeptMaps, drawn: list[Drawn], source: Backbone, types: int, settings: TrainSettings, progress: Progress
+) -> BoxHead | None:
+    """A box head learned from these parts, the trunk untouched; None where too few boxes are drawn."""
+    if sum(len(x.types) for x in drawn) < LEAST_BOXES:
+        return None
+    rng = np.random.default_rng(settings.seed)
+    torch.manual_seed(settings.seed)
+    net = _start(maps_of, drawn, source, types)
+    steps = max(LEAST_STEPS, EPOCHS[settings.effort] * len(drawn) // BATCH)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=WARM_UP)
+    net.train()
+    for step in range(steps):
+        progress("learning boxes", step, steps)
+        batch = [drawn[i] for i in rng.choice(len(drawn), BATCH, replace=len(drawn) < BATCH)]
+        mirrored = [bool(m) for m in rng.random(BATCH) < 0.5]
+        views = [(x.labelled.part.hash, x.labelled.image, m) for x, m in zip(batch, mirrored, strict=True)]
+        loss = _loss(net, net(maps_of.batch(views)), batch, mirrored)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return net.eval()
+
+
+def _start(maps_of: KeptMaps, drawn: list[Drawn], source: Backbone, types: int) -> BoxHead:
+    """An untrained head that knows the features' means and spreads."""
+    # From the finest map of the memory's fine level on: finer ones speak of texture.
+    names = source.maps[source.maps.index(source.levels["fine"][0]) :]
+    spread = np.linspace(0, len(drawn) - 1, min(len(drawn), MOST_MOMENTS)).astype(int)
+    found = [maps_of(drawn[i].labelled.part.hash, drawn[i].labelled.image, False) for i in spread]
+    net = BoxHead(names, tuple(found[0][name].shape[1] for name in names), types, source.stride_px, WIDTH)
+    for name, standard in zip(names, net.standards, strict=True):
+        standard.fit(torch.cat([maps[name].float().flatten(2)[0, :, ::7].T for maps in found]))
+    return net
+
+
+def _loss(net: BoxHead, said: BoxMaps, batch: Sequence[Drawn], mirrored: Sequence[bool]) -> Tensor:
+    """Focal loss of the types (Lin et al., ICCV 2017), GIoU of the boxes (Rezatofighi et al., CVPR 2019), and
+    cross-entropy of the fit against the boxes' IoU.
+    """
+    high, wide = said.fit.shape[1:]
+    width = batch[0].labelled.image.shape[1]
+    centres = net.centres(high, wide)
+    rows = [_assign(centres, _mirror(x.corners, m, width), net.stride_px) for x, m in zip(batch, mirrored, strict=True)]
+    logits = said.types.flatten(2)
+    truth = torch.zeros_like(logits)
+    for number, (x, (which, _)) in enumerate(zip(batch, rows, strict=True)):
+        cells = torch.nonzero(which >= 0)[:, 0]
+        truth[number, x.types[which[cells]], cells] = 1
+    sure = torch.stack([which >= 0 for which, _ in rows])
+    count = max(1, int(sure.sum()))
+    share = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    total = (torch.where(truth > 0, 0.25 * (1 - share) ** 2, 0.75 * share**2) * entropy).sum() / count
+    if not sure.any():
+        return total
+    wanted = torch.stack([sides for _, sides in rows])[sure]
+    generalised, iou = _overlap(said.sides.flatten(2).transpose(1, 2)[sure], wanted)
+    fit = F.binary_cross_entropy_with_logits(said.fit.flatten(1)[sure], iou.detach())
+    return total + 2 * (1 - generalised).mean() + 0.5 * fit
+
+
+def _mirror(corners: Tensor, mirrored: bool, width: int) -> Tensor:
+    if not mirrored:
+        return corners
+    return torch.stack([width - corners[:, 2], corners[:, 1], width - corners[:, 0], corners[:, 3]], dim=1)
+
+
+def _assign(centres: Tensor, corners: Tensor, stride_px: int) -> tuple[Tensor, Tensor]:
+    """Which box (cells,) each cell answers for, -1 for none, and the distances (cells, 4) to its sides.
+
+    A cell must lie inside a box and near its centre; of several boxes the smallest counts.
+    """
+    x, y = centres[0][:, None], centres[1][:, None]
+    if not len(corners):
+        return torch.full((centres.shape[1],), -1), torch.zeros(centres.shape[1], 4)
+    sides = torch.stack([x - corners[:, 0], y - corners[:, 1], corners[:, 2] - x, corners[:, 3] - y], dim=-1)
+    size = corners[:, 2:] - corners[:, :2]
+    reach = torch.clamp(MIDDLE * size, min=LEAST_CELLS * stride_px)
+    middle = (corners[:, 2:] + corners[:, :2]) / 2
+    near = ((x - middle[:, 0]).abs() < reach[:, 0]) & ((y - middle[:, 1]).abs() < reach[:, 1])
+    area = torch.where(near & (sides.amin(-1) > 0), size.prod(1), torch.tensor(NONE))
+    smallest, which = area.min(1)
+    which = torch.where(smallest < NONE, which, torch.tensor(-1))
+    return which, sides[torch.arange(len(which)), which.clamp_min(0)]
+
+
+def _overlap(said: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Generalised IoU and IoU (P,) of boxes given by distances (P, 4) from the same points."""
+    shared = torch.minimum(said, wanted)
+    around = torch.maximum(said, wanted)
+    inner = (shared[:, 0] + shared[:, 2]) * (shared[:, 1] + shared[:, 3])
+    union = _area(said) + _area(wanted) - inner
+    hull = (around[:, 0] + around[:, 2]) * (around[:, 1] + around[:, 3])
+    iou = inner / union
+    return iou - (hull - union) / hull, iou
+
+
+def _area(sides: Tensor) -> Tensor:
+    return (sides[:, 0] + sides[:, 2]) * (sides[:, 1] + sides[:, 3])

@@ -1,0 +1,46 @@
+"""Each cell's share of the quality: nothing is left over."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightline.evaluate.explain.contributions import EPS, quality_map
+
+
+@pytest.fixture
+def outputs() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    maps = {"a": rng.normal(size=(1, 3, 6, 8)), "b": rng.normal(size=(1, 2, 3, 4))}
+    maps["b"][0, 1] = 2.0  # a channel that does not vary at all
+    return {
+        **{name: values.astype(np.float32) for name, values in maps.items()},
+        "known_quality_weights": rng.normal(size=(10, 1)).astype(np.float32),
+        "known_quality_bias": np.array([0.7], np.float32),
+    }
+
+
+def test_the_map_sums_to_what_the_head_computes(outputs: dict[str, np.ndarray]) -> None:
+    pooled = []
+    for name in ("a", "b"):
+        values = outputs[name][0].astype(np.float64)
+        mean = values.mean((1, 2))
+        pooled += [mean, np.sqrt(np.maximum((values**2).mean((1, 2)) - mean**2, EPS))]
+    expected = float(np.concatenate(pooled) @ outputs["known_quality_weights"][:, 0] + 0.7)
+    found = quality_map(outputs, ("a", "b"))
+    assert found is not None and found.shape == (6, 8)
+    assert float(found.sum(dtype=np.float64)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_cell_that_makes_the_mean_has_the_largest_share() -> None:
+    values = np.zeros((1, 1, 4, 4), np.float32)
+    values[0, 0, 1, 2] = 8
+    weights = np.array([[2.0], [0.0]], np.float32)
+    found = quality_map({"a": values, "known_quality_weights": weights, "known_quality_bias": np.zeros(1)}, ("a",))
+    assert found is not None and np.unravel_index(int(found.argmax()), found.shape) == (1, 2)
+    assert found[1, 2] == pytest.approx(1.0)  # 2 * 8 / 16 cells
+
+
+def test_a_graph_that_lacks_a_map_has_no_contributions(outputs: dict[str, np.ndarray]) -> None:
+    assert quality_map(outputs, ("a", "c")) is None
+    assert quality_map(outputs, ()) is None

@@ -1,0 +1,35 @@
+"""Box answers become boxes on the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightline.core.result import Box
+from sightline.runtime.boxes import back, read_boxes
+from sightline.runtime.placement import Placement
+
+PLACE = Placement((100, 200), (0, 0, 200, 100), (0, 32, 128, 64), (128, 128))
+
+
+def test_corners_go_back_to_the_image_and_doubles_are_dropped() -> None:
+    corners = np.array([[32, 48, 64, 64], [33, 48, 64, 64], [0, 32, 16, 48], [np.nan, 0, 1, 1]], np.float32).T
+    scores = np.array([[0.9, 0.8, 0.01, 0.9], [0.0, 0.0, 0.6, 0.0]], np.float32)
+    found = read_boxes(scores, corners, ("dent", "scratch"), PLACE)
+    assert [(box.type, round(box.score, 2)) for box in found] == [("dent", 0.9), ("scratch", 0.6)]
+    assert found[0].xywh == pytest.approx((50, 25, 50, 25))
+    assert found[1].xywh == pytest.approx((0, 0, 25, 25))
+
+
+def test_boxes_outside_are_cut_and_empty_ones_left_out() -> None:
+    corners = np.array([[-20, 20, 200, 200], [0, 0, 20, 30]], np.float32).T
+    found = read_boxes(np.array([[0.9, 0.9]], np.float32), corners, ("dent",), PLACE)
+    assert [box.xywh for box in found] == [pytest.approx((0, 0, 200, 100))]
+
+
+def test_a_turned_part_gets_upright_boxes() -> None:
+    quarter = np.array([[0.0, -1.0, 100.0], [1.0, 0.0, 0.0]])
+    (box,) = back((Box("dent", 0.5, (10.0, 20.0, 30.0, 10.0)),), quarter)
+    assert box.xywh == pytest.approx((70, 10, 10, 30))
+    same = (Box("dent", 0.5, (1.0, 2.0, 3.0, 4.0)),)
+    assert back(same, np.eye(2, 3)) is same

@@ -1,0 +1,119 @@
+"""Boxes learned from drawn ones: assigned, learned, exported, and brought back onto the image."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import sightline
+from sightline.core.region import Rectangle, Region
+from sightline.core.sample import Sample
+from sightline.evaluate.boxes import Boxes, box_scores
+from sightline.models.boxes import BoxHead
+from sightline.runtime.inspector import Inspector
+from sightline.runtime.recipe import Recipe
+from sightline.train import boxes as learning
+from sightline.train.boxes import _assign, _mirror, _overlap, fit_boxes
+from sightline.train.settings import TrainSettings
+
+SETTINGS = {"side_px": 160, "bank_size": 256, "sample_patches": 4000, "threads": 1, "synthetic": 0}
+COLOURS = {"paint": (40, 60, 235), "stain": (230, 230, 20)}
+
+
+def _part(draw: Any, write: Any, folder: Path, seed: int) -> Sample:
+    """Two or three marks, some of which touch."""
+    image, _ = draw(seed, height=160, width=160)
+    rng = np.random.default_rng(seed)
+    regions = []
+    for _ in range(int(rng.integers(2, 4))):
+        kind = ("paint", "stain")[int(rng.integers(2))]
+        w, h = int(rng.integers(24, 50)), int(rng.integers(24, 50))
+        x, y = int(rng.integers(0, 160 - w)), int(rng.integers(0, 160 - h))
+        cv2.rectangle(image, (x, y), (x + w - 1, y + h - 1), COLOURS[kind], -1)
+        cv2.rectangle(image, (x, y), (x + w - 1, y + h - 1), (10, 10, 10), 2)
+        regions.append(Region(kind, Rectangle(x, y, w, h)))
+    path = write(folder / f"{seed}.png", image)
+    return Sample(path, True, tuple({region.type for region in regions}), regions=tuple(regions))
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory, draw: Any, write: Any) -> list[Sample]:
+    folder = tmp_path_factory.mktemp("boxed")
+    return [_part(draw, write, folder, 8000 + number) for number in range(60)]
+
+
+@pytest.fixture(scope="module")
+def recipe(samples: list[Sample]) -> Recipe:
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        patch.setattr(learning, "WIDTH", 32)
+        patch.setattr(learning, "BATCH", 8)
+        return sightline.train(samples[:48], **SETTINGS)
+
+
+def test_a_cell_answers_for_the_smallest_box_around_it() -> None:
+    centres = BoxHead(("a",), (4,), 1, 8, 8).centres(8, 8)
+    corners = torch.tensor([[0.0, 0.0, 64.0, 64.0], [16.0, 16.0, 32.0, 32.0]])
+    which, sides = _assign(centres, corners, 8)
+    grid = which.view(8, 8)
+    assert grid[2, 2] == 1 and grid[4, 4] == 0 and grid[0, 0] == -1
+    assert sides.view(8, 8, 4)[2, 2].tolist() == [4, 4, 12, 12]
+    nothing, _ = _assign(centres, torch.zeros(0, 4), 8)
+    assert (nothing == -1).all()
+
+
+def test_mirroring_twice_changes_nothing() -> None:
+    corners = torch.tensor([[10.0, 5.0, 30.0, 25.0]])
+    assert _mirror(corners, True, 100).tolist() == [[70, 5, 90, 25]]
+    assert torch.equal(_mirror(_mirror(corners, True, 100), True, 100), corners)
+
+
+def test_generalised_overlap() -> None:
+    same = torch.tensor([[2.0, 3.0, 4.0, 5.0]])
+    generalised, iou = _overlap(same, same)
+    assert iou.item() == pytest.approx(1.0) and generalised.item() == pytest.approx(1.0)
+    _, half = _overlap(torch.tensor([[1.0, 1.0, 1.0, 1.0]]), torch.tensor([[1.0, 1.0, 3.0, 1.0]]))
+    assert half.item() == pytest.approx(0.5)
+
+
+def test_the_recipe_draws_boxes_where_they_are(recipe: Recipe, samples: list[Sample]) -> None:
+    assert recipe.card.recognition is not None and recipe.card.recognition.boxes
+    inspector, truth, said = Inspector(recipe, threads=1), [], []
+    for sample in samples[48:]:
+        found = inspector.inspect(sample.path).boxes
+        truth.append(Boxes.of([r.box for r in sample.regions], [r.type for r in sample.regions]))
+        said.append(Boxes.of([x.xywh for x in found], [x.type for x in found], [x.score for x in found]))
+        assert all(x >= 0 and y >= 0 and x + w <= 160.01 and y + h <= 160.01 for x, y, w, h in said[-1].xywh.tolist())
+    scores = box_scores(truth, said)
+    assert scores.map50 is not None and scores.map50 > 0.5
+
+
+def test_boxes_are_in_the_json_and_in_the_figures(recipe: Recipe, samples: list[Sample]) -> None:
+    told = Inspector(recipe, threads=1).inspect(samples[50].path).to_json()
+    assert {"type", "score", "box"} == set(told["boxes"][0])
+    found = sightline.evaluate(recipe, samples[48:], threads=1).recognition
+    assert found is not None and found.boxes is not None and found.boxes.map50 is not None and found.boxes.map50 > 0.5
+
+
+def test_few_boxes_teach_none() -> None:
+    few: Any = [SimpleNamespace(types=torch.zeros(learning.LEAST_BOXES - 1, dtype=torch.long))]
+    nothing: Any = None
+    assert fit_boxes(nothing, few, nothing, 2, TrainSettings(), nothing) is None
+
+
+def test_the_head_standardises_what_it_sees() -> None:
+    net = BoxHead(("a", "b"), (4, 6), 2, 8, 8)
+    assert [len(standard.mean) for standard in net.standards] == [4, 6]
+    maps = {"a": torch.rand(2, 4, 8, 8), "b": torch.rand(2, 6, 4, 4)}
+    scores, corners = net.answers(maps)
+    assert scores.shape == (2, 2, 64) and corners.shape == (2, 4, 64)
+    assert bool((corners[:, 2] > corners[:, 0]).all()) and bool(((scores >= 0) & (scores <= 1)).all())
+    assert isinstance(net.types, nn.Conv2d)
