@@ -13,6 +13,7 @@ from torch import Tensor
 from sightline.core.band import Band
 from sightline.core.card import Parity
 from sightline.core.errors import RecipeError
+from sightline.models.backbone import Backbone
 from sightline.models.memory import MemoryReader
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
@@ -25,7 +26,7 @@ IMAGES = 8
 @torch.inference_mode()
 def check_parity(
     model: bytes,
-    backbone: str,
+    backbone: str | Backbone,
     reader: MemoryReader,
     images: Iterable[NDArray[np.uint8]],
     band: Band,
@@ -75,5 +76,5 @@ def _recognised(net: Recogniser | None, maps: dict[str, Tensor], outputs: dict[s
     return max(float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(a)), initial=0.0)) for a, b in pairs)
 
 
-def _reference(backbone: str, int8: bytes | None) -> Trunk:
+def _reference(backbone: str | Backbone, int8: bytes | None) -> Trunk:
     return TorchTrunk(backbone) if int8 is None else OnnxTrunk(backbone, 2, int8)

@@ -47,16 +47,26 @@ class Fitted:
     merit: float
 
 
-def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress: Progress) -> Fitted:
-    """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError."""
+def fit_reader(
+    maps_of: Maps,
+    intake: Intake,
+    settings: TrainSettings,
+    progress: Progress,
+    unseen: frozenset[str] | None = None,
+) -> Fitted:
+    """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError.
+
+    Where the trunk has learned from some of them, the hashes `unseen` name the others: only those are scored.
+    """
     generator = torch.Generator().manual_seed(settings.seed)
     light, why = light_step(intake, settings.brightness)
     samples = sample_patches(maps_of, intake, settings.sample_patches, light, generator, progress)
     reader, owners = _with_banks(maps_of, samples, settings, generator, progress)
     rng = np.random.default_rng(settings.seed)
-    order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
-    parts = [intake.parts[index] for index in order]
-    places = _places(maps_of, reader, intake, parts, settings, progress)
+    usable = [part for part in intake.parts if unseen is None or part.hash in unseen]
+    order = sorted(rng.permutation(len(usable))[: settings.calibration_images])
+    parts = [usable[index] for index in order]
+    places = _places(maps_of, reader, intake, parts if unseen is None else intake.parts, settings, progress)
     compare = Comparer(maps_of, reader, owners, places)
     known = known_distances(compare, intake, parts, progress)
     fit_scales(reader, known)
@@ -64,7 +74,7 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     if suspects and settings.suspects == "leave out":
         forget(reader, owners, intake, suspects)
         parts = [part for part in parts if part in intake.parts]
-        places = _places(maps_of, reader, intake, parts, settings, progress)
+        places = _places(maps_of, reader, intake, parts if unseen is None else intake.parts, settings, progress)
         compare = Comparer(maps_of, reader, owners, places)
         known = known_distances(compare, intake, parts, progress)
     drawn = drawn_distances(compare, intake, known.parts, settings.drawings, settings.seed, progress)
