@@ -14,7 +14,7 @@ from sightline.data.sample import write
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md", "docs/how-to/large-images.md"]
 PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md", "docs/how-to/search.md"]
-PAGES += ["docs/how-to/known-defects.md"]
+PAGES += ["docs/how-to/known-defects.md", "docs/how-to/fine-tune.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "search", "evaluate", "inspect", "teach", "synthesize", "doctor"}
 

@@ -43,8 +43,10 @@ def train(
 def describe(figures: dict[str, Any], card: Card) -> str:
     """What a person wants to know after a training."""
     promises = "".join(f"\n  - {line}" for line in card.calibration.promises)
+    trunk = f"\nTrunk {card.choices['trunk']}" if "trunk" in card.choices else ""
     return (
         f"{figures['recipe']}: learned {card.product} from {figures['images']} images in {figures['seconds']:.1f} s "
         f"({card.backbone}, {card.width} x {card.height} px)\n"
-        f"OK up to {card.band.low:.2f}, NG above {card.band.high:.2f}, REVIEW between. What this rests on:{promises}"
+        f"OK up to {card.band.low:.2f}, NG above {card.band.high:.2f}, REVIEW between. "
+        f"What this rests on:{promises}{trunk}"
     )

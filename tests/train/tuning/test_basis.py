@@ -126,7 +126,7 @@ def test_every_family_gets_through_the_gate_and_inspects(
     found = card.provenance.tuning
     assert found is not None and found.epochs == 2 and 1 <= found.best_epoch <= 2
     assert (found.recall_frozen, found.recall, found.parts) == (0.5, 0.75, 14)
-    assert card.choices["trunk"].startswith("fine-tuned; 2 epochs of fine-tuning")
+    assert card.choices["trunk"].startswith("fine-tuned: 2 epochs of fine-tuning")
     assert "on 14 others 0.750, frozen 0.500; the guard was not compared" in card.choices["trunk"]
     result = Inspector(tuned(kind), threads=1).inspect(samples[-1].path)
     assert result.verdict in Verdict and set(result.types) == {"paint", "stain"} and result.seen is not None

@@ -19,19 +19,17 @@ from sightline.train.intake import TrainingWarning
 from sightline.train.recognise import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.tuning import checkpoint as module
-from sightline.train.tuning.checkpoint import KEPT_DAYS, Checkpoint, run_key
+from sightline.train.tuning.checkpoint import KEPT_DAYS, KEPT_RUNS, Checkpoint, run_key
 
 
-def test_what_was_saved_comes_back_and_goes_when_dropped(tmp_path: Path) -> None:
+def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     keep = Checkpoint("run", tmp_path / "new")
     assert keep.load() is None
     keep.save({"learning": {"w": torch.arange(3.0)}, "course": {"step": 7}})
     state = Checkpoint("run", tmp_path / "new").load()
     assert state is not None and state["course"]["step"] == 7 and torch.equal(state["learning"]["w"], torch.arange(3.0))
     assert Checkpoint("other", tmp_path / "new").load() is None
-    keep.drop()
-    keep.drop()
-    assert list((tmp_path / "new").iterdir()) == []
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["run.pt"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "empty"])
@@ -71,6 +69,11 @@ def test_what_nobody_went_on_with_is_removed(tmp_path: Path) -> None:
     os.utime(tmp_path / "old.pt", (long_ago, long_ago))
     Checkpoint("other", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["new.pt"]
+    for number in range(KEPT_RUNS + 2):
+        Checkpoint(f"{number}", tmp_path).save({})
+        os.utime(tmp_path / f"{number}.pt", (time.time() - 100 + number,) * 2)
+    Checkpoint("new", tmp_path)  # its own state stays, however many there are
+    assert len(list(tmp_path.iterdir())) == KEPT_RUNS + 1 and (tmp_path / "new.pt").exists()
 
 
 def test_whatever_decides_a_run_is_in_its_name(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,18 +46,30 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def _forget() -> None:
+    """Remove the states of runs, which would be taken instead of learning again."""
+    shutil.rmtree(Path(os.environ["SIGHTLINE_CACHE"], "tuning"))
+
+
 def _same(one: list[Tensor], other: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_a_seed_gives_the_same_weights(tiny: Any, settings: TrainSettings, quiet: Quiet, weights: Weights) -> None:
     first, course = fine_tune(*tiny, settings, quiet)
+    _forget()
     again, _ = fine_tune(*tiny, settings, quiet)
     assert course.best_epoch > 0 and len(course.figures) == 5
     assert _same(weights(first), weights(again))
     other, _ = fine_tune(*tiny, settings.model_copy(update={"seed": 9}), quiet)
     assert not _same(weights(first), weights(other))
-    assert not any(Path(os.environ["SIGHTLINE_CACHE"], "tuning").glob("*.pt"))  # nothing is left behind
+
+
+def test_a_finished_run_is_not_done_again(tiny: Any, settings: TrainSettings, quiet: Quiet, weights: Weights) -> None:
+    first, course = fine_tune(*tiny, settings, quiet)
+    steps: list[int] = []
+    again, course_again = fine_tune(*tiny, settings, lambda stage, done, of: steps.append(done))
+    assert not steps and course == course_again and _same(weights(first), weights(again))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
@@ -64,6 +77,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     tiny: Any, settings: TrainSettings, quiet: Quiet, weights: Weights
 ) -> None:
     whole_run, course = fine_tune(*tiny, settings, quiet)
+    _forget()
     conftest = str(Path(__file__).with_name("conftest.py"))
     for step in ("5", "9"):  # within an epoch, and at another one's begin
         killed = subprocess.run([sys.executable, "-c", KILLED, conftest, step], check=False, capture_output=True)
@@ -80,6 +94,7 @@ def test_an_interrupt_leaves_a_run_that_goes_on(
 ) -> None:
     monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
     whole_run, _ = fine_tune(*tiny, settings, quiet)
+    _forget()
 
     def interrupt(stage: str, done: int, of: int) -> None:
         if done == 7:
@@ -161,6 +176,7 @@ def test_frozen_layers_and_norms_stay_and_the_others_stay_near(
     def moved(pull: float, depth: float) -> dict[str, float]:
         monkeypatch.setattr(whole, "PULL", pull)
         net, course = fine_tune(*tiny, settings.model_copy(update={"tune_depth": depth}), quiet)
+        _forget()
         assert course.best_epoch > 0
         now = net.trunk.net.state_dict()
         assert float(now["stem.1.running_mean"].abs().sum()) == 0.0  # the norm's statistics are not learned

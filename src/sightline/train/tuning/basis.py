@@ -102,7 +102,7 @@ def choose_trunk(
     learned = _learned(frozen.learned, attempt.net.heads, trunk, labelled, split, settings, by_unit)
     tuning = _tuning(attempt, (before, fitted.merit) if settings.drawings else None)
     basis = Basis(source, trunk, exported, frozen.int8, fitted, learned, unseen, tuning)
-    return basis, {"trunk": f"fine-tuned; {attempt.story}; {guard}"}
+    return basis, {"trunk": f"fine-tuned: {attempt.story}; {guard}"}
 
 
 def _attempt(

@@ -25,20 +25,23 @@ from sightline.train.trunk import cache_folder
 
 VERSION = 1  # raise it when the loop changes, so that no run goes on with another one's state
 EVERY_S = 60.0  # seconds between two savings, which is what a kill can cost
-KEPT_DAYS = 30  # that runs which nobody went on with are kept
+KEPT_DAYS, KEPT_RUNS = 7, 4  # others in the folder: what a run can be gone on with, and what a disk must bear
 
 State = dict[str, Any]
 
 
 class Checkpoint:
-    """The state of one run in `folder`. A disk that is full costs the checkpoint, not the training."""
+    """The state of one run in `folder`, the last one of a finished run, too: a recipe is more than its trunk, and may
+    be stopped after it. A disk that is full costs the checkpoint, not the training.
+    """
 
     def __init__(self, key: str, folder: Path | None = None) -> None:
         self._folder = folder or cache_folder() / "tuning"
         self._key, self.path, self._saved = key, self._folder / f"{key}.pt", time.monotonic()
-        for old in self._folder.glob("*.*"):
-            if time.time() - old.stat().st_mtime > KEPT_DAYS * 86_400:
-                old.unlink(missing_ok=True)
+        others = {path: _age_s(path) for path in self._folder.glob("*.*") if path != self.path}
+        for place, path in enumerate(sorted(others, key=lambda path: others[path])):
+            if place >= KEPT_RUNS or others[path] > KEPT_DAYS * 86_400:
+                path.unlink(missing_ok=True)
 
     def load(self) -> State | None:
         """The state that was saved last; None where there is none, or where it cannot be read."""
@@ -66,10 +69,6 @@ class Checkpoint:
             warn(f"{self.path}: the state of fine-tuning could not be saved ({error.strerror}); a kill would lose it")
         self._saved = time.monotonic()
 
-    def drop(self) -> None:
-        """Remove the state of a run that has ended."""
-        self.path.unlink(missing_ok=True)
-
     def save_batch(self, batch: Sequence[Labelled], step: int, loss: float) -> Path:
         """Images (N, H, W, 3), paths, classes (N, K + 1; -1: nobody has said), grades, step and loss of one batch.
 
@@ -95,6 +94,14 @@ class Checkpoint:
                 "Lower tune_rate; free space to look at the batch"
             ) from error
         return path
+
+
+def _age_s(path: Path) -> float:
+    """Seconds since a file was written; as old as can be where another run has just removed it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")
 
 
 def _classes(batch: Sequence[Labelled]) -> list[NDArray[np.int8]]:

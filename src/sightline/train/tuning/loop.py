@@ -144,8 +144,8 @@ def fine_tune(
             run.judge(stopping, prior)
         if checkpoint.due():
             checkpoint.save(run.state())
+    checkpoint.save(run.state())
     put(net, run.best)
-    checkpoint.drop()
     return net.eval(), course
 
 
