@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from sightline.data.augment import LOOKS, MOVES, Augmentation
-from sightline.train.recognise import Labelled
+from sightline.runtime.image import Image
+from sightline.train import recognise
+from sightline.train.kept_maps import KeptMaps
+from sightline.train.labels import Vocabulary
+from sightline.train.recognise import Labelled, fit_recogniser
 from sightline.train.settings import TrainSettings
+from sightline.train.trunk import TorchTrunk
 from sightline.train.tuning.views import Views, label, seen
 
 Parts = Callable[..., list[Labelled]]
@@ -72,3 +79,21 @@ def test_what_a_part_counts_as(part_of: Callable[..., Labelled]) -> None:
     assert label(replace(good, classes=None, grade=2)) == "grade 2"
     assert label(replace(good, classes=None, grade=0)) == ()
     assert label(replace(red, classes=np.zeros(3, bool))) == "unnamed"
+
+
+@pytest.mark.parametrize(("without", "mirrored"), [((), True), (("flip",), False)])
+def test_a_ruled_out_flip_holds_for_the_heads_on_the_frozen_trunk(
+    without: tuple[str, ...], mirrored: bool, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognise, "LEAST_STEPS", 4)
+    asked: list[bool] = []
+
+    class Watched(KeptMaps):
+        def batch(self, parts: Sequence[tuple[str, Image, bool]]) -> dict[str, Tensor]:
+            asked.extend(turned for _, _, turned in parts)
+            return super().batch(parts)
+
+    maps_of = Watched(TorchTrunk(tiny.source), tiny.source)
+    words = Vocabulary(("type1", "type2"), (), True)
+    fit_recogniser(maps_of, tiny.learning, words, TrainSettings(augment_without=without), lambda *_: None)
+    assert any(asked) is mirrored and len(asked) > 0
