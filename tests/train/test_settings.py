@@ -109,3 +109,18 @@ def test_tiles_overlap_by_an_eighth(tile: int, overlap: int) -> None:
 def test_tiles_that_make_no_sense_are_refused(pairs: dict[str, object], words: str) -> None:
     with pytest.raises(SettingError, match=words):
         TrainSettings.parse(pairs)
+
+
+def test_fine_tuning_says_what_it_needs() -> None:
+    settings = TrainSettings.parse({"trunk": "fine-tuned", "augment_without": "flip, colour"})
+    assert settings.augment_without == ("flip", "colour")
+    assert TrainSettings.parse({"augment_without": ["flip"]}).augment_without == ("flip",)
+    assert TrainSettings.parse({"augment_without": ""}).augment_without == ()
+    with pytest.raises(SettingError, match="no kind is called 'mirror'"):
+        TrainSettings.parse({"augment_without": "mirror"})
+    for other in ({"recognise": False}, {"tile_px": 256}):
+        with pytest.raises(SettingError, match="fine-tuned on whole images with labelled types or grades"):
+            TrainSettings.parse({"trunk": "fine-tuned", **other})
+    for bad in ({"tune_epochs": 0}, {"tune_rate": 0}, {"tune_batch": 0}, {"tune_depth": 1.5}):
+        with pytest.raises(SettingError, match=next(iter(bad))):
+            TrainSettings.parse(bad)

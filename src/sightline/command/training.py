@@ -46,8 +46,9 @@ def describe(figures: dict[str, Any], card: Card) -> str:
     limits = f"OK up to {card.band.low:.2f}, NG above {card.band.high:.2f}, REVIEW between."
     if card.without_good:
         limits = f"Never OK. NG where a type is named and the score is at most {card.band.high:.2f}, else REVIEW."
+    trunk = f"\nTrunk {card.choices['trunk']}" if "trunk" in card.choices else ""
     return (
         f"{figures['recipe']}: learned {card.product} from {figures['images']} images in {figures['seconds']:.1f} s "
         f"({card.backbone}, {card.width} x {card.height} px)\n"
-        f"{limits} What this rests on:{promises}"
+        f"{limits} What this rests on:{promises}{trunk}"
     )

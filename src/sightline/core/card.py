@@ -61,6 +61,20 @@ class Parity(Part):
     engine: str = Field(description="the recipe's engine and version")
 
 
+class Tuning(Part):
+    """How the trunk was fine-tuned, and what that was worth on parts that it did not learn from."""
+
+    epochs: int = Field(ge=1, description="epochs run")
+    best_epoch: int = Field(ge=1, description="epoch whose weights are in the recipe")
+    stopping: float = Field(ge=0, le=1, description="mean recall on the parts that chose that epoch")
+    stopping_parts: int = Field(ge=1, description="how many parts those were")
+    recall: float = Field(ge=0, le=1, description="mean recall of classes and grades on parts that chose nothing else")
+    recall_frozen: float = Field(ge=0, le=1, description="the same with the trunk frozen")
+    parts: int = Field(ge=1, description="how many parts those were")
+    guard: float | None = Field(description="mean of AUROC and AUPRO of the guard on drawn defects; None: not compared")
+    guard_frozen: float | None = Field(description="the same with the trunk frozen")
+
+
 class Provenance(Part):
     """Where a recipe comes from."""
 
@@ -70,6 +84,7 @@ class Provenance(Part):
     seed: int = Field(description="seed of every random choice")
     versions: dict[str, str] = Field(description="package versions")
     parent: str | None = Field(default=None, description="hash of the recipe this one was made from")
+    tuning: Tuning | None = Field(default=None, description="how the trunk was fine-tuned; None: it is as pretrained")
 
 
 class Recognition(Part):

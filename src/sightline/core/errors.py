@@ -19,6 +19,10 @@ class RecipeError(SightlineError):
     """A recipe file that is damaged, foreign, too new, or failed its parity gate."""
 
 
+class TrainingError(SightlineError):
+    """A training that cannot go on: numbers that are none, or not enough memory for a single image."""
+
+
 class WeightsError(SightlineError):
     """Pretrained weights that are missing or are not the expected ones."""
 

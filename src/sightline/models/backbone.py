@@ -84,11 +84,13 @@ BACKBONES: dict[str, Backbone] = {name: _lite(name) for name in efficientnet_lit
 BACKBONES["dinov2-s"] = _dinov2()
 
 
-def backbone(name: str) -> Backbone:
-    """The trunk of that name; `hf:` and a hub name or folder for one that `transformers` knows.
+def backbone(name: str | Backbone) -> Backbone:
+    """The trunk of that name; `hf:` and a hub name or folder for one that `transformers` knows; a trunk as it is.
 
     Raises InputError naming those that exist, and whatever stands in the way of opening one of the hub.
     """
+    if isinstance(name, Backbone):
+        return name
     if name.startswith(HUB_PREFIX):
         return _hub(name.removeprefix(HUB_PREFIX))
     if name not in BACKBONES:

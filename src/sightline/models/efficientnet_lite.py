@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sightline.core.errors import MissingExtraError, WeightsError
 
@@ -59,11 +60,17 @@ class ConvNorm(nn.Module):
         self.pad = nn.Identity() if symmetric else SamePad(kernel, stride)
         padding = kernel // 2 if symmetric else 0
         self.conv = nn.Conv2d(cin, cout, kernel, stride, padding, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(cout, eps=1e-3, momentum=0.01)
+        self.norm: nn.Module = nn.BatchNorm2d(cout, eps=1e-3, momentum=0.01)
         self.act = nn.ReLU6() if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(self.pad(x))))
+
+    def fold(self) -> None:
+        """Take the norm's statistics into the convolution: the same up to rounding, in half the time."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
 
 
 class Block(nn.Module):
@@ -80,6 +87,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.project(self.depthwise(self.expand(x)))
         return x + y if self.skip else y
+
+
+def fold_frozen(net: nn.Module) -> None:
+    """Fold what is not trained of a network in eval mode; others than EfficientNet-Lites are left as they are."""
+    for module in net.modules():
+        if isinstance(module, ConvNorm) and not any(x.requires_grad for x in module.parameters()):
+            module.fold()
 
 
 def scale_width(channels: int, factor: float) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 from sightline.core.band import Band
 from sightline.core.card import Parity
 from sightline.core.errors import RecipeError
+from sightline.models.backbone import Backbone
 from sightline.models.boxes import BoxHead
 from sightline.models.memory import MemoryReader
 from sightline.models.recogniser import Recogniser
@@ -26,7 +27,7 @@ IMAGES = 8
 @torch.inference_mode()
 def check_parity(
     model: bytes,
-    backbone: str,
+    backbone: str | Backbone,
     reader: MemoryReader,
     images: Iterable[NDArray[np.uint8]],
     band: Band,
@@ -85,5 +86,5 @@ def _boxed(boxes: BoxHead | None, maps: dict[str, Tensor], outputs: dict[str, ND
     return max(float(np.max(np.abs(a.numpy() - b) / np.maximum(1.0, np.abs(a.numpy())))) for a, b in pairs)
 
 
-def _reference(backbone: str, int8: bytes | None) -> Trunk:
+def _reference(backbone: str | Backbone, int8: bytes | None) -> Trunk:
     return TorchTrunk(backbone) if int8 is None else OnnxTrunk(backbone, 2, int8)

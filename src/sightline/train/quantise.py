@@ -29,9 +29,12 @@ USUAL_STEP = 0.2  # to either side, where no light is set: a line must not leave
 QUANTISED = ("Conv", "Clip")  # a Clip between two of the convolutions becomes the range of the numbers, and vanishes
 
 
-def int8_trunk(settings: TrainSettings, intake: Intake) -> bytes:
-    """The settings' trunk as int8 ONNX bytes, its ranges read from good parts. Raises SettingError."""
-    data = trunk_onnx(settings.backbone, (intake.size.height, intake.size.width))
+def int8_trunk(settings: TrainSettings, intake: Intake, given: bytes | None = None) -> bytes:
+    """The settings' trunk, or the export that is `given`, as int8 ONNX bytes, its ranges read from good parts.
+
+    Raises SettingError.
+    """
+    data = given or trunk_onnx(settings.backbone, (intake.size.height, intake.size.width))
     return quantise(data, _images(intake, settings), settings.backbone)
 
 

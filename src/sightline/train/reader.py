@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -50,8 +51,17 @@ class Fitted:
     sampled: tuple[Part, ...]
 
 
-def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress: Progress) -> Fitted:
-    """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError."""
+def fit_reader(
+    maps_of: Maps,
+    intake: Intake,
+    settings: TrainSettings,
+    progress: Progress,
+    unseen: frozenset[str] | None = None,
+) -> Fitted:
+    """The reader fitted on the intake's good parts, and their held-out scores. Raises InputError.
+
+    Where the trunk has learned from some of them, the hashes `unseen` name the others: only those are scored.
+    """
     generator = torch.Generator().manual_seed(settings.seed)
     light, why = light_step(intake, settings.brightness)
     sampled = tuple(intake.parts)
@@ -59,25 +69,28 @@ def fit_reader(maps_of: Maps, intake: Intake, settings: TrainSettings, progress:
     good = good_cells(samples["fine"], settings, generator)
     ignored = light_directions(maps_of, intake, settings.light_directions, generator)
     reader, owners, origins = _with_banks(maps_of, samples, ignored, settings, generator, progress)
-    rng = np.random.default_rng(settings.seed)
-    order = sorted(rng.permutation(len(intake.parts))[: settings.calibration_images])
-    parts = [intake.parts[index] for index in order]
-    shown = show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
+    parts = _parts_to_score(intake, settings, unseen)
+    compared = partial(show, maps_of, reader, owners, intake, ignored.get("fine"), settings, progress)
+    shown = compared(parts, good, None if unseen is None else intake.parts)
     suspects = find_suspects(reader, shown.known)
     if suspects and settings.suspects == "leave out":
         origins = origins[forget(reader, owners, intake, suspects)]
         good = None if good is None else cells_without(good, suspects)
         parts = [part for part in parts if part in intake.parts]
-        shown = show(maps_of, reader, owners, intake, parts, good, ignored.get("fine"), settings, progress)
-    reader.place = None if shown.places is None else shown.places.place()
-    if shown.compare.discriminators is not None:
-        reader.discriminator = shown.compare.discriminators.joined()
+        shown = compared(parts, good, None if unseen is None else intake.parts)
+    reader.place, reader.discriminator = shown.others()
     chosen = choose(reader, shown.known, shown.drawn, settings, aligned=intake.golden is not None)
     held_out = _held_out(reader, shown.compare, intake, shown.known, chosen.heat, progress)
-    left_out = f"; {settings.light_directions} directions that light moves features along are left out"
-    reasons = {"light": why + (left_out if ignored else ""), **chosen.reasons}
+    reasons = {"light": f"{why}; directions left out of the keys: {settings.light_directions}", **chosen.reasons}
     origins = origins[: len(next(iter(reader.levels.values())).bank)]  # the choice may keep the first entries only
     return Fitted(reader.eval(), held_out, reasons, suspects, chosen.merit, origins, sampled)
+
+
+def _parts_to_score(intake: Intake, settings: TrainSettings, unseen: frozenset[str] | None) -> list[Part]:
+    """A bounded, random choice of the parts that may be scored, in the intake's order."""
+    usable = [part for part in intake.parts if unseen is None or part.hash in unseen]
+    order = np.random.default_rng(settings.seed).permutation(len(usable))[: settings.calibration_images]
+    return [usable[index] for index in sorted(order)]
 
 
 def _with_banks(

@@ -63,15 +63,16 @@ def fit_recogniser(
     rng = np.random.default_rng(settings.seed)
     torch.manual_seed(settings.seed)
     net, prior = _start(maps_of, labelled, words, settings)
-    steps = _steps(labelled, settings)
+    steps = max(LEAST_STEPS, EPOCHS[settings.effort] * pass_size(labelled) // BATCH)
+    flips = 0.0 if "flip" in settings.augment_without else 0.5
     optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=WARM_UP)
     net.train()
     for step, batch in enumerate(_batches(labelled, steps, rng)):
         progress("learning known defects", step, steps)
-        mirrored = rng.random(len(batch)) < 0.5
+        mirrored = rng.random(len(batch)) < flips
         said = net(maps_of.batch([(x.part.hash, x.image, bool(m)) for x, m in zip(batch, mirrored, strict=True)]), DROP)
-        loss = _loss(net, said, batch, mirrored, prior)
+        loss = known_loss(net, said, batch, mirrored, prior)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -79,12 +80,11 @@ def fit_recogniser(
     return net.eval()
 
 
-def _steps(labelled: list[Labelled], settings: TrainSettings) -> int:
-    """Enough for every part to come several times; good parts beyond a few per defect need not."""
+def pass_size(labelled: list[Labelled]) -> int:
+    """Parts in one pass: all of them, but good parts beyond a few per defect need not come every time."""
     defects = sum(bool(x.part.sample.defective) for x in labelled)
     graded = sum(x.grade >= 0 for x in labelled)
-    counted = min(len(labelled), max(GOOD_SHARE * defects, graded))
-    return max(LEAST_STEPS, EPOCHS[settings.effort] * counted // BATCH)
+    return min(len(labelled), max(GOOD_SHARE * defects, graded))
 
 
 def _start(
@@ -120,23 +120,27 @@ def _batches(labelled: list[Labelled], steps: int, rng: np.random.Generator) -> 
         yield [labelled[index] for index in rng.choice(len(labelled), BATCH, p=share)]
 
 
-def _loss(
+def known_loss(
     net: Recogniser, said: Recognised, batch: list[Labelled], mirrored: NDArray[np.bool_], prior: Tensor
 ) -> Tensor:
-    """The sum of what can be said about each part: its types, its places, its grade."""
+    """The sum of what can be said about each part: its types, its places, its grade; on the device of what was `said`.
+
+    `mirrored` (N,) tells parts whose image was mirrored from left to right, and whose cells are not yet.
+    """
+    device = said.types.device
     total = said.types.sum() * 0
     known = [index for index, x in enumerate(batch) if x.classes is not None]
     if known:
-        truth = torch.from_numpy(np.array([batch[index].classes for index in known])).float()
+        truth = torch.from_numpy(np.array([batch[index].classes for index in known])).float().to(device)
         total = total + _type_loss(said.types[known], truth, prior, net.exclusive)
     marked = [index for index, x in enumerate(batch) if x.cells is not None]
     if marked:
         cells = [batch[i].cells[..., ::-1] if mirrored[i] else batch[i].cells for i in marked]  # type: ignore[index]
-        total = total + _place_loss(said.places[marked], torch.from_numpy(np.ascontiguousarray(cells)))
+        total = total + _place_loss(said.places[marked], torch.from_numpy(np.ascontiguousarray(cells)).to(device))
     graded = [index for index, x in enumerate(batch) if x.grade >= 0]
     if graded and said.quality is not None:
-        grade = torch.tensor([batch[index].grade for index in graded])
-        above = (grade[:, None] > torch.arange(len(net.thresholds))).float()
+        grade = torch.tensor([batch[index].grade for index in graded], device=device)
+        above = (grade[:, None] > torch.arange(len(net.thresholds), device=device)).float()
         total = total + F.binary_cross_entropy_with_logits(said.quality[graded][:, None] - net.thresholds, above)
     return total
 

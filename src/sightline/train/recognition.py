@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,6 +43,11 @@ class Learned:
     kept: dict[str, NDArray[np.generic]]
     boxes: BoxHead | None = None
 
+    def with_boxes(self, boxes: BoxHead | None) -> Learned:
+        """The same with what draws boxes, None where nothing does."""
+        card = None if self.card is None else self.card.model_copy(update={"boxes": boxes is not None})
+        return replace(self, boxes=boxes, card=card)
+
 
 def learn_known(
     trunk: Trunk,
@@ -61,29 +66,32 @@ def learn_known(
     if intakes[0].size.overlap is not None:
         warn("defect types and grades are not learned from tiles yet: parts of this recipe are only called anomalous")
         return None
-    size = intakes[0].size
-    grid = trunk(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
-    labelled = label_parts(intakes, words, (grid[0], grid[1]))
+    labelled = labelled_parts(trunk, source, intakes, words)
     maps_of = KeptMaps(trunk, source)  # one for all fits: the trunk sees each part once
     defects = sum(bool(x.part.sample.defective) for x in labelled)
-    folds = _folds(labelled, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
+    folds = deal_folds(labelled, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
     logits = np.full((len(labelled), len(words.types) + 1), np.nan)
     net: Recogniser | None = None
     for fold in range(FEW_FOLDS if defects <= FEW else 1):
         seen = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
         net = fit_recogniser(maps_of, seen, words, settings, progress)
         for index in np.flatnonzero(folds == fold):
-            logits[index] = _logits(net, trunk, labelled[index])
+            logits[index] = logits_of(net, trunk, labelled[index])
     if defects <= FEW or net is None:
         net = fit_recogniser(maps_of, labelled, words, settings, progress)
-    card = _judge(net, labelled, logits, words, settings, by_unit) if words.types else None
-    boxes = learn_boxes(maps_of, labelled, intakes, words, source, settings, progress)
-    if card is not None:
-        card = card.model_copy(update={"boxes": boxes is not None})
-    return Learned(net, words, card, replay(net, trunk, labelled) if words.types else {}, boxes)
+    card = judge_known(net, labelled, logits, words, settings, by_unit) if words.types else None
+    learned = Learned(net, words, card, replay(net, trunk, labelled) if words.types else {})
+    return learned.with_boxes(learn_boxes(maps_of, labelled, intakes, words, source, settings, progress))
 
 
-def _folds(labelled: list[Labelled], count: int, seed: int) -> NDArray[np.int64]:
+def labelled_parts(trunk: Trunk, source: Backbone, intakes: Sequence[Intake], words: Vocabulary) -> list[Labelled]:
+    """The intakes' parts with their labels, on the grid of the trunk's finest map."""
+    size = intakes[0].size
+    grid = trunk(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
+    return label_parts(intakes, words, (grid[0], grid[1]))
+
+
+def deal_folds(labelled: list[Labelled], count: int, seed: int) -> NDArray[np.int64]:
     """A fold of each part: groups stay together, and every class is spread as evenly as they allow."""
     rng = np.random.default_rng(seed)
     units = np.array([x.part.unit for x in labelled])
@@ -108,12 +116,13 @@ def _class(x: Labelled) -> int:
 
 
 @torch.inference_mode()
-def _logits(net: Recogniser, trunk: Trunk, x: Labelled) -> NDArray[np.float64]:
+def logits_of(net: Recogniser, trunk: Trunk, x: Labelled) -> NDArray[np.float64]:
+    """Class logits (K + 1,) of one part."""
     maps = {name: values.float().cpu() for name, values in trunk(x.image[None]).items()}
     return np.asarray(net(maps).types[0].double().numpy())
 
 
-def _judge(
+def judge_known(
     net: Recogniser,
     labelled: list[Labelled],
     logits: NDArray[np.float64],
@@ -121,7 +130,10 @@ def _judge(
     settings: TrainSettings,
     by_unit: bool,
 ) -> Recognition:
-    """Temperature, thresholds and error rates from parts that the recogniser had not seen; sets the temperature."""
+    """Temperature, thresholds and error rates from parts that the recogniser had not seen; sets the temperature.
+
+    `logits` (N, K + 1) are NaN for parts that it had seen.
+    """
     known = [
         i for i, x in enumerate(labelled) if x.classes is not None and x.classes.any() and np.isfinite(logits[i, 0])
     ]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sightline.core.errors import SettingError
+from sightline.data.augment import Augmentation
 
 Effort = Literal["quick", "normal", "max"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -100,6 +101,28 @@ class TrainSettings(BaseModel):
     recognise: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
     recogniser_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
     boxes: bool = Field(default=True, description="learn boxes where people have drawn at least a hundred")
+    trunk: Literal["frozen", "fine-tuned"] = Field(
+        default="frozen",
+        description="fine-tuned: the trunk learns from the labels, too, and is kept where it is better",
+    )
+    tune_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="most passes over the labelled parts in fine-tuning; by effort by default",
+    )
+    tune_rate: float = Field(
+        default=3e-4, gt=0, le=0.1, description="learning rate of the trunk's last layer; earlier ones have less"
+    )
+    tune_batch: int = Field(
+        default=16, ge=1, le=1024, description="images per step of fine-tuning; read in pieces where memory is short"
+    )
+    tune_depth: float = Field(
+        default=0.65, gt=0, le=1, description="share of the trunk's layers, from the last, that are fine-tuned"
+    )
+    augment_without: tuple[str, ...] = Field(
+        default=(), description="kinds of augmentation that would change a label, for instance flip, rotation, colour"
+    )
     seed: int = Field(default=0, ge=0, description="seed of every random choice")
     threads: int = Field(default=2, ge=1, le=256, description="processor threads")
 
@@ -109,6 +132,29 @@ class TrainSettings(BaseModel):
         if max(roi[0] + roi[2], roi[1] + roi[3]) > 1 + 1e-9:
             raise ValueError("x + width and y + height must not exceed 1")
         return roi
+
+    @field_validator("augment_without", mode="before")
+    @classmethod
+    def _several(cls, kinds: object) -> object:
+        return tuple(kind.strip() for kind in kinds.split(",") if kind.strip()) if isinstance(kinds, str) else kinds
+
+    @field_validator("augment_without")
+    @classmethod
+    def _known_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            Augmentation(without=set(kinds))
+        except SettingError as error:
+            raise ValueError(str(error)) from error
+        return kinds
+
+    @model_validator(mode="after")
+    def _learnable(self) -> TrainSettings:
+        if self.trunk == "fine-tuned" and (not self.recognise or self.tile_px is not None):
+            raise ValueError(
+                "a trunk is fine-tuned on whole images with labelled types or grades. "
+                "Leave recognise on and tile_px out, or keep trunk=frozen"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_size(self) -> TrainSettings:

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sightline.models.discriminator import Discriminator
 from sightline.models.memory import MemoryReader
+from sightline.models.place import Place
 from sightline.train.choice import fit_scales
 from sightline.train.discriminate import MIN_DRAWINGS, MOST_GOOD, deal_folds, teach_discriminators
 from sightline.train.drawn import Drawn, cells_to_teach, discriminated, draw_defects
@@ -32,20 +34,30 @@ class Shown:
     drawn: Drawn | None
     known: Known
 
+    def others(self) -> tuple[Place | None, Discriminator | None]:
+        """The readers beside the memory, of all parts."""
+        taught = self.compare.discriminators
+        place = None if self.places is None else self.places.place()
+        return place, None if taught is None else taught.joined()
+
 
 def show(
     maps_of: Maps,
     reader: MemoryReader,
     owners: dict[str, Tensor],
     intake: Intake,
-    parts: Sequence[Part],
-    good: Cells | None,
     ignored: Tensor | None,
     settings: TrainSettings,
     progress: Progress,
+    parts: Sequence[Part],
+    good: Cells | None,
+    everyone: Sequence[Part] | None = None,
 ) -> Shown:
-    """Learn places and discriminators, and compare every part and drawing with what does not know it."""
-    places = _places(maps_of, reader, intake, parts, settings, progress)
+    """Learn places and discriminators, and compare every one of `parts` and drawing with what does not know it.
+
+    Places are learned from `everyone`, where that is given, else from the parts.
+    """
+    places = _places(maps_of, reader, intake, parts if everyone is None else everyone, settings, progress)
     compare = Comparer(maps_of, reader, owners, places)
     folds = {} if good is None else deal_folds([part.unit for part in parts], settings.seed)
     fine = reader.levels["fine"]

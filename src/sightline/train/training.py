@@ -15,11 +15,9 @@ from onnx import numpy_helper
 
 from sightline.core.card import Card, Provenance, Tiles
 from sightline.core.errors import InputError
-from sightline.core.evidence import Evidence
 from sightline.core.sample import TRAIN, Sample
 from sightline.evaluate.calibration import Targets, calibrate, calibrate_known
 from sightline.models.backbone import backbone
-from sightline.models.memory import MemoryReader
 from sightline.runtime.recipe import Recipe
 from sightline.train.atlas import gather_evidence
 from sightline.train.graph import recipe_model, with_card
@@ -27,11 +25,12 @@ from sightline.train.intake import InputSize, Intake, Part, accept, warn
 from sightline.train.parity import IMAGES, TOLERANCE, check_parity
 from sightline.train.patches import Maps, Progress, check_enough
 from sightline.train.plans import Plan, offer_plans
-from sightline.train.reader import Fitted, HeldOut, fit_reader, part_score
+from sightline.train.reader import Fitted, fit_reader, part_score
 from sightline.train.recognition import Learned, learn_known
 from sightline.train.settings import TrainSettings
 from sightline.train.suspects import Suspect
 from sightline.train.trunk import Trunk, open_trunk, trunk_onnx
+from sightline.train.tuning.basis import Basis, choose_trunk
 
 GATED_TILES = 2  # of a part, that the parity gate sees
 MIN_TYPES = 2  # to learn from without good parts: one type alone is told from nothing
@@ -67,16 +66,18 @@ def train(
     plan, fitted, intake, trunk, int8 = _fit_best(good, plans, settings, progress)
     _tell(fitted.suspects, settings)
     defects = Intake(known, plan.size, settings.roi, plan.golden)
-    defect_scores = _scores(trunk, defects, fitted.reader, progress)
-    learned = learn_known(trunk, backbone(settings.backbone), (intake, defects), settings, progress, by_unit)
+    source = backbone(settings.backbone)
+    learned = learn_known(trunk, source, (intake, defects), settings, progress, by_unit)
     if good[0].sample.defective and (learned is None or not learned.words.types):
         raise InputError("no good parts, and no type with at least 2 examples. Add good parts, or more of each type")
+    frozen = Basis(source, trunk, int8, int8 is not None, fitted, learned)
+    basis, why = choose_trunk(frozen, (intake, defects), settings, progress, by_unit)
+    defect_scores = _scores(basis, defects, progress)
     progress("exporting", 0, 1)
-    card = _card(name, settings, fitted, defect_scores, intake, defects, by_unit)
+    card = _card(name, settings, basis, defect_scores, intake, defects, by_unit)
     golden = None if plan.golden is None else plan.golden.card()
-    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices} | _words(learned))
-    evidence = gather_evidence(trunk, fitted, (intake, defects), None if learned is None else learned.net)
-    return _export(fitted.reader, card, fitted.held_out, intake, defects, int8, learned, evidence)
+    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices | why} | _words(basis.learned))
+    return _export(basis, card, intake, defects)
 
 
 def _tell(suspects: Iterable[Suspect], settings: TrainSettings) -> None:
@@ -129,7 +130,7 @@ def _int8(settings: TrainSettings, intake: Intake, progress: Progress) -> bytes 
 def _card(
     name: str,
     settings: TrainSettings,
-    fitted: Fitted,
+    basis: Basis,
     defect_scores: NDArray[np.float64],
     intake: Intake,
     defects: Intake,
@@ -138,7 +139,7 @@ def _card(
     targets = Targets(settings.overkill_target, settings.escape_target, settings.review_target)
     # The exported graph may score a known defect lower by this much: it must not slip under its own threshold.
     sure = defect_scores - TOLERANCE * np.maximum(1.0, np.abs(defect_scores))
-    held_out = fitted.held_out
+    fitted, held_out = basis.fitted, basis.fitted.held_out
     if all(part.sample.defective for part in intake.parts):
         band, calibration = calibrate_known(held_out.scores, held_out.peaks, targets, by_unit)
     else:
@@ -161,7 +162,7 @@ def _card(
         trained_on=tuple(sorted(part.hash for part in parts)),
         suspects=tuple(map(str, fitted.suspects)),
         choices={**fitted.reasons},
-        provenance=_provenance(parts, settings),
+        provenance=_provenance(parts, settings).model_copy(update={"tuning": basis.tuning}),
     )
 
 
@@ -212,14 +213,15 @@ def _instead(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]
     return known
 
 
-def _scores(trunk: Trunk, intake: Intake, reader: MemoryReader, progress: Progress) -> NDArray[np.float64]:
+def _scores(basis: Basis, intake: Intake, progress: Progress) -> NDArray[np.float64]:
+    """Scores of the known defects; of those only that a fine-tuned trunk has not learned from."""
     scores = []
-    parts = list(intake.parts)
+    parts = [part for part in intake.parts if basis.unseen is None or part.hash in basis.unseen]
     for index, part in enumerate(parts):
         progress("scoring known defects", index, len(parts))
         prepared = intake(part)
         if prepared is not None:
-            scores.append(part_score(trunk, reader, prepared))
+            scores.append(part_score(basis.trunk, basis.fitted.reader, prepared))
     return np.array(scores, np.float64)
 
 
@@ -238,19 +240,11 @@ def _provenance(parts: Sequence[Part], settings: TrainSettings) -> Provenance:
     )
 
 
-def _export(
-    reader: MemoryReader,
-    card: Card,
-    held_out: HeldOut,
-    intake: Intake,
-    defects: Intake,
-    int8: bytes | None,
-    learned: Learned | None,
-    evidence: Evidence,
-) -> Recipe:
+def _export(basis: Basis, card: Card, intake: Intake, defects: Intake) -> Recipe:
+    reader, held_out, learned = basis.fitted.reader, basis.fitted.held_out, basis.learned
     size = (card.height, card.width)
-    trunk = int8 or trunk_onnx(card.backbone, size)
-    scores, embedding = held_out.scores.astype(np.float32), backbone(card.backbone).embedding
+    trunk = basis.exported or trunk_onnx(card.backbone, size)
+    scores, embedding = held_out.scores.astype(np.float32), basis.source.embedding
     net, boxes = (None, None) if learned is None else (learned.net, learned.boxes)
     model = recipe_model(trunk, reader, scores, size, embedding, net, boxes)
     for key, values in ({} if learned is None else learned.kept).items():
@@ -265,6 +259,8 @@ def _export(
         if (prepared := source(part)) is not None
         for image, _ in prepared.some(GATED_TILES)
     )
-    parity = check_parity(model.SerializeToString(), card.backbone, reader, images, card.band, int8, net, boxes)
+    int8 = basis.exported if basis.int8 else None
+    parity = check_parity(model.SerializeToString(), basis.source, reader, images, card.band, int8, net, boxes)
     final = card.model_copy(update={"parity": parity})
+    evidence = gather_evidence(basis.trunk, basis.fitted, (intake, defects), net)
     return Recipe(with_card(model, final, evidence), final)

@@ -43,7 +43,7 @@ class OnnxTrunk:
     `given` are the bytes of another export of the trunk, an int8 one for instance, that stands in for the cached one.
     """
 
-    def __init__(self, name: str, threads: int, given: bytes | None = None) -> None:
+    def __init__(self, name: str | Backbone, threads: int, given: bytes | None = None) -> None:
         self.device = torch.device("cpu")
         self._name, self._threads, self._given, self._source = name, threads, given, backbone(name)
         self._size: tuple[int, int] | None = None  # of the session, where it holds for one size only
@@ -57,7 +57,9 @@ class OnnxTrunk:
         return {key: torch.from_numpy(maps[key]) for key in self._source.maps}
 
     def _open(self, size: tuple[int, int] | None = None) -> OnnxSession:
-        return OnnxSession(self._given or trunk_onnx(self._name, size), self._threads, name=f"trunk {self._name}")
+        return OnnxSession(
+            self._given or trunk_onnx(self._name, size), self._threads, name=f"trunk {self._source.identity}"
+        )
 
 
 class TorchTrunk:
@@ -67,7 +69,7 @@ class TorchTrunk:
     matrix units are made for it, and never on a CPU, where this class is the reference.
     """
 
-    def __init__(self, name: str, device: str | torch.device = "cpu", half: bool | None = None) -> None:
+    def __init__(self, name: str | Backbone, device: str | torch.device = "cpu", half: bool | None = None) -> None:
         self.device = torch.device(device)
         self._on_gpu = self.device.type == "cuda"
         self._half = self._on_gpu if half is None else half
@@ -97,7 +99,7 @@ def _check_size(images: NDArray[np.uint8], step_px: int) -> tuple[int, int]:
     return height, width
 
 
-def open_trunk(name: str, threads: int, given: bytes | None = None) -> Trunk:
+def open_trunk(name: str | Backbone, threads: int, given: bytes | None = None) -> Trunk:
     """The fastest trunk on this machine; what is `given` runs in onnxruntime, as on the line."""
     if given is None and torch.cuda.is_available():
         return TorchTrunk(name, "cuda")
@@ -124,7 +126,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sightline"
 
 
-def trunk_onnx(name: str, size: tuple[int, int] | None = None) -> bytes:
+def trunk_onnx(name: str | Backbone, size: tuple[int, int] | None = None) -> bytes:
     """A trunk as ONNX bytes, from the cache where it is there. A cache that cannot be used costs time only.
 
     `size` (H, W) is the input's; it matters, and must be given, where the backbone has not `any_size`.
@@ -133,7 +135,7 @@ def trunk_onnx(name: str, size: tuple[int, int] | None = None) -> bytes:
     if source.any_size:
         size = None
     elif size is None:
-        raise InputError(f"the backbone '{name}' is exported for one input size. Give the size")
+        raise InputError(f"the backbone '{source.identity}' is exported for one input size. Give the size")
     label = "" if size is None else f"-{size[0]}x{size[1]}"
     path = cache_folder() / f"trunk-{source.identity}{label}-v{EXPORT_VERSION}.onnx"
     kept = _kept(path, source.maps)

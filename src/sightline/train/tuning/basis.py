@@ -1,0 +1,188 @@
+"""What a recipe stands on: the pretrained trunk, or one that was fine-tuned and is better without losing the guard."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from sightline.core.card import Tuning
+from sightline.models.backbone import Backbone
+from sightline.models.recogniser import Recogniser
+from sightline.train.boxes import learn_boxes
+from sightline.train.intake import Intake, warn
+from sightline.train.kept_maps import KeptMaps
+from sightline.train.patches import Maps, Progress
+from sightline.train.quantise import int8_trunk
+from sightline.train.reader import Fitted, fit_reader
+from sightline.train.recognise import Labelled, fit_recogniser
+from sightline.train.recognition import LEAST_GOOD, Learned, judge_known, labelled_parts, logits_of
+from sightline.train.replay import replay
+from sightline.train.settings import TrainSettings
+from sightline.train.trunk import OnnxTrunk, TorchTrunk, Trunk, export_trunk
+from sightline.train.tuning.figure import Figure, figure_of
+from sightline.train.tuning.loop import Course, fine_tune
+from sightline.train.tuning.split import Split, split_parts
+from sightline.train.tuning.views import Views
+from sightline.train.tuning.whole import Whole
+
+GUARD_LOSS = 0.02  # of the mean of AUROC and AUPRO on drawn defects, that is more than noise: the guard comes first
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Trunk, guard and recogniser of a recipe.
+
+    `exported` is the trunk's ONNX where it is not the cached one, `int8` whether that is quantised. `unseen` are the
+    hashes of the parts that the trunk has not learned from, None where it has learned from none.
+    """
+
+    source: Backbone
+    trunk: Trunk
+    exported: bytes | None
+    int8: bool
+    fitted: Fitted
+    learned: Learned | None
+    unseen: frozenset[str] | None = None
+    tuning: Tuning | None = None
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A fine-tuned network, how it went, and the figures of the judging parts after it and before."""
+
+    net: Whole
+    course: Course
+    tuned: Figure
+    frozen: Figure
+
+    @property
+    def story(self) -> str:
+        """What was done, in words."""
+        best = self.course.best
+        return (
+            f"{len(self.course.figures) - 1} epochs of fine-tuning, the best is number {self.course.best_epoch} with a "
+            f"mean recall of {best.value:.3f} on {best.parts} parts; on {self.tuned.parts} others "
+            f"{self.tuned.value:.3f}, frozen {self.frozen.value:.3f}"
+        )
+
+
+def choose_trunk(
+    frozen: Basis, intakes: Sequence[Intake], settings: TrainSettings, progress: Progress, by_unit: bool
+) -> tuple[Basis, dict[str, str]]:
+    """The frozen basis, or a fine-tuned one where that calls unseen groups better; and why. Raises TrainingError.
+
+    `intakes` are those of the good parts and of the known defects.
+    """
+    if settings.trunk == "frozen":
+        return frozen, {}
+    if frozen.learned is None:
+        warn("the trunk stays frozen: fine-tuning learns from defect types or grades, and the labels name none")
+        return frozen, {"trunk": "frozen: no labels to fine-tune with"}
+    labelled = labelled_parts(frozen.trunk, frozen.source, intakes, frozen.learned.words)
+    split = split_parts(labelled, settings.seed)
+    if split is None or sum(not labelled[i].part.sample.defective for i in split.judging) < LEAST_GOOD:
+        warn("the trunk stays frozen: too few parts or groups to hold some out from fine-tuning. Label more parts")
+        return frozen, {"trunk": "frozen: too few parts or groups to hold some out from fine-tuning"}
+    attempt = _attempt(frozen, frozen.learned, labelled, split, settings, progress)
+    if attempt.course.best_epoch == 0 or attempt.tuned.value <= attempt.frozen.value:
+        return frozen, {"trunk": f"frozen: fine-tuned is no better; {attempt.story}"}
+    unseen = frozenset(labelled[index].part.hash for index in split.stopping + split.judging)
+    source, trunk, exported = _runnable(frozen, attempt.net, intakes[0], settings)
+    before = fit_reader(Maps(frozen.trunk, frozen.source), intakes[0], settings, progress, unseen).merit
+    fitted = fit_reader(Maps(trunk, source), intakes[0], settings, progress, unseen)
+    guard = f"AUROC and AUPRO of the guard on drawn defects {fitted.merit:.3f}, frozen {before:.3f}"
+    guard = guard if settings.drawings else "the guard was not compared: no defects were drawn"
+    if fitted.merit < before - GUARD_LOSS:
+        return frozen, {"trunk": f"frozen: the guard would lose; {attempt.story}; {guard}"}
+    learned = _learned(frozen.learned, attempt.net.heads, trunk, labelled, split, settings, by_unit)
+    if learned.words.types:
+        boxes = learn_boxes(KeptMaps(trunk, source), labelled, intakes, learned.words, source, settings, progress)
+        learned = learned.with_boxes(boxes)
+    tuning = _tuning(attempt, (before, fitted.merit) if settings.drawings else None)
+    basis = Basis(source, trunk, exported, frozen.int8, fitted, learned, unseen, tuning)
+    return basis, {"trunk": f"fine-tuned: {attempt.story}; {guard}"}
+
+
+def _attempt(
+    frozen: Basis,
+    learned: Learned,
+    labelled: list[Labelled],
+    split: Split,
+    settings: TrainSettings,
+    progress: Progress,
+) -> _Attempt:
+    """Heads on the frozen trunk, then both together, from the same parts; judged on the same others."""
+    learning, stopping, judging = (
+        [labelled[index] for index in side] for side in (split.learning, split.stopping, split.judging)
+    )
+    maps_of = KeptMaps(frozen.trunk, frozen.source)
+    heads = fit_recogniser(maps_of, learning, learned.words, settings, progress)
+    prior = Views(learning, settings).prior(heads.classes.out_channels)
+    before = figure_of(Whole(frozen.source, heads), judging, prior)
+    net, course = fine_tune(frozen.source, heads, learning, stopping, settings, progress)
+    net = net.cpu()
+    return _Attempt(net, course, figure_of(net, judging, prior), before)
+
+
+def _runnable(
+    frozen: Basis, net: Whole, intake: Intake, settings: TrainSettings
+) -> tuple[Backbone, Trunk, bytes | None]:
+    """The fine-tuned trunk as a backbone, as what runs here, and as ONNX."""
+    source = tuned_backbone(frozen.source, net.trunk.net)
+    exported = export_trunk(source, None if source.any_size else (intake.size.height, intake.size.width))
+    if frozen.int8:
+        exported = int8_trunk(settings, intake, exported)
+    elif torch.cuda.is_available():
+        return source, TorchTrunk(source, "cuda"), exported
+    return source, OnnxTrunk(source, settings.threads, exported), exported
+
+
+def tuned_backbone(source: Backbone, net: nn.Module) -> Backbone:
+    """A backbone whose network is a copy of this one, told from others by its weights."""
+    kept = copy.deepcopy(net).eval().requires_grad_(False)
+    total = hashlib.sha256()
+    for value in kept.state_dict().values():
+        total.update(value.cpu().numpy().tobytes())
+    identity = f"{source.identity}-tuned-{total.hexdigest()[:12]}"
+    return source._replace(load=lambda: copy.deepcopy(kept), identity=identity)
+
+
+def _learned(
+    before: Learned,
+    heads: Recogniser,
+    trunk: Trunk,
+    labelled: list[Labelled],
+    split: Split,
+    settings: TrainSettings,
+    by_unit: bool,
+) -> Learned:
+    """What the heads are worth on the fine-tuned trunk, by the parts that neither taught nor stopped it."""
+    words = before.words
+    if not words.types:
+        return Learned(heads, words, None, {})
+    logits = np.full((len(labelled), len(words.types) + 1), np.nan)
+    for index in split.judging:
+        logits[index] = logits_of(heads, trunk, labelled[index])
+    card = judge_known(heads, labelled, logits, words, settings, by_unit)
+    return Learned(heads, words, card, replay(heads, trunk, labelled))
+
+
+def _tuning(attempt: _Attempt, guard: tuple[float, float] | None) -> Tuning:
+    best, before = attempt.course.best, attempt.frozen
+    return Tuning(
+        epochs=len(attempt.course.figures) - 1,
+        best_epoch=attempt.course.best_epoch,
+        stopping=best.value,
+        stopping_parts=best.parts,
+        recall=attempt.tuned.value,
+        recall_frozen=before.value,
+        parts=before.parts,
+        guard=None if guard is None else guard[1],
+        guard_frozen=None if guard is None else guard[0],
+    )

@@ -1,0 +1,164 @@
+"""Learning with the trunk: a plain loop over parts in other looks, until held-out groups gain no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.core.errors import TrainingError
+from sightline.models.backbone import Backbone
+from sightline.models.recogniser import Recogniser
+from sightline.train.patches import Progress
+from sightline.train.recognise import Labelled, pass_size
+from sightline.train.settings import TrainSettings
+from sightline.train.tuning.checkpoint import Checkpoint, State, run_key
+from sightline.train.tuning.figure import Figure, figure_of
+from sightline.train.tuning.layers import rate_at
+from sightline.train.tuning.step import learn_from
+from sightline.train.tuning.views import Views
+from sightline.train.tuning.whole import Anchors, Average, Whole, put
+
+EPOCHS = {"quick": 4, "normal": 12, "max": 30}
+LEAST_STEPS = 200  # a handful of parts is seen often
+PATIENCE = 4  # epochs without a better figure
+
+
+@dataclass
+class Course:
+    """Where a run stands: steps done, pieces a batch is read in, the best figure, its epoch, and all figures."""
+
+    step: int = 0
+    pieces: int = 1
+    best_epoch: int = 0
+    figures: list[tuple[float, float, int]] = field(default_factory=list)
+
+    @property
+    def best(self) -> Figure:
+        """The figure of the epoch that is kept."""
+        return Figure(*self.figures[self.best_epoch])
+
+    @property
+    def tired(self) -> bool:
+        """Whether too many epochs have passed without a better figure."""
+        return len(self.figures) - 1 - self.best_epoch > PATIENCE
+
+    def judged(self, figure: Figure) -> bool:
+        """Note an epoch's figure; whether it is the best so far."""
+        self.figures.append((figure.value, figure.loss, figure.parts))
+        better = len(self.figures) == 1 or figure.beats(self.best)
+        self.best_epoch = len(self.figures) - 1 if better else self.best_epoch
+        return better
+
+
+@dataclass
+class Run:
+    """What learns, what it learns with, and how far it is."""
+
+    net: Whole
+    optimiser: torch.optim.Optimizer
+    anchors: Anchors
+    average: Average
+    best: dict[str, Tensor]
+    course: Course
+
+    @classmethod
+    def start(cls, source: Backbone, heads: Recogniser, size: tuple[int, int], settings: TrainSettings) -> Run:
+        """A run that has not learned yet, on the fastest device, for inputs of `size` (H, W)."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        net = Whole(source, heads).to(device)
+        optimiser = torch.optim.AdamW(net.groups(size, settings), weight_decay=0.0)
+        return cls(net, optimiser, Anchors(net), Average(net), put(net, net.learning), Course())
+
+    def state(self) -> State:
+        """All that a run needs to go on, the same to the last bit."""
+        learning = {name: parameter.detach() for name, parameter in self.net.learning.items()}
+        kept = {"learning": learning, "average": self.average.weights, "best": self.best}
+        return kept | {"optimiser": self.optimiser.state_dict(), "course": asdict(self.course)}
+
+    def go_on(self, state: State) -> None:
+        """Take the state of a run that was stopped."""
+        put(self.net, state["learning"])
+        for name, values in self.average.weights.items():
+            values.copy_(state["average"][name])
+            self.best[name] = state["best"][name].to(values.device)
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.course = Course(**state["course"])
+
+    def begin(self, state: State | None, stopping: Sequence[Labelled], prior: Tensor) -> None:
+        """Go on with a state, or judge what there is before learning."""
+        if state is None:
+            self.judge(stopping, prior)
+        else:
+            self.go_on(state)
+
+    def set_rates(self, share: float) -> float:
+        """Every layer's learning rate, `share` of its highest."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["rate"] * share
+        return share
+
+    def judge(self, stopping: Sequence[Labelled], prior: Tensor) -> None:
+        """An epoch's figure, of the averaged weights; the best ones are kept."""
+        learning = put(self.net, self.average.weights)
+        if self.course.judged(figure_of(self.net, stopping, prior)):
+            self.best = {name: values.clone() for name, values in self.average.weights.items()}
+        put(self.net, learning)
+
+
+def fine_tune(
+    source: Backbone,
+    heads: Recogniser,
+    learned_from: list[Labelled],
+    stopping: Sequence[Labelled],
+    settings: TrainSettings,
+    progress: Progress,
+) -> tuple[Whole, Course]:
+    """The trunk and `heads`, which were fitted on it, after learning; and how it went. Raises TrainingError.
+
+    The weights are those of the epoch that calls the parts `stopping`, of other groups, best; epoch 0 is before
+    learning. A run that was stopped goes on where it was last saved.
+    """
+    run = Run.start(source, heads, learned_from[0].image.shape[:2], settings)
+    net, views = run.net, Views(learned_from, settings)
+    prior = views.prior(heads.classes.out_channels).to(next(net.parameters()).device)
+    checkpoint = Checkpoint(run_key(source, heads, (learned_from, stopping), settings))
+    epoch, steps = lengths(learned_from, settings)
+    run.begin(checkpoint.load(), stopping, prior)
+    course = run.course
+    for batch in views.batches(course.step):
+        if course.step == steps or course.tired:
+            break
+        progress("fine-tuning", course.step, steps)
+        share = run.set_rates(rate_at(course.step, steps))
+        loss, course.pieces = learn_from(net, run.optimiser, batch, prior, settings.seed + course.step, course.pieces)
+        if not np.isfinite(loss):
+            raise _diverged(checkpoint, batch, course.step, loss)
+        run.anchors.pull(net, share)
+        course.step += 1
+        run.average.update(net, course.step)
+        if course.step % epoch == 0:
+            run.judge(stopping, prior)
+        if checkpoint.due():
+            checkpoint.save(run.state())
+    checkpoint.save(run.state())
+    put(net, run.best)
+    return net.eval(), course
+
+
+def lengths(learned_from: list[Labelled], settings: TrainSettings) -> tuple[int, int]:
+    """Steps of an epoch, and of all epochs."""
+    epochs = settings.tune_epochs or EPOCHS[settings.effort]
+    epoch = max(-(-LEAST_STEPS // epochs), pass_size(learned_from) // settings.tune_batch)
+    return epoch, epochs * epoch
+
+
+def _diverged(checkpoint: Checkpoint, batch: list[Labelled], step: int, loss: float) -> TrainingError:
+    path = checkpoint.save_batch(batch, step, loss)
+    return TrainingError(
+        f"fine-tuning stopped: the loss is {loss} at step {step}. Its images and labels are in {path}. "
+        "Look at them, correct what is wrong, or lower tune_rate"
+    )

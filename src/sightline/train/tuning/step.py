@@ -1,0 +1,67 @@
+"""One step of learning: the gradient of a batch, in as many pieces as memory asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.core.errors import TrainingError
+from sightline.train.intake import warn
+from sightline.train.recognise import DROP, Labelled, known_loss
+from sightline.train.tuning.whole import Whole, as_batch
+
+MOST_NORM = 5.0  # of the gradient
+FULL = ("can't allocate memory", "out of memory", "not enough memory")
+
+
+def learn_from(
+    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], prior: Tensor, seed: int, pieces: int
+) -> tuple[float, int]:
+    """Step by the batch's gradient; its loss, and the number of pieces that it was read in.
+
+    Where memory is short, the batch is read in twice as many pieces, whose gradients are summed: what is learned
+    stays nearly the same. With a loss or gradient that is no number nothing is changed. Raises TrainingError where
+    not even single images fit.
+    """
+    while True:
+        try:
+            loss = _gradient(net, optimiser, batch, prior, seed, pieces)
+            norm = torch.nn.utils.clip_grad_norm_(net.parameters(), MOST_NORM)
+            if np.isfinite(loss) and not bool(norm.isfinite()):
+                loss = float(norm)
+            if np.isfinite(loss):
+                optimiser.step()
+            return loss, pieces
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU has no error of its own
+            if not isinstance(error, torch.OutOfMemoryError) and not any(text in str(error) for text in FULL):
+                raise
+            if pieces >= len(batch):
+                raise TrainingError(
+                    "fine-tuning does not fit into memory even with one image at a time. "
+                    "Lower side_px or tune_depth, or choose a smaller backbone"
+                ) from error
+        pieces = min(len(batch), 2 * pieces)
+        size = -(-len(batch) // pieces)
+        warn(f"memory is short: batches of {len(batch)} are read in pieces of {size} image{'s' * (size > 1)}")
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _gradient(
+    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], prior: Tensor, seed: int, pieces: int
+) -> float:
+    """The gradient of the batch's mean loss, left in the parameters; the loss itself."""
+    torch.manual_seed(seed)
+    optimiser.zero_grad()
+    net.heads.train()
+    total, size = 0.0, -(-len(batch) // pieces)
+    for start in range(0, len(batch), size):
+        piece = list(batch[start : start + size])
+        said = net(as_batch([x.image for x in piece], prior.device), DROP)
+        loss = known_loss(net.heads, said, piece, np.zeros(len(piece), bool), prior) * (len(piece) / len(batch))
+        loss.backward()
+        total += float(loss.detach())
+    return total

@@ -1,0 +1,196 @@
+"""The loop: the same for a seed, the same after a kill, stopped in time, and held near where it began."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import TrainingError
+from sightline.train.recognise import Labelled
+from sightline.train.settings import TrainSettings
+from sightline.train.tuning import checkpoint, loop, whole
+from sightline.train.tuning.figure import Figure
+from sightline.train.tuning.loop import fine_tune
+from sightline.train.tuning.whole import Whole
+
+Quiet = Callable[[str, int, int], None]
+Weights = Callable[[nn.Module], list[Tensor]]
+
+KILLED = """
+import os, runpy, signal, sys
+from sightline.train.tuning import checkpoint, loop
+tiny = runpy.run_path(sys.argv[1])
+checkpoint.EVERY_S, loop.LEAST_STEPS = 0.0, 12
+
+def kill(stage, done, of):
+    if done == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+parts = tiny["make_parts"](12), tiny["make_parts"](9, 600)
+loop.fine_tune(tiny["tiny_backbone"](), tiny["tiny_heads"](), *parts, tiny["SETTINGS"], kill)
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _forget() -> None:
+    """Remove the states of runs, which would be taken instead of learning again."""
+    shutil.rmtree(Path(os.environ["SIGHTLINE_CACHE"], "tuning"))
+
+
+def _same(one: list[Tensor], other: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_seed_gives_the_same_weights(tiny: Any, settings: TrainSettings, quiet: Quiet, weights: Weights) -> None:
+    first, course = fine_tune(*tiny, settings, quiet)
+    _forget()
+    again, _ = fine_tune(*tiny, settings, quiet)
+    assert course.best_epoch > 0 and len(course.figures) == 5
+    assert _same(weights(first), weights(again))
+    other, _ = fine_tune(*tiny, settings.model_copy(update={"seed": 9}), quiet)
+    assert not _same(weights(first), weights(other))
+
+
+def test_a_finished_run_is_not_done_again(tiny: Any, settings: TrainSettings, quiet: Quiet, weights: Weights) -> None:
+    first, course = fine_tune(*tiny, settings, quiet)
+    steps: list[int] = []
+    again, course_again = fine_tune(*tiny, settings, lambda stage, done, of: steps.append(done))
+    assert not steps and course == course_again and _same(weights(first), weights(again))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+def test_a_killed_run_goes_on_as_if_nothing_had_been(
+    tiny: Any, settings: TrainSettings, quiet: Quiet, weights: Weights
+) -> None:
+    whole_run, course = fine_tune(*tiny, settings, quiet)
+    _forget()
+    conftest = str(Path(__file__).with_name("conftest.py"))
+    for step in ("5", "9"):  # within an epoch, and at another one's begin
+        killed = subprocess.run([sys.executable, "-c", KILLED, conftest, step], check=False, capture_output=True)
+        assert killed.returncode == -9, killed.stderr.decode()
+    steps: list[int] = []
+    resumed, course_after = fine_tune(*tiny, settings, lambda stage, done, of: steps.append(done))
+    assert steps[0] == 9
+    assert _same(weights(whole_run), weights(resumed))
+    assert course == course_after
+
+
+def test_an_interrupt_leaves_a_run_that_goes_on(
+    tiny: Any, settings: TrainSettings, quiet: Quiet, weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    whole_run, _ = fine_tune(*tiny, settings, quiet)
+    _forget()
+
+    def interrupt(stage: str, done: int, of: int) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(*tiny, settings, interrupt)
+    resumed, _ = fine_tune(*tiny, settings, quiet)
+    assert _same(weights(whole_run), weights(resumed))
+
+
+def test_a_loss_that_is_no_number_stops_and_saves_its_batch(
+    tiny: Any, settings: TrainSettings, quiet: Quiet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = loop.learn_from, []
+
+    def broken(net: Whole, optimiser: Any, batch: list[Labelled], *rest: Any) -> tuple[float, int]:
+        seen.append(batch)
+        return (float("nan"), 1) if len(seen) == 6 else real(net, optimiser, batch, *rest)
+
+    monkeypatch.setattr(loop, "learn_from", broken)
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 5.*lower tune_rate") as told:
+        fine_tune(*tiny, settings, quiet)
+    (path,) = Path(os.environ["SIGHTLINE_CACHE"], "tuning").glob("*.npz")
+    assert str(path) in str(told.value)
+    saved = np.load(path)
+    assert np.array_equal(saved["images"], np.stack([x.image for x in seen[5]]))
+    assert list(saved["paths"]) == [str(x.part.sample.path) for x in seen[5]]
+    assert np.array_equal(saved["classes"], np.array([x.classes for x in seen[5]]))
+    assert saved["step"] == 5 and np.isnan(saved["loss"])
+
+
+def test_a_damaged_mask_ends_in_that_error(tiny: Any, settings: TrainSettings, quiet: Quiet) -> None:
+    for x in tiny.learning:
+        x.cells[1:] = np.nan
+    with pytest.raises(TrainingError, match="the loss is nan at step 0"):
+        fine_tune(*tiny, settings, quiet)
+
+
+def test_it_stops_when_held_out_parts_gain_no_more_and_keeps_the_best(
+    tiny: Any, settings: TrainSettings, quiet: Quiet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, asked, kept = iter([0.5, 0.6, 0.9, *[0.7] * 20]), [], []
+
+    def figure(net: Whole, parts: list[Labelled], prior: Tensor) -> Figure:
+        asked.append({x.part.hash for x in parts})
+        kept.append([p.detach().clone() for p in net.learning.values()])
+        return Figure(next(values), 1.0, len(parts))
+
+    monkeypatch.setattr(loop, "figure_of", figure)
+    net, course = fine_tune(*tiny, settings.model_copy(update={"tune_epochs": 15}), quiet)
+    assert course.best_epoch == 2 and len(course.figures) == 2 + 1 + loop.PATIENCE + 1
+    assert course.best == Figure(0.9, 1.0, 9)
+    assert all(torch.equal(a, b) for a, b in zip(kept[2], net.learning.values(), strict=True))
+    assert set.union(*asked) == {x.part.hash for x in tiny.stopping}
+
+
+def test_only_stopping_parts_say_when_to_stop_and_they_are_never_learned_from(
+    tiny: Any, settings: TrainSettings, quiet: Quiet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, units = loop.learn_from, set()
+
+    def watched(net: Whole, optimiser: Any, batch: list[Labelled], *rest: Any) -> tuple[float, int]:
+        units.update(x.part.unit for x in batch)
+        return real(net, optimiser, batch, *rest)
+
+    monkeypatch.setattr(loop, "learn_from", watched)
+    fine_tune(*tiny, settings, quiet)
+    assert units == {x.part.unit for x in tiny.learning}
+    assert not units & {x.part.unit for x in tiny.stopping}
+
+
+def test_frozen_layers_and_norms_stay_and_the_others_stay_near(
+    tiny: Any, settings: TrainSettings, quiet: Quiet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = dict(tiny.source.load().named_parameters())
+
+    def moved(pull: float, depth: float) -> dict[str, float]:
+        monkeypatch.setattr(whole, "PULL", pull)
+        net, course = fine_tune(*tiny, settings.model_copy(update={"tune_depth": depth}), quiet)
+        _forget()
+        assert course.best_epoch > 0
+        now = net.trunk.net.state_dict()
+        assert float(now["stem.1.running_mean"].abs().sum()) == 0.0  # the norm's statistics are not learned
+        return {name: float((now[name] - value).norm()) for name, value in start.items()}
+
+    free, held = moved(0.0, 1.0), moved(0.2, 1.0)
+    assert 0 < held["blocks.1.weight"] < 0.7 * free["blocks.1.weight"]
+    assert free["stem.0.weight"] < free["blocks.1.weight"]
+    last = moved(0.0, 0.3)
+    assert last["stem.0.weight"] == last["blocks.0.weight"] == 0.0 < last["blocks.1.weight"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_learns_in_bfloat16(tiny: Any, settings: TrainSettings, quiet: Quiet) -> None:
+    net, course = fine_tune(*tiny, settings, quiet)
+    assert next(net.parameters()).is_cuda and course.best.value >= course.figures[0][0]

@@ -1,0 +1,99 @@
+"""Batches: the same for the same seed and step, fair to rare classes, with marks that move along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from sightline.data.augment import LOOKS, MOVES, Augmentation
+from sightline.runtime.image import Image
+from sightline.train import recognise
+from sightline.train.kept_maps import KeptMaps
+from sightline.train.labels import Vocabulary
+from sightline.train.recognise import Labelled, fit_recogniser
+from sightline.train.settings import TrainSettings
+from sightline.train.trunk import TorchTrunk
+from sightline.train.tuning.views import Views, label, seen
+
+Parts = Callable[..., list[Labelled]]
+
+
+def test_a_step_is_the_same_from_wherever_it_is_reached(parts_of: Parts, settings: TrainSettings) -> None:
+    views = Views(parts_of(12), settings)
+    whole = list(islice(views.batches(0), 7))
+    late = list(islice(Views(parts_of(12), settings).batches(5), 2))
+    for one, other in zip(whole[5:], late, strict=True):
+        assert all(np.array_equal(a.image, b.image) and a.part == b.part for a, b in zip(one, other, strict=True))
+    assert not np.array_equal(whole[0][0].image, whole[1][0].image)
+    other = next(Views(parts_of(12), settings.model_copy(update={"seed": 1})).batches(0))
+    assert any(not np.array_equal(a.image, b.image) for a, b in zip(whole[0], other, strict=True))
+
+
+def test_marks_move_with_the_picture(part_of: Callable[..., Labelled]) -> None:
+    for number in range(20):
+        x = seen(part_of(number, 1, 0), Augmentation(1.0), np.random.default_rng(number))
+        assert x.cells is not None
+        red = x.image[..., 0].astype(float) - x.image[..., 2]
+        y, x_ = np.unravel_index(np.argmax(x.cells[1]), (8, 8))
+        assert red.reshape(8, 4, 8, 4).mean((1, 3))[y, x_] > 60
+        assert np.allclose(x.cells[0], 1 - x.cells[1:].max(0))
+
+
+def test_a_ruled_out_flip_never_comes(part_of: Callable[..., Labelled]) -> None:
+    part = part_of(0, 0, 0)
+    image = part.image.copy()
+    image[:, :16] = 20  # dark on the left
+    calm = set(MOVES) | set(LOOKS)
+    for without, mirrored in ((calm, False), (calm - {"flip"}, True)):
+        turned = [
+            seen(replace(part, image=image), Augmentation(1.0, without), np.random.default_rng(i)).image[:, :16].mean()
+            for i in range(30)
+        ]
+        assert (max(turned) > 60) == mirrored
+
+
+def test_parts_without_marks_stay_without(part_of: Callable[..., Labelled]) -> None:
+    x = seen(replace(part_of(0, 1, 0), cells=None), Augmentation(0.5), np.random.default_rng(0))
+    assert x.cells is None and x.image.shape == (32, 32, 3)
+
+
+def test_rare_classes_are_drawn_more_often_and_the_prior_says_so(part_of: Callable[..., Labelled]) -> None:
+    many = [part_of(i, 0, i) for i in range(90)] + [part_of(100 + i, 1, 100 + i) for i in range(10)]
+    views = Views(many, TrainSettings(tune_batch=10))
+    shares = np.exp(views.prior(3).numpy())
+    assert shares[1] == pytest.approx(0.25, abs=0.03)  # 10 of 100 parts, by the roots of the counts
+    assert shares.sum() == pytest.approx(1) and shares[2] > 0
+    drawn = [x.classes[1] for batch in islice(views.batches(0), 20) for x in batch if x.classes is not None]
+    assert np.mean(drawn) == pytest.approx(0.25, abs=0.06)
+
+
+def test_what_a_part_counts_as(part_of: Callable[..., Labelled]) -> None:
+    good, red = part_of(0, 0, 0), part_of(1, 1, 0)
+    assert label(good) == () and label(red) == (0,)
+    assert label(replace(good, classes=None, grade=2)) == "grade 2"
+    assert label(replace(good, classes=None, grade=0)) == ()
+    assert label(replace(red, classes=np.zeros(3, bool))) == "unnamed"
+
+
+@pytest.mark.parametrize(("without", "mirrored"), [((), True), (("flip",), False)])
+def test_a_ruled_out_flip_holds_for_the_heads_on_the_frozen_trunk(
+    without: tuple[str, ...], mirrored: bool, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognise, "LEAST_STEPS", 4)
+    asked: list[bool] = []
+
+    class Watched(KeptMaps):
+        def batch(self, parts: Sequence[tuple[str, Image, bool]]) -> dict[str, Tensor]:
+            asked.extend(turned for _, _, turned in parts)
+            return super().batch(parts)
+
+    maps_of = Watched(TorchTrunk(tiny.source), tiny.source)
+    words = Vocabulary(("type1", "type2"), (), True)
+    fit_recogniser(maps_of, tiny.learning, words, TrainSettings(augment_without=without), lambda *_: None)
+    assert any(asked) is mirrored and len(asked) > 0
