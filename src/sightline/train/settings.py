@@ -112,7 +112,7 @@ class TrainSettings(BaseModel):
         description="most passes over the labelled parts in fine-tuning; by effort by default",
     )
     tune_rate: float = Field(
-        default=3e-4, gt=0, le=0.1, description="learning rate of the trunk's last layer; earlier ones have less"
+        default=1e-3, gt=0, le=0.1, description="learning rate of the trunk's last layer; earlier ones have less"
     )
     tune_batch: int = Field(
         default=16, ge=1, le=1024, description="images per step of fine-tuning; read in pieces where memory is short"
