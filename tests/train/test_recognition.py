@@ -20,7 +20,9 @@ from sightline.runtime.recipe import Recipe
 from sightline.train.intake import TrainingWarning
 
 COLOURS = {"paint": (40, 60, 235), "stain": (230, 230, 20)}
-SETTINGS = {"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1, "synthetic": 0}
+SETTINGS = {
+    "side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1, "synthetic": 0, "made_defects": "never",
+}  # fmt: skip
 
 
 def _drawn(draw: Any, write: Any, folder: Path, name: str, seed: int, kind: str | None, split: str) -> Sample:

@@ -164,7 +164,7 @@ def _reader_model(
     names = ", ".join(f"top_{i}" for i in fractions)
     body += SCORE_TEXT.format(tops=tops, names=names, embedding=embedding)
     more = [] if recogniser is None else recogniser_outputs(recogniser, grids)
-    body += "" if recogniser is None else recogniser_text(recogniser)
+    body += "" if recogniser is None else recogniser_text(recogniser, grids)
     maps = ", ".join(f"float[N, C_{name}, H_{name}, W_{name}] {name}" for name in wanted)
     model = parser.parse_model(
         f'<ir_version: 10, opset_import: ["" : {OPSET}]> reader ({maps}) => '

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sightline.core.band import Band
 from sightline.core.card import Bounded, Calibration, Recognition
+from sightline.core.errors import InputError
 from sightline.evaluate.bounds import rate
 from sightline.evaluate.calibration import Targets, calibrate
 from sightline.evaluate.confidence import fit_temperature
@@ -18,10 +19,13 @@ from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
+from sightline.train.labelled import Labelled, label_parts
 from sightline.train.labels import Vocabulary, vocabulary
+from sightline.train.made_choice import choose_made
 from sightline.train.patches import Progress
-from sightline.train.recognise import Labelled, fit_recogniser, label_parts
+from sightline.train.recognise import fit_recogniser
 from sightline.train.replay import replay
+from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import Trunk
 
@@ -33,12 +37,13 @@ LEAST_GOOD = 10  # held-out good parts, for a threshold on the evidence for know
 
 @dataclass(frozen=True)
 class Learned:
-    """A recogniser, its words, what they are worth, and what the recipe keeps of the labelled parts."""
+    """A recogniser, its words, what they are worth, what the recipe keeps of labelled parts, and what was chosen."""
 
     net: Recogniser
     words: Vocabulary
     card: Recognition | None
     kept: dict[str, NDArray[np.generic]]
+    reasons: dict[str, str]
 
 
 def learn_known(
@@ -63,48 +68,61 @@ def learn_known(
     labelled = label_parts(intakes, words, (grid[0], grid[1]))
     maps_of = KeptMaps(trunk, source)  # one for all fits: the trunk sees each part once
     defects = sum(bool(x.part.sample.defective) for x in labelled)
-    folds = _folds(labelled, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
+    folds = _folds(labelled, words, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
+    turns = range(max(folds) + 1 if defects <= FEW else 1)
+
+    def held_out(settings: TrainSettings) -> tuple[Recogniser, NDArray[np.float64]]:
+        return _held_out(maps_of, labelled, folds, turns, words, settings, progress)
+
+    settings, net, logits, reasons = choose_made(labelled, words, settings, held_out)
+    if len(turns) > 1:
+        net = fit_recogniser(maps_of, labelled, words, settings, progress)
+    card = _judge(net, labelled, logits, words, settings, by_unit) if words.types else None
+    return Learned(net, words, card, replay(net, maps_of, labelled) if words.types else {}, reasons)
+
+
+def _held_out(
+    maps_of: KeptMaps,
+    labelled: list[Labelled],
+    folds: NDArray[np.int64],
+    turns: Iterable[int],
+    words: Vocabulary,
+    settings: TrainSettings,
+    progress: Progress,
+) -> tuple[Recogniser, NDArray[np.float64]]:
+    """The last turn's recogniser, and logits (parts, K + 1) of every part that a turn held out, else NaN."""
     logits = np.full((len(labelled), len(words.types) + 1), np.nan)
     net: Recogniser | None = None
-    for fold in range(FEW_FOLDS if defects <= FEW else 1):
+    for fold in turns:
         seen = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
         net = fit_recogniser(maps_of, seen, words, settings, progress)
         for index in np.flatnonzero(folds == fold):
-            logits[index] = _logits(net, trunk, labelled[index])
-    if defects <= FEW or net is None:
-        net = fit_recogniser(maps_of, labelled, words, settings, progress)
-    card = _judge(net, labelled, logits, words, settings, by_unit) if words.types else None
-    return Learned(net, words, card, replay(net, trunk, labelled) if words.types else {})
+            logits[index] = _logits(net, maps_of, labelled[index])
+    assert net is not None
+    return net, logits
 
 
-def _folds(labelled: list[Labelled], count: int, seed: int) -> NDArray[np.int64]:
+def _folds(labelled: Sequence[Labelled], words: Vocabulary, count: int, seed: int) -> NDArray[np.int64]:
     """A fold of each part: groups stay together, and every class is spread as evenly as they allow."""
-    rng = np.random.default_rng(seed)
-    units = np.array([x.part.unit for x in labelled])
-    classes = np.array([_class(x) for x in labelled])
-    totals = np.bincount(classes).clip(1)
-    tables = {unit: np.bincount(classes[units == unit], minlength=len(totals)) for unit in np.unique(units)}
-    order = sorted(rng.permutation(list(tables)), key=lambda unit: -(tables[unit] / totals).max())
-    load, fold_of = np.zeros((count, len(totals))), {}
-    for unit in order:
-        share = tables[unit] / totals
-        fold = int(np.argmin(((load + share) ** 2).sum(1) - (load**2).sum(1)))
-        load[fold] += share
-        fold_of[unit] = fold
-    return np.array([fold_of[unit] for unit in units])
+    units = [x.part.unit for x in labelled]
+    labels = [_label(x, words) for x in labelled]
+    for name in words.types:
+        if len({unit for unit, label in zip(units, labels, strict=True) if name in label}) < 2:
+            warn(f"type '{name}' is shown by one group of parts only: how often it is missed, nobody can say")
+    if len(set(units)) < 2:
+        raise InputError("all labelled parts are of one group, so none can be held out. Add parts of other groups")
+    return grouped_folds(labels, units, min(count, len(set(units))), seed, strict=False)
 
 
-def _class(x: Labelled) -> int:
-    """One number for what is said about a part: its first class, or its grade."""
-    if x.classes is not None and x.classes[1:].any():
-        return 1 + int(x.classes[1:].argmax())
-    return 0 if x.grade < 0 else x.grade + (0 if x.classes is None else len(x.classes))
+def _label(x: Labelled, words: Vocabulary) -> tuple[str, ...]:
+    """What is said about a part, for dealing: its types, and its grade."""
+    types = () if x.classes is None else tuple(np.array(["good", *words.types])[x.classes])
+    return (*types, *([f"grade {x.grade}"] if x.grade >= 0 else []))
 
 
 @torch.inference_mode()
-def _logits(net: Recogniser, trunk: Trunk, x: Labelled) -> NDArray[np.float64]:
-    maps = {name: values.float().cpu() for name, values in trunk(x.image[None]).items()}
-    return np.asarray(net(maps).types[0].double().numpy())
+def _logits(net: Recogniser, maps_of: KeptMaps, x: Labelled) -> NDArray[np.float64]:
+    return np.asarray(net(maps_of.batch([(x.part.hash, x.image, False)])).types[0].double().numpy())
 
 
 def _judge(

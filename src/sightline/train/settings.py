@@ -85,6 +85,22 @@ class TrainSettings(BaseModel):
     )
     recognise: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
     recogniser_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
+    recogniser_rate: float = Field(default=3e-3, gt=0, le=1, description="highest learning rate of the recogniser")
+    recogniser_batch: int = Field(default=16, ge=2, le=512, description="parts that it learns from at a time")
+    loss: Literal["adjusted", "balanced", "focal", "plain", "asymmetric"] = Field(
+        default="adjusted",
+        description="how types of unequal counts are learned; asymmetric is for several types on one part",
+    )
+    made_defects: Literal["auto", "never", "always"] = Field(
+        default="auto",
+        description="learn types from made defects, too; auto = where held-out real parts are then named better",
+    )
+    augment: float = Field(
+        default=0.0, ge=0, le=1, description="strength of other looks of defective parts to learn from; 0 = none"
+    )
+    mirror: bool = Field(
+        default=True, description="learn from mirrored copies as well; off where left and right mean something"
+    )
     seed: int = Field(default=0, ge=0, description="seed of every random choice")
     threads: int = Field(default=2, ge=1, le=256, description="processor threads")
 

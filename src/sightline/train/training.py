@@ -69,6 +69,7 @@ def train(
     progress("exporting", 0, 1)
     card = _card(name, settings, fitted, defect_scores, intake, defects, by_unit)
     golden = None if plan.golden is None else plan.golden.card()
+    reasons |= {} if learned is None else learned.reasons
     card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices} | _words(learned))
     return _export(fitted.reader, card, fitted.held_out, intake, defects, int8, learned)
 
