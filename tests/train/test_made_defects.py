@@ -13,7 +13,7 @@ from sightline.train.copies import make_copies
 from sightline.train.intake import Part
 from sightline.train.labelled import Labelled
 from sightline.train.labels import Vocabulary
-from sightline.train.made_choice import choose_made, naming
+from sightline.train.made_choice import HeldOut, choose_made, naming
 from sightline.train.made_defects import PER_TYPE, make_defects, may_help
 from sightline.train.settings import TrainSettings
 
@@ -80,42 +80,42 @@ def test_defects_of_one_name_are_drawn_too(draw: Any) -> None:
 def _held_out(merits: dict[str, float], labelled: list[Labelled]) -> Any:
     """Logits with so large a share of right ones, by the way of learning."""
 
-    def run(settings: TrainSettings) -> tuple[Any, np.ndarray]:
+    def run(settings: TrainSettings) -> HeldOut:
         truth = np.array([x.classes for x in labelled], float)
         wrong = np.random.default_rng(0).permutation(len(truth))[
             : round(len(truth) * (1 - merits[settings.made_defects]))
         ]
         truth[wrong] = np.roll(truth[wrong], 1, axis=1)
-        return settings.made_defects, truth
+        return HeldOut(settings.made_defects, truth, truth[:, 0])  # type: ignore[arg-type]
 
     return run
 
 
 def test_made_defects_are_learned_from_where_real_ones_are_named_better(labelled: list[Labelled]) -> None:
-    chosen, net, logits, reasons = choose_made(
+    chosen, said, reasons = choose_made(
         labelled, WORDS, TrainSettings(), _held_out({"always": 1.0, "never": 0.5}, labelled)
     )
-    assert chosen.made_defects == net == "always" and naming(labelled, logits, WORDS) == 1.0
+    assert chosen.made_defects == said.net == "always" and naming(labelled, said.logits, WORDS) == 1.0
     assert reasons["made defects"].startswith("learned from; balanced accuracy 1.000 with, ")
     assert "on 5 held-out real defective parts" in reasons["made defects"] or "held-out" in reasons["made defects"]
 
 
 @pytest.mark.parametrize("merits", [{"always": 0.5, "never": 1.0}, {"always": 1.0, "never": 1.0}])
 def test_and_left_where_they_are_not(labelled: list[Labelled], merits: dict[str, float]) -> None:
-    chosen, net, _, reasons = choose_made(labelled, WORDS, TrainSettings(), _held_out(merits, labelled))
-    assert chosen.made_defects == net == "never"
+    chosen, said, reasons = choose_made(labelled, WORDS, TrainSettings(), _held_out(merits, labelled))
+    assert chosen.made_defects == said.net == "never"
     assert reasons["made defects"].startswith("not learned from; balanced accuracy ")
 
 
 def test_what_is_set_is_not_tried(labelled: list[Labelled]) -> None:
     asked: list[str] = []
 
-    def run(settings: TrainSettings) -> tuple[Any, np.ndarray]:
+    def run(settings: TrainSettings) -> HeldOut:
         asked.append(settings.made_defects)
-        return None, np.zeros((len(labelled), 3))
+        return HeldOut(None, np.zeros((len(labelled), 3)), np.zeros(len(labelled)))  # type: ignore[arg-type]
 
     for way in ("never", "always"):
-        assert choose_made(labelled, WORDS, TrainSettings(made_defects=way), run)[3] == {}
+        assert choose_made(labelled, WORDS, TrainSettings(made_defects=way), run)[2] == {}
     assert asked == ["never", "always"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +17,36 @@ from sightline.train.settings import TrainSettings
 MARGIN = 0.005  # of balanced accuracy: less is no reason to learn from what is made
 CHOICE = "made defects"
 
-HeldOut = Callable[[TrainSettings], tuple[Recogniser, NDArray[np.float64]]]
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A recogniser, and what such ones said of parts that they had not seen, NaN of all others: logits (parts, K + 1)
+    and expected grades (parts,).
+    """
+
+    net: Recogniser
+    logits: NDArray[np.float64]
+    grades: NDArray[np.float64]
 
 
 def choose_made(
-    labelled: Sequence[Labelled], words: Vocabulary, settings: TrainSettings, held_out: HeldOut
-) -> tuple[TrainSettings, Recogniser, NDArray[np.float64], dict[str, str]]:
-    """The settings with the choice made, the net and the held-out logits that go with it, and the reason.
-
-    `held_out` learns without some parts and says what it then says of them (parts, K + 1), NaN of all others.
-    """
+    labelled: Sequence[Labelled], words: Vocabulary, settings: TrainSettings, learn: Callable[[TrainSettings], HeldOut]
+) -> tuple[TrainSettings, HeldOut, dict[str, str]]:
+    """The settings with the choice made, what was held out with them, and the reason; `learn` holds parts out."""
     way = settings.made_defects
     if way != "auto" or not words.types or not may_help(labelled, words):
         way = "always" if way == "always" else "never"
         settings = settings.model_copy(update={"made_defects": way})
-        return settings, *held_out(settings), {}
-    found = {one: held_out(settings.model_copy(update={"made_defects": one})) for one in ("never", "always")}
-    merits = {one: naming(labelled, logits, words) for one, (_, logits) in found.items()}
+        return settings, learn(settings), {}
+    found = {one: learn(settings.model_copy(update={"made_defects": one})) for one in ("never", "always")}
+    merits = {one: naming(labelled, said.logits, words) for one, said in found.items()}
     best = "always" if merits["always"] > merits["never"] + MARGIN else "never"
-    defects = sum(bool(x.part.sample.defective) for x in _judged(labelled, found[best][1]))
+    defects = sum(bool(x.part.sample.defective) for x in _judged(labelled, found[best].logits))
     reason = (
         f"{'learned from' if best == 'always' else 'not learned from'}; balanced accuracy "
         f"{merits['always']:.3f} with, {merits['never']:.3f} without, on {defects} held-out real defective parts"
     )
-    return settings.model_copy(update={"made_defects": best}), *found[best], {CHOICE: reason}
+    return settings.model_copy(update={"made_defects": best}), found[best], {CHOICE: reason}
 
 
 def naming(labelled: Sequence[Labelled], logits: NDArray[np.float64], words: Vocabulary) -> float:

@@ -17,11 +17,12 @@ from sightline.evaluate.calibration import Targets, calibrate
 from sightline.evaluate.confidence import fit_temperature
 from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
+from sightline.train.grade_cuts import grade_cuts, weighted_kappa
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled, label_parts
 from sightline.train.labels import Vocabulary, vocabulary
-from sightline.train.made_choice import choose_made
+from sightline.train.made_choice import HeldOut, choose_made
 from sightline.train.patches import Progress
 from sightline.train.recognise import fit_recogniser
 from sightline.train.replay import replay
@@ -32,6 +33,7 @@ from sightline.train.trunk import Trunk
 FEW = 150  # labelled defects: so few are all needed for learning, and are held out fold by fold
 FEW_FOLDS, FOLDS = 3, 5  # with many, one fold of five is held out
 TEMPERATURES = 0.25, 4.0  # where every held-out part is right, none is determined
+KAPPA_MARGIN = 0.01  # a smaller gain is noise of the parts that the cuts were found on
 LEAST_GOOD = 10  # held-out good parts, for a threshold on the evidence for known types
 
 
@@ -71,13 +73,12 @@ def learn_known(
     folds = _folds(labelled, words, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
     turns = range(max(folds) + 1 if defects <= FEW else 1)
 
-    def held_out(settings: TrainSettings) -> tuple[Recogniser, NDArray[np.float64]]:
-        return _held_out(maps_of, labelled, folds, turns, words, settings, progress)
-
-    settings, net, logits, reasons = choose_made(labelled, words, settings, held_out)
-    if len(turns) > 1:
-        net = fit_recogniser(maps_of, labelled, words, settings, progress)
-    card = _judge(net, labelled, logits, words, settings, by_unit) if words.types else None
+    settings, found, reasons = choose_made(
+        labelled, words, settings, lambda tried: _held_out(maps_of, labelled, folds, turns, words, tried, progress)
+    )
+    net = fit_recogniser(maps_of, labelled, words, settings, progress) if len(turns) > 1 else found.net
+    card = _judge(net, labelled, found.logits, words, settings, by_unit) if words.types else None
+    reasons |= _cut(net, labelled, found.grades)
     return Learned(net, words, card, replay(net, maps_of, labelled) if words.types else {}, reasons)
 
 
@@ -89,17 +90,34 @@ def _held_out(
     words: Vocabulary,
     settings: TrainSettings,
     progress: Progress,
-) -> tuple[Recogniser, NDArray[np.float64]]:
-    """The last turn's recogniser, and logits (parts, K + 1) of every part that a turn held out, else NaN."""
-    logits = np.full((len(labelled), len(words.types) + 1), np.nan)
+) -> HeldOut:
+    """The last turn's recogniser, and what is said of every part that a turn holds out."""
+    logits, grades = np.full((len(labelled), len(words.types) + 1), np.nan), np.full(len(labelled), np.nan)
     net: Recogniser | None = None
     for fold in turns:
         seen = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
         net = fit_recogniser(maps_of, seen, words, settings, progress)
         for index in np.flatnonzero(folds == fold):
-            logits[index] = _logits(net, maps_of, labelled[index])
+            logits[index], grades[index] = _say(net, maps_of, labelled[index])
     assert net is not None
-    return net, logits
+    return HeldOut(net, logits, grades)
+
+
+def _cut(net: Recogniser, labelled: Sequence[Labelled], said: NDArray[np.float64]) -> dict[str, str]:
+    """Where held-out parts show better places for the steps from grade to grade, they are moved there."""
+    judged = [i for i, x in enumerate(labelled) if x.grade >= 0 and np.isfinite(said[i])]
+    if net.quality is None or not judged:
+        return {}
+    true, count = np.array([labelled[i].grade for i in judged]), len(net.steps) + 1
+    cuts = grade_cuts(said[judged], true, count)
+    if cuts is None:
+        return {}
+    usual = weighted_kappa(np.clip(np.rint(said[judged]), 0, count - 1).astype(int), true, count)
+    best = weighted_kappa(np.searchsorted(cuts, said[judged]), true, count)
+    if best > usual + KAPPA_MARGIN:
+        net.cut(net.quality_at(torch.from_numpy(cuts).float()))
+    why = f"kappa {best:.3f} with cuts of their own, {usual:.3f} without, on {len(judged)} held-out parts"
+    return {"grade steps": ("moved; " if best > usual + KAPPA_MARGIN else "as learned; ") + why}
 
 
 def _folds(labelled: Sequence[Labelled], words: Vocabulary, count: int, seed: int) -> NDArray[np.int64]:
@@ -121,8 +139,11 @@ def _label(x: Labelled, words: Vocabulary) -> tuple[str, ...]:
 
 
 @torch.inference_mode()
-def _logits(net: Recogniser, maps_of: KeptMaps, x: Labelled) -> NDArray[np.float64]:
-    return np.asarray(net(maps_of.batch([(x.part.hash, x.image, False)])).types[0].double().numpy())
+def _say(net: Recogniser, maps_of: KeptMaps, x: Labelled) -> tuple[NDArray[np.float64], float]:
+    """Logits (K + 1,) and expected grade of one part."""
+    said = net(maps_of.batch([(x.part.hash, x.image, False)]))
+    grade = np.nan if said.quality is None else float(net.grade(said.quality)[0])
+    return np.asarray(said.types[0].double().numpy()), grade
 
 
 def _judge(
