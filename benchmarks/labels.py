@@ -31,6 +31,7 @@ from sightline.train.labelled import Labelled
 from sightline.train.labels import Vocabulary, types_of, vocabulary
 from sightline.train.plans import VARIED
 from sightline.train.recognise import fit_recogniser, label_parts
+from sightline.train.recognition import learn_labelled
 from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings
 from sightline.train.teach import teach
@@ -66,7 +67,9 @@ def run(name, folds):
     for turn in range(folds):
         start = time.perf_counter()
         seen = [x for x, other in zip(labelled, fold, strict=True) if other != turn]
-        net = fit_recogniser(maps_of, seen, words, settings, lambda *_: None)
+        # What is chosen on held-out parts is part of learning grades; types are learned from all parts here.
+        learn = learn_all if graded else fit_recogniser
+        net = learn(maps_of, seen, words, settings, lambda *_: None)
         seconds.append(time.perf_counter() - start)
         for index in np.flatnonzero(fold == turn):
             said[int(index)] = judge(net, trunk, labelled[index], dice)
@@ -111,10 +114,14 @@ def few(ready, count, seeds=3):
             own = rng.permutation([i for i, one in enumerate(ready.truth) if one == kind and ready.fold[i] != seed])
             seen += list(own if kind == "good" else own[:count])
         parts = [ready.labelled[i] for i in seen]
-        net = fit_recogniser(ready.maps_of, parts, ready.words, ready.settings, lambda *_: None)
+        net = learn_all(ready.maps_of, parts, ready.words, ready.settings, lambda *_: None)
         found.append(balanced_accuracy(judge, net, ready, np.flatnonzero(ready.fold == seed)))
         print(count, "examples, seed", seed, f"{found[-1]:.4f}", flush=True)
     return {"examples": count, "balanced_accuracy": float(np.mean(found)), "by_seed": found}
+
+
+def learn_all(*given):
+    return learn_labelled(*given)[0]
 
 
 def balanced_accuracy(judge, net, ready, test):

@@ -17,6 +17,9 @@ from sightline.train.new_evidence import NewEvidence
 from sightline.train.replay import CLASSES, FEATURES, LOGITS
 
 PENALTY = 1e-3
+BORNE = 0.03  # of the kept parts of a class that the new type may take: the class then loses no more than it gains
+MARGIN = 0.01  # logits below the point at which one more part changes sides
+NEED_MARGIN = 1.0  # logits more than the examples need: they were chosen, what comes is not
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,40 @@ def kept_parts(
     evidence: NewEvidence | None,
 ) -> Kept:
     features = numbers[FEATURES].astype(np.float32)
-    pooled, top = features[:, : len(mean)], features[:, len(mean) :]
-    logits = pooled @ numbers["known_whole_weights"] + numbers["known_whole_bias"]
-    logits = numbers[LOGITS] if LOGITS in numbers else logits + top @ numbers["known_hottest_weights"]
+    if LOGITS in numbers:
+        logits = numbers[LOGITS]
+    else:  # older recipes: what they say is these two
+        pooled, top = features[:, : len(mean)], features[:, len(mean) :]
+        logits = pooled @ numbers["known_whole_weights"] + numbers["known_whole_bias"]
+        logits = logits + top @ numbers["known_hottest_weights"]
     spoken = np.zeros(len(features), np.float32) if evidence is None else evidence.kept.numpy()
     return Kept(standardised(features, mean, spread), logits, spoken, numbers[CLASSES].astype(bool))
 
 
 def fit_column(kept: Kept, examples: Sequence[Example], exclusive: bool) -> NDArray[np.float32]:
-    """Weights (F + 1,), the bias last, of what standardised features add to the evidence for the new type."""
+    """Weights (F + 1,), the bias last, of what standardised features add to the evidence for the new type.
+
+    Evidence knows what five examples can teach, so only its bias is set, on parts that it was not found from.
+    """
+    if any(x.spoken.any() for x in examples):
+        return np.append(np.zeros(kept.features.shape[1], np.float32), _bias(kept, examples, exclusive))
+    return _regression(kept, examples, exclusive)
+
+
+def _bias(kept: Kept, examples: Sequence[Example], exclusive: bool) -> np.float32:
+    """As high as the examples need to win, each judged by the others, and as the kept parts of every class bear."""
+    rival = kept.logits.max(1) if exclusive else np.zeros(len(kept.logits))
+    room = rival - kept.spoken
+    least = []
+    for own in kept.classes.T:
+        if own.any():
+            least.append(np.sort(room[own])[min(int(own.sum()) - 1, int(BORNE * own.sum()))])
+    need = [float(((x.logits.max(1) if exclusive else 0.0) - x.spoken).mean()) for x in examples]
+    return np.float32(min(min(least, default=np.inf) - MARGIN, max(0.0, max(need) + NEED_MARGIN)))
+
+
+def _regression(kept: Kept, examples: Sequence[Example], exclusive: bool) -> NDArray[np.float32]:
+    """For recipes without evidence: a logistic regression against the features of the kept parts."""
     features = torch.from_numpy(np.concatenate([kept.features, *(x.features for x in examples)]))
     old = torch.from_numpy(np.concatenate([kept.logits, *(x.logits for x in examples)]))
     spoken = torch.from_numpy(np.concatenate([kept.spoken, *(x.spoken for x in examples)]))

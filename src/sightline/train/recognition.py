@@ -69,17 +69,23 @@ def learn_known(
     grid = trunk(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
     labelled = label_parts(intakes, words, (grid[0], grid[1]))
     maps_of = KeptMaps(trunk, source)  # one for all fits: the trunk sees each part once
-    defects = sum(bool(x.part.sample.defective) for x in labelled)
-    folds = _folds(labelled, words, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
-    turns = range(max(folds) + 1 if defects <= FEW else 1)
+    net, found, reasons = learn_labelled(maps_of, labelled, words, settings, progress)
+    card = _judge(net, labelled, found.logits, words, settings, by_unit) if words.types else None
+    return Learned(net, words, card, replay(net, maps_of, labelled) if words.types else {}, reasons)
 
+
+def learn_labelled(
+    maps_of: KeptMaps, labelled: list[Labelled], words: Vocabulary, settings: TrainSettings, progress: Progress
+) -> tuple[Recogniser, HeldOut, dict[str, str]]:
+    """A recogniser with all that is chosen on held-out parts, what was said of those, and what was chosen."""
+    few = sum(bool(x.part.sample.defective) for x in labelled) <= FEW
+    folds = _folds(labelled, words, FEW_FOLDS if few else FOLDS, settings.seed)
+    turns = range(max(folds) + 1 if few else 1)
     settings, found, reasons = choose_made(
         labelled, words, settings, lambda tried: _held_out(maps_of, labelled, folds, turns, words, tried, progress)
     )
-    net = fit_recogniser(maps_of, labelled, words, settings, progress) if len(turns) > 1 else found.net
-    card = _judge(net, labelled, found.logits, words, settings, by_unit) if words.types else None
-    reasons |= _cut(net, labelled, found.grades)
-    return Learned(net, words, card, replay(net, maps_of, labelled) if words.types else {}, reasons)
+    net = fit_recogniser(maps_of, labelled, words, settings, progress) if few else found.net
+    return net, found, reasons | _cut(net, labelled, found.grades)
 
 
 def _held_out(
