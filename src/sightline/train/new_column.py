@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from sightline.train.new_evidence import NewEvidence
 from sightline.train.replay import CLASSES, FEATURES, LOGITS
 
 PENALTY = 1e-3
-BORNE = 0.03  # of the kept parts of a class that the new type may take: the class then loses no more than it gains
+BORNE = 0.05  # of the kept parts of a class that the new type may take, in whole parts
 MARGIN = 0.01  # logits below the point at which one more part changes sides
 NEED_MARGIN = 1.0  # logits more than the examples need: they were chosen, what comes is not
 
@@ -49,6 +49,10 @@ class Example:
         return np.asarray(self.features @ column[:-1] + column[-1] + self.spoken)
 
 
+Column = NDArray[np.float32]  # weights (F + 1,) of standardised features, the bias last, beside the evidence
+Way = Callable[[Kept, Sequence[Example], bool], Column]
+
+
 def feature_moments(numbers: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and spread of the pooled features that the recipe kept."""
     pooled = numbers[FEATURES][:, : len(numbers["known_whole_weights"])].astype(np.float32)
@@ -78,20 +82,24 @@ def kept_parts(
     return Kept(standardised(features, mean, spread), logits, spoken, numbers[CLASSES].astype(bool))
 
 
-def fit_column(kept: Kept, examples: Sequence[Example], exclusive: bool) -> NDArray[np.float32]:
-    """Weights (F + 1,), the bias last, of what standardised features add to the evidence for the new type.
+def choose_way(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Way:
+    """The way of learning that recognises more examples when they are left out themselves; of equal ones, evidence."""
+    if not any(x.spoken.any() for x in examples):
+        return by_regression
+    return max((by_evidence, by_regression), key=lambda way: left_out(way, kept, examples, exclusive).count)
 
-    Evidence knows what five examples can teach, so only its bias is set, on parts that it was not found from.
-    """
-    if any(x.spoken.any() for x in examples):
-        return np.append(np.zeros(kept.features.shape[1], np.float32), _bias(kept, examples, exclusive))
-    return _regression(kept, examples, exclusive)
+
+def by_evidence(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Column:
+    """Nothing but a bias: evidence knows what five examples can teach, and old types hardly look like it."""
+    return np.append(np.zeros(kept.features.shape[1], np.float32), _bias(kept, examples, exclusive))
 
 
 def _bias(kept: Kept, examples: Sequence[Example], exclusive: bool) -> np.float32:
     """As high as the examples need to win, each judged by the others, and as the kept parts of every class bear."""
     rival = kept.logits.max(1) if exclusive else np.zeros(len(kept.logits))
     room = rival - kept.spoken
+    if exclusive:  # a part that is called wrongly already is no loss
+        room = np.where(kept.classes[np.arange(len(room)), kept.logits.argmax(1)], room, np.inf)
     least = []
     for own in kept.classes.T:
         if own.any():
@@ -100,8 +108,8 @@ def _bias(kept: Kept, examples: Sequence[Example], exclusive: bool) -> np.float3
     return np.float32(min(min(least, default=np.inf) - MARGIN, max(0.0, max(need) + NEED_MARGIN)))
 
 
-def _regression(kept: Kept, examples: Sequence[Example], exclusive: bool) -> NDArray[np.float32]:
-    """For recipes without evidence: a logistic regression against the features of the kept parts."""
+def by_regression(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Column:
+    """A logistic regression against the features of the kept parts, beside the evidence: where old types look alike."""
     features = torch.from_numpy(np.concatenate([kept.features, *(x.features for x in examples)]))
     old = torch.from_numpy(np.concatenate([kept.logits, *(x.logits for x in examples)]))
     spoken = torch.from_numpy(np.concatenate([kept.spoken, *(x.spoken for x in examples)]))
@@ -141,10 +149,10 @@ def recalls(kept: Kept, column: NDArray[np.float32] | None, card: Card) -> dict[
     }
 
 
-def left_out(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Bounded:
+def left_out(way: Way, kept: Kept, examples: Sequence[Example], exclusive: bool) -> Bounded:
     """Each example against a column that was fitted on the others."""
     right = 0
     for index, x in enumerate(examples):
-        column = fit_column(kept, [*examples[:index], *examples[index + 1 :]], exclusive)
+        column = way(kept, [*examples[:index], *examples[index + 1 :]], exclusive)
         right += float(x.said(column)[0]) > (float(x.logits[0].max()) if exclusive else 0.0)
     return rate(right, len(examples))

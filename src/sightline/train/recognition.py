@@ -71,7 +71,7 @@ def learn_known(
     maps_of = KeptMaps(trunk, source)  # one for all fits: the trunk sees each part once
     net, found, reasons = learn_labelled(maps_of, labelled, words, settings, progress)
     card = _judge(net, labelled, found.logits, words, settings, by_unit) if words.types else None
-    return Learned(net, words, card, replay(net, maps_of, labelled) if words.types else {}, reasons)
+    return Learned(net, words, card, replay(net, maps_of, labelled, found.logits) if words.types else {}, reasons)
 
 
 def learn_labelled(

@@ -25,19 +25,29 @@ CELLS, SCALE, CENTRE, INVERSE, LOGITS = (
 
 
 @torch.inference_mode()
-def replay(net: Recogniser, maps_of: KeptMaps, labelled: Sequence[Labelled]) -> dict[str, NDArray[np.generic]]:
+def replay(
+    net: Recogniser, maps_of: KeptMaps, labelled: Sequence[Labelled], held_out: NDArray[np.float64]
+) -> dict[str, NDArray[np.generic]]:
     """Features (R, pooled + hottest) float16 of up to `PER_CLASS` parts of each class, and their classes (R, K + 1).
 
     Also their strangest cells (R, n, F) float16 in standardised features, mean and spread (2, F) that those rest on,
-    centre (F,) and inverse covariance (F, F) of good cells, and the parts' logits (R, K + 1).
+    centre (F,) and inverse covariance (F, F) of good cells, and the parts' logits (R, K + 1). Logits of parts that
+    were `held_out` (parts, K + 1), else NaN, come first: of what it has learned from, a recogniser is too sure.
     """
     chosen: list[int] = []
     known = [index for index, x in enumerate(labelled) if x.classes is not None]
     for column in range(net.classes.out_channels):
         own = [index for index in known if labelled[index].classes[column]]  # type: ignore[index]
-        chosen += [own[i] for i in np.linspace(0, len(own) - 1, min(len(own), PER_CLASS)).astype(int)]
+        judged = [index for index in own if np.isfinite(held_out[index, 0])]
+        others = [index for index in own if not np.isfinite(held_out[index, 0])]
+        chosen += _spread(judged, PER_CLASS)
+        chosen += _spread(others, PER_CLASS - len(judged))
     rows = [_features(net, maps_of, labelled[index]) for index in dict.fromkeys(chosen)]
     classes = [labelled[index].classes for index in dict.fromkeys(chosen)]
+    logits = [
+        held_out[index] if np.isfinite(held_out[index, 0]) else _logits(net, maps_of, labelled[index])
+        for index in dict.fromkeys(chosen)
+    ]
     cells = [_strangest(net, maps_of, labelled[index]) for index in dict.fromkeys(chosen)]
     scale = [torch.cat([getattr(level, name) for level in net.standards]).numpy() for name in ("mean", "spread")]
     return {
@@ -47,8 +57,14 @@ def replay(net: Recogniser, maps_of: KeptMaps, labelled: Sequence[Labelled]) -> 
         SCALE: np.array(scale, np.float32),
         CENTRE: net.centre.numpy().astype(np.float32),
         INVERSE: net.inverse.numpy().astype(np.float16),
-        LOGITS: np.array([_logits(net, maps_of, labelled[index]) for index in dict.fromkeys(chosen)], np.float32),
+        LOGITS: np.array(logits, np.float32),
     }
+
+
+def _spread(indices: list[int], most: int) -> list[int]:
+    """At most so many of them, evenly."""
+    count = max(0, min(len(indices), most))
+    return [indices[i] for i in np.linspace(0, len(indices) - 1, count).astype(int)] if count else []
 
 
 def _strangest(net: Recogniser, maps_of: KeptMaps, x: Labelled) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ from sightline.runtime.placement import place, prepare
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import OnnxSession
 from sightline.train.graph import with_card
-from sightline.train.new_column import Example, feature_moments, fit_column, kept_parts, left_out, recalls, standardised
+from sightline.train.new_column import Example, choose_way, feature_moments, kept_parts, left_out, recalls, standardised
 from sightline.train.new_evidence import (
     Examples,
     Numbers,
@@ -79,7 +79,8 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     examples = [
         Example(standardised(x.features, mean, spread), x.logits, said) for x, said in zip(seen, spoken, strict=True)
     ]
-    column = fit_column(kept, examples, card.exclusive)
+    way = choose_way(kept, examples, card.exclusive)
+    column = way(kept, examples, card.exclusive)
     made = _extended(model, numbers, column, mean, spread, [x.features[0] for x in seen])
     if known is not None and evidence is not None:
         said = kept.said(column), np.array([x.said(column)[0] for x in examples])
@@ -94,7 +95,7 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
         recipe=taught,
         before=recalls(kept, None, card),
         after=recalls(kept, column, card),
-        recognised=left_out(kept, examples, card.exclusive),
+        recognised=left_out(way, kept, examples, card.exclusive),
         seconds=time.perf_counter() - start,
     )
 
