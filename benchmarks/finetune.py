@@ -20,8 +20,9 @@ from sightline.evaluate.types import single_label
 from sightline.models.backbone import backbone
 from sightline.train.intake import Intake, accept, image_shapes, stretched_size
 from sightline.train.kept_maps import KeptMaps
+from sightline.train.labelled import label_parts
 from sightline.train.labels import types_of, vocabulary
-from sightline.train.recognise import fit_recogniser, label_parts
+from sightline.train.recognise import fit_recogniser
 from sightline.train.recognition import deal_folds
 from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings, parse_pairs

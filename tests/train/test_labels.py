@@ -13,7 +13,7 @@ from sightline.core.region import Rectangle, Region
 from sightline.core.sample import Sample
 from sightline.runtime.placement import place
 from sightline.train.intake import Part, TrainingWarning, accept
-from sightline.train.labels import UNTYPED, place_map, types_of, vocabulary
+from sightline.train.labels import UNTYPED, check_marks, place_map, types_of, vocabulary
 
 
 def _parts(*samples: Sample) -> list[Part]:
@@ -125,3 +125,46 @@ def test_an_unreadable_mask_is_named_and_not_used(marked: Sample, tmp_path: Path
 def test_identical_images_with_different_labels_are_named(marked: Sample) -> None:
     with pytest.warns(TrainingWarning, match="is the same picture as .*, but their labels differ: correct one of them"):
         accept([marked, Sample(marked.path, False)], by_unit=False)
+
+
+def _warned(sample: Sample, match: str) -> None:
+    with pytest.warns(TrainingWarning, match=match):
+        cells = place_map(sample, place((64, 96), (64, 96)), vocabulary(_parts(sample, sample)), (8, 12))
+    assert cells is None
+
+
+def test_a_mask_that_marks_nothing_teaches_no_place(marked: Sample, tmp_path: Path, write: Any) -> None:
+    empty = write(tmp_path / "empty.png", np.zeros((64, 96), np.uint8))
+    _warned(Sample(marked.path, True, ("dent",), mask=empty), "marks nothing, so it says nothing of where 'dent' is")
+
+
+def test_a_mask_that_could_be_of_two_types_is_not_used(marked: Sample) -> None:
+    both = Sample(marked.path, True, ("dent", "scratch"), mask=marked.mask)
+    _warned(both, "does not say which of 'dent', 'scratch' it marks")
+
+
+def test_a_mark_of_another_type_than_the_label_is_not_used(marked: Sample) -> None:
+    wrong = Sample(marked.path, True, ("dent",), regions=(Region("scratch", Rectangle(0, 0, 8, 8)),))
+    _warned(wrong, "a mark of 'scratch' names none of the part's types")
+
+
+def test_a_box_wholly_outside_its_image_is_not_used(marked: Sample) -> None:
+    away = Sample(marked.path, True, ("dent",), regions=(Region("dent", Rectangle(200, 0, 8, 8)),))
+    _warned(away, "a mark of 'dent' is wholly outside the image")
+
+
+def test_a_box_that_reaches_outside_is_cut(marked: Sample) -> None:
+    over = Sample(marked.path, True, ("dent",), regions=(Region("dent", Rectangle(88, 56, 40, 40)),))
+    with pytest.warns(TrainingWarning, match="reaches outside the image and was cut at its border"):
+        cells = place_map(over, place((64, 96), (64, 96)), vocabulary(_parts(over, over)), (8, 12))
+    assert cells is not None and cells[1].sum() == 1 and cells[1, 7, 11] == 1
+
+
+def test_marks_of_a_type_that_is_not_learned_teach_no_place(marked: Sample) -> None:
+    words = vocabulary(_parts(*[_sample("scratch")] * 2))
+    assert place_map(marked, place((64, 96), (64, 96)), words, (8, 12)) is None
+
+
+def test_a_good_part_with_a_mark_is_named(marked: Sample) -> None:
+    with pytest.warns(TrainingWarning, match="is called good, but a defect is marked on it"):
+        check_marks(Sample(marked.path, False, mask=marked.mask))

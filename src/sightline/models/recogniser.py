@@ -1,8 +1,10 @@
 """The recogniser: which known defects a part carries, where, and how good it is, from the trunk's maps.
 
 A pyramid of 1x1 convolutions (Lin et al., CVPR 2017, reduced) brings every map to the finest grid, one 3x3 convolution
-mixes it, and a 1x1 convolution gives a class map. The type of the whole part comes from the class map's hottest cells
-and from the maps' means and spreads; the grade from the latter. The trunk stays as it is.
+mixes it, and a 1x1 convolution gives a class map. The type of the whole part comes from the class map's hottest cells,
+from the maps' means and spreads, and from the evidence of single cells: linear discriminants with one covariance
+(Fisher, Annals of Eugenics 7, 1936), which a few marked examples are enough for. The grade comes from the means and
+spreads. The trunk stays as it is.
 """
 
 from __future__ import annotations
@@ -13,9 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sightline.models.losses import LEAST_GAP, ordered_thresholds
 from sightline.models.memory import enlarge, top_count
 
 HOTTEST = (0.005, 0.1)  # shares of cells: a small defect, and one all over the part
+EVIDENT = (0.005, 0.1)  # shares of cells that evidence is read from
+CLEAR = 1.3  # evidence (asinh of 1.7 spreads above usual) from which on it speaks for a type
+TRUST = 2.0  # in the evidence of the hottest cells, before anything is learned
+STEEP = 6.0  # logits between neighbouring cuts: so far apart, none moves the other's
+HALVINGS = 40
 EPS = 1e-5
 
 
@@ -56,10 +64,16 @@ class Recogniser(nn.Module):
 
     `types` is K, the number of defect types; `grades` the number of grades, 0 for none. `exclusive` says that a part
     carries one type at most, so that types compete with each other and with good. `temperature` divides the logits of
-    the types, `thresholds` (grades - 1,) split the quality into grades.
+    the types, `thresholds` (grades - 1,) split the quality into grades. `usual` and `spread` are those of the evidence
+    of good parts, `trust` what each share of cells counts; `centre` and `inverse` are those of good cells, from which
+    the evidence of one more type can be found.
     """
 
     temperature: Tensor
+    usual: Tensor
+    spread: Tensor
+    centre: Tensor
+    inverse: Tensor
 
     def __init__(
         self, names: tuple[str, ...], channels: tuple[int, ...], types: int, grades: int, exclusive: bool, width: int
@@ -74,9 +88,18 @@ class Recogniser(nn.Module):
         self.pooled = Standardised(pooled)
         self.whole = nn.Linear(pooled, types + 1)
         self.hottest = nn.Linear(len(HOTTEST) * (types + 1), types + 1, bias=False)
-        nn.init.zeros_(self.hottest.weight)
+        for layer in (self.whole, self.hottest):  # evidence speaks first, for it is what few parts can teach
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.whole.bias)
         self.quality = nn.Linear(pooled, 1, bias=False) if grades else None
-        self.steps = nn.Parameter(torch.full((max(0, grades - 1),), 1.0))
+        self.evidence = nn.ModuleList(nn.Conv2d(count, types, 1, bias=False) for count in channels if types)
+        self.evidence.requires_grad_(False).apply(_silence)
+        self.register_buffer("usual", torch.zeros(len(EVIDENT) * types))
+        self.register_buffer("spread", torch.ones(len(EVIDENT) * types))
+        self.register_buffer("centre", torch.zeros(sum(channels)))
+        self.register_buffer("inverse", torch.eye(sum(channels)))
+        self.trust = nn.Parameter(torch.tensor([TRUST, *[0.0] * (len(EVIDENT) - 1)]))
+        self.steps = nn.Parameter(torch.tensor([0.0, *[1.0] * (grades - 2)][: max(0, grades - 1)]))
         self.register_buffer("temperature", torch.ones(()))
 
     @property
@@ -86,16 +109,67 @@ class Recogniser(nn.Module):
 
     @property
     def thresholds(self) -> Tensor:
-        """Ordered thresholds (grades - 1,): the first is free, each further one lies a positive step above."""
-        first, rest = self.steps[:1] - 1.0, F.softplus(self.steps[1:])
-        return torch.cat([first, first + rest.cumsum(0)])
+        """Ordered thresholds (grades - 1,) of `models.losses.ordered_thresholds`."""
+        return ordered_thresholds(self.steps)
+
+    @torch.no_grad()
+    def quality_at(self, grades: Tensor) -> Tensor:
+        """Qualities (M,) at which these expected grades (M,) are reached, by halving intervals."""
+        reach = 20 + self.thresholds.abs().max()
+        low, high = -reach.expand(len(grades)).clone(), reach.expand(len(grades)).clone()
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            below = self.grade(middle) < grades
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
+    @torch.no_grad()
+    def cut(self, cuts: Tensor) -> None:
+        """Make the grade round up at these qualities (grades - 1,), in order, and nowhere else.
+
+        The nearer two of them lie, the steeper the grade rises: it is no probability any more, but keeps its order.
+        """
+        gaps = cuts.diff().clamp_min(LEAST_GAP)
+        steep = max(1.0, STEEP / float(gaps.min())) if len(gaps) else 1.0
+        if self.quality is not None:
+            self.quality.weight.mul_(steep)
+        wide = (steep * gaps - LEAST_GAP).clamp_min(LEAST_GAP)
+        self.steps.copy_(torch.cat([steep * cuts[:1], wide + torch.log(-torch.expm1(-wide))]))
 
     def describe(self, maps: dict[str, Tensor]) -> Tensor:
         """Means and spreads of every map (N, 2 * sum of C), as they are."""
         return torch.cat([part for name in self.names for part in _moments(maps[name])], dim=1)
 
-    def forward(self, maps: dict[str, Tensor], drop: float = 0.0) -> Recognised:
-        """`drop` is the share of the pooled features that are left out at random, while training."""
+    @property
+    def base(self) -> str:
+        """The map whose grid evidence is read on: the second finest, for the finest is mostly texture."""
+        return self.names[min(1, len(self.names) - 1)]
+
+    def evident(self, maps: dict[str, Tensor]) -> Tensor:
+        """Evidence for each type in the maps' hottest cells (N, shares * K): asinh of spreads above usual good parts.
+
+        The asinh keeps the order and lets no single value outweigh all that is learned.
+        """
+        if not len(self.evidence):
+            return self.usual.new_zeros(len(maps[self.base]), 0)
+        levels = zip(self.names, self.standard, self.evidence, strict=True)
+        found = [enlarge(direction(standard(maps[name])), maps[self.base]) for name, standard, direction in levels]
+        return self.compare(hottest(torch.stack(found).sum(0), EVIDENT))
+
+    def compare(self, hot: Tensor) -> Tensor:
+        """Hottest cells (N, shares * K) -> evidence, against what is usual in good parts."""
+        return torch.asinh((hot - self.usual) / self.spread)
+
+    def speak(self, evident: Tensor) -> Tensor:
+        """Evidence (N, shares * K) -> what it adds to the classes' logits (N, K + 1)."""
+        shares = evident.view(len(evident), len(self.trust), self.whole.out_features - 1) - CLEAR
+        return F.pad((self.trust[:, None] * shares).sum(1), (1, 0))
+
+    def forward(self, maps: dict[str, Tensor], drop: float = 0.0, evident: Tensor | None = None) -> Recognised:
+        """`drop` is the share of the pooled features that are left out at random, while training.
+
+        `evident` stands in for what the maps say, where it was found without the part itself.
+        """
         mixed: Tensor | None = None
         for name, standard, lateral in reversed(list(zip(self.names, self.standard, self.lateral, strict=True))):
             values = lateral(standard(maps[name]))
@@ -104,6 +178,7 @@ class Recogniser(nn.Module):
         places = self.classes(F.relu(mixed + self.mix(mixed)))
         pooled = F.dropout(self.pooled(self.describe(maps)), drop, self.training)
         types = self.whole(pooled) + self.hottest(hottest(places))
+        types = types + self.speak(self.evident(maps) if evident is None else evident)
         return Recognised(types, places, None if self.quality is None else self.quality(pooled)[:, 0])
 
     def type_logits(self, types: Tensor) -> Tensor:
@@ -121,9 +196,14 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (values.square().mean((2, 3)) - mean.square()).clamp_min(EPS).sqrt()
 
 
-def hottest(places: Tensor) -> Tensor:
+def _silence(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.zeros_(module.weight)
+
+
+def hottest(places: Tensor, shares: tuple[float, ...] = HOTTEST) -> Tensor:
     """Class map (N, K, h, w) -> mean of each class's hottest cells, for each share (N, shares * K)."""
     flat = places.flatten(2)
-    counts = [top_count(share, flat.shape[2]) for share in HOTTEST]
+    counts = [top_count(share, flat.shape[2]) for share in shares]
     ranked = flat.topk(max(counts), dim=2).values
     return torch.cat([ranked[..., :count].mean(2) for count in counts], dim=1)

@@ -16,9 +16,9 @@ from sightline.models.boxes import BoxHead, BoxMaps
 from sightline.runtime.placement import Placement
 from sightline.train.intake import Intake
 from sightline.train.kept_maps import KeptMaps
+from sightline.train.labelled import Labelled
 from sightline.train.labels import Vocabulary
 from sightline.train.patches import Progress
-from sightline.train.recognise import Labelled
 from sightline.train.settings import TrainSettings
 
 LEAST_BOXES = 100  # drawn in all: fewer do not teach where a box ends

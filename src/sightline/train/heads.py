@@ -26,7 +26,9 @@ def heads(grids: dict[str, Grid], net: Recogniser | None, boxes: BoxHead | None)
     """The heads that were learned, on maps of these grids."""
     found = []
     if net is not None:
-        found.append(Head(recogniser_text(net), recogniser_outputs(net, grids), recogniser_constants(net, grids)))
+        found.append(
+            Head(recogniser_text(net, grids), recogniser_outputs(net, grids), recogniser_constants(net, grids))
+        )
     if boxes is not None:
         found.append(Head(box_text(boxes), box_outputs(boxes, grids), box_constants(boxes, grids)))
     return found

@@ -36,6 +36,11 @@ class KeptMaps:
             self._room -= size
         return maps
 
+    def turned(self, image: Image) -> dict[str, Tensor]:
+        """Maps of an image upside down; they are asked for once, so they are not kept."""
+        found = self._trunk(np.ascontiguousarray(image[::-1])[None])
+        return {name: found[name].float().cpu() for name in self.names}
+
     def batch(self, asked: Sequence[tuple[str, Image, bool]]) -> dict[str, Tensor]:
         """Maps of several images, stacked."""
         found = [self(*one) for one in asked]

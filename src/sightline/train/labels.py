@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from sightline.runtime.placement import Placement
 from sightline.train.intake import Part, warn
 
 UNTYPED = "defect"  # the name of a defect that nobody has named
+SLACK_PX = 1.0  # that a mark may reach beyond the border by rounding
 MIN_EXAMPLES = 2  # of a type: one example can be learned or held out, not both
 
 
@@ -80,40 +82,73 @@ def place_map(
 ) -> NDArray[np.float32] | None:
     """Which share of each cell (K + 1, h, w) of a grid over the input belongs to each class.
 
-    None where nobody has marked the defect. A mask file belongs to the sample's first type.
+    None where nobody has marked the defect, or where its marks are of no class that is learned.
     """
     cells = np.zeros((len(vocabulary.types) + 1, *grid), np.float32)
-    named = [vocabulary.types.index(name) + 1 for name in types_of(sample) if name in vocabulary.types]
     if sample.defective:
         marked = _marked(sample, placement.image_size)
-        if marked is None or not named:
+        if not marked or not marked.keys() <= set(vocabulary.types):
             return None
         for name, mask in marked.items():
-            index = vocabulary.types.index(name) + 1 if name in vocabulary.types else named[0]
-            cells[index] = np.maximum(cells[index], _cells(mask, placement, cells.shape[1:]))
-    cells[0] = 1 - cells[1:].max(axis=0)
+            cells[vocabulary.types.index(name) + 1] = _cells(mask, placement, cells.shape[1:])
+    cells[0] = 1 - cells[1:].max(axis=0, initial=0.0)
     return cells
 
 
-def _marked(sample: Sample, size: tuple[int, int]) -> dict[str, NDArray[np.bool_]] | None:
+def check_marks(sample: Sample) -> None:
+    """Warn of marks on a part that is called good: one of the two is wrong."""
+    if sample.defective is False and (sample.regions or (sample.mask is not None and _marks_something(sample.mask))):
+        warn(f"{sample.path}: is called good, but a defect is marked on it; not used. Correct the label or the mark")
+
+
+def _marks_something(path: Path) -> bool:
+    try:
+        return bool(read_mask(path).any())
+    except InputError:
+        return False  # nobody has called the part defective, so its mask is not needed
+
+
+def _marked(sample: Sample, size: tuple[int, int]) -> dict[str, NDArray[np.bool_]]:
     """By type, the pixels (H, W) that people marked."""
     if sample.regions:
-        found: dict[str, NDArray[np.bool_]] = {}
-        for region in sample.regions:
-            mask = region.mask(*size)
-            found[region.type] = found[region.type] | mask if region.type in found else mask
-        return found
+        return _regions(sample, size)
     if sample.mask is None:
-        return None
+        return {}
+    types = types_of(sample)
+    if len(types) > 1:
+        listed = ", ".join(f"'{name}'" for name in types)
+        warn(f"{sample.mask}: does not say which of {listed} it marks; not used. Mark each type by itself")
+        return {}
     try:
         mask = read_mask(sample.mask)
     except InputError as error:
         warn(f"not used: {error}")
-        return None
+        return {}
     if mask.shape != size:
         warn(f"{sample.mask}: is {mask.shape[1]} x {mask.shape[0]} px, its image {size[1]} x {size[0]}; not used")
-        return None
-    return {types_of(sample)[0]: mask}
+        return {}
+    if not mask.any():
+        warn(f"{sample.mask}: marks nothing, so it says nothing of where '{types[0]}' is; not used. Mark the defect")
+        return {}
+    return {types[0]: mask}
+
+
+def _regions(sample: Sample, size: tuple[int, int]) -> dict[str, NDArray[np.bool_]]:
+    found: dict[str, NDArray[np.bool_]] = {}
+    for region in sample.regions:
+        called = f"{sample.path}: a mark of '{region.type}'"
+        if region.type not in types_of(sample):
+            warn(f"{called} names none of the part's types; not used. Correct the mark or the label")
+            continue
+        left, top, wide, high = region.box
+        if region.cut(*size) is None:
+            warn(f"{called} is wholly outside the image; not used. Check the image's size and the mark")
+            continue
+        if min(left, top) < -SLACK_PX or left + wide > size[1] + SLACK_PX or top + high > size[0] + SLACK_PX:
+            warn(f"{called} reaches outside the image and was cut at its border. Check the image's size and the mark")
+        mask = region.mask(*size)
+        found[region.type] = found[region.type] | mask if region.type in found else mask
+    return found
 
 
 def _cells(mask: NDArray[np.bool_], placement: Placement, grid: tuple[int, ...]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.models.memory import top_count
-from sightline.models.recogniser import EPS, HOTTEST, Recogniser, Standardised
+from sightline.models.recogniser import CLEAR, EPS, EVIDENT, HOTTEST, Recogniser, Standardised
 from sightline.train.enlarging import ENLARGE_TEXT, Grid, enlarging
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -37,8 +37,27 @@ HEAD_TEXT = """    known_around = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>({mixe
     known_pooled = Concat<axis=1>({moments})
     known_whole = Gemm(known_pooled, known_whole_weights, known_whole_bias)
     known_top = MatMul(known_hottest, known_hottest_weights)
-    known_types = Add(known_whole, known_top)
+{evidence}
     known_said = Slice(known_types, known_one, known_end, known_one)
+"""
+NO_EVIDENCE_TEXT = """    known_types = Add(known_whole, known_top)
+"""
+DIRECTION_TEXT = """    known_{i}_direction = Conv({map}, known_{i}_evidence)
+"""
+EVIDENCE_TEXT = """    known_evidence = Sum({levels})
+    known_spots = Reshape(known_evidence, known_spots_flat)
+    known_spots_ranked, known_spots_ranks = TopK<axis=2, largest=1, sorted=1>(known_spots, known_spots_most)
+{tops}
+    known_spots_hottest = Concat<axis=1>({names})
+    known_spots_above = Sub(known_spots_hottest, known_spots_usual)
+    known_spots_spreads = Div(known_spots_above, known_spots_spread)
+    known_evident = Asinh(known_spots_spreads)
+    known_spoken = Gemm(known_evident, known_trust, known_quiet)
+    known_learned = Add(known_whole, known_top)
+    known_types = Add(known_learned, known_spoken)
+"""
+SPOT_TEXT = """    known_spots_cut_{i} = Slice(known_spots_ranked, known_zero, known_spots_count_{i}, known_two)
+    known_spots_top_{i} = ReduceMean<keepdims=0>(known_spots_cut_{i}, known_two)
 """
 TOP_TEXT = """    known_cut_{i} = Slice(known_ranked, known_zero, known_count_{i}, known_two)
     known_top_{i} = ReduceMean<keepdims=0>(known_cut_{i}, known_two)
@@ -56,7 +75,7 @@ GRADE_TEXT = """    known_quality = Gemm(known_pooled, known_quality_weights, kn
 """
 
 
-def recogniser_text(net: Recogniser) -> str:
+def recogniser_text(net: Recogniser, grids: dict[str, Grid]) -> str:
     """The operators from the trunk's maps to `type_logits`, `defect_map` and, with grades, `grade`."""
     text, mixed = "", ""
     for i, name in reversed(list(enumerate(net.names))):
@@ -69,9 +88,25 @@ def recogniser_text(net: Recogniser) -> str:
     shares = range(len(HOTTEST))
     moments = ", ".join(f"known_{i}_mean, known_{i}_spread" for i in range(len(net.names)))
     tops, names = "".join(TOP_TEXT.format(i=i) for i in shares), ", ".join(f"known_top_{i}" for i in shares)
-    text += HEAD_TEXT.format(mixed=mixed, tops=tops, names=names, moments=moments)
+    text += HEAD_TEXT.format(mixed=mixed, tops=tops, names=names, moments=moments, evidence=_evidence_text(net, grids))
     text += AGAINST_GOOD_TEXT if net.exclusive else ALONE_TEXT
     return text + (GRADE_TEXT if net.quality is not None else "")
+
+
+def _evidence_text(net: Recogniser, grids: dict[str, Grid]) -> str:
+    """Each map's share of the evidence, brought to one grid and added; then its hottest cells."""
+    if not len(net.evidence):
+        return NO_EVIDENCE_TEXT
+    text, levels = "", []
+    for i, name in enumerate(net.names):
+        text += DIRECTION_TEXT.format(i=i, map=name)
+        levels.append(f"known_{i}_direction")
+        if grids[name] != grids[net.base]:
+            text += ENLARGE_TEXT.format(x=levels[-1], to=f"known_{i}_spots")
+            levels[-1] = f"known_{i}_spots"
+    shares = range(len(EVIDENT))
+    tops, names = "".join(SPOT_TEXT.format(i=i) for i in shares), ", ".join(f"known_spots_top_{i}" for i in shares)
+    return text + EVIDENCE_TEXT.format(levels=", ".join(levels), tops=tops, names=names)
 
 
 def recogniser_outputs(net: Recogniser, grids: dict[str, Grid]) -> list[str]:
@@ -109,6 +144,7 @@ def recogniser_constants(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
     constants |= {f"known_count_{i}": np.array([count]) for i, count in enumerate(counts)}
     for i, name in enumerate(net.names):
         constants |= _level(net, i, grids[name], grids[net.names[i + 1]] if i + 1 < len(net.names) else None)
+    constants |= _evidence(net, grids) if len(net.evidence) else {}
     if net.quality is not None:
         weights, bias = _folded(net.pooled, net.quality.weight, None)
         constants |= {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
@@ -127,6 +163,31 @@ def _level(net: Recogniser, index: int, grid: Grid, coarser: Grid | None) -> Arr
     }
     if coarser is not None:
         arrays[f"known_{index}_up_scale"] = enlarging(coarser, grid)
+    return arrays
+
+
+def _evidence(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
+    """Directions that take maps as they are; what is usual, and how far each share is trusted."""
+    height, width = grids[net.base]
+    counts = [top_count(share, height * width) for share in EVIDENT]
+    types = net.classes.out_channels - 1
+    arrays: Arrays = {
+        "known_spots_flat": np.array([-1, types, height * width]),
+        "known_spots_most": np.array([max(counts)]),
+    }
+    arrays |= {f"known_spots_count_{i}": np.array([count]) for i, count in enumerate(counts)}
+    offset = np.zeros(types, np.float32)
+    for i, (name, standard, direction) in enumerate(zip(net.names, net.standards, net.evidence, strict=True)):
+        assert isinstance(direction, nn.Conv2d)
+        weights, bias = _folded(standard, direction.weight[:, :, 0, 0], None)
+        arrays[f"known_{i}_evidence"], offset = weights[:, :, None, None].copy(), offset + bias
+        if grids[name] != grids[net.base]:
+            arrays[f"known_{i}_spots_scale"] = enlarging(grids[name], grids[net.base])
+    trust = _array(net.trust)
+    arrays["known_spots_usual"] = _array(net.usual) - np.tile(offset, len(trust))
+    arrays["known_spots_spread"] = _array(net.spread)
+    arrays["known_trust"] = np.pad(np.kron(trust[:, None], np.eye(types, dtype=np.float32)), ((0, 0), (1, 0)))
+    arrays["known_quiet"] = np.append(np.float32(0), np.full(types, -CLEAR * trust.sum(), np.float32))
     return arrays
 
 

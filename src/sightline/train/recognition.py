@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sightline.core.band import Band
 from sightline.core.card import Bounded, Calibration, Recognition
+from sightline.core.errors import InputError
 from sightline.evaluate.bounds import rate
 from sightline.evaluate.calibration import Targets, calibrate
 from sightline.evaluate.confidence import fit_temperature
@@ -18,29 +19,35 @@ from sightline.models.backbone import Backbone
 from sightline.models.boxes import BoxHead
 from sightline.models.recogniser import Recogniser
 from sightline.train.boxes import learn_boxes
+from sightline.train.grade_cuts import grade_cuts, weighted_kappa
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
+from sightline.train.labelled import Labelled, label_parts
 from sightline.train.labels import Vocabulary, vocabulary
+from sightline.train.made_choice import HeldOut, choose_made
 from sightline.train.patches import Progress
-from sightline.train.recognise import Labelled, fit_recogniser, label_parts
+from sightline.train.recognise import fit_recogniser
 from sightline.train.replay import replay
+from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import Trunk
 
 FEW = 150  # labelled defects: so few are all needed for learning, and are held out fold by fold
 FEW_FOLDS, FOLDS = 3, 5  # with many, one fold of five is held out
 TEMPERATURES = 0.25, 4.0  # where every held-out part is right, none is determined
+KAPPA_MARGIN = 0.01  # a smaller gain is noise of the parts that the cuts were found on
 LEAST_GOOD = 10  # held-out good parts, for a threshold on the evidence for known types
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A recogniser, its words, what they are worth, and what the recipe keeps of the labelled parts."""
+    """A recogniser, its words, what they are worth, what the recipe keeps of labelled parts, and what was chosen."""
 
     net: Recogniser
     words: Vocabulary
     card: Recognition | None
     kept: dict[str, NDArray[np.generic]]
+    reasons: dict[str, str]
     boxes: BoxHead | None = None
 
     def with_boxes(self, boxes: BoxHead | None) -> Learned:
@@ -68,20 +75,11 @@ def learn_known(
         return None
     labelled = labelled_parts(trunk, source, intakes, words)
     maps_of = KeptMaps(trunk, source)  # one for all fits: the trunk sees each part once
-    defects = sum(bool(x.part.sample.defective) for x in labelled)
-    folds = deal_folds(labelled, FEW_FOLDS if defects <= FEW else FOLDS, settings.seed)
-    logits = np.full((len(labelled), len(words.types) + 1), np.nan)
-    net: Recogniser | None = None
-    for fold in range(FEW_FOLDS if defects <= FEW else 1):
-        seen = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
-        net = fit_recogniser(maps_of, seen, words, settings, progress)
-        for index in np.flatnonzero(folds == fold):
-            logits[index] = logits_of(net, trunk, labelled[index])
-    if defects <= FEW or net is None:
-        net = fit_recogniser(maps_of, labelled, words, settings, progress)
-    card = judge_known(net, labelled, logits, words, settings, by_unit) if words.types else None
-    learned = Learned(net, words, card, replay(net, trunk, labelled) if words.types else {})
-    return learned.with_boxes(learn_boxes(maps_of, labelled, intakes, words, source, settings, progress))
+    net, found, reasons = learn_labelled(maps_of, labelled, words, settings, progress)
+    card = judge_known(net, labelled, found.logits, words, settings, by_unit) if words.types else None
+    kept = replay(net, maps_of, labelled, found.logits) if words.types else {}
+    boxes = learn_boxes(maps_of, labelled, intakes, words, source, settings, progress)
+    return Learned(net, words, card, kept, reasons).with_boxes(boxes)
 
 
 def labelled_parts(trunk: Trunk, source: Backbone, intakes: Sequence[Intake], words: Vocabulary) -> list[Labelled]:
@@ -91,35 +89,86 @@ def labelled_parts(trunk: Trunk, source: Backbone, intakes: Sequence[Intake], wo
     return label_parts(intakes, words, (grid[0], grid[1]))
 
 
-def deal_folds(labelled: list[Labelled], count: int, seed: int) -> NDArray[np.int64]:
+def learn_labelled(
+    maps_of: KeptMaps, labelled: list[Labelled], words: Vocabulary, settings: TrainSettings, progress: Progress
+) -> tuple[Recogniser, HeldOut, dict[str, str]]:
+    """A recogniser with all that is chosen on held-out parts, what was said of those, and what was chosen."""
+    few = sum(bool(x.part.sample.defective) for x in labelled) <= FEW
+    _check_groups(labelled, words)
+    folds = deal_folds(labelled, FEW_FOLDS if few else FOLDS, settings.seed)
+    turns = range(max(folds) + 1 if few else 1)
+    settings, found, reasons = choose_made(
+        labelled, words, settings, lambda tried: _held_out(maps_of, labelled, folds, turns, words, tried, progress)
+    )
+    net = fit_recogniser(maps_of, labelled, words, settings, progress) if few else found.net
+    return net, found, reasons | _cut(net, labelled, found.grades)
+
+
+def _held_out(
+    maps_of: KeptMaps,
+    labelled: list[Labelled],
+    folds: NDArray[np.int64],
+    turns: Iterable[int],
+    words: Vocabulary,
+    settings: TrainSettings,
+    progress: Progress,
+) -> HeldOut:
+    """The last turn's recogniser, and what is said of every part that a turn holds out."""
+    logits, grades = np.full((len(labelled), len(words.types) + 1), np.nan), np.full(len(labelled), np.nan)
+    net: Recogniser | None = None
+    for fold in turns:
+        seen = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
+        net = fit_recogniser(maps_of, seen, words, settings, progress)
+        for index in np.flatnonzero(folds == fold):
+            logits[index], grades[index] = answer_of(net, maps_of, labelled[index])
+    assert net is not None
+    return HeldOut(net, logits, grades)
+
+
+def _cut(net: Recogniser, labelled: Sequence[Labelled], said: NDArray[np.float64]) -> dict[str, str]:
+    """Where held-out parts show better places for the steps from grade to grade, they are moved there."""
+    judged = [i for i, x in enumerate(labelled) if x.grade >= 0 and np.isfinite(said[i])]
+    if net.quality is None or not judged:
+        return {}
+    true, count = np.array([labelled[i].grade for i in judged]), len(net.steps) + 1
+    cuts = grade_cuts(said[judged], true, count)
+    if cuts is None:
+        return {}
+    usual = weighted_kappa(np.clip(np.rint(said[judged]), 0, count - 1).astype(int), true, count)
+    best = weighted_kappa(np.searchsorted(cuts, said[judged]), true, count)
+    if best > usual + KAPPA_MARGIN:
+        net.cut(net.quality_at(torch.from_numpy(cuts).float()))
+    why = f"kappa {best:.3f} with cuts of their own, {usual:.3f} without, on {len(judged)} held-out parts"
+    return {"grade steps": ("moved; " if best > usual + KAPPA_MARGIN else "as learned; ") + why}
+
+
+def deal_folds(labelled: Sequence[Labelled], count: int, seed: int) -> NDArray[np.int64]:
     """A fold of each part: groups stay together, and every class is spread as evenly as they allow."""
-    rng = np.random.default_rng(seed)
-    units = np.array([x.part.unit for x in labelled])
-    classes = np.array([_class(x) for x in labelled])
-    totals = np.bincount(classes).clip(1)
-    tables = {unit: np.bincount(classes[units == unit], minlength=len(totals)) for unit in np.unique(units)}
-    order = sorted(rng.permutation(list(tables)), key=lambda unit: -(tables[unit] / totals).max())
-    load, fold_of = np.zeros((count, len(totals))), {}
-    for unit in order:
-        share = tables[unit] / totals
-        fold = int(np.argmin(((load + share) ** 2).sum(1) - (load**2).sum(1)))
-        load[fold] += share
-        fold_of[unit] = fold
-    return np.array([fold_of[unit] for unit in units])
+    units = [x.part.unit for x in labelled]
+    return grouped_folds([_label(x) for x in labelled], units, min(count, len(set(units))), seed, strict=False)
 
 
-def _class(x: Labelled) -> int:
-    """One number for what is said about a part: its first class, or its grade."""
-    if x.classes is not None and x.classes[1:].any():
-        return 1 + int(x.classes[1:].argmax())
-    return 0 if x.grade < 0 else x.grade + (0 if x.classes is None else len(x.classes))
+def _check_groups(labelled: Sequence[Labelled], words: Vocabulary) -> None:
+    """Warns of types that cannot be held out. Raises InputError where nothing can."""
+    if len({x.part.unit for x in labelled}) < 2:
+        raise InputError("all labelled parts are of one group, so none can be held out. Add parts of other groups")
+    for kind, name in enumerate(words.types, start=1):
+        if len({x.part.unit for x in labelled if x.classes is not None and x.classes[kind]}) < 2:
+            warn(f"type '{name}' is shown by one group of parts only: how often it is missed, nobody can say")
+
+
+def _label(x: Labelled) -> tuple[str, ...]:
+    """What is said about a part, for dealing: its classes, and its grade."""
+    classes = () if x.classes is None else tuple(f"class {kind}" for kind in np.flatnonzero(x.classes))
+    return (*classes, *([f"grade {x.grade}"] if x.grade >= 0 else []))
 
 
 @torch.inference_mode()
-def logits_of(net: Recogniser, trunk: Trunk, x: Labelled) -> NDArray[np.float64]:
-    """Class logits (K + 1,) of one part."""
-    maps = {name: values.float().cpu() for name, values in trunk(x.image[None]).items()}
-    return np.asarray(net(maps).types[0].double().numpy())
+def answer_of(net: Recogniser, maps_of: KeptMaps, x: Labelled) -> tuple[NDArray[np.float64], float]:
+    """Logits (K + 1,) and expected grade of one part."""
+    said = net(maps_of.batch([(x.part.hash, x.image, False)]))
+    grade = np.nan if said.quality is None else float(net.grade(said.quality)[0])
+    return np.asarray(said.types[0].double().numpy()), grade
 
 
 def judge_known(
@@ -130,10 +179,7 @@ def judge_known(
     settings: TrainSettings,
     by_unit: bool,
 ) -> Recognition:
-    """Temperature, thresholds and error rates from parts that the recogniser had not seen; sets the temperature.
-
-    `logits` (N, K + 1) are NaN for parts that it had seen.
-    """
+    """Temperature, thresholds and error rates from parts that the recogniser had not seen; sets the temperature."""
     known = [
         i for i, x in enumerate(labelled) if x.classes is not None and x.classes.any() and np.isfinite(logits[i, 0])
     ]
@@ -154,8 +200,6 @@ def _band(
     evidence: NDArray[np.float64], classes: NDArray[np.bool_], settings: TrainSettings, by_unit: bool
 ) -> tuple[Band | None, Calibration | None]:
     good, defective = evidence[classes[:, 0]], evidence[~classes[:, 0]]
-    if not len(good):
-        return None, None  # no good parts at all: such a recipe decides by the types' names (docs/decisions/0019)
     if len(good) < LEAST_GOOD:
         warn(
             f"{len(good)} held-out good parts are too few for a threshold on known types: they name, but decide nothing"

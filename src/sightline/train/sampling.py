@@ -93,13 +93,15 @@ class BalancedOrder:
                 yield units[unit][(begin[unit] + turn) % len(units[unit])]
 
 
-def grouped_folds(labels: Sequence[Hashable], groups: Sequence[Hashable], k: int, seed: int = 0) -> Indices:
+def grouped_folds(
+    labels: Sequence[Hashable], groups: Sequence[Hashable], k: int, seed: int = 0, strict: bool = True
+) -> Indices:
     """The fold, 0..k-1, of each image, (N,) int64: whole groups, every class spread as evenly as its groups allow.
 
     A label may be a tuple of types; each type then counts by itself, and () is a class of its own. None is an image
     that nobody has labelled. Groups of rare classes are dealt first, each to the fold that lacks its classes most.
     Warns of classes that fewer than `k` groups show; raises InputError where only one does, for such a class could be
-    learned or held out, not both.
+    learned or held out, not both. Where not `strict`, such classes are dealt like any other, without a word.
     """
     if len(labels) != len(groups):
         raise InputError(f"{len(labels)} labels for {len(groups)} groups. Give one of each per image")
@@ -110,7 +112,8 @@ def grouped_folds(labels: Sequence[Hashable], groups: Sequence[Hashable], k: int
         raise InputError(f"{len(members)} groups cannot make {k} folds. Use 2 folds up to as many as there are groups")
     held = [Counter(name for index in images for name in _names(labels[index])) for images in members.values()]
     totals = sum(held, Counter())
-    _check_groups(held, totals, k)
+    if strict:
+        _check_groups(held, totals, k)
     fold_of = _deal(held, totals, [len(images) for images in members.values()], k, seed)
     folds = np.empty(len(labels), np.int64)
     for images, fold in zip(members.values(), fold_of, strict=True):

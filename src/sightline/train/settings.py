@@ -123,6 +123,19 @@ class TrainSettings(BaseModel):
     augment_without: tuple[str, ...] = Field(
         default=(), description="kinds of augmentation that would change a label, for instance flip, rotation, colour"
     )
+    recogniser_rate: float = Field(default=3e-3, gt=0, le=1, description="highest learning rate of the recogniser")
+    recogniser_batch: int = Field(default=16, ge=2, le=512, description="parts that it learns from at a time")
+    loss: Literal["adjusted", "balanced", "focal", "plain", "asymmetric"] = Field(
+        default="adjusted",
+        description="how types of unequal counts are learned; asymmetric is for several types on one part",
+    )
+    made_defects: Literal["auto", "never", "always"] = Field(
+        default="auto",
+        description="learn types from made defects, too; auto = where held-out real parts are then named better",
+    )
+    augment: float = Field(
+        default=0.0, ge=0, le=1, description="strength of other looks of defective parts to learn from; 0 = none"
+    )
     seed: int = Field(default=0, ge=0, description="seed of every random choice")
     threads: int = Field(default=2, ge=1, le=256, description="processor threads")
 
@@ -176,6 +189,11 @@ class TrainSettings(BaseModel):
             field = ".".join(str(part) for part in first["loc"]) or "settings"
             known = ", ".join(cls.model_fields)
             raise SettingError(f"setting '{field}': {first['msg']}. Known settings: {known}") from error
+
+    @property
+    def mirror(self) -> bool:
+        """Whether to learn from mirrored copies as well."""
+        return "flip" not in self.augment_without
 
     @property
     def drawings(self) -> int:

@@ -15,23 +15,30 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
 from sightline.core.card import Bounded, Card
 from sightline.core.errors import InputError, RecipeError
-from sightline.evaluate.bounds import rate
 from sightline.runtime.alignment import Golden, align
 from sightline.runtime.image import Image, content_hash, read_image
 from sightline.runtime.placement import place, prepare
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import OnnxSession
 from sightline.train.graph import with_card
-from sightline.train.replay import CLASSES, FEATURES
+from sightline.train.new_column import Example, choose_way, feature_moments, kept_parts, left_out, recalls, standardised
+from sightline.train.new_evidence import (
+    Examples,
+    Numbers,
+    cells_of,
+    has_evidence,
+    maps_named,
+    replace_numbers,
+    widened,
+)
+from sightline.train.replay import CLASSES, FEATURES, LOGITS
 
 LEAST, USUAL = 2, 5
-PENALTY = 1e-3
 LIGHTS = (1.0, 0.92, 1.08)  # copies of each example
 NOWHERE = -20.0  # what the class map says of the new type everywhere: its places are not known
 UNCHANGED = 1e-3  # that an old type's logit may move, relative to max(1, |logit|)
@@ -50,15 +57,6 @@ class Taught:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """Standardised features (R, F) and logits (R, K + 1) of the recipe's own parts, and their classes."""
-
-    features: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    classes: NDArray[np.bool_]
-
-
 def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) -> Taught:
     """Teach a recipe the type `name` from images of parts that carry it (3 to 5 are enough, 2 the least).
 
@@ -71,21 +69,33 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     _check(card, numbers, name)
     parts, hashes = _read(images, card)
     session = _open(model)
-    shown = [_describe(session, [_view(image, *turn) for turn in _views()]) for image in parts]
-    mean, spread = _moments(numbers)
-    kept = _kept(numbers, mean, spread)
-    examples = [(_standard(features, mean, spread), logits) for features, logits in shown]
-    exclusive = card.exclusive
-    column = _column(kept, examples, exclusive)
-    made = _extended(model, numbers, column, mean, spread, [features[0] for features, _ in shown])
+    seen = [_describe(session, [_view(image, *turn) for turn in _views()], model, numbers) for image in parts]
+    known = Examples(numbers, [x.cells for x in seen]) if has_evidence(numbers) else None
+    evidence = None if known is None else known.evidence()
+    mean, spread = feature_moments(numbers)
+    kept = kept_parts(numbers, mean, spread, evidence)
+    silence = [np.zeros(len(x.logits), np.float32) for x in seen]
+    spoken = silence if evidence is None else [values.numpy() for values in evidence.shown]
+    examples = [
+        Example(standardised(x.features, mean, spread), x.logits, said) for x, said in zip(seen, spoken, strict=True)
+    ]
+    way = choose_way(kept, examples, card.exclusive)
+    column = way(kept, examples, card.exclusive)
+    made = _extended(model, numbers, column, mean, spread, [x.features[0] for x in seen])
+    if known is not None and evidence is not None:
+        said = kept.said(column), np.array([x.said(column)[0] for x in examples])
+        old = np.concatenate([numbers[LOGITS], [x.logits[0] for x in seen]])
+        replace_numbers(
+            made, widened(numbers, evidence) | known.kept() | {LOGITS: np.column_stack([old, np.concatenate(said)])}
+        )
     new_card = _card(recipe, name, hashes)
     taught = Recipe(with_card(made, new_card), new_card)
     _check_unchanged(session, taught, parts)
     return Taught(
         recipe=taught,
-        before=_recalls(kept, None, card),
-        after=_recalls(kept, column, card),
-        recognised=_left_out(kept, examples, exclusive),
+        before=recalls(kept, None, card),
+        after=recalls(kept, column, card),
+        recognised=left_out(way, kept, examples, card.exclusive),
         seconds=time.perf_counter() - start,
     )
 
@@ -133,90 +143,29 @@ def _open(model: ModelProto) -> OnnxSession:
     """The graph with what it computes on the way as outputs."""
     open_model = ModelProto()
     open_model.CopyFrom(model)
-    for name in ("known_pooled", "known_hottest", "known_types"):
+    for name in ("known_pooled", "known_hottest", "known_types", *maps_named(model)):
         open_model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     return OnnxSession(open_model.SerializeToString())
 
 
-def _describe(session: OnnxSession, views: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features (V, F), pooled and hottest, and logits (V, K + 1) of views of one part."""
-    outputs = [session.run({"image": view[None]}) for view in views]
-    features = [np.concatenate([x["known_pooled"][0], x["known_hottest"][0]]) for x in outputs]
-    return np.array(features, np.float32), np.array([x["known_types"][0] for x in outputs], np.float32)
+@dataclass(frozen=True)
+class _Seen:
+    """Of views of one part: features (V, F), pooled and hottest, logits (V, K + 1), and cells (P, F), each."""
+
+    features: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    cells: list[torch.Tensor]
 
 
-def _moments(numbers: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and spread of the pooled features that the recipe kept."""
-    pooled = numbers[FEATURES][:, : len(numbers["known_whole_weights"])].astype(np.float32)
-    return pooled.mean(0), pooled.std(0) + 1e-2 * pooled.std()
-
-
-def _standard(
-    features: NDArray[np.float32], mean: NDArray[np.float32], spread: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    return np.asarray((features[:, : len(mean)] - mean) / spread)
-
-
-def _kept(numbers: dict[str, NDArray[Any]], mean: NDArray[np.float32], spread: NDArray[np.float32]) -> _Kept:
-    features = numbers[FEATURES].astype(np.float32)
-    pooled, top = features[:, : len(mean)], features[:, len(mean) :]
-    logits = pooled @ numbers["known_whole_weights"] + numbers["known_whole_bias"]
-    logits = logits + top @ numbers["known_hottest_weights"]
-    return _Kept(_standard(features, mean, spread), logits, numbers[CLASSES].astype(bool))
-
-
-def _column(
-    kept: _Kept, examples: list[tuple[NDArray[np.float32], NDArray[np.float32]]], exclusive: bool
-) -> NDArray[np.float32]:
-    """Weights (F + 1,), the bias last, of the new type's logit on standardised features."""
-    features = torch.from_numpy(np.concatenate([kept.features, *(x for x, _ in examples)]))
-    old = torch.from_numpy(np.concatenate([kept.logits, *(logits for _, logits in examples)]))
-    new = torch.zeros(len(features))
-    new[len(kept.features) :] = 1
-    counts = kept.classes.sum(0).clip(1)
-    share = [*(1 / counts[kept.classes.argmax(1)]), *([1 / (len(features) - len(kept.features))] * int(new.sum()))]
-    weight = torch.tensor(np.array(share, np.float32))
-    truth = torch.from_numpy(np.append(kept.classes.argmax(1), np.full(int(new.sum()), old.shape[1])))
-    column = torch.zeros(features.shape[1] + 1, requires_grad=True)
-    solver = torch.optim.LBFGS([column], max_iter=200, history_size=20, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        solver.zero_grad()
-        said = features @ column[:-1] + column[-1]
-        each = (
-            F.cross_entropy(torch.cat([old, said[:, None]], 1), truth, reduction="none")
-            if exclusive
-            else F.binary_cross_entropy_with_logits(said, new, reduction="none")
-        )
-        total = (weight * each).sum() / weight.sum() + PENALTY * column[:-1].square().sum()
-        total.backward()
-        return total
-
-    solver.step(loss)
-    return np.asarray(column.detach().numpy(), np.float32)
-
-
-def _recalls(kept: _Kept, column: NDArray[np.float32] | None, card: Card) -> dict[str, Bounded]:
-    """Of the kept parts of each class, how many are called it."""
-    logits = kept.logits
-    if column is not None:
-        logits = np.column_stack([logits, kept.features @ column[:-1] + column[-1]])
-    said = logits.argmax(1)
-    return {
-        name: rate(int((said[kept.classes[:, index]] == index).sum()), int(kept.classes[:, index].sum()))
-        for index, name in enumerate(("good", *card.types))
-        if kept.classes[:, index].any()
-    }
-
-
-def _left_out(kept: _Kept, examples: list[tuple[NDArray[np.float32], NDArray[np.float32]]], exclusive: bool) -> Bounded:
-    """Each example against a column that was fitted on the others."""
-    right = 0
-    for index, (features, logits) in enumerate(examples):
-        column = _column(kept, examples[:index] + examples[index + 1 :], exclusive)
-        said = float(features[0] @ column[:-1] + column[-1])
-        right += said > (float(logits[0].max()) if exclusive else 0.0)
-    return rate(right, len(examples))
+def _describe(session: OnnxSession, views: list[Image], model: ModelProto, numbers: Numbers) -> _Seen:
+    """What the recipe sees in views of one part."""
+    features, logits, cells = [], [], []
+    for view in views:
+        x = session.run({"image": view[None]})
+        features.append(np.concatenate([x["known_pooled"][0], x["known_hottest"][0]]))
+        logits.append(x["known_types"][0])
+        cells += [cells_of([x[name] for name in maps_named(model)], numbers)] if has_evidence(numbers) else []
+    return _Seen(np.array(features, np.float32), np.array(logits, np.float32), cells)
 
 
 def _extended(
@@ -248,10 +197,7 @@ def _extended(
         CLASSES: np.pad(numbers[CLASSES], ((0, len(shown)), (0, 1))),
     }
     changed[CLASSES][len(numbers[CLASSES]) :, classes] = True
-    for tensor in made.graph.initializer:
-        if tensor.name in changed:
-            values = changed[tensor.name].astype(numbers[tensor.name].dtype)
-            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
+    replace_numbers(made, changed)
     for output in made.graph.output:
         if output.name in ("type_logits", "defect_map"):
             output.type.tensor_type.shape.dim[1].dim_value = classes

@@ -75,7 +75,8 @@ def train(
     card = _card(name, settings, basis, _scores(basis, defects, progress), intake, defects, by_unit)
     progress("exporting", 0, 1)
     golden = None if plan.golden is None else plan.golden.card()
-    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices | why} | _words(basis.learned))
+    chosen = reasons | card.choices | ({} if basis.learned is None else basis.learned.reasons) | why
+    card = card.model_copy(update={"golden": golden, "choices": chosen} | _words(basis.learned))
     return _export(basis, card, intake, defects)
 
 

@@ -15,7 +15,7 @@ from sightline.core.sample import Sample
 from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
 from sightline.train.intake import Part
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.tuning import loop
 

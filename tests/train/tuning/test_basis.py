@@ -109,7 +109,7 @@ def _judged(patch: pytest.MonkeyPatch, values: list[float]) -> list[list[str]]:
     """Let the judging parts say these figures, frozen first; who was asked."""
     left, asked = iter(values), []
 
-    def figure(net: Any, parts: list[Any], prior: Any) -> Figure:
+    def figure(net: Any, parts: list[Any], counts: Any) -> Figure:
         asked.append([x.part.hash for x in parts])
         return Figure(next(left), 1.0, len(parts))
 

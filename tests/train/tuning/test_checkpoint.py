@@ -16,7 +16,7 @@ import torch
 
 from sightline.core.errors import TrainingError
 from sightline.train.intake import TrainingWarning
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.tuning import checkpoint as module
 from sightline.train.tuning.checkpoint import KEPT_DAYS, KEPT_RUNS, Checkpoint, run_key

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.tuning.figure import Figure, figure_of, mean_recall
 from sightline.train.tuning.whole import Whole
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import TrainingError
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.tuning import checkpoint, loop, whole
 from sightline.train.tuning.figure import Figure
@@ -140,7 +140,7 @@ def test_it_stops_when_held_out_parts_gain_no_more_and_keeps_the_best(
 ) -> None:
     values, asked, kept = iter([0.5, 0.6, 0.9, *[0.7] * 20]), [], []
 
-    def figure(net: Whole, parts: list[Labelled], prior: Tensor) -> Figure:
+    def figure(net: Whole, parts: list[Labelled], counts: Tensor) -> Figure:
         asked.append({x.part.hash for x in parts})
         kept.append([p.detach().clone() for p in net.learning.values()])
         return Figure(next(values), 1.0, len(parts))

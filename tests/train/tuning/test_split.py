@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.tuning.split import split_parts
 
 

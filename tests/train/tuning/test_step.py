@@ -10,7 +10,7 @@ import torch
 
 from sightline.core.errors import TrainingError
 from sightline.train.intake import TrainingWarning
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.tuning import step
 from sightline.train.tuning.whole import Whole

@@ -18,6 +18,7 @@ from sightline.train.intake import MIN_GOOD, Part, accept, image_shapes, warn
 
 DRAWN = 48  # synthetic defects, at least, where no real one is labelled
 MOST_DRAWN_PER_PART = 4
+LEAST_KNOWN = 6  # examples of a type: with fewer, a fold may lack it
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ class Bench:
     def synthetic(self) -> bool:
         """Whether drawn defects stand in, because no defective part is labelled."""
         return any(picture.drawing is not None for picture in self.judged)
+
+    @property
+    def known(self) -> bool:
+        """Whether labels name a type or grades that a training can learn in every fold."""
+        counts = Counter(name for sample in self.samples for name in sample.types)
+        grades = Counter(sample.grade for sample in self.samples if sample.grade is not None)
+        return max(counts.values(), default=0) >= LEAST_KNOWN or len(grades) > 1
 
     @property
     def fingerprint(self) -> str:

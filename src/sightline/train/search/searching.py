@@ -82,7 +82,7 @@ def search(
     deadline = start + parse_budget(budget)
     settings = _checked(trials, processes, backbones, fixed)
     bench = make_bench(samples, folds, settings.seed, settings.roi[2] * settings.roi[3])
-    space = offer_space(fixed, backbones, bench.side_px)
+    space = offer_space(fixed, backbones, bench.side_px, bench.known)
     progress = progress or (lambda stage, done, of: None)
     with _place(study, processes) as path, quietly():
         job = Job(path, bench, space, prices, trials, deadline, settings.seed)

@@ -24,6 +24,14 @@ SPACE: dict[str, BaseDistribution] = {
     "brightness": CategoricalDistribution((None, 0.0, 0.1)),
     "precision": CategoricalDistribution(("f32", "int8")),
 }
+# Where labels name types or grades, what recognises them, too.
+KNOWN: dict[str, BaseDistribution] = {
+    "recogniser_rate": FloatDistribution(1e-3, 1e-2, log=True),
+    "recogniser_batch": CategoricalDistribution((8, 16, 32)),
+    "recogniser_width": CategoricalDistribution((16, 32, 64)),
+    "loss": CategoricalDistribution(("adjusted", "balanced", "focal", "plain")),
+    "augment": CategoricalDistribution((0.0, 0.3, 0.6)),
+}
 # A setting that is given decides these as well, so they are not searched beside it.
 DECIDES: dict[str, tuple[str, ...]] = {"effort": ("side_px",), "tile_px": ("side_px",)}
 LEAST_TOP_PX = 256  # the largest input that is tried is never below it, however small the images
@@ -59,17 +67,20 @@ class Space:
         return {name: _words(values) for name, values in self.searched.items()}
 
 
-def offer_space(fixed: Mapping[str, object], backbones: Sequence[str], image_side_px: float) -> Space:
+def offer_space(
+    fixed: Mapping[str, object], backbones: Sequence[str], image_side_px: float, known: bool = False
+) -> Space:
     """The space without what is given; the input is never made larger than images of `image_side_px`.
 
-    `image_side_px` is the side of a square with their area. Raises SettingError for a setting that does not exist,
-    or where everything is fixed.
+    `image_side_px` is the side of a square with their area; `known` says that labels name types or grades. Raises
+    SettingError for a setting that does not exist, or where everything is fixed.
     """
     TrainSettings.parse(dict(fixed))
     if not backbones:
         raise SettingError("no backbone is named. Give at least one, for instance backbones=('lite0',)")
     given = {name: value for name, value in fixed.items() if value is not None}
-    searched = {name: values for name, values in SPACE.items() if name not in given}
+    table = SPACE | KNOWN if known and given.get("recognise", True) else SPACE
+    searched = {name: values for name, values in table.items() if name not in given}
     for name in given:
         for decided in DECIDES.get(name, ()):
             searched.pop(decided, None)

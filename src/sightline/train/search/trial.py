@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightline.core.band import Band
+from sightline.core.card import Card
 from sightline.core.errors import InputError
+from sightline.core.result import Result
 from sightline.data.synthetic import draw
 from sightline.data.warning import DatasetWarning
 from sightline.runtime.image import Image, read_image
@@ -20,6 +23,8 @@ from sightline.train.settings import TrainSettings
 from sightline.train.training import train
 
 DIGITS = 7  # of a score that is kept: what float32 has
+SURE = 1e-9  # shares nearer to 0 or 1 are as good as that
+LEAST_WIDTH = 0.1  # of a band, so that equal thresholds do not make a step of it
 
 After = Callable[["Outcome", int], None]
 
@@ -71,10 +76,28 @@ def judge_fold(bench: Bench, settings: TrainSettings, fold: int) -> Outcome:
         except InputError:
             scores.append(math.inf)  # no verdict is never OK
             continue
-        scores.append(float(f"{found.score:.{DIGITS}g}"))
+        scores.append(float(f"{graver(found, inspector.card):.{DIGITS}g}"))
         if picture.drawing is None:
             times.append(round(float(found.times_ms["total"]), 3))
     return Outcome(tuple(scores), tuple(times))
+
+
+def graver(found: Result, card: Card) -> float:
+    """One score for a verdict that two witnesses make: the higher of their places on their own bands.
+
+    Where no types decide, it is the anomaly score as it is.
+    """
+    if card.recognition is None or card.recognition.band is None or not found.types:
+        return found.score
+    shares = np.clip(np.array(list(found.types.values())), SURE, 1 - SURE)
+    good = np.clip(1 - shares.sum(), SURE, 1) if card.exclusive else 1 - shares
+    evidence = float(np.log(shares / good).max())
+    return max(_place(found.score, card.band), _place(evidence, card.recognition.band))
+
+
+def _place(score: float, band: Band) -> float:
+    """0 at the low threshold, 1 at the high one, where they differ."""
+    return (score - band.low) / max(band.high - band.low, LEAST_WIDTH)
 
 
 def _drawn(bench: Bench, picture: Judged, roi: tuple[float, float, float, float]) -> Image:

@@ -17,11 +17,12 @@ from sightline.models.recogniser import Recogniser
 from sightline.train.boxes import learn_boxes
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
+from sightline.train.labelled import Labelled
 from sightline.train.patches import Maps, Progress
 from sightline.train.quantise import int8_trunk
 from sightline.train.reader import Fitted, fit_reader
-from sightline.train.recognise import Labelled, fit_recogniser
-from sightline.train.recognition import LEAST_GOOD, Learned, judge_known, labelled_parts, logits_of
+from sightline.train.recognise import fit_recogniser
+from sightline.train.recognition import LEAST_GOOD, Learned, answer_of, judge_known, labelled_parts
 from sightline.train.replay import replay
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import OnnxTrunk, TorchTrunk, Trunk, export_trunk
@@ -100,10 +101,9 @@ def choose_trunk(
     guard = guard if settings.drawings else "the guard was not compared: no defects were drawn"
     if fitted.merit < before - GUARD_LOSS:
         return frozen, {"trunk": f"frozen: the guard would lose; {attempt.story}; {guard}"}
-    learned = _learned(frozen.learned, attempt.net.heads, trunk, labelled, split, settings, by_unit)
-    if learned.words.types:
-        boxes = learn_boxes(KeptMaps(trunk, source), labelled, intakes, learned.words, source, settings, progress)
-        learned = learned.with_boxes(boxes)
+    maps_of = KeptMaps(trunk, source)
+    learned = _learned(frozen.learned, attempt.net.heads, maps_of, labelled, split, settings, by_unit)
+    learned = learned.with_boxes(learn_boxes(maps_of, labelled, intakes, learned.words, source, settings, progress))
     tuning = _tuning(attempt, (before, fitted.merit) if settings.drawings else None)
     basis = Basis(source, trunk, exported, frozen.int8, fitted, learned, unseen, tuning)
     return basis, {"trunk": f"fine-tuned: {attempt.story}; {guard}"}
@@ -123,11 +123,11 @@ def _attempt(
     )
     maps_of = KeptMaps(frozen.trunk, frozen.source)
     heads = fit_recogniser(maps_of, learning, learned.words, settings, progress)
-    prior = Views(learning, settings).prior(heads.classes.out_channels)
-    before = figure_of(Whole(frozen.source, heads), judging, prior)
+    counts = Views(learning, settings).counts(heads.classes.out_channels)
+    before = figure_of(Whole(frozen.source, heads), judging, counts)
     net, course = fine_tune(frozen.source, heads, learning, stopping, settings, progress)
     net = net.cpu()
-    return _Attempt(net, course, figure_of(net, judging, prior), before)
+    return _Attempt(net, course, figure_of(net, judging, counts), before)
 
 
 def _runnable(
@@ -156,7 +156,7 @@ def tuned_backbone(source: Backbone, net: nn.Module) -> Backbone:
 def _learned(
     before: Learned,
     heads: Recogniser,
-    trunk: Trunk,
+    maps_of: KeptMaps,
     labelled: list[Labelled],
     split: Split,
     settings: TrainSettings,
@@ -165,12 +165,12 @@ def _learned(
     """What the heads are worth on the fine-tuned trunk, by the parts that neither taught nor stopped it."""
     words = before.words
     if not words.types:
-        return Learned(heads, words, None, {})
+        return Learned(heads, words, None, {}, {})
     logits = np.full((len(labelled), len(words.types) + 1), np.nan)
     for index in split.judging:
-        logits[index] = logits_of(heads, trunk, labelled[index])
+        logits[index], _ = answer_of(heads, maps_of, labelled[index])
     card = judge_known(heads, labelled, logits, words, settings, by_unit)
-    return Learned(heads, words, card, replay(heads, trunk, labelled))
+    return Learned(heads, words, card, replay(heads, maps_of, labelled, logits), {})
 
 
 def _tuning(attempt: _Attempt, guard: tuple[float, float] | None) -> Tuning:

@@ -19,7 +19,7 @@ from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.recipe import write_atomically
 from sightline.train.intake import warn
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import cache_folder
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.models.recogniser import Recognised
-from sightline.train.recognise import Labelled, known_loss
+from sightline.train.labelled import Labelled
+from sightline.train.objective import objective
 from sightline.train.tuning.whole import Whole, as_batch
 
 READ = 16  # images at a time
@@ -31,14 +32,14 @@ class Figure:
 
 
 @torch.no_grad()
-def figure_of(net: Whole, labelled: Sequence[Labelled], prior: Tensor) -> Figure:
+def figure_of(net: Whole, labelled: Sequence[Labelled], counts: Tensor) -> Figure:
     """Of parts as they are, without another look."""
     net.eval()
     said, losses = [], []
     for start in range(0, len(labelled), READ):
         batch = list(labelled[start : start + READ])
-        answer = net(as_batch([x.image for x in batch], prior.device))
-        loss = known_loss(net.heads, answer, batch, np.zeros(len(batch), bool), prior)
+        answer = net(as_batch([x.image for x in batch], counts.device))
+        loss = objective(net.heads, answer, batch, np.zeros(len(batch), bool), counts)
         losses.append(float(loss) * len(batch))
         said.append(_on_cpu(answer, net))
     types = np.concatenate([one for one, _ in said])

@@ -12,8 +12,9 @@ from torch import Tensor
 from sightline.core.errors import TrainingError
 from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
+from sightline.train.labelled import Labelled
 from sightline.train.patches import Progress
-from sightline.train.recognise import Labelled, pass_size
+from sightline.train.recognise import pass_size
 from sightline.train.settings import TrainSettings
 from sightline.train.tuning.checkpoint import Checkpoint, State, run_key
 from sightline.train.tuning.figure import Figure, figure_of
@@ -88,10 +89,10 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.course = Course(**state["course"])
 
-    def begin(self, state: State | None, stopping: Sequence[Labelled], prior: Tensor) -> None:
+    def begin(self, state: State | None, stopping: Sequence[Labelled], counts: Tensor) -> None:
         """Go on with a state, or judge what there is before learning."""
         if state is None:
-            self.judge(stopping, prior)
+            self.judge(stopping, counts)
         else:
             self.go_on(state)
 
@@ -101,10 +102,10 @@ class Run:
             group["lr"] = group["rate"] * share
         return share
 
-    def judge(self, stopping: Sequence[Labelled], prior: Tensor) -> None:
+    def judge(self, stopping: Sequence[Labelled], counts: Tensor) -> None:
         """An epoch's figure, of the averaged weights; the best ones are kept."""
         learning = put(self.net, self.average.weights)
-        if self.course.judged(figure_of(self.net, stopping, prior)):
+        if self.course.judged(figure_of(self.net, stopping, counts)):
             self.best = {name: values.clone() for name, values in self.average.weights.items()}
         put(self.net, learning)
 
@@ -124,24 +125,24 @@ def fine_tune(
     """
     run = Run.start(source, heads, learned_from[0].image.shape[:2], settings)
     net, views = run.net, Views(learned_from, settings)
-    prior = views.prior(heads.classes.out_channels).to(next(net.parameters()).device)
+    counts = views.counts(heads.classes.out_channels).to(next(net.parameters()).device)
     checkpoint = Checkpoint(run_key(source, heads, (learned_from, stopping), settings))
     epoch, steps = lengths(learned_from, settings)
-    run.begin(checkpoint.load(), stopping, prior)
+    run.begin(checkpoint.load(), stopping, counts)
     course = run.course
     for batch in views.batches(course.step):
         if course.step == steps or course.tired:
             break
         progress("fine-tuning", course.step, steps)
         share = run.set_rates(rate_at(course.step, steps))
-        loss, course.pieces = learn_from(net, run.optimiser, batch, prior, settings.seed + course.step, course.pieces)
+        loss, course.pieces = learn_from(net, run.optimiser, batch, counts, settings.seed + course.step, course.pieces)
         if not np.isfinite(loss):
             raise _diverged(checkpoint, batch, course.step, loss)
         run.anchors.pull(net, share)
         course.step += 1
         run.average.update(net, course.step)
         if course.step % epoch == 0:
-            run.judge(stopping, prior)
+            run.judge(stopping, counts)
         if checkpoint.due():
             checkpoint.save(run.state())
     checkpoint.save(run.state())

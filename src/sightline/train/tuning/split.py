@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.train.recognise import Labelled
+from sightline.train.labelled import Labelled
 from sightline.train.recognition import FEW, deal_folds
 from sightline.train.tuning.views import label
 
@@ -26,6 +26,8 @@ class Split:
 def split_parts(labelled: list[Labelled], seed: int) -> Split | None:
     """The split; None where one of its sides would know one kind of part only."""
     few = sum(bool(x.part.sample.defective) for x in labelled) <= FEW
+    if len({x.part.unit for x in labelled}) < 2:
+        return None
     folds = deal_folds(labelled, FEW_FOLDS if few else FOLDS, seed)
     last = 1 if few else JUDGING
     sides = [np.flatnonzero(folds > last), np.flatnonzero(folds == 0), np.flatnonzero((folds > 0) & (folds <= last))]

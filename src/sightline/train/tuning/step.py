@@ -10,7 +10,9 @@ from torch import Tensor
 
 from sightline.core.errors import TrainingError
 from sightline.train.intake import warn
-from sightline.train.recognise import DROP, Labelled, known_loss
+from sightline.train.labelled import Labelled
+from sightline.train.objective import objective
+from sightline.train.recognise import DROP
 from sightline.train.tuning.whole import Whole, as_batch
 
 MOST_NORM = 5.0  # of the gradient
@@ -18,7 +20,7 @@ FULL = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def learn_from(
-    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], prior: Tensor, seed: int, pieces: int
+    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], counts: Tensor, seed: int, pieces: int
 ) -> tuple[float, int]:
     """Step by the batch's gradient; its loss, and the number of pieces that it was read in.
 
@@ -28,7 +30,7 @@ def learn_from(
     """
     while True:
         try:
-            loss = _gradient(net, optimiser, batch, prior, seed, pieces)
+            loss = _gradient(net, optimiser, batch, counts, seed, pieces)
             norm = torch.nn.utils.clip_grad_norm_(net.parameters(), MOST_NORM)
             if np.isfinite(loss) and not bool(norm.isfinite()):
                 loss = float(norm)
@@ -51,7 +53,7 @@ def learn_from(
 
 
 def _gradient(
-    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], prior: Tensor, seed: int, pieces: int
+    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], counts: Tensor, seed: int, pieces: int
 ) -> float:
     """The gradient of the batch's mean loss, left in the parameters; the loss itself."""
     torch.manual_seed(seed)
@@ -60,8 +62,8 @@ def _gradient(
     total, size = 0.0, -(-len(batch) // pieces)
     for start in range(0, len(batch), size):
         piece = list(batch[start : start + size])
-        said = net(as_batch([x.image for x in piece], prior.device), DROP)
-        loss = known_loss(net.heads, said, piece, np.zeros(len(piece), bool), prior) * (len(piece) / len(batch))
+        said = net(as_batch([x.image for x in piece], counts.device), DROP)
+        loss = objective(net.heads, said, piece, np.zeros(len(piece), bool), counts) * (len(piece) / len(batch))
         loss.backward()
         total += float(loss.detach())
     return total

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from sightline.data.augment import Augmentation
-from sightline.train.recognise import BALANCE, Labelled
+from sightline.train.labelled import Labelled
+from sightline.train.recognise import BALANCE
 from sightline.train.sampling import BalancedOrder
 from sightline.train.settings import TrainSettings
 
@@ -37,13 +38,13 @@ class Views:
                 for place, index in enumerate(indices)
             ]
 
-    def prior(self, classes: int) -> Tensor:
-        """Log of the shares (K + 1,) in which parts of each class are drawn, for the adjustment of logits."""
+    def counts(self, classes: int) -> Tensor:
+        """The shares (K + 1,) in which parts of each class are drawn, for the adjustment of logits."""
         drawn = np.concatenate([self._order.epoch(number) for number in range(SHARE_EPOCHS)])
         said = [self._labelled[i].classes for i in drawn if self._labelled[i].classes is not None]
-        counts = np.sum(said, axis=0, dtype=np.float64) if said else np.ones(classes)
-        shares = np.maximum(counts / max(1.0, counts.sum()), LEAST_SHARE)
-        return torch.from_numpy(np.log(shares / shares.sum())).float()
+        found = np.sum(said, axis=0, dtype=np.float64) if said else np.ones(classes)
+        shares = np.maximum(found / max(1.0, found.sum()), LEAST_SHARE)
+        return torch.from_numpy(shares / shares.sum()).float()
 
 
 def label(x: Labelled) -> Hashable:

@@ -50,8 +50,12 @@ class Whole(nn.Module):
         freed = free_last(layers_of(self.trunk, image), settings.tune_depth)
         fold_frozen(self.trunk)
         self.heads.requires_grad_(True)
+        # A part's own marks are in the evidence: how far it is to be trusted cannot be learned from that part.
+        self.heads.evidence.requires_grad_(False)
+        self.heads.trust.requires_grad_(False)
         rates = [(layer.parameters, settings.tune_rate * layer.share) for layer in freed]
-        rates.append((tuple(self.heads.parameters()), settings.tune_rate * HEAD_RATE))
+        own = tuple(parameter for parameter in self.heads.parameters() if parameter.requires_grad)
+        rates.append((own, settings.tune_rate * HEAD_RATE))
         return [{"params": list(parameters), "rate": rate} for parameters, rate in rates]
 
 
