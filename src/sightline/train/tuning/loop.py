@@ -42,10 +42,12 @@ class Course:
         """The figure of the epoch that is kept."""
         return Figure(*self.figures[self.best_epoch])
 
-    @property
-    def tired(self) -> bool:
-        """Whether too many epochs have passed without a better figure."""
-        return len(self.figures) - 1 - self.best_epoch > PATIENCE
+    def tired(self, steps: int) -> bool:
+        """Whether too many epochs have passed without a better figure.
+
+        Not in the first half of the steps: while the rate is high, even a good run is often worse than its start.
+        """
+        return self.step >= steps / 2 and len(self.figures) - 1 - self.best_epoch > PATIENCE
 
     def judged(self, figure: Figure) -> bool:
         """Note an epoch's figure; whether it is the best so far."""
@@ -131,7 +133,7 @@ def fine_tune(
     run.begin(checkpoint.load(), stopping, counts)
     course = run.course
     for batch in views.batches(course.step):
-        if course.step == steps or course.tired:
+        if course.step == steps or course.tired(steps):
             break
         progress("fine-tuning", course.step, steps)
         share = run.set_rates(rate_at(course.step, steps))
