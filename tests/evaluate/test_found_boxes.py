@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sightline.core.region import Rectangle, Region
+from sightline.core.result import Box
 from sightline.core.sample import Sample
 from sightline.evaluate.found_boxes import boxes_of, found_boxes, regions
 
@@ -52,7 +53,15 @@ def test_found_boxes_carry_type_and_score() -> None:
     seen: Any = SimpleNamespace(
         class_maps=lambda: maps, image=np.zeros((*SIZE, 3), np.uint8), types={"dent": 0.1, "scratch": 0.5}
     )
-    card: Any = SimpleNamespace(types=("dent", "scratch"))
+    card: Any = SimpleNamespace(types=("dent", "scratch"), recognition=None)
     found = found_boxes(seen, card)
     assert found.types == ("scratch",) and found.scores.tolist() == [0.5]
     assert found.xywh.tolist() == [[10, 10, 20, 10]]
+
+
+def test_a_recipe_that_draws_boxes_is_taken_at_its_word() -> None:
+    own = Box("dent", 0.7, (1.0, 2.0, 3.0, 4.0))
+    seen: Any = SimpleNamespace(boxes=(own,), class_maps=lambda: np.ones((1, *SIZE), np.float32))
+    card: Any = SimpleNamespace(types=("dent",), recognition=SimpleNamespace(boxes=True))
+    found = found_boxes(seen, card)
+    assert found.xywh.tolist() == [[1, 2, 3, 4]] and found.scores.tolist() == [0.7]
