@@ -120,8 +120,8 @@ def test_what_is_set_is_not_tried(labelled: list[Labelled]) -> None:
 
 
 def test_copies_carry_their_marks_along(labelled: list[Labelled]) -> None:
-    assert make_copies(labelled, 0.0, True, np.random.default_rng(0)) == []
-    copies = make_copies(labelled, 0.6, False, np.random.default_rng(0))
+    assert make_copies(labelled, 0.0, (), np.random.default_rng(0)) == []
+    copies = make_copies(labelled, 0.6, ("flip",), np.random.default_rng(0))
     assert len(copies) == 10  # two of each defective part
     for x in copies:
         assert x.cells is not None and x.classes is not None

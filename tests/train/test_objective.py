@@ -30,7 +30,7 @@ def _loss(batch: list[Labelled], logits: list[list[float]], exclusive: bool = Tr
     net = Recogniser(("a",), (2,), 2, 3, exclusive, 4)
     said = Recognised(torch.tensor(logits), torch.zeros(len(batch), 3, 4, 4), torch.zeros(len(batch)))
     chosen = TrainSettings.parse(dict(settings))
-    return float(objective(net, said, batch, np.zeros(len(batch), bool), COUNTS, chosen).detach())
+    return float(objective(net, said, batch, np.zeros(len(batch), bool), COUNTS, chosen.loss).detach())
 
 
 @pytest.mark.parametrize("loss", ["adjusted", "balanced", "focal", "plain", "asymmetric"])

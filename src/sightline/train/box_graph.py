@@ -7,7 +7,7 @@ from torch import nn
 
 from sightline.models.boxes import EPS, GROUPS, LONGEST, BoxHead, Tower
 from sightline.train.enlarging import ENLARGE_TEXT, Grid, enlarging
-from sightline.train.recogniser_graph import Arrays, _array, _folded
+from sightline.train.recogniser_graph import Arrays, array_of, folded
 
 LATERAL_TEXT = "    box_{i}_lateral = Conv({map}, box_{i}_weights, box_{i}_bias)\n"
 JOIN_TEXT = """    box_{i}_both = Add(box_{i}_up, box_{i}_lateral)
@@ -84,12 +84,12 @@ def box_constants(net: BoxHead, grids: dict[str, Grid]) -> Arrays:
         tower = getattr(net, attribute)
         assert isinstance(tower, Tower)
         constants |= _convolution(name, tower.mix)
-        constants[f"box_{name}_scale"] = _array(tower.norm.weight).reshape(1, -1, 1, 1)
-        constants[f"box_{name}_offset"] = _array(tower.norm.bias).reshape(1, -1, 1, 1)
+        constants[f"box_{name}_scale"] = array_of(tower.norm.weight).reshape(1, -1, 1, 1)
+        constants[f"box_{name}_offset"] = array_of(tower.norm.bias).reshape(1, -1, 1, 1)
     for i, name in enumerate(net.names):
         lateral = net.lateral[i]
         assert isinstance(lateral, nn.Conv2d)
-        weights, bias = _folded(net.standards[i], lateral.weight[:, :, 0, 0], lateral.bias)
+        weights, bias = folded(net.standards[i], lateral.weight[:, :, 0, 0], lateral.bias)
         constants |= {f"box_{i}_weights": weights[:, :, None, None].copy(), f"box_{i}_bias": bias}
         if i + 1 < len(net.names):
             constants[f"box_{i}_up_scale"] = enlarging(grids[net.names[i + 1]], grids[name])
@@ -98,4 +98,4 @@ def box_constants(net: BoxHead, grids: dict[str, Grid]) -> Arrays:
 
 def _convolution(name: str, layer: nn.Conv2d) -> Arrays:
     assert layer.bias is not None
-    return {f"box_{name}_weights": _array(layer.weight), f"box_{name}_bias": _array(layer.bias)}
+    return {f"box_{name}_weights": array_of(layer.weight), f"box_{name}_bias": array_of(layer.bias)}

@@ -122,7 +122,7 @@ def recogniser_constants(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
     classes = net.classes.out_channels
     height, width = grids[net.names[0]]
     counts = [top_count(share, height * width) for share in HOTTEST]
-    whole, whole_bias = _folded(net.pooled, net.whole.weight, net.whole.bias)
+    whole, whole_bias = folded(net.pooled, net.whole.weight, net.whole.bias)
     constants: Arrays = {
         "known_grid": np.array([2, 3]),
         "known_eps": np.array(EPS, np.float32),
@@ -132,30 +132,30 @@ def recogniser_constants(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
         "known_end": np.array([classes]),
         "known_flat": np.array([-1, classes, height * width]),
         "known_most": np.array([max(counts)]),
-        "known_mix_weights": _array(net.mix.weight),
-        "known_mix_bias": _array(_given(net.mix)),
-        "known_classes_weights": _array(net.classes.weight),
-        "known_classes_bias": _array(_given(net.classes)),
+        "known_mix_weights": array_of(net.mix.weight),
+        "known_mix_bias": array_of(_given(net.mix)),
+        "known_classes_weights": array_of(net.classes.weight),
+        "known_classes_bias": array_of(_given(net.classes)),
         "known_whole_weights": whole.T.copy(),
         "known_whole_bias": whole_bias,
-        "known_hottest_weights": _array(net.hottest.weight).T.copy(),
-        "known_temperature": _array(net.temperature),
+        "known_hottest_weights": array_of(net.hottest.weight).T.copy(),
+        "known_temperature": array_of(net.temperature),
     }
     constants |= {f"known_count_{i}": np.array([count]) for i, count in enumerate(counts)}
     for i, name in enumerate(net.names):
         constants |= _level(net, i, grids[name], grids[net.names[i + 1]] if i + 1 < len(net.names) else None)
     constants |= _evidence(net, grids) if len(net.evidence) else {}
     if net.quality is not None:
-        weights, bias = _folded(net.pooled, net.quality.weight, None)
+        weights, bias = folded(net.pooled, net.quality.weight, None)
         constants |= {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
-        constants["known_thresholds"] = _array(net.thresholds)
+        constants["known_thresholds"] = array_of(net.thresholds)
     return constants
 
 
 def _level(net: Recogniser, index: int, grid: Grid, coarser: Grid | None) -> Arrays:
     lateral = net.lateral[index]
     assert isinstance(lateral, nn.Conv2d)
-    weights, bias = _folded(net.standards[index], lateral.weight[:, :, 0, 0], lateral.bias)
+    weights, bias = folded(net.standards[index], lateral.weight[:, :, 0, 0], lateral.bias)
     arrays: Arrays = {
         f"known_{index}_weights": weights[:, :, None, None].copy(),
         f"known_{index}_bias": bias,
@@ -179,25 +179,25 @@ def _evidence(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
     offset = np.zeros(types, np.float32)
     for i, (name, standard, direction) in enumerate(zip(net.names, net.standards, net.evidence, strict=True)):
         assert isinstance(direction, nn.Conv2d)
-        weights, bias = _folded(standard, direction.weight[:, :, 0, 0], None)
+        weights, bias = folded(standard, direction.weight[:, :, 0, 0], None)
         arrays[f"known_{i}_evidence"], offset = weights[:, :, None, None].copy(), offset + bias
         if grids[name] != grids[net.base]:
             arrays[f"known_{i}_spots_scale"] = enlarging(grids[name], grids[net.base])
-    trust = _array(net.trust)
-    arrays["known_spots_usual"] = _array(net.usual) - np.tile(offset, len(trust))
-    arrays["known_spots_spread"] = _array(net.spread)
+    trust = array_of(net.trust)
+    arrays["known_spots_usual"] = array_of(net.usual) - np.tile(offset, len(trust))
+    arrays["known_spots_spread"] = array_of(net.spread)
     arrays["known_trust"] = np.pad(np.kron(trust[:, None], np.eye(types, dtype=np.float32)), ((0, 0), (1, 0)))
     arrays["known_quiet"] = np.append(np.float32(0), np.full(types, -CLEAR * trust.sum(), np.float32))
     return arrays
 
 
-def _folded(
+def folded(
     standard: Standardised, weight: Tensor, bias: Tensor | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights (out, in) and bias (out,) that take values as they are instead of standardised ones."""
-    weights = _array(weight / standard.spread)
-    offset = -weights @ _array(standard.mean)
-    return weights, offset if bias is None else offset + _array(bias)
+    weights = array_of(weight / standard.spread)
+    offset = -weights @ array_of(standard.mean)
+    return weights, offset if bias is None else offset + array_of(bias)
 
 
 def _given(layer: nn.Conv2d) -> Tensor:
@@ -205,5 +205,5 @@ def _given(layer: nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-def _array(values: Tensor) -> NDArray[np.float32]:
+def array_of(values: Tensor) -> NDArray[np.float32]:
     return np.asarray(values.detach().cpu().numpy(), np.float32)

@@ -200,6 +200,8 @@ def _band(
     evidence: NDArray[np.float64], classes: NDArray[np.bool_], settings: TrainSettings, by_unit: bool
 ) -> tuple[Band | None, Calibration | None]:
     good, defective = evidence[classes[:, 0]], evidence[~classes[:, 0]]
+    if not len(good):
+        return None, None  # no good parts at all: such a recipe decides by the types' names (docs/decisions/0019)
     if len(good) < LEAST_GOOD:
         warn(
             f"{len(good)} held-out good parts are too few for a threshold on known types: they name, but decide nothing"

@@ -83,11 +83,9 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     column = way(kept, examples, card.exclusive)
     made = _extended(model, numbers, column, mean, spread, [x.features[0] for x in seen])
     if known is not None and evidence is not None:
-        said = kept.said(column), np.array([x.said(column)[0] for x in examples])
+        said = np.concatenate([kept.said(column), np.array([x.said(column)[0] for x in examples])])
         old = np.concatenate([numbers[LOGITS], [x.logits[0] for x in seen]])
-        replace_numbers(
-            made, widened(numbers, evidence) | known.kept() | {LOGITS: np.column_stack([old, np.concatenate(said)])}
-        )
+        replace_numbers(made, widened(numbers, evidence) | known.kept() | {LOGITS: np.column_stack([old, said])})
     new_card = _card(recipe, name, hashes)
     taught = Recipe(with_card(made, new_card), new_card)
     _check_unchanged(session, taught, parts)

@@ -60,8 +60,7 @@ def train(
     progress = progress or (lambda stage, done, of: None)
     torch.set_num_threads(settings.threads)
     name = str(getattr(samples, "name", "product"))
-    usable = [sample for sample in samples if sample.split in (TRAIN, None)]
-    good, known, by_unit = _parts(usable, settings)
+    good, known, by_unit = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
     plans, reasons = offer_plans(good, settings)
     plan, fitted, intake, trunk, int8 = _fit_best(good, plans, settings, progress)
     _tell(fitted.suspects, settings)
@@ -75,8 +74,8 @@ def train(
     card = _card(name, settings, basis, _scores(basis, defects, progress), intake, defects, by_unit)
     progress("exporting", 0, 1)
     golden = None if plan.golden is None else plan.golden.card()
-    chosen = reasons | card.choices | ({} if basis.learned is None else basis.learned.reasons) | why
-    card = card.model_copy(update={"golden": golden, "choices": chosen} | _words(basis.learned))
+    words, told = _words(basis.learned)
+    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices | told | why} | words)
     return _export(basis, card, intake, defects)
 
 
@@ -88,11 +87,16 @@ def _tell(suspects: Iterable[Suspect], settings: TrainSettings) -> None:
              f"spreads above the median. Is it {kind}? Remove it if it is not")  # fmt: skip
 
 
-def _words(learned: Learned | None) -> dict[str, object]:
-    """What the card says of known types and grades."""
+def _words(learned: Learned | None) -> tuple[dict[str, object], dict[str, str]]:
+    """What the card says of known types and grades, and what was chosen about them."""
     if learned is None:
-        return {}
-    return {"types": learned.words.types, "grades": learned.words.grades, "recognition": learned.card}
+        return {}, {}
+    words: dict[str, object] = {
+        "types": learned.words.types,
+        "grades": learned.words.grades,
+        "recognition": learned.card,
+    }
+    return words, learned.reasons
 
 
 def _fit_best(
