@@ -29,7 +29,7 @@ class KeptMaps:
             return kept
         view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         found = self._trunk(view[None])
-        maps = {name: found[name].half() for name in self.names}
+        maps = {name: found[name].half().cpu() for name in self.names}
         size = sum(values.nbytes for values in maps.values())
         if size <= self._room:
             self._kept[key, mirrored] = maps
