@@ -54,7 +54,7 @@ def _panels(explanation: Explanation) -> list[Panel]:
         Panel("The part", _outlined(image, explanation), _caption_of_part(explanation)),
         Panel(
             "Anomaly heat", with_heat(image, seen.heat, scale),
-            "Distance to the nearest good patch of the memory, on this recipe's scale.",
+            "How unlike good parts each place is, on this recipe's scale.",
             (f"{scale.low:.2g} clear", f"{scale.threshold:.2g} outlined", f"{scale.high:.2g} hottest"),
         ),
     ]  # fmt: skip
