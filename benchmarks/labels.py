@@ -76,9 +76,7 @@ def run(name, folds):
     for turn in range(folds):
         start = time.perf_counter()
         seen = [x for x, other in zip(labelled, fold, strict=True) if other != turn]
-        # What is chosen on held-out parts is part of learning grades; types are learned from all parts here.
-        learn = learn_all if graded else fit_recogniser
-        net = learn(maps_of, seen, words, settings, lambda *_: None)
+        net = fit_recogniser(maps_of, seen, words, settings, lambda *_: None)
         head = learn_boxes(maps_of, seen, [intake], words, backbone(settings.backbone), settings, lambda *_: None)
         seconds.append(time.perf_counter() - start)
         for index in np.flatnonzero(fold == turn):

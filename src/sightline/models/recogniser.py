@@ -15,15 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sightline.models.losses import LEAST_GAP, ordered_thresholds
+from sightline.models.losses import ordered_thresholds
 from sightline.models.memory import enlarge, top_count
 
 HOTTEST = (0.005, 0.1)  # shares of cells: a small defect, and one all over the part
 EVIDENT = (0.005, 0.1)  # shares of cells that evidence is read from
 CLEAR = 1.3  # evidence (asinh of 1.7 spreads above usual) from which on it speaks for a type
 TRUST = 2.0  # in the evidence of the hottest cells, before anything is learned
-STEEP = 6.0  # logits between neighbouring cuts: so far apart, none moves the other's
-HALVINGS = 40
 EPS = 1e-5
 
 
@@ -111,30 +109,6 @@ class Recogniser(nn.Module):
     def thresholds(self) -> Tensor:
         """Ordered thresholds (grades - 1,) of `models.losses.ordered_thresholds`."""
         return ordered_thresholds(self.steps)
-
-    @torch.no_grad()
-    def quality_at(self, grades: Tensor) -> Tensor:
-        """Qualities (M,) at which these expected grades (M,) are reached, by halving intervals."""
-        reach = 20 + self.thresholds.abs().max()
-        low, high = -reach.expand(len(grades)).clone(), reach.expand(len(grades)).clone()
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            below = self.grade(middle) < grades
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return (low + high) / 2
-
-    @torch.no_grad()
-    def cut(self, cuts: Tensor) -> None:
-        """Make the grade round up at these qualities (grades - 1,), in order, and nowhere else.
-
-        The nearer two of them lie, the steeper the grade rises: it is no probability any more, but keeps its order.
-        """
-        gaps = cuts.diff().clamp_min(LEAST_GAP)
-        steep = max(1.0, STEEP / float(gaps.min())) if len(gaps) else 1.0
-        if self.quality is not None:
-            self.quality.weight.mul_(steep)
-        wide = (steep * gaps - LEAST_GAP).clamp_min(LEAST_GAP)
-        self.steps.copy_(torch.cat([steep * cuts[:1], wide + torch.log(-torch.expm1(-wide))]))
 
     def describe(self, maps: dict[str, Tensor]) -> Tensor:
         """Means and spreads of every map (N, 2 * sum of C), as they are."""

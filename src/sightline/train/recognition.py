@@ -19,7 +19,6 @@ from sightline.models.backbone import Backbone
 from sightline.models.boxes import BoxHead
 from sightline.models.recogniser import Recogniser
 from sightline.train.boxes import learn_boxes
-from sightline.train.grade_cuts import grade_cuts, weighted_kappa
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled, label_parts
@@ -35,7 +34,6 @@ from sightline.train.trunk import Trunk
 FEW = 150  # labelled defects: so few are all needed for learning, and are held out fold by fold
 FEW_FOLDS, FOLDS = 3, 5  # with many, one fold of five is held out
 TEMPERATURES = 0.25, 4.0  # where every held-out part is right, none is determined
-KAPPA_MARGIN = 0.01  # a smaller gain is noise of the parts that the cuts were found on
 LEAST_GOOD = 10  # held-out good parts, for a threshold on the evidence for known types
 
 
@@ -101,7 +99,7 @@ def learn_labelled(
         labelled, words, settings, lambda tried: _held_out(maps_of, labelled, folds, turns, words, tried, progress)
     )
     net = fit_recogniser(maps_of, labelled, words, settings, progress) if few else found.net
-    return net, found, reasons | _cut(net, labelled, found.grades)
+    return net, found, reasons
 
 
 def _held_out(
@@ -123,23 +121,6 @@ def _held_out(
             logits[index], grades[index] = answer_of(net, maps_of, labelled[index])
     assert net is not None
     return HeldOut(net, logits, grades)
-
-
-def _cut(net: Recogniser, labelled: Sequence[Labelled], said: NDArray[np.float64]) -> dict[str, str]:
-    """Where held-out parts show better places for the steps from grade to grade, they are moved there."""
-    judged = [i for i, x in enumerate(labelled) if x.grade >= 0 and np.isfinite(said[i])]
-    if net.quality is None or not judged:
-        return {}
-    true, count = np.array([labelled[i].grade for i in judged]), len(net.steps) + 1
-    cuts = grade_cuts(said[judged], true, count)
-    if cuts is None:
-        return {}
-    usual = weighted_kappa(np.clip(np.rint(said[judged]), 0, count - 1).astype(int), true, count)
-    best = weighted_kappa(np.searchsorted(cuts, said[judged]), true, count)
-    if best > usual + KAPPA_MARGIN:
-        net.cut(net.quality_at(torch.from_numpy(cuts).float()))
-    why = f"kappa {best:.3f} with cuts of their own, {usual:.3f} without, on {len(judged)} held-out parts"
-    return {"grade steps": ("moved; " if best > usual + KAPPA_MARGIN else "as learned; ") + why}
 
 
 def deal_folds(labelled: Sequence[Labelled], count: int, seed: int) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ from sightline.train.graph import with_card
 from sightline.train.new_column import Example, choose_way, feature_moments, kept_parts, left_out, recalls, standardised
 from sightline.train.new_evidence import (
     Examples,
+    NewEvidence,
     Numbers,
     cells_of,
     has_evidence,
@@ -74,11 +75,7 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     evidence = None if known is None else known.evidence()
     mean, spread = feature_moments(numbers)
     kept = kept_parts(numbers, mean, spread, evidence)
-    silence = [np.zeros(len(x.logits), np.float32) for x in seen]
-    spoken = silence if evidence is None else [values.numpy() for values in evidence.shown]
-    examples = [
-        Example(standardised(x.features, mean, spread), x.logits, said) for x, said in zip(seen, spoken, strict=True)
-    ]
+    examples = _examples(seen, evidence, mean, spread)
     way = choose_way(kept, examples, card.exclusive)
     column = way(kept, examples, card.exclusive)
     made = _extended(model, numbers, column, mean, spread, [x.features[0] for x in seen])
@@ -96,6 +93,17 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
         recognised=left_out(way, kept, examples, card.exclusive),
         seconds=time.perf_counter() - start,
     )
+
+
+def _examples(
+    seen: Sequence[_Seen], evidence: NewEvidence | None, mean: NDArray[np.float32], spread: NDArray[np.float32]
+) -> list[Example]:
+    """What is known of the examples, each with what evidence from the others says of it."""
+    silence = [np.zeros(len(x.logits), np.float32) for x in seen]
+    spoken = silence if evidence is None else [values.numpy() for values in evidence.shown]
+    return [
+        Example(standardised(x.features, mean, spread), x.logits, said) for x, said in zip(seen, spoken, strict=True)
+    ]
 
 
 def _check(card: Card, numbers: dict[str, NDArray[Any]], name: str) -> None:
