@@ -134,6 +134,22 @@ def test_cells_by_rank_give_the_same_area(limit: float) -> None:
     assert found == pytest.approx(expected, abs=2e-4)
 
 
+@pytest.mark.parametrize("limit", [0.1, 0.3, 1.0])
+def test_cells_of_equal_heat_get_no_free_credit(limit: float) -> None:
+    rng = np.random.default_rng(5)
+    masks = np.zeros((3, 8, 8), bool)
+    masks[0, 2:4, 2:5] = masks[1, 5:, 1:3] = True
+    for heat in (
+        np.ones(masks.shape),
+        np.round(rng.normal(size=masks.shape)),
+        (np.arange(192) < 96.0).reshape(3, 8, 8),
+    ):
+        heat = np.asarray(heat, np.float64)
+        expected = aupro(lambda values=heat: zip(values, masks, strict=True), limit, bins=10_000)
+        found = aupro_of_cells(heat[~masks], heat[masks], region_weights(masks), limit)
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
 def test_every_region_weighs_the_same() -> None:
     masks = np.zeros((2, 6, 6), bool)
     masks[0, :2, :2], masks[0, 4:, 4], masks[1, 0, 0] = True, True, True

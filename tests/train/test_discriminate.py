@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.train.discriminate import FOLDS, MIN_UNITS, Discriminators, deal_folds, teach_discriminators
+from sightline.train.discriminate import FOLDS, MIN_UNITS, Discriminators, deal_units, teach_discriminators
 
 SIZE, UNITS = 12, 9
 
@@ -20,19 +20,19 @@ def _cells(count: int, shift: float, seed: int) -> tuple[Tensor, Tensor]:
 
 def _taught(seed: int = 0) -> Discriminators:
     return teach_discriminators(
-        _cells(900, 0, 1), _cells(300, 12, 2), _cells(300, 0, 3), deal_folds(range(UNITS), 0), seed
+        _cells(900, 0, 1), _cells(300, 12, 2), _cells(300, 0, 3), deal_units(range(UNITS), 0), seed
     )
 
 
 def test_units_are_dealt_evenly() -> None:
-    folds = deal_folds([7, 7, 3, 1, 9, 4, 8], seed=0)
+    folds = deal_units([7, 7, 3, 1, 9, 4, 8], seed=0)
     assert set(folds) == {1, 3, 4, 7, 8, 9}
     assert sorted(folds.values()) == [0, 0, 1, 1, 2, 2]
 
 
 def test_too_few_units_have_no_folds() -> None:
-    assert deal_folds(range(MIN_UNITS - 1), seed=0) == {}
-    assert len(deal_folds(range(MIN_UNITS), seed=0)) == MIN_UNITS
+    assert deal_units(range(MIN_UNITS - 1), seed=0) == {}
+    assert len(deal_units(range(MIN_UNITS), seed=0)) == MIN_UNITS
 
 
 def test_defects_get_more_evidence_than_good_cells() -> None:
@@ -45,7 +45,7 @@ def test_defects_get_more_evidence_than_good_cells() -> None:
 
 
 def test_the_recipe_gets_the_mean_of_the_networks() -> None:
-    taught, folds = _taught(), deal_folds(range(UNITS), 0)
+    taught, folds = _taught(), deal_units(range(UNITS), 0)
     rows, _ = _cells(50, 6, 6)
     one_of_each = [next(unit for unit, fold in folds.items() if fold == turn) for turn in range(FOLDS)]
     mean = torch.stack([taught.distances(rows, unit) for unit in one_of_each]).mean(0)
@@ -60,7 +60,7 @@ def test_equal_seeds_give_equal_networks() -> None:
 
 def test_a_network_has_not_seen_its_own_fold() -> None:
     """Defects that only one fold shows are news to that fold's network, and to no other's."""
-    folds = deal_folds(range(UNITS), 0)
+    folds = deal_units(range(UNITS), 0)
     good, beside = _cells(900, 0, 1), _cells(300, 0, 3)
     own = torch.tensor([unit for unit, fold in folds.items() if fold == 0])
     defects, units = _cells(300, 12, 2)

@@ -12,7 +12,7 @@ from sightline.data.synthetic import GROUPS
 from sightline.models.backbone import backbone
 from sightline.models.memory import DISCRIMINATOR
 from sightline.train import drawn as module
-from sightline.train.discriminate import deal_folds, teach_discriminators
+from sightline.train.discriminate import deal_units, teach_discriminators
 from sightline.train.drawn import BESIDE, Drawn, cells_to_teach, discriminated, draw_defects
 from sightline.train.held_out import Comparer
 from sightline.train.intake import InputSize, Intake
@@ -32,7 +32,7 @@ def made(fitted: Any) -> tuple[Drawn, dict[int, int], list[tuple[int, str]]]:
     kinds: list[tuple[int, str]] = []
     owners = {name: torch.full((len(level.bank),), -1) for name, level in fitted.reader.levels.items()}
     compare = Comparer(Maps(fitted.trunk, backbone("lite0")), fitted.reader, owners)
-    folds = deal_folds([part.unit for part in fitted.parts], 0)
+    folds = deal_units([part.unit for part in fitted.parts], 0)
     fine = fitted.reader.levels["fine"]
     with pytest.MonkeyPatch.context() as patch:
 

@@ -10,7 +10,7 @@ import torch
 
 from sightline.models.backbone import backbone
 from sightline.train.bank import principal_directions
-from sightline.train.discriminate import deal_folds, teach_discriminators
+from sightline.train.discriminate import deal_units, teach_discriminators
 from sightline.train.intake import InputSize, Intake, brightened
 from sightline.train.light import light_directions, without
 from sightline.train.patches import Maps
@@ -72,7 +72,7 @@ def test_a_discriminator_knows_nothing_of_what_is_ignored() -> None:
         return torch.from_numpy(features), torch.from_numpy(rng.integers(0, 6, 300))
 
     ignored = torch.eye(8)[:, 2:4]
-    made = teach_discriminators(cells(0), cells(6), cells(0), deal_folds(range(6), 0), 0, ignored).joined()
+    made = teach_discriminators(cells(0), cells(6), cells(0), deal_units(range(6), 0), 0, ignored).joined()
     rows, _ = cells(0)
     assert torch.allclose(made.evidence(rows), made.evidence(rows + 50 * ignored.sum(1)), atol=1e-2)
     assert float(made.evidence(rows + 6 * torch.eye(8)[0]).mean()) > float(made.evidence(rows).mean()) + 1

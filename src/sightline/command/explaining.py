@@ -7,8 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sightline.core.card import Card
 from sightline.core.errors import InputError
 
+TUNED = "Attention is not shown: the trunk was fine-tuned, and its weights are in the recipe's graph only"
 NO_TORCH = "Attention is not shown: it needs torch. Install it with: pip install 'sightline[train,vit]'"
 
 
@@ -23,7 +25,7 @@ def explain(recipe: Path, images: Sequence[Path], output: Path, threads: int) ->
 
     paths = list(expand(images))
     loaded = Recipe.load(recipe)
-    explainer = Explainer(loaded, threads, _attention(loaded.card.backbone))
+    explainer = Explainer(loaded, threads, _attention(loaded.card))
     for path, picture in zip(paths, _pictures(paths, output), strict=True):
         try:
             found = explainer.explain(path)
@@ -46,13 +48,15 @@ def _pictures(paths: Sequence[Path], output: Path) -> list[Path]:
     ]
 
 
-def _attention(backbone: str) -> Callable[..., Any]:
-    """Attention of the trunk where torch is installed; elsewhere the reason why there is none."""
+def _attention(card: Card) -> Callable[..., Any]:
+    """Attention of the trunk where torch is installed and its weights are at hand; elsewhere the reason why not."""
+    if card.provenance.tuning is not None:
+        return lambda image: (None, TUNED)
     if find_spec("torch") is None:
         return lambda image: (None, NO_TORCH)
     from sightline.train.attention import Attention
 
-    return Attention(backbone)
+    return Attention(card.backbone)
 
 
 def describe(result: dict[str, Any]) -> str:

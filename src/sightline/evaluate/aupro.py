@@ -52,9 +52,13 @@ def aupro_of_cells(
 ) -> float:
     """AUPRO@limit of heat that fits into memory, without thresholds: of normal cells (N,) and marked ones (P,).
 
-    The area under a curve of ranks is a mean of ranks: up to the limit, the overlap at a false-positive rate is the
-    weight of the marked cells above the normal cell of that rank.
+    A marked cell adds its weight to the overlap from the false-positive rate on at which its heat is reached; where
+    normal cells are as hot as it is, the curve rises straight over them, as it does in `aupro`.
     """
-    count = max(1, round(limit * normal.size))
-    hottest = np.sort(np.partition(normal, normal.size - count)[normal.size - count :])
-    return float(weights @ np.searchsorted(hottest, marked, side="right") / count)
+    order = np.sort(normal)
+    above = 1.0 - np.searchsorted(order, marked, side="right") / order.size  # share of hotter normal cells
+    reached = 1.0 - np.searchsorted(order, marked, side="left") / order.size  # and of equally hot ones
+    ramp = np.maximum(reached - above, 1e-12)
+    inside = np.clip(limit - above, 0.0, ramp)
+    area = inside**2 / (2 * ramp) + np.maximum(limit - reached, 0.0)
+    return float(weights @ area / limit)

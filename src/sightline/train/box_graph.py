@@ -36,7 +36,7 @@ ANSWER_TEXT = """    box_types = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(box_na
     box_placed = Add(box_signed, box_centres)
     boxes = Reshape(box_placed, box_flat)
 """
-TOWERS = {"body": "body", "naming": "naming", "measuring": "measuring"}  # name in the graph -> in the module
+TOWERS = ("body", "naming", "measuring")
 
 
 def box_text(net: BoxHead) -> str:
@@ -80,8 +80,8 @@ def box_constants(net: BoxHead, grids: dict[str, Grid]) -> Arrays:
         **_convolution("types", net.types),
         **_convolution("sides", net.sides),
     }
-    for name, attribute in TOWERS.items():
-        tower = getattr(net, attribute)
+    for name in TOWERS:
+        tower = getattr(net, name)
         assert isinstance(tower, Tower)
         constants |= _convolution(name, tower.mix)
         constants[f"box_{name}_scale"] = array_of(tower.norm.weight).reshape(1, -1, 1, 1)

@@ -102,7 +102,7 @@ def fit_boxes(
     for step in range(steps):
         progress("learning boxes", step, steps)
         batch = [drawn[i] for i in rng.choice(len(drawn), BATCH, replace=len(drawn) < BATCH)]
-        mirrored = [bool(m) for m in rng.random(BATCH) < 0.5]
+        mirrored = [bool(m) for m in rng.random(BATCH) < (0.5 if settings.mirror else 0.0)]
         views = [(x.labelled.part.hash, x.labelled.image, m) for x, m in zip(batch, mirrored, strict=True)]
         loss = _loss(net, net(maps_of.batch(views)), batch, mirrored)
         optimiser.zero_grad()

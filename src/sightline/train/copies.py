@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sightline.data.augment import Augmentation
-from sightline.train.labelled import Labelled
+from sightline.train.labelled import Labelled, picture_hash
 
 COPIES = 2  # of each part
 MOST = 400  # in all: each needs a pass of the trunk
@@ -36,7 +36,7 @@ def _copy(x: Labelled, turn: int, augment: Augmentation, rng: np.random.Generato
     if x.cells is not None:
         cells = np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in x.cells[1:]])
     image, moved = augment(x.image, cells, rng)
-    part = replace(x.part, hash=f"{x.part.hash}-copy-{turn}-{int(image.sum())}")
+    part = replace(x.part, hash=f"{x.part.hash}-copy-{picture_hash(image)}")
     if x.cells is None:
         return replace(x, part=part, image=image, marks=None)
     found = np.zeros_like(x.cells)

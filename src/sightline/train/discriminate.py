@@ -28,7 +28,7 @@ MOST_GOOD = 16_000  # cells of good parts, kept while teaching
 SPREAD_SHARE = 0.1  # of the mean spread, added to every feature's: one that never moves on good parts must not rule
 
 
-def deal_folds(units: Sequence[int], seed: int) -> dict[int, int]:
+def deal_units(units: Sequence[int], seed: int) -> dict[int, int]:
     """A fold of each unit; empty where there are too few units to hold a fold out."""
     known = np.unique(units)
     if len(known) < MIN_UNITS:
@@ -37,15 +37,20 @@ def deal_folds(units: Sequence[int], seed: int) -> dict[int, int]:
 
 
 class Discriminators:
-    """One network for each fold: weights (F, C, H), bias (F, 1, H), readout (F, H, 1), on features (P, C)."""
+    """One network for each fold: weights (F, C, H), bias (F, 1, H), readout (F, H, 1), on features (P, C).
 
-    def __init__(self, weights: Tensor, bias: Tensor, readout: Tensor, folds: dict[int, int]) -> None:
+    `offsets` (F,) are added to what each says, so that all of them speak on one scale.
+    """
+
+    def __init__(self, weights: Tensor, bias: Tensor, readout: Tensor, offsets: Tensor, folds: dict[int, int]) -> None:
         self._weights, self._bias, self._readout, self._folds = weights, bias, readout, folds
+        self._offsets = offsets - offsets.mean()  # the mean network has none
 
     def distances(self, rows: Tensor, unit: int) -> Tensor:
         """What the network that does not know the unit says of its features (P, C): (P,)."""
         fold = self._folds[unit]
-        return (F.relu(rows @ self._weights[fold] + self._bias[fold]) @ self._readout[fold])[:, 0]
+        said = F.relu(rows @ self._weights[fold] + self._bias[fold]) @ self._readout[fold]
+        return said[:, 0] + self._offsets[fold]
 
     def joined(self) -> Discriminator:
         """The mean of all networks, as one with a wider hidden layer."""
@@ -88,7 +93,8 @@ def teach_discriminators(
     weights = net.weights.detach() / spread[:, None]
     bias = net.bias.detach() - (mean @ weights)[:, None]
     weights = without(weights.mT, ignored).mT
-    return Discriminators(weights, bias.reshape(FOLDS, 1, HIDDEN), net.readout.detach(), folds)
+    offsets = net.offset.detach().flatten()
+    return Discriminators(weights, bias.reshape(FOLDS, 1, HIDDEN), net.readout.detach(), offsets, folds)
 
 
 class _Nets(nn.Module):

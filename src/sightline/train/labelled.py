@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,3 +56,8 @@ def _marks(part: Part, prepared: Prepared, words: Vocabulary) -> NDArray[np.uint
         warnings.simplefilter("ignore", TrainingWarning)  # the marks were read before, and warned about
         shares = place_map(sample, prepared.placements[0], words, (height, width))
     return None if shares is None else np.asarray(shares.argmax(0), np.uint8)
+
+
+def picture_hash(image: NDArray[np.uint8]) -> str:
+    """First 16 hex digits of the SHA-256 of a picture's values: what names it among the kept maps."""
+    return hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:16]

@@ -14,7 +14,7 @@ import numpy as np
 
 from sightline.data.synthetic import Synthetic
 from sightline.data.synthetic_defects import GENERATORS, Donor
-from sightline.train.labelled import Labelled
+from sightline.train.labelled import Labelled, picture_hash
 from sightline.train.labels import Vocabulary
 
 PASTED = "cut and paste"
@@ -89,5 +89,5 @@ def _labelled(x: Labelled, made: Synthetic, kind: int, number: int) -> Labelled:
     cells[kind] = cv2.resize(made.mask.astype(np.float32), grid, interpolation=cv2.INTER_AREA)
     cells[0] = 1 - cells[kind]
     # The hash names the picture among the kept maps, and this is another picture.
-    part = replace(x.part, hash=f"{x.part.hash}-made-{number}-{made.mask.sum()}")
+    part = replace(x.part, hash=f"{x.part.hash}-made-{picture_hash(made.image)}")
     return Labelled(part, made.image, classes, cells, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 
 import numpy as np
@@ -42,7 +43,7 @@ def check_parity(
     A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure; the same holds
     for the logits of known types and the grade that `net` gives, and for the answers of `boxes`.
     """
-    trunk, session, reader = _reference(backbone, int8), OnnxSession(model), reader.to("cpu")
+    trunk, session, reader = _reference(backbone, int8), OnnxSession(model), copy.deepcopy(reader).to("cpu")
     worst, flips, count = 0.0, 0, 0
     for image in images:
         maps, outputs = trunk(image[None]), session.run({"image": image[None]})

@@ -13,7 +13,7 @@ from sightline.train.budget import area_in_time
 from sightline.train.intake import InputSize, Part, choose_size, image_shapes, stretched_size
 from sightline.train.pose import try_alignment
 from sightline.train.settings import TrainSettings
-from sightline.train.trunk import open_trunk
+from sightline.train.trunk import OnnxTrunk
 
 USUAL_LEAD, ALIGNED_LEAD = 0.01, 0.05
 VARIED = 0.15  # relative spread of the images' height or width above which stretching is worth a try
@@ -46,7 +46,7 @@ def offer_plans(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Pla
     capped = settings.side_px is None
     area, reasons = settings.area_px, {}
     if settings.budget_ms is not None:
-        trunk = open_trunk(settings.backbone, settings.threads)
+        trunk = OnnxTrunk(settings.backbone, settings.threads)  # what the line will run, also where a GPU trains
         area, reasons["time"] = area_in_time(
             trunk, lambda px: choose_size(shapes, px, settings.roi, capped, step), area, settings.budget_ms
         )

@@ -13,14 +13,12 @@ from sightline.models.recogniser import Recogniser
 from sightline.train.copies import make_copies
 from sightline.train.evidence import fit_evidence
 from sightline.train.kept_maps import KeptMaps
-from sightline.train.labelled import Labelled, label_parts
+from sightline.train.labelled import Labelled
 from sightline.train.labels import Vocabulary
 from sightline.train.made_defects import make_defects
 from sightline.train.objective import objective
 from sightline.train.patches import Progress
 from sightline.train.settings import TrainSettings
-
-__all__ = ["Labelled", "fit_recogniser", "label_parts"]
 
 LEAST_STEPS = 200  # a handful of parts is seen often, thousands a dozen times
 EPOCHS = {"quick": 5, "normal": 12, "max": 30}

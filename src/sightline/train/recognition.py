@@ -39,13 +39,16 @@ LEAST_GOOD = 10  # held-out good parts, for a threshold on the evidence for know
 
 @dataclass(frozen=True)
 class Learned:
-    """A recogniser, its words, what they are worth, what the recipe keeps of labelled parts, and what was chosen."""
+    """A recogniser, its words, what they are worth, what the recipe keeps of labelled parts, and what was chosen,
+    in words and as settings.
+    """
 
     net: Recogniser
     words: Vocabulary
     card: Recognition | None
     kept: dict[str, NDArray[np.generic]]
     reasons: dict[str, str]
+    settings: TrainSettings | None = None
     boxes: BoxHead | None = None
 
     def with_boxes(self, boxes: BoxHead | None) -> Learned:
@@ -73,11 +76,11 @@ def learn_known(
         return None
     labelled = labelled_parts(trunk, source, intakes, words)
     maps_of = KeptMaps(trunk, source)  # one for all fits: the trunk sees each part once
-    net, found, reasons = learn_labelled(maps_of, labelled, words, settings, progress)
+    net, found, reasons, settings = learn_labelled(maps_of, labelled, words, settings, progress)
     card = judge_known(net, labelled, found.logits, words, settings, by_unit) if words.types else None
     kept = replay(net, maps_of, labelled, found.logits) if words.types else {}
     boxes = learn_boxes(maps_of, labelled, intakes, words, source, settings, progress)
-    return Learned(net, words, card, kept, reasons).with_boxes(boxes)
+    return Learned(net, words, card, kept, reasons, settings).with_boxes(boxes)
 
 
 def labelled_parts(trunk: Trunk, source: Backbone, intakes: Sequence[Intake], words: Vocabulary) -> list[Labelled]:
@@ -89,7 +92,7 @@ def labelled_parts(trunk: Trunk, source: Backbone, intakes: Sequence[Intake], wo
 
 def learn_labelled(
     maps_of: KeptMaps, labelled: list[Labelled], words: Vocabulary, settings: TrainSettings, progress: Progress
-) -> tuple[Recogniser, HeldOut, dict[str, str]]:
+) -> tuple[Recogniser, HeldOut, dict[str, str], TrainSettings]:
     """A recogniser with all that is chosen on held-out parts, what was said of those, and what was chosen."""
     few = sum(bool(x.part.sample.defective) for x in labelled) <= FEW
     _check_groups(labelled, words)
@@ -99,7 +102,7 @@ def learn_labelled(
         labelled, words, settings, lambda tried: _held_out(maps_of, labelled, folds, turns, words, tried, progress)
     )
     net = fit_recogniser(maps_of, labelled, words, settings, progress) if few else found.net
-    return net, found, reasons
+    return net, found, reasons, settings
 
 
 def _held_out(

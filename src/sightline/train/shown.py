@@ -13,10 +13,10 @@ from sightline.models.discriminator import Discriminator
 from sightline.models.memory import MemoryReader
 from sightline.models.place import Place
 from sightline.train.choice import fit_scales
-from sightline.train.discriminate import MIN_DRAWINGS, MOST_GOOD, deal_folds, teach_discriminators
+from sightline.train.discriminate import MIN_DRAWINGS, MOST_GOOD, deal_units, teach_discriminators
 from sightline.train.drawn import Drawn, cells_to_teach, discriminated, draw_defects
 from sightline.train.held_out import Comparer, Known, again, known_distances
-from sightline.train.intake import Intake, Part
+from sightline.train.intake import Intake, Part, warn
 from sightline.train.patches import Maps, Progress, Samples
 from sightline.train.places import MIN_PARTS, SIZE, HeldOutPlaces, parts_that_fit
 from sightline.train.settings import TrainSettings
@@ -59,7 +59,9 @@ def show(
     """
     places = _places(maps_of, reader, intake, parts if everyone is None else everyone, settings, progress)
     compare = Comparer(maps_of, reader, owners, places)
-    folds = {} if good is None else deal_folds([part.unit for part in parts], settings.seed)
+    folds = {} if good is None else deal_units([part.unit for part in parts], settings.seed)
+    if settings.discriminator_weight and good is not None and not folds:
+        warn("discriminator_weight has no effect: too few parts or groups to hold any out. Add good parts")
     fine = reader.levels["fine"]
     drawn = draw_defects(compare, intake, parts, settings.drawings, settings.seed, folds, fine.names, progress)
     if drawn is not None and folds and good is not None:
@@ -75,6 +77,9 @@ def show(
 def good_cells(samples: Samples, settings: TrainSettings, generator: torch.Generator) -> Cells | None:
     """Some of the sampled patches, to teach discriminators with; None where none are wanted or too little is drawn."""
     if settings.discriminator_weight == 0 or settings.drawings < MIN_DRAWINGS:
+        if settings.discriminator_weight:
+            warn(f"discriminator_weight has no effect with {settings.drawings} synthetic defects: at least "
+                 f"{MIN_DRAWINGS} are needed. Set synthetic={MIN_DRAWINGS} or more")  # fmt: skip
         return None
     features, units = samples.take()
     pick = torch.randperm(len(features), generator=generator)[:MOST_GOOD].to(features.device)

@@ -1,7 +1,7 @@
 """A new defect type from a few examples, without the old images: one more column in the recipe's matrices.
 
-The trunk, the class map and every old column stay as they are; the new column is a logistic regression on the new
-examples against the features that the recipe kept of its old parts.
+The trunk and every old column stay as they are; the new column is found from the new examples against the features that
+the recipe kept of its old parts (`new_column`, `new_evidence`).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     _check(card, numbers, name)
     parts, hashes = _read(images, card)
     session = _open(model)
-    seen = [_describe(session, [_view(image, *turn) for turn in _views()], model, numbers) for image in parts]
+    seen = [_describe(session, [_view(image, *turn) for turn in _views(card)], model, numbers) for image in parts]
     known = Examples(numbers, [x.cells for x in seen]) if has_evidence(numbers) else None
     evidence = None if known is None else known.evidence()
     mean, spread = feature_moments(numbers)
@@ -129,8 +129,10 @@ def _read(images: Sequence[str | Path], card: Card) -> tuple[list[Image], list[s
     return [_prepared(image, card) for image in found.values()], list(found)
 
 
-def _views() -> list[tuple[int, int, float]]:
-    return [(down, across, light) for down in (1, -1) for across in (1, -1) for light in LIGHTS]
+def _views(card: Card) -> list[tuple[int, int, float]]:
+    """Looks of an example: mirrored both ways, unless the recipe's training had ruled that out, and in other light."""
+    ways = (1,) if "flip" in str(card.provenance.settings.get("augment_without", "")) else (1, -1)
+    return [(down, across, light) for down in ways for across in ways for light in LIGHTS]
 
 
 def _prepared(image: Image, card: Card) -> Image:
@@ -225,7 +227,7 @@ def _card(recipe: Recipe, name: str, hashes: list[str]) -> Card:
 
 
 def _check_unchanged(session: OnnxSession, taught: Recipe, views: list[Image]) -> None:
-    """The parity gate of teaching: whatever the old recipe said, the new one says. Raises RecipeError."""
+    """The parity gate of teaching: scores and the old types' logits are as they were. Raises RecipeError."""
     new = OnnxSession(taught.data)
     for view in views:
         old, now = session.run({"image": view[None]}), new.run({"image": view[None]})

@@ -121,11 +121,11 @@ def test_a_loss_that_is_no_number_stops_and_saves_its_batch(
         fine_tune(*tiny, settings, quiet)
     (path,) = Path(os.environ["SIGHTLINE_CACHE"], "tuning").glob("*.npz")
     assert str(path) in str(told.value)
-    saved = np.load(path)
-    assert np.array_equal(saved["images"], np.stack([x.image for x in seen[5]]))
-    assert list(saved["paths"]) == [str(x.part.sample.path) for x in seen[5]]
-    assert np.array_equal(saved["classes"], np.array([x.classes for x in seen[5]]))
-    assert saved["step"] == 5 and np.isnan(saved["loss"])
+    with np.load(path) as saved:
+        assert np.array_equal(saved["images"], np.stack([x.image for x in seen[5]]))
+        assert list(saved["paths"]) == [str(x.part.sample.path) for x in seen[5]]
+        assert np.array_equal(saved["classes"], np.array([x.classes for x in seen[5]]))
+        assert saved["step"] == 5 and np.isnan(saved["loss"])
 
 
 def test_a_damaged_mask_ends_in_that_error(tiny: Any, settings: TrainSettings, quiet: Quiet) -> None:

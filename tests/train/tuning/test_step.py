@@ -19,7 +19,7 @@ ERRORS = {
     "cuda": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     "cpu": RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
 }
-PRIOR = torch.zeros(3)
+PRIOR = torch.ones(3)
 
 
 class Narrow(Whole):
@@ -27,11 +27,11 @@ class Narrow(Whole):
 
     most, error, sizes = 1, ERRORS["cpu"], ()
 
-    def forward(self, images: torch.Tensor, drop: float = 0.0) -> Any:
+    def forward(self, images: torch.Tensor, drop: float = 0.0, evident: torch.Tensor | None = None) -> Any:
         self.sizes = (*self.sizes, len(images))
         if len(images) > self.most:
             raise self.error
-        return super().forward(images, drop)
+        return super().forward(images, drop, evident)
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.core.card import Tuning
 from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
 from sightline.train.boxes import learn_boxes
+from sightline.train.evidence import fit_evidence
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
@@ -85,6 +86,10 @@ def choose_trunk(
     if frozen.learned is None:
         warn("the trunk stays frozen: fine-tuning learns from defect types or grades, and the labels name none")
         return frozen, {"trunk": "frozen: no labels to fine-tune with"}
+    if not by_unit and any(part.sample.group or part.sample.lot for intake in intakes for part in intake.parts):
+        warn("the trunk stays frozen: some good parts have no group or lot, or there are too few of them, so twins "
+             "could stand on both sides. Give every part its group")  # fmt: skip
+        return frozen, {"trunk": "frozen: groups are given for some parts only, or too few"}
     labelled = labelled_parts(frozen.trunk, frozen.source, intakes, frozen.learned.words)
     split = split_parts(labelled, settings.seed)
     if split is None or sum(not labelled[i].part.sample.defective for i in split.judging) < LEAST_GOOD:
@@ -95,8 +100,8 @@ def choose_trunk(
         return frozen, {"trunk": f"frozen: fine-tuned is no better; {attempt.story}"}
     unseen = frozenset(labelled[index].part.hash for index in split.stopping + split.judging)
     source, trunk, exported = _runnable(frozen, attempt.net, intakes[0], settings)
-    before = fit_reader(Maps(frozen.trunk, frozen.source), intakes[0], settings, progress, unseen).merit
-    fitted = fit_reader(Maps(trunk, source), intakes[0], settings, progress, unseen)
+    before = fit_reader(Maps(frozen.trunk, frozen.source), _own(intakes[0]), settings, progress, unseen).merit
+    fitted = fit_reader(Maps(trunk, source), _own(intakes[0]), settings, progress, unseen)
     guard = f"AUROC and AUPRO of the guard on drawn defects {fitted.merit:.3f}, frozen {before:.3f}"
     guard = guard if settings.drawings else "the guard was not compared: no defects were drawn"
     if fitted.merit < before - GUARD_LOSS:
@@ -107,6 +112,13 @@ def choose_trunk(
     tuning = _tuning(attempt, (before, fitted.merit) if settings.drawings else None)
     basis = Basis(source, trunk, exported, frozen.int8, fitted, learned, unseen, tuning)
     return basis, {"trunk": f"fine-tuned: {attempt.story}; {guard}"}
+
+
+def _own(intake: Intake) -> Intake:
+    """The same parts in a list of their own: what an attempt leaves out stays in the recipe's account."""
+    made = copy.copy(intake)
+    made.parts = list(intake.parts)
+    return made
 
 
 def _attempt(
@@ -121,13 +133,26 @@ def _attempt(
     learning, stopping, judging = (
         [labelled[index] for index in side] for side in (split.learning, split.stopping, split.judging)
     )
+    settings = learned.settings or settings
     maps_of = KeptMaps(frozen.trunk, frozen.source)
     heads = fit_recogniser(maps_of, learning, learned.words, settings, progress)
+    evident = _evidence(heads, maps_of, learning, settings)
     counts = Views(learning, settings).counts(heads.classes.out_channels)
     before = figure_of(Whole(frozen.source, heads), judging, counts)
-    net, course = fine_tune(frozen.source, heads, learning, stopping, settings, progress)
+    net, course = fine_tune(frozen.source, heads, learning, stopping, settings, progress, evident)
     net = net.cpu()
+    if course.best_epoch:
+        tuned = tuned_backbone(frozen.source, net.trunk.net)
+        _evidence(net.heads, KeptMaps(TorchTrunk(tuned), tuned), learning, settings)
     return _Attempt(net, course, figure_of(net, judging, counts), before)
+
+
+def _evidence(
+    heads: Recogniser, maps_of: KeptMaps, learning: list[Labelled], settings: TrainSettings
+) -> dict[str, Tensor]:
+    """Finds the evidence of the heads on a trunk; gives, by hash, that of each part without its own marks."""
+    found = fit_evidence(heads, maps_of, learning, settings.mirror, np.random.default_rng(settings.seed))
+    return {x.part.hash: values[0].clone() for x, values in zip(learning, found, strict=True)}
 
 
 def _runnable(
@@ -165,12 +190,12 @@ def _learned(
     """What the heads are worth on the fine-tuned trunk, by the parts that neither taught nor stopped it."""
     words = before.words
     if not words.types:
-        return Learned(heads, words, None, {}, {})
+        return Learned(heads, words, None, {}, {}, before.settings)
     logits = np.full((len(labelled), len(words.types) + 1), np.nan)
     for index in split.judging:
         logits[index], _ = answer_of(heads, maps_of, labelled[index])
     card = judge_known(heads, labelled, logits, words, settings, by_unit)
-    return Learned(heads, words, card, replay(heads, maps_of, labelled, logits), {})
+    return Learned(heads, words, card, replay(heads, maps_of, labelled, logits), before.reasons, before.settings)
 
 
 def _tuning(attempt: _Attempt, guard: tuple[float, float] | None) -> Tuning:

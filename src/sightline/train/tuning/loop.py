@@ -119,14 +119,15 @@ def fine_tune(
     stopping: Sequence[Labelled],
     settings: TrainSettings,
     progress: Progress,
+    evident: dict[str, Tensor] | None = None,
 ) -> tuple[Whole, Course]:
     """The trunk and `heads`, which were fitted on it, after learning; and how it went. Raises TrainingError.
 
     The weights are those of the epoch that calls the parts `stopping`, of other groups, best; epoch 0 is before
-    learning. A run that was stopped goes on where it was last saved.
+    learning. A run that was stopped goes on where it was last saved. `evident` is `Whole.evident`.
     """
     run = Run.start(source, heads, learned_from[0].image.shape[:2], settings)
-    net, views = run.net, Views(learned_from, settings)
+    net, views, run.net.evident = run.net, Views(learned_from, settings), evident or {}
     counts = views.counts(heads.classes.out_channels).to(next(net.parameters()).device)
     checkpoint = Checkpoint(run_key(source, heads, (learned_from, stopping), settings))
     epoch, steps = lengths(learned_from, settings)
@@ -137,7 +138,8 @@ def fine_tune(
             break
         progress("fine-tuning", course.step, steps)
         share = run.set_rates(rate_at(course.step, steps))
-        loss, course.pieces = learn_from(net, run.optimiser, batch, counts, settings.seed + course.step, course.pieces)
+        seed = settings.seed + course.step
+        loss, course.pieces = learn_from(net, run.optimiser, batch, counts, seed, course.pieces, settings.loss)
         if not np.isfinite(loss):
             raise _diverged(checkpoint, batch, course.step, loss)
         run.anchors.pull(net, share)

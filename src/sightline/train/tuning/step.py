@@ -20,7 +20,13 @@ FULL = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def learn_from(
-    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], counts: Tensor, seed: int, pieces: int
+    net: Whole,
+    optimiser: torch.optim.Optimizer,
+    batch: Sequence[Labelled],
+    counts: Tensor,
+    seed: int,
+    pieces: int,
+    loss_name: str = "adjusted",
 ) -> tuple[float, int]:
     """Step by the batch's gradient; its loss, and the number of pieces that it was read in.
 
@@ -30,7 +36,7 @@ def learn_from(
     """
     while True:
         try:
-            loss = _gradient(net, optimiser, batch, counts, seed, pieces)
+            loss = _gradient(net, optimiser, batch, counts, seed, pieces, loss_name)
             norm = torch.nn.utils.clip_grad_norm_(net.parameters(), MOST_NORM)
             if np.isfinite(loss) and not bool(norm.isfinite()):
                 loss = float(norm)
@@ -53,7 +59,13 @@ def learn_from(
 
 
 def _gradient(
-    net: Whole, optimiser: torch.optim.Optimizer, batch: Sequence[Labelled], counts: Tensor, seed: int, pieces: int
+    net: Whole,
+    optimiser: torch.optim.Optimizer,
+    batch: Sequence[Labelled],
+    counts: Tensor,
+    seed: int,
+    pieces: int,
+    loss_name: str,
 ) -> float:
     """The gradient of the batch's mean loss, left in the parameters; the loss itself."""
     torch.manual_seed(seed)
@@ -62,8 +74,9 @@ def _gradient(
     total, size = 0.0, -(-len(batch) // pieces)
     for start in range(0, len(batch), size):
         piece = list(batch[start : start + size])
-        said = net(as_batch([x.image for x in piece], counts.device), DROP)
-        loss = objective(net.heads, said, piece, np.zeros(len(piece), bool), counts) * (len(piece) / len(batch))
+        said = net(as_batch([x.image for x in piece], counts.device), DROP, net.recalled(piece))
+        loss = objective(net.heads, said, piece, np.zeros(len(piece), bool), counts, loss_name)
+        loss = loss * (len(piece) / len(batch))
         loss.backward()
         total += float(loss.detach())
     return total

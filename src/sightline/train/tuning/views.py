@@ -39,12 +39,12 @@ class Views:
             ]
 
     def counts(self, classes: int) -> Tensor:
-        """The shares (K + 1,) in which parts of each class are drawn, for the adjustment of logits."""
+        """How many parts (K + 1,) of each class there seem to be, as often as they are drawn."""
         drawn = np.concatenate([self._order.epoch(number) for number in range(SHARE_EPOCHS)])
         said = [self._labelled[i].classes for i in drawn if self._labelled[i].classes is not None]
         found = np.sum(said, axis=0, dtype=np.float64) if said else np.ones(classes)
         shares = np.maximum(found / max(1.0, found.sum()), LEAST_SHARE)
-        return torch.from_numpy(shares / shares.sum()).float()
+        return torch.from_numpy(shares / shares.sum() * len(self._labelled)).float()
 
 
 def label(x: Labelled) -> Hashable:

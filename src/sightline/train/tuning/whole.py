@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sightline.models.backbone import Backbone
 from sightline.models.efficientnet_lite import fold_frozen
 from sightline.models.recogniser import Recognised, Recogniser
+from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import ImageTrunk
 from sightline.train.tuning.layers import free_last, layers_of
@@ -26,17 +27,27 @@ class Whole(nn.Module):
     """Images (N, H, W, 3) uint8 -> Recognised. The trunk reads in eval mode, whatever the mode of the heads.
 
     The statistics of its batch norms are those of millions of pictures; a few parts have no better ones.
-    On a GPU the trunk computes in bfloat16, and its maps are widened before the heads.
+    On a GPU the trunk computes in bfloat16, and its maps are widened before the heads. `evident` says, by hash, what
+    single cells of the parts that it learns from say: a part's own marks must not be among what it is called by.
     """
 
     def __init__(self, source: Backbone, heads: Recogniser) -> None:
         super().__init__()
         self.trunk, self.heads, self._names = ImageTrunk(source).eval(), copy.deepcopy(heads), source.maps
+        self.evident: dict[str, Tensor] = {}
 
-    def forward(self, images: Tensor, drop: float = 0.0) -> Recognised:
+    def recalled(self, parts: Sequence[Labelled]) -> Tensor | None:
+        """Evidence (N, shares * K) that was found without each part itself; None where it is not known of all."""
+        if not all(x.part.hash in self.evident for x in parts):
+            return None
+        return torch.stack([self.evident[x.part.hash] for x in parts]).to(self.heads.trust.device)
+
+    def forward(self, images: Tensor, drop: float = 0.0, evident: Tensor | None = None) -> Recognised:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
             maps = self.trunk(images)
-        said: Recognised = self.heads({name: x.float() for name, x in zip(self._names, maps, strict=True)}, drop)
+        said: Recognised = self.heads(
+            {name: x.float() for name, x in zip(self._names, maps, strict=True)}, drop, evident
+        )
         return said
 
     @property
@@ -50,7 +61,7 @@ class Whole(nn.Module):
         freed = free_last(layers_of(self.trunk, image), settings.tune_depth)
         fold_frozen(self.trunk)
         self.heads.requires_grad_(True)
-        # A part's own marks are in the evidence: how far it is to be trusted cannot be learned from that part.
+        # Evidence is a matter of statistics, not of gradients: it is found anew when the trunk has learned.
         self.heads.evidence.requires_grad_(False)
         self.heads.trust.requires_grad_(False)
         rates = [(layer.parameters, settings.tune_rate * layer.share) for layer in freed]
