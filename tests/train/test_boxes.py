@@ -19,9 +19,10 @@ from sightline.core.sample import Sample
 from sightline.evaluate.boxes import Boxes, box_scores
 from sightline.models.boxes import BoxHead
 from sightline.runtime.inspector import Inspector
+from sightline.runtime.placement import place
 from sightline.runtime.recipe import Recipe
 from sightline.train import boxes as learning
-from sightline.train.boxes import _assign, _mirror, _overlap, fit_boxes
+from sightline.train.boxes import Where, _assign, _mirror, _overlap, fit_boxes
 from sightline.train.settings import TrainSettings
 
 SETTINGS = {"side_px": 160, "bank_size": 256, "sample_patches": 4000, "threads": 1, "synthetic": 0}
@@ -117,3 +118,13 @@ def test_the_head_standardises_what_it_sees() -> None:
     assert scores.shape == (2, 2, 64) and corners.shape == (2, 4, 64)
     assert bool((corners[:, 2] > corners[:, 0]).all()) and bool(((scores >= 0) & (scores <= 1)).all())
     assert isinstance(net.types, nn.Conv2d)
+
+
+def test_boxes_move_with_an_aligned_part() -> None:
+    boxes = np.array([[10.0, 20, 30, 8]])
+    where = place((64, 96), (128, 192), scale=2.0)
+    assert Where(where).corners(boxes) == pytest.approx(np.array([[20, 40, 80, 56]]))
+    shifted = Where(where, np.array([[1.0, 0, 4], [0, 1, -2]])).corners(boxes)
+    assert shifted == pytest.approx(np.array([[12, 44, 72, 60]]))
+    quarter = Where(where, np.array([[0.0, -1, 63], [1, 0, 0]])).corners(boxes)  # its sides change places
+    assert quarter[0, 2] - quarter[0, 0] == pytest.approx(16) and quarter[0, 3] - quarter[0, 1] == pytest.approx(60)

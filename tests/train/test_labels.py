@@ -168,3 +168,14 @@ def test_marks_of_a_type_that_is_not_learned_teach_no_place(marked: Sample) -> N
 def test_a_good_part_with_a_mark_is_named(marked: Sample) -> None:
     with pytest.warns(TrainingWarning, match="is called good, but a defect is marked on it"):
         check_marks(Sample(marked.path, False, mask=marked.mask))
+
+
+def test_marks_move_with_an_aligned_part(marked: Sample) -> None:
+    """A part that lies 16 px to the right comes back by 16 px, and its mark with it."""
+    words = vocabulary(_parts(marked, marked))
+    where = place((64, 96), (64, 96))
+    still = place_map(marked, where, words, (8, 12))
+    moved = place_map(marked, where, words, (8, 12), np.array([[1.0, 0, 16], [0, 1, 0]]))
+    assert still is not None and moved is not None
+    assert np.allclose(moved[1:, :, :-2], still[1:, :, 2:], atol=1e-6)
+    assert np.allclose(moved[0] + moved[1:].max(0), 1)

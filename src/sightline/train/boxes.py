@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.core.region import Rectangle
 from sightline.models.backbone import Backbone
 from sightline.models.boxes import BoxHead, BoxMaps
+from sightline.runtime.alignment import Warp
 from sightline.runtime.placement import Placement
 from sightline.train.intake import Intake
 from sightline.train.kept_maps import KeptMaps
@@ -30,6 +33,26 @@ LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 2e-3, 1e-3, 0.1
 MIDDLE, LEAST_CELLS = 0.25, 1.5  # a cell answers for a box if it is this near its centre: share of its side, or cells
 NONE = 1e9  # area of a box that a cell does not answer for
 MOST_MOMENTS = 256
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a part's image lies in the input, and its `warp` (2, 3) from aligned px to those of the file, if any."""
+
+    placement: Placement
+    warp: Warp | None = None
+
+    def corners(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Boxes (n, 4) x, y, width, height in px of the file -> left, top, right, bottom in px of the input."""
+        x, y, wide, high = boxes.T
+        ends = np.stack([np.stack([x + i * wide, y + j * high], 1) for i in (0, 1) for j in (0, 1)], 1)
+        if self.warp is not None:
+            back = cv2.invertAffineTransform(self.warp)
+            ends = ends @ back[:, :2].T + back[:, 2]
+        left, top, inner_w, inner_h = self.placement.inner
+        crop_x, crop_y, crop_w, crop_h = self.placement.crop
+        ends = (ends - (crop_x, crop_y)) * (inner_w / crop_w, inner_h / crop_h) + (left, top)
+        return np.hstack([ends.min(1), ends.max(1)])
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ def learn_boxes(
     if not settings.boxes or not words.types:
         return None
     places = {
-        part.hash: prepared.placements[0]
+        part.hash: Where(prepared.placements[0], prepared.warp)
         for intake in intakes
         for part in list(intake.parts)
         if part.sample.regions and (prepared := intake(part)) is not None
@@ -64,25 +87,21 @@ def learn_boxes(
     some = next(iter(places.values()), None)
     if some is None:
         return None
-    placements = [places.get(x.part.hash, some) for x in usable]
-    return fit_boxes(maps_of, drawn_boxes(usable, placements, words), source, len(words.types), settings, progress)
+    where = [places.get(x.part.hash, some) for x in usable]
+    return fit_boxes(maps_of, drawn_boxes(usable, where, words), source, len(words.types), settings, progress)
 
 
-def drawn_boxes(labelled: Sequence[Labelled], placements: Sequence[Placement], words: Vocabulary) -> list[Drawn]:
+def drawn_boxes(labelled: Sequence[Labelled], places: Sequence[Where], words: Vocabulary) -> list[Drawn]:
     """The parts whose boxes people have drawn, and good parts, which have none."""
     found = []
-    for x, where in zip(labelled, placements, strict=True):
+    for x, where in zip(labelled, places, strict=True):
         sample = x.part.sample
         boxes = [region for region in sample.regions if region.type in words.types]
         if sample.defective and not (boxes and all(isinstance(region.shape, Rectangle) for region in boxes)):
             continue
-        left, top, wide, high = where.inner
-        crop_x, crop_y, crop_w, crop_h = where.crop
-        scale, origin = np.array([wide / crop_w, high / crop_h]), np.array([crop_x, crop_y])
-        xywh = np.array([region.box for region in boxes], np.float64).reshape(-1, 4)
-        ends = [(xywh[:, :2] + step * xywh[:, 2:] - origin) * scale + (left, top) for step in (0, 1)]
+        corners = where.corners(np.array([region.box for region in boxes], np.float64).reshape(-1, 4))
         types = torch.tensor([words.types.index(region.type) for region in boxes], dtype=torch.long)
-        found.append(Drawn(x, torch.from_numpy(np.hstack(ends)).float(), types))
+        found.append(Drawn(x, torch.from_numpy(corners).float(), types))
     return found
 
 

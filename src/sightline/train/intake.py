@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.runtime.alignment import Golden, align
+from sightline.runtime.alignment import Golden, Warp, align
 from sightline.runtime.image import Image, content_hash, read_image
 from sightline.runtime.placement import Placement, place, prepare
 from sightline.runtime.tiling import cut, lay_tiles, spread_out
@@ -56,11 +56,13 @@ class Part:
 class Prepared:
     """A part as the graph sees it: `images` (K, height, width, 3) uint8 and the placement of each.
 
-    K is 1 where the input holds the whole image, else the number of its tiles.
+    K is 1 where the input holds the whole image, else the number of its tiles. `warp` (2, 3) takes px of the aligned
+    image to those of the file, None where nothing was aligned: what people marked is moved by it.
     """
 
     images: Image
     placements: tuple[Placement, ...]
+    warp: Warp | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -180,6 +182,8 @@ class Intake:
                 aligned = align(image, self.golden)
                 image, notes = aligned.image, notes + tuple(f"{part.sample.path}: {note}" for note in aligned.notes)
             prepared, border = self._prepare(part, image)
+            if self.golden is not None:
+                prepared = replace(prepared, warp=aligned.warp)
         except InputError as error:
             self._warn_once(f"left out: {error}")
             self.parts.remove(part)

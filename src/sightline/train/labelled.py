@@ -39,7 +39,7 @@ def label_parts(intakes: Iterable[Intake], words: Vocabulary, grid: tuple[int, i
         if prepared is None:
             continue
         check_marks(part.sample)
-        cells = place_map(part.sample, prepared.placements[0], words, grid)
+        cells = place_map(part.sample, prepared.placements[0], words, grid, prepared.warp)
         grade = part.sample.grade if words.grades and part.sample.grade is not None else -1
         marks = None if cells is None else _marks(part, prepared, words)
         found.append(Labelled(part, prepared.images[0], words.classes(part.sample), cells, grade, marks))
@@ -54,7 +54,7 @@ def _marks(part: Part, prepared: Prepared, words: Vocabulary) -> NDArray[np.uint
     height, width = prepared.images.shape[1:3]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)  # the marks were read before, and warned about
-        shares = place_map(sample, prepared.placements[0], words, (height, width))
+        shares = place_map(sample, prepared.placements[0], words, (height, width), prepared.warp)
     return None if shares is None else np.asarray(shares.argmax(0), np.uint8)
 
 

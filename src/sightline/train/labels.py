@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
+from sightline.runtime.alignment import Warp
 from sightline.runtime.image import read_mask
 from sightline.runtime.placement import Placement
 from sightline.train.intake import Part, warn
@@ -78,11 +79,16 @@ def _grades(samples: Sequence[Sample]) -> tuple[str, ...]:
 
 
 def place_map(
-    sample: Sample, placement: Placement, vocabulary: Vocabulary, grid: tuple[int, int]
+    sample: Sample,
+    placement: Placement,
+    vocabulary: Vocabulary,
+    grid: tuple[int, int],
+    warp: Warp | None = None,
 ) -> NDArray[np.float32] | None:
     """Which share of each cell (K + 1, h, w) of a grid over the input belongs to each class.
 
-    None where nobody has marked the defect, or where its marks are of no class that is learned.
+    `warp` (2, 3) takes px of the aligned image to those that people marked, where there is one. None where nobody has
+    marked the defect, or where its marks are of no class that is learned.
     """
     cells = np.zeros((len(vocabulary.types) + 1, *grid), np.float32)
     if sample.defective:
@@ -90,7 +96,7 @@ def place_map(
         if not marked or not marked.keys() <= set(vocabulary.types):
             return None
         for name, mask in marked.items():
-            cells[vocabulary.types.index(name) + 1] = _cells(mask, placement, cells.shape[1:])
+            cells[vocabulary.types.index(name) + 1] = _cells(_moved(mask, warp), placement, cells.shape[1:])
     cells[0] = 1 - cells[1:].max(axis=0, initial=0.0)
     return cells
 
@@ -149,6 +155,14 @@ def _regions(sample: Sample, size: tuple[int, int]) -> dict[str, NDArray[np.bool
         mask = region.mask(*size)
         found[region.type] = found[region.type] | mask if region.type in found else mask
     return found
+
+
+def _moved(mask: NDArray[np.bool_], warp: Warp | None) -> NDArray[np.bool_]:
+    """A mask (H, W) of the image as it came, on the aligned one."""
+    if warp is None:
+        return mask
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(mask.astype(np.uint8), warp, mask.shape[::-1], flags=flags) > 0)
 
 
 def _cells(mask: NDArray[np.bool_], placement: Placement, grid: tuple[int, ...]) -> NDArray[np.float32]:

@@ -30,9 +30,9 @@ def test_equal_recalls_are_told_apart_by_the_loss() -> None:
 def test_the_figure_says_on_how_many_parts(tiny: Any, parts_of: Callable[..., list[Labelled]]) -> None:
     net = Whole(tiny.source, tiny.heads)
     net.heads.train()
-    found = figure_of(net, parts_of(21), torch.zeros(3))
+    found = figure_of(net, parts_of(21), torch.ones(3))
     assert found.parts == 21 and 0 <= found.value <= 1 and found.loss > 0
-    assert found == figure_of(net, parts_of(21), torch.zeros(3))  # nothing is dropped at random
+    assert found == figure_of(net, parts_of(21), torch.ones(3))  # nothing is dropped at random
 
 
 def test_grades_count_beside_types(tiny: Any, parts_of: Callable[..., list[Labelled]]) -> None:
@@ -42,4 +42,4 @@ def test_grades_count_beside_types(tiny: Any, parts_of: Callable[..., list[Label
     torch.nn.init.zeros_(heads.quality.weight)
     with torch.no_grad():
         heads.steps.fill_(9.0)  # no part reaches the threshold: every grade is 0
-    assert figure_of(Whole(tiny.source, heads), graded, torch.zeros(3)).value == pytest.approx(0.5)
+    assert figure_of(Whole(tiny.source, heads), graded, torch.ones(3)).value == pytest.approx(0.5)
