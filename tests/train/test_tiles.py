@@ -22,6 +22,7 @@ from sightline.models.memory import level_features
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
 from sightline.train import reader as reading
+from sightline.train import shown
 from sightline.train.choice import Chosen
 from sightline.train.intake import InputSize, Intake, accept
 from sightline.train.patches import Maps, sample_patches
@@ -111,7 +112,7 @@ def test_two_passes_equal_one(
             level.centre, level.floor, level.spread = same.centre, same.floor, same.spread
         other.score = reader.score
 
-    monkeypatch.setattr(reading, "fit_scales", keep)
+    monkeypatch.setattr(shown, "fit_scales", keep)
     monkeypatch.setattr(reading, "choose", lambda other, known, *_, **__: Chosen(other.fuse(known.distances), {}, 0.0))
     monkeypatch.setattr(reader.score, "fit", lambda heat: None)
     monkeypatch.setattr("sightline.train.held_out.FITTED_MAPS", 8)

@@ -200,8 +200,8 @@ def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) 
         "learning good parts",
         "choosing the bank",
         "learning places",
-        "scoring held-out parts",
         "drawing defects",
+        "scoring held-out parts",
         "scoring known defects",
         "exporting",
     ]
