@@ -201,6 +201,7 @@ def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) 
         "choosing the bank",
         "learning places",
         "drawing defects",
+        "learning what sets defects apart",
         "scoring held-out parts",
         "scoring known defects",
         "exporting",

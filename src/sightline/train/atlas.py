@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def _atlas(trunk: Trunk, level: Level, fitted: Fitted, intakes: tuple[Intake, In
         part, turn, number, cell = fitted.origins[entry].tolist()
         if (part, turn) not in seen:
             seen = {(part, turn): _images(intakes[0], fitted.sampled[part], turn)}
-        name = fitted.sampled[part].sample.path.name
+        name = Path(fitted.sampled[part].sample.path).name
         if number < len(seen[part, turn]) and (name in sources or len(sources) < MOST_SOURCES):
             image, placement = seen[part, turn][number]
             sources.setdefault(name, len(sources))

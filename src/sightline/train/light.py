@@ -17,7 +17,7 @@ from sightline.train.intake import Intake, brightened
 from sightline.train.patches import Maps
 
 FACTORS = (0.8, 1.25)  # darker and brighter
-MOST_PARTS = 8  # light does the same to all parts
+MOST_PARTS = 5  # light does the same to all parts
 MOST_CELLS = 256  # of a copy
 
 

@@ -17,7 +17,7 @@ OVERLAP_SHARE = 8  # a tile shares one part in this many with its neighbour
 # Effort -> side in px of a square with the input's area. Accuracy grows with pixels, time with their square.
 SIDE_PX: dict[str, int] = {"quick": 256, "normal": 384, "max": 512}
 
-DRAWINGS: dict[str, int] = {"quick": 24, "normal": 72, "max": 144}  # by effort
+DRAWINGS: dict[str, int] = {"quick": 24, "normal": 48, "max": 144}  # by effort
 
 
 class TrainSettings(BaseModel):
