@@ -21,7 +21,8 @@ GOOD, SCRATCHED = 14, 6
 # The input is as large as the images, so a cell of the heat map is 8 image px. One thread: two cores are shared.
 TINY = {
     **{"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1},
-    **{"recognise": False, "place_weight": 0.0},  # both are learned in tests of their own
+    # All of these are learned in tests of their own.
+    **{"recognise": False, "place_weight": 0.0, "discriminator_weight": 0.0, "light_directions": 0, "synthetic": 24},
 }
 
 Draw = Callable[..., tuple[NDArray[np.uint8], NDArray[np.uint8]]]

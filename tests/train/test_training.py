@@ -194,7 +194,7 @@ def test_groups_are_held_out_where_all_parts_have_one(parts: Dataset, train_tiny
 
 def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) -> None:
     stages: list[str] = []
-    small = {"bank_size": 64, "sample_patches": 1000, "place_weight": 1.0}
+    small = {"bank_size": 64, "sample_patches": 1000, "place_weight": 1.0, "discriminator_weight": 1.0, "synthetic": 48}
     train_tiny(parts, progress=lambda stage, done, of: stages.append(stage), **small)
     assert list(dict.fromkeys(stages)) == [
         "learning good parts",
