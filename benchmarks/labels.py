@@ -31,10 +31,10 @@ from sightline.runtime.recognition import named
 from sightline.train.boxes import learn_boxes
 from sightline.train.intake import Intake, accept, choose_size, image_shapes, stretched_size
 from sightline.train.kept_maps import KeptMaps
-from sightline.train.labelled import Labelled
+from sightline.train.labelled import Labelled, label_parts
 from sightline.train.labels import Vocabulary, types_of, vocabulary
 from sightline.train.plans import VARIED
-from sightline.train.recognise import fit_recogniser, label_parts
+from sightline.train.recognise import fit_recogniser
 from sightline.train.recognition import learn_labelled
 from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings
