@@ -62,11 +62,15 @@ def _settings(**changes: Any) -> TrainSettings:
     return TrainSettings(**changes)
 
 
-def test_a_level_that_sees_nothing_is_left_out() -> None:
+def test_the_coarse_level_is_never_given_up_for_small_defects() -> None:
+    """Drawn defects are small; large ones are seen on the coarse level. Only a person may leave it out."""
     reader = _reader()
     chosen = choose(reader, *_world(fine=1.0, coarse=0.0), _settings())
-    assert set(reader.levels) == {"fine"}
-    assert chosen.reasons["coarse level"].startswith("not used")
+    assert reader.levels["coarse"].weight == COARSE_WEIGHTS[0]
+    assert chosen.reasons["coarse level"].startswith("weight 0.5 ")
+    without = _reader()
+    choose(without, *_world(fine=1.0, coarse=0.0), _settings(coarse_weight=0.0))
+    assert set(without.levels) == {"fine"}
     assert 0.5 < chosen.merit <= 1
 
 

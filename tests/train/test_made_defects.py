@@ -93,7 +93,7 @@ def _held_out(merits: dict[str, float], labelled: list[Labelled]) -> Any:
 
 def test_made_defects_are_learned_from_where_real_ones_are_named_better(labelled: list[Labelled]) -> None:
     chosen, said, reasons = choose_made(
-        labelled, WORDS, TrainSettings(), _held_out({"always": 1.0, "never": 0.5}, labelled)
+        labelled, WORDS, TrainSettings(effort="max"), _held_out({"always": 1.0, "never": 0.5}, labelled)
     )
     assert chosen.made_defects == said.net == "always" and naming(labelled, said.logits, WORDS) == 1.0
     assert reasons["made defects"].startswith("learned from; balanced accuracy 1.000 with, ")
@@ -102,7 +102,7 @@ def test_made_defects_are_learned_from_where_real_ones_are_named_better(labelled
 
 @pytest.mark.parametrize("merits", [{"always": 0.5, "never": 1.0}, {"always": 1.0, "never": 1.0}])
 def test_and_left_where_they_are_not(labelled: list[Labelled], merits: dict[str, float]) -> None:
-    chosen, said, reasons = choose_made(labelled, WORDS, TrainSettings(), _held_out(merits, labelled))
+    chosen, said, reasons = choose_made(labelled, WORDS, TrainSettings(effort="max"), _held_out(merits, labelled))
     assert chosen.made_defects == said.net == "never"
     assert reasons["made defects"].startswith("not learned from; balanced accuracy ")
 

@@ -31,13 +31,12 @@ from sightline.train.held_out import DIVISORS, Known, of_bank
 from sightline.train.settings import TrainSettings
 
 FRACTIONS = (0.003, 0.03, 0.3)  # not chosen: drawn defects are small, and would give up the large ones
-COARSE_WEIGHTS = (0.5, 0.0, 1.0)
+COARSE_WEIGHTS = (0.5, 1.0)  # never 0: drawn defects are small, and would give up what sees large ones
 LOCAL = (0.0, 1.0)
 PLACE_WEIGHTS = (0.0, 1.0, 2.0)
 DISCRIMINATOR_WEIGHTS = (0.0, 0.5, 1.0)
 ALIGNED_PLACE = 2.0  # the usual weight of places where parts are brought into one pose
 MARGIN = 0.01  # of the mean of AUROC and AUPRO: less is noise of a few dozen drawings
-LEVEL_MARGIN = 0.02  # drawn defects are small, and give up the coarse level too easily: large ones need it
 BANK_LOSS = 0.003  # that a smaller bank may cost beside places: it is faster, and the same drawings judge both
 LOCAL_SIGMA = 2.0  # cells: good parts differ from place to place, but not from one cell to the next
 MIN_MAPS = 10  # fewer parts do not show where good parts differ
@@ -86,8 +85,8 @@ def choose(
     trial = _Trial(reader, known, drawn, settings)
     usual, others = _options(reader, known, drawn, settings, aligned)
     best = usual
-    for options, margin in zip(others, (LEVEL_MARGIN, MARGIN, MARGIN), strict=False):
-        best = trial.best([best, *(change(best) for change in options)], margin)
+    for options in others:
+        best = trial.best([best, *(change(best) for change in options)])
     best = trial.smallest(best, settings)
     heat, _ = trial.heats(best)
     _apply(reader, known, best, trial.kernel)
@@ -132,9 +131,9 @@ class _Trial:
         self._reader, self._known = reader, known
         self._view, self.merit = cache(self._standardised), cache(self._judged)
 
-    def best(self, candidates: Sequence[Candidate], margin: float) -> Candidate:
+    def best(self, candidates: Sequence[Candidate]) -> Candidate:
         """The first candidate that no other beats by the margin: the usual one, or the least that is enough."""
-        enough = max(self.merit(candidate) for candidate in candidates) - margin
+        enough = max(self.merit(candidate) for candidate in candidates) - MARGIN
         return next(candidate for candidate in candidates if self.merit(candidate) >= enough)
 
     def smallest(self, best: Candidate, settings: TrainSettings) -> Candidate:

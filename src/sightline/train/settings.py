@@ -131,7 +131,7 @@ class TrainSettings(BaseModel):
     )
     made_defects: Literal["auto", "never", "always"] = Field(
         default="auto",
-        description="learn types from made defects, too; auto = where held-out real parts are then named better",
+        description="learn types from made defects, too; auto = with effort max, where they help held-out real parts",
     )
     augment: float = Field(
         default=0.0, ge=0, le=1, description="strength of other looks of defective parts to learn from; 0 = none"
