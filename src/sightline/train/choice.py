@@ -34,7 +34,7 @@ FRACTIONS = (0.003, 0.03, 0.3)  # not chosen: drawn defects are small, and would
 COARSE_WEIGHTS = (0.5, 1.0)  # never 0: drawn defects are small, and would give up what sees large ones
 LOCAL = (0.0, 1.0)
 PLACE_WEIGHTS = (0.0, 1.0, 2.0)
-DISCRIMINATOR_WEIGHTS = (0.0, 0.5, 1.0)
+DISCRIMINATOR_WEIGHTS = (0.0, 0.5)  # drawn defects flatter it: never as much as the memory
 ALIGNED_PLACE = 2.0  # the usual weight of places where parts are brought into one pose
 MARGIN = 0.01  # of the mean of AUROC and AUPRO: less is noise of a few dozen drawings
 BANK_LOSS = 0.003  # that a smaller bank may cost beside places: it is faster, and the same drawings judge both
@@ -137,8 +137,8 @@ class _Trial:
         return next(candidate for candidate in candidates if self.merit(candidate) >= enough)
 
     def smallest(self, best: Candidate, settings: TrainSettings) -> Candidate:
-        """The same with the smallest bank that does hardly worse, where other readers share the work with it."""
-        if self.drawn is None or settings.bank_size is not None or not (best.place or best.discriminator):
+        """The same with the smallest bank that does hardly worse, where places share the work with it."""
+        if self.drawn is None or settings.bank_size is not None or not best.place:
             return best
         smaller = (replace(best, divisor=divisor) for divisor in DIVISORS)
         return next((c for c in smaller if self.merit(c) > self.merit(best) - BANK_LOSS), best)
