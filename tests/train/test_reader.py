@@ -86,7 +86,9 @@ def test_a_discriminator_is_learned_from_enough_drawings(fitted: Any) -> None:
 
 def test_few_drawings_teach_no_discriminator(fitted: Any) -> None:
     settings = _settings(synthetic=12, discriminator_weight=1.0)
-    assert _fit(fitted, Intake(fitted.parts, SIZE, WHOLE), settings).reader.discriminator is None
+    with pytest.warns(TrainingWarning, match="discriminator_weight has no effect with 12 synthetic defects"):
+        found = _fit(fitted, Intake(fitted.parts, SIZE, WHOLE), settings)
+    assert found.reader.discriminator is None
 
 
 def test_equal_seeds_give_equal_readers(fitted: Any) -> None:
