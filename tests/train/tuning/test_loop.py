@@ -27,8 +27,9 @@ Quiet = Callable[[str, int, int], None]
 Weights = Callable[[nn.Module], list[Tensor]]
 
 KILLED = """
-import os, runpy, signal, sys
+import os, runpy, signal, sys, torch
 from sightline.train.tuning import checkpoint, loop
+torch.set_num_threads(1)  # as in the run that goes on: sums of another number of threads differ in the last bit
 tiny = runpy.run_path(sys.argv[1])
 checkpoint.EVERY_S, loop.LEAST_STEPS = 0.0, 12
 
