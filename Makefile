@@ -16,6 +16,7 @@ demo: install
 	$(BIN)/sightline demo --folder demo
 
 test: install
+	tests/install-system-parts.sh
 	$(BIN)/python -m pytest
 
 lint: install

@@ -1,35 +1,15 @@
-"""The command line: one command, one function of the same name. Exit codes: 0 fine, 1 failed, 2 bad usage."""
+"""Commands of the lab: recipes made, measured, explained and tried."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from sightline.cli.app import app
+from sightline.cli.options import Accurate, Data, EngineName, Json, PrecisionName, RecipeFile, Threads
 from sightline.command import console
-from sightline.core.errors import SettingError, SightlineError
-
-app = typer.Typer(
-    help="Visual inspection by deep learning: from photos of good parts to verdicts on the line.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
-Threads = Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")]
-Data = Annotated[Path, typer.Argument(help="Folder (MVTec or class folders) or CSV table.", show_default=False)]
-EngineName = Annotated[Literal["onnxruntime", "openvino"], typer.Option("--engine", help="What runs the graph.")]
-PrecisionName = Annotated[
-    Literal["f32", "bf16"], typer.Option("--precision", help="What it computes in; bf16 with openvino only.")
-]
-Accurate = Annotated[
-    Path | None, typer.Option(help="Recipe that judges again what the first leaves in REVIEW.", show_default=False)
-]
-RecipeFile = Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)]
 
 
 @app.command()
@@ -229,23 +209,3 @@ def doctor(as_json: Json = False) -> None:
     console.say_json([check.to_json() for check in checks]) if as_json else console.say(checkup.describe(checks))
     if not all(check.ok for check in checks if check.needed):
         raise typer.Exit(1)
-
-
-def main() -> None:
-    """Run the command line; errors that a user can act on become one message and an exit code."""
-    console.show_warnings()
-    try:
-        app()
-    except SettingError as error:
-        console.complain(f"error: {error}")
-        sys.exit(2)
-    except SightlineError as error:
-        console.complain(f"error: {error}")
-        sys.exit(1)
-    except BrokenPipeError:  # the reader of our output has gone (`| head`): nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
