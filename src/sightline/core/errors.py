@@ -27,6 +27,23 @@ class WeightsError(SightlineError):
     """Pretrained weights that are missing or are not the expected ones."""
 
 
+class CameraError(SightlineError):
+    """No frame that may be judged. `reason` says why, in one word.
+
+    "timeout": none came; "disconnected": the camera is gone; "incomplete": part of it is missing; "unreadable": it is
+    no image; "stale": it is too old; "frozen": it repeats the one before; "size": it has another size; "end": there
+    are no more; "closed": the camera was closed.
+    """
+
+    def __init__(self, message: str, reason: str = "disconnected") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SinkError(SightlineError):
+    """A signal that a sink cannot take or keep."""
+
+
 class MissingExtraError(SightlineError):
     """A package that belongs to an optional extra is not installed."""
 

@@ -1,0 +1,187 @@
+"""The camera: only a fresh, whole frame of the right size is given; every fault is an error with its reason."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from sightline.core.errors import CameraError, SettingError
+from sightline.devices.cameras.camera import Camera
+from sightline.devices.cameras.fake import fake_camera
+from sightline.devices.cameras.settings import CameraSettings, LiveSettings
+from sightline.devices.cameras.source import Picture
+from sightline.devices.cameras.table import open_camera, read_camera
+
+QUICK = {"backoff": {"first_ms": 20, "longest_ms": 40}}
+
+
+class Given:
+    """A source that gives pictures from a list and raises the errors in it."""
+
+    def __init__(self, *items):
+        self.items = list(items)
+
+    def read(self, timeout_ms):
+        item = self.items.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self):
+        pass
+
+
+def picture(value=0, **options):
+    return Picture(pixels=np.full((8, 10, 3), value, np.uint8), **options)
+
+
+def camera_of(*items, settings=None):
+    source = Given(*items)
+    return Camera(settings or CameraSettings.model_validate(QUICK), lambda: source)
+
+
+def test_frames_are_numbered_and_carry_time_and_metadata():
+    camera = camera_of(picture(metadata={"exposure_us": 100.0}, device_id=7), picture(device_id=8))
+    before = time.time()
+    frames = [camera.grab(), camera.grab()]
+    assert [frame.id for frame in frames] == [1, 2]
+    assert frames[0].image.shape == (8, 10, 3)
+    assert frames[0].metadata == {"exposure_us": 100.0, "device_id": 7}
+    assert abs(frames[0].captured - before) < 5 and frames[0].age_ms() < 5000
+
+
+def test_region_turn_and_flip_are_applied_in_this_order():
+    image = np.arange(8 * 10 * 3, dtype=np.uint8).reshape(8, 10, 3)
+    roi = {"x_px": 2, "y_px": 1, "width_px": 5, "height_px": 4}
+    settings = CameraSettings.model_validate({"roi": roi, "rotate_deg": 90, "flip": "horizontal"})
+    frame = camera_of(Picture(pixels=image), settings=settings).grab()
+    assert np.array_equal(frame.image, np.rot90(image[1:5, 2:7], -1)[:, ::-1])
+
+
+def test_a_region_outside_the_picture_is_refused():
+    settings = CameraSettings.model_validate({"roi": {"x_px": 8, "width_px": 5, "height_px": 4}})
+    with pytest.raises(CameraError, match="region of interest"):
+        camera_of(picture(), settings=settings).grab()
+
+
+def test_gaps_in_the_device_ids_are_counted_as_dropped():
+    camera = camera_of(*(picture(device_id=i) for i in (65530, 65533, 2)))
+    assert [camera.grab().dropped for _ in range(3)] == [0, 2, 1]
+    assert camera.health().dropped == 3
+
+
+def test_a_repeated_device_id_is_a_frozen_camera():
+    camera = camera_of(picture(device_id=3), picture(1, device_id=3))
+    camera.grab()
+    with pytest.raises(CameraError) as caught:
+        camera.grab()
+    assert caught.value.reason == "frozen"
+
+
+def test_an_identical_picture_is_a_frozen_camera():
+    settings = LiveSettings.model_validate(QUICK)
+    camera = camera_of(picture(5), picture(5), picture(6), settings=settings)
+    camera.grab()
+    with pytest.raises(CameraError) as caught:
+        camera.grab()
+    assert caught.value.reason == "frozen"
+    assert camera.grab().image[0, 0, 0] == 6
+
+
+def test_a_picture_that_is_too_old_is_thrown_away_for_the_next():
+    old = picture(1, monotonic_s=time.monotonic() - 60)
+    frame = camera_of(old, picture(2)).grab()
+    assert frame.image[0, 0, 0] == 2 and frame.dropped == 1
+
+
+def test_only_old_pictures_are_an_error():
+    with pytest.raises(CameraError) as caught:
+        camera_of(picture(1, monotonic_s=time.monotonic() - 60)).grab(timeout_ms=0.001)
+    assert caught.value.reason in ("stale", "timeout")
+
+
+def test_another_size_is_refused_and_may_be_allowed():
+    small = Picture(pixels=np.zeros((4, 4, 3), np.uint8))
+    camera = camera_of(picture(), small)
+    camera.grab()
+    with pytest.raises(CameraError) as caught:
+        camera.grab()
+    assert caught.value.reason == "size"
+    camera = camera_of(picture(), small, settings=CameraSettings(fixed_size=False))
+    camera.grab()
+    assert camera.grab().image.shape == (4, 4, 3)
+
+
+def test_a_lost_camera_is_opened_again_in_the_background():
+    opened = []
+
+    def opener():
+        opened.append(None)
+        if len(opened) in (2, 3):
+            raise CameraError("still away")
+        return Given(CameraError("unplugged")) if len(opened) == 1 else Given(picture(9))
+
+    camera = Camera(CameraSettings.model_validate(QUICK), opener)
+    with pytest.raises(CameraError, match="unplugged"):
+        camera.grab()
+    with pytest.raises(CameraError) as caught:
+        camera.grab(timeout_ms=1)
+    assert caught.value.reason == "disconnected"
+    assert camera.grab(timeout_ms=2000).image[0, 0, 0] == 9
+    assert camera.health().reconnects == 1 and len(opened) == 4
+
+
+def test_waiting_for_a_lost_camera_is_bounded():
+    def away():
+        raise CameraError("not there")
+
+    camera = Camera(CameraSettings.model_validate(QUICK), away)
+    start = time.monotonic()
+    with pytest.raises(CameraError, match="not there"):
+        camera.grab(timeout_ms=50)
+    assert time.monotonic() - start < 1
+    camera.close()
+    with pytest.raises(CameraError) as caught:
+        camera.grab(timeout_ms=50)
+    assert caught.value.reason == "closed"
+
+
+def test_several_timeouts_open_a_free_camera_anew_and_leave_a_triggered_one():
+    late = [CameraError("nothing", "timeout")] * 3
+    for trigger, connected in (("software", False), ("hardware", True)):
+        settings = CameraSettings.model_validate({"trigger": trigger, "backoff": {"first_ms": 60_000}})
+        camera = camera_of(*late, settings=settings)
+        for _ in range(3):
+            with pytest.raises(CameraError):
+                camera.grab()
+        assert camera.health().connected is connected
+        assert camera.health().failures == 3
+        camera.close()
+
+
+@pytest.mark.parametrize("fault", ["timeout", "disconnected", "incomplete", "unreadable", "frozen", "size"])
+def test_a_fake_camera_fails_as_told_and_recovers(fault):
+    camera = open_camera({"kind": "fake", "faults": {1: fault}, **QUICK})
+    first = camera.grab(100)
+    with pytest.raises(CameraError) as caught:
+        camera.grab(100)
+    assert caught.value.reason == fault
+    assert camera.grab(1000).id == first.id + 1
+    camera.close()
+
+
+def test_a_fake_camera_gives_the_pictures_of_its_caller():
+    images = [np.full((6, 6, 3), value, np.uint8) for value in (1, 2)]
+    camera = fake_camera(images)
+    assert [camera.grab().image[0, 0, 0] for _ in range(3)] == [1, 2, 1]
+
+
+def test_unknown_kinds_and_settings_are_named():
+    with pytest.raises(SettingError, match="Choose one of: folder, video"):
+        read_camera({"kind": "polaroid"})
+    with pytest.raises(SettingError, match=r"max_age_ms: .*greater than 0"):
+        read_camera({"kind": "fake", "max_age_ms": 0})
+    with pytest.raises(SettingError, match="brightness: Extra inputs"):
+        read_camera({"kind": "fake", "brightness": 3})

@@ -1,0 +1,94 @@
+"""Pictures by HTTP POST: taken in order, refused with the right status."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+import cv2
+import numpy as np
+import pytest
+
+from sightline.core.errors import CameraError, SettingError
+from sightline.devices.cameras.table import open_camera
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+PNG = cv2.imencode(".png", IMAGE[..., ::-1])[1].tobytes()
+
+
+@pytest.fixture
+def push(free_port, monkeypatch):
+    monkeypatch.setenv("PUSH_TOKEN", "open sesame")
+    port = free_port()
+    camera = open_camera(
+        {"kind": "push", "port": port, "token": {"env": "PUSH_TOKEN"}, "bytes_max": 5000, "waiting_max": 2}
+    )
+
+    def post(data, token="open sesame", path="/?part=A7", headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("POST", path, data, {"Authorization": f"Bearer {token}", **(headers or {})})
+        return connection.getresponse().status
+
+    yield camera, post, port
+    camera.close()
+
+
+def test_a_picture_arrives_bit_equal_with_its_part(push):
+    camera, post, _ = push
+    assert post(PNG) == 202
+    frame = camera.grab(1000)
+    assert np.array_equal(frame.image, IMAGE) and frame.metadata["part_id"] == "A7"
+    with pytest.raises(CameraError, match="no picture was sent"):
+        camera.grab(10)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"), [(PNG[:-30], 422), (b"hello", 415), (b"", 415), (b"x" * 6000, 413)], ids=str
+)
+def test_what_is_no_whole_picture_is_refused(push, data, status):
+    camera, post, _ = push
+    assert post(data) == status
+    with pytest.raises(CameraError):
+        camera.grab(10)
+
+
+def test_a_wrong_token_is_refused(push):
+    assert push[1](PNG, token="guess") == 401
+
+
+def test_more_than_may_wait_is_refused(push):
+    camera, post, _ = push
+    assert [post(PNG) for _ in range(3)] == [202, 202, 503]
+    camera.grab(100)
+    assert post(PNG) == 202
+
+
+def test_a_caller_that_hangs_up_does_no_harm(push):
+    camera, post, port = push
+    with socket.create_connection(("127.0.0.1", port)) as caller:
+        caller.sendall(b"POST / HTTP/1.1\r\nAuthorization: Bearer open sesame\r\nContent-Length: 900\r\n\r\nabc")
+    assert post(PNG) == 202
+    camera.grab(1000)
+
+
+def test_a_header_that_promises_a_huge_picture_is_refused_undecoded(push):
+    bomb = bytearray(PNG)
+    bomb[16:24] = (60000).to_bytes(4, "big") * 2
+    assert push[1](bytes(bomb)) == 413
+
+
+def test_other_machines_need_a_token():
+    with pytest.raises(SettingError, match="set a token"):
+        open_camera({"kind": "push", "host": "0.0.0.0"})
+    with pytest.raises(SettingError, match="NO_SUCH_TOKEN"):
+        open_camera({"kind": "push", "token": {"env": "NO_SUCH_TOKEN"}})
+
+
+def test_a_port_that_is_taken_is_said(free_port):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        camera = open_camera({"kind": "push", "port": other.getsockname()[1]})
+        with pytest.raises(CameraError, match="Choose another port"):
+            camera.grab(10)
+        camera.close()
