@@ -36,7 +36,8 @@ class Inspector:
     """Judges images with one recipe; safe to share between threads.
 
     `recipe` is a path or a Recipe; `threads` the processor threads that one inspection may use; `engine` what runs
-    the graph, and `precision` what it computes in (docs/how-to/faster.md).
+    the graph, and `precision` what it computes in (docs/how-to/faster.md). With a `public_key` (PEM file), a recipe
+    file that it has not signed is refused.
     Raises RecipeError for a file that is no usable recipe, SettingError for an engine or precision that is not to
     be had here, MissingExtraError where the engine is not installed.
     """
@@ -47,9 +48,10 @@ class Inspector:
         threads: int = 2,
         engine: Engine = "onnxruntime",
         precision: Precision = "f32",
+        public_key: str | Path | None = None,
     ) -> None:
         name = "recipe" if isinstance(recipe, Recipe) else str(recipe)
-        data = recipe.data if isinstance(recipe, Recipe) else read_recipe(recipe)
+        data = recipe.data if isinstance(recipe, Recipe) else read_recipe(recipe, public_key)
         self._session = open_session(data, threads, engine, precision, name)
         self.card: Card = parse_card(self._session.metadata, name)
         size = (self.card.height, self.card.width)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sightline.core.card import METADATA_KEY, SCHEMA, Card
 from sightline.core.errors import RecipeError
 from sightline.runtime.alignment import Golden
+from sightline.runtime.guard import check_graph
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def read_recipe(path: str | Path) -> bytes:
-    """Bytes of a recipe file. Raises RecipeError."""
+def read_recipe(path: str | Path, public_key: str | Path | None = None) -> bytes:
+    """Bytes of a recipe file that holds nothing but what a recipe needs, signed by `public_key` where one is given.
+
+    Raises RecipeError.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror}). Check the path") from error
     if not data:
         raise RecipeError(f"{path}: the file is empty. Train or copy the recipe again")
+    if public_key is not None:
+        from sightline.runtime.signature import verify
+
+        verify(data, Path(public_key), str(path))
+    check_graph(data, str(path))
     return data
 
 

@@ -1,0 +1,75 @@
+"""The golden-part interlock: known parts must get their verdicts, or the station judges no others."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from sightline.core.band import Verdict
+from sightline.line.settings import CheckPart, Interlock
+
+LOG = logging.getLogger("sightline.line.interlock")
+
+
+class Gate:
+    """Which check parts are due, and whether the station is blocked until they have passed."""
+
+    def __init__(self, settings: Interlock, now: datetime.datetime | None = None) -> None:
+        self._settings = settings
+        self._parts = {part.part_id: part for part in settings.parts}
+        self._due = set(self._parts) if settings.at_start else set()
+        self._since = 0
+        self._looked = now or datetime.datetime.now().astimezone()
+        self.failed: str = ""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether any check part is due, or had a wrong verdict last."""
+        return bool(self._due)
+
+    @property
+    def reason(self) -> str:
+        """What must happen before other parts are judged; "" where nothing must."""
+        if not self._due:
+            return ""
+        due = ", ".join(sorted(self._due))
+        return f"{self.failed}; due: {due}" if self.failed else f"check parts are due: {due}"
+
+    def checks(self, part_id: str) -> CheckPart | None:
+        """The check part of this id, None for parts of the production."""
+        return self._parts.get(part_id)
+
+    def passed_by(self) -> None:
+        """Count a part of the production."""
+        self._since += 1
+        if self._parts and self._settings.every_parts and self._since >= self._settings.every_parts:
+            self._make_due(f"{self._since} parts since the last check")
+
+    def tick(self, now: datetime.datetime) -> None:
+        """Look at the clock: at the begin of a shift the check parts are due."""
+        before, self._looked = self._looked, now
+        for shift in self._settings.shifts if self._parts else ():
+            hour, minute = map(int, shift.split(":"))
+            begin = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            # A clock that is set back makes a check due twice rather than never.
+            if before < begin <= now or (now < before and now < begin <= before):
+                self._make_due(f"the shift of {shift} has begun")
+
+    def judge(self, part_id: str, verdict: Verdict, valid: bool) -> bool:
+        """Note the verdict of a check part; whether it is the right one."""
+        part = self._parts[part_id]
+        right = valid and verdict is part.verdict
+        if right:
+            self._due.discard(part_id)
+            if not self._due:
+                self._since, self.failed = 0, ""
+            return True
+        # One wrong verdict, and all have to be shown again: whatever is wrong may touch any of them.
+        self.failed = f"check part {part_id} got {verdict if valid else 'no verdict'} instead of {part.verdict}"
+        LOG.error("%s: the station is blocked", self.failed)
+        self._due = set(self._parts)
+        return False
+
+    def _make_due(self, why: str) -> None:
+        LOG.warning("check parts are due: %s", why)
+        self._due, self._since = set(self._parts), 0

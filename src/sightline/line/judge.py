@@ -1,0 +1,135 @@
+"""The judge: a process with all recipes loaded, which inspects frames that lie in shared memory.
+
+A process of its own, so that whatever happens in native code (a crash, a hang, no memory) leaves the station there to
+answer the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from typing import Literal
+
+import numpy as np
+
+from sightline.core.errors import SightlineError
+from sightline.line.decision import Seen
+from sightline.runtime.inspection import Inspection
+
+Shape = tuple[int, int, int]
+RecipeKey = tuple[str, str]  # name of the recipe, name of the view
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Recipe files by (recipe, view), how to run them, and millimetres per pixel of views that were measured."""
+
+    files: Mapping[RecipeKey, str]
+    threads: int = 2
+    engine: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    precision: Literal["f32", "bf16"] = "f32"
+    mm_per_px: Mapping[str, float] = field(default_factory=dict)
+    public_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One view of a part to inspect: where its frame lies, and which recipe. `shadow`: it may be dropped."""
+
+    number: int
+    key: RecipeKey
+    offset: int
+    shape: Shape
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a job: `seen`, or `error` where there is no result. `dropped`: a shadow job that had to give way."""
+
+    number: int
+    seen: Seen | None = None
+    error: str = ""
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The judge has loaded and warmed up its recipes; their hashes by key, or what was wrong."""
+
+    hashes: Mapping[RecipeKey, str] = field(default_factory=dict)
+    error: str = ""
+
+
+def serve(pipe: Connection, memory_name: str, load: Load) -> None:
+    """Inspect jobs until the pipe closes. The frame of a job stays where it is until its reply was sent."""
+    from sightline.runtime.inspector import Inspector
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the station, which ends this process in order
+    memory = SharedMemory(name=memory_name)
+    try:
+        inspectors: dict[str, Inspector] = {}
+        hashes: dict[str, str] = {}
+        for path in sorted(set(load.files.values())):
+            inspectors[path] = Inspector(path, load.threads, load.engine, load.precision, load.public_key)
+            inspectors[path].warm_up()
+            hashes[path] = file_hash(path)
+    except SightlineError as error:
+        pipe.send(Ready(error=str(error)))
+        return
+    pipe.send(Ready({key: hashes[path] for key, path in load.files.items()}))
+    try:
+        while True:
+            job: Job = pipe.recv()
+            if job.shadow and pipe.poll(0):
+                pipe.send(Reply(job.number, dropped=True))
+                continue
+            path = load.files[job.key]
+            pipe.send(_inspect(inspectors[path], job, memory, hashes[path], load.mm_per_px.get(job.key[1])))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the station has gone
+    finally:
+        memory.close()
+
+
+def file_hash(path: str) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with open(path, "rb") as file:  # noqa: PTH123  # hashlib reads an open file in pieces
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _inspect(inspector: object, job: Job, memory: SharedMemory, digest: str, mm_per_px: float | None) -> Reply:
+    start = time.perf_counter()
+    image = np.ndarray(job.shape, np.uint8, memory.buf, job.offset)
+    try:
+        result: Inspection = inspector.inspect(image)  # type: ignore[attr-defined]
+    except Exception as error:  # noqa: BLE001  # whatever it was: this part has no result, the next one may have
+        return Reply(job.number, error=f"{type(error).__name__}: {error}")
+    times = {**result.times_ms, "judge": (time.perf_counter() - start) * 1e3}
+    return Reply(job.number, seen_of(result, job.key[1], digest, times, mm_per_px))
+
+
+def seen_of(
+    result: Inspection, view: str, digest: str, times_ms: Mapping[str, float], mm_per_px: float | None = None
+) -> Seen:
+    """A result as plain values; areas in mm2 by the view's own scale where it was measured."""
+    defects = [defect.to_json() for defect in result.defects]
+    if mm_per_px is not None:
+        defects = [{**defect, "area_mm2": round(defect["area_px"] * mm_per_px**2, 4)} for defect in defects]
+    return Seen(
+        view=view,
+        verdict=result.verdict,
+        score=float(result.score),
+        p_value=float(result.p_value),
+        recipe_hash=digest,
+        defects=tuple(defects),
+        types=dict(result.types),
+        grade=result.grade,
+        times_ms=dict(times_ms),
+        warnings=result.warnings,
+    )

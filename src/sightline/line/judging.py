@@ -1,0 +1,232 @@
+"""The judge as the station sees it: asked with frames, answers in time, or is replaced."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.shared_memory import SharedMemory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.core.errors import InputError, RecipeError, SightlineError
+from sightline.line.budget import RestartBudget
+from sightline.line.decision import Seen
+from sightline.line.judge import Job, Load, Ready, RecipeKey, Reply, serve
+
+HANG_S = 2.0  # without an answer for so long, the judge is replaced
+START_S = 120.0  # loading large recipes takes its time
+LOG = logging.getLogger("sightline.line.judge")
+
+
+class JudgeError(SightlineError):
+    """The judge could not inspect a frame: it failed, has gone, or is not there yet."""
+
+
+class JudgeLateError(JudgeError):
+    """No answer before the deadline."""
+
+
+class Judge:
+    """Starts the process, hands frames over in shared memory, and starts it anew where it died or hangs.
+
+    Frames lie in a ring of slots of `slot_bytes`, twice as many as a part has views: those of the part before stay
+    where they are for its shadow inspection. Nothing here waits longer than it was told to.
+    """
+
+    def __init__(self, load: Load, views: int, slot_bytes: int, budget: RestartBudget | None = None) -> None:
+        self._load, self._views, self._slot_bytes = load, views, slot_bytes
+        self._slots = 2 * views
+        self._memory = SharedMemory(create=True, size=self._slots * slot_bytes)
+        self._budget = budget or RestartBudget()
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._number = self._slot = 0
+        self._waiting: dict[int, float] = {}  # number of a job without a reply -> when it was asked
+        self._shadows: list[Reply] = []
+        self._started = 0.0
+        self.hashes: dict[RecipeKey, str] = {}
+        self.fault = ""
+        self.late = self.dropped = self.restarts = 0
+        self._start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame can be judged now: loaded, warm, and owing no answer."""
+        return bool(self.hashes) and not self._waiting and self._alive()
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id."""
+        return None if self._process is None else self._process.pid
+
+    def wait_ready(self, timeout_s: float = START_S) -> None:
+        """Wait until the recipes are loaded. Raises RecipeError where they cannot be, JudgeError after the time."""
+        until = time.monotonic() + timeout_s
+        while not self.ready:
+            self.tend()
+            if self.fault:
+                raise RecipeError(self.fault)
+            if time.monotonic() > until:
+                raise JudgeError(f"the recipes were not loaded within {timeout_s:.0f} s. Is the machine overloaded?")
+            time.sleep(0.005)
+
+    def tend(self) -> None:
+        """Take what has come, and replace a process that has died or hangs; never waits."""
+        self._drain()
+        oldest = min(self._waiting.values(), default=None)
+        if oldest is not None and time.monotonic() - oldest > HANG_S:
+            LOG.error("the judge hangs: no answer for %.1f s; it is replaced", HANG_S)
+            self._replace()
+        elif not self.hashes and not self.fault and self._alive() and time.monotonic() - self._started > START_S:
+            LOG.error("the judge did not load its recipes within %.0f s; it is replaced", START_S)
+            self._replace()
+        elif not self._alive() and not self.fault:
+            LOG.error("the judge has gone (exit code %s); it is replaced", self._exit_code())
+            self._replace()
+
+    def ask(self, images: Sequence[NDArray[np.uint8]], keys: Sequence[RecipeKey], until: float) -> list[Seen]:
+        """What the recipes `keys` say of the images (H, W, 3) of one part, before `until` on the monotonic clock.
+
+        Raises JudgeLateError at that moment, JudgeError where an inspection failed or the process has gone.
+        """
+        numbers = [self._send(image, key, False) for image, key in zip(images, keys, strict=True)]
+        found: dict[int, Reply] = {}
+        while len(found) < len(numbers):
+            reply = self._receive(until - time.monotonic())
+            if reply.number in numbers:
+                found[reply.number] = reply
+            else:
+                self._note(reply)
+        failed = [reply.error for reply in found.values() if reply.seen is None]
+        if failed:
+            raise JudgeError(failed[0])
+        return [seen for number in numbers if (seen := found[number].seen) is not None]
+
+    def shadow(self, images: Sequence[NDArray[np.uint8]], keys: Sequence[RecipeKey]) -> list[int]:
+        """Have another recipe judge the part that was just judged; it may be dropped for the next part's sake.
+
+        Returns the numbers of the replies to come.
+        """
+        # The frames are in memory still, in the slots of the part before: only the jobs are new.
+        first = (self._slot - len(images)) % self._slots
+        return [
+            self._post(key, (first + index) % self._slots, image.shape, True)
+            for index, (image, key) in enumerate(zip(images, keys, strict=True))
+        ]
+
+    def take_shadows(self) -> list[Reply]:
+        """What shadow recipes have said since the last call; those that had to give way say nothing."""
+        self._drain()
+        taken, self._shadows = self._shadows, []
+        return taken
+
+    def reset(self) -> None:
+        """Try again after a fault: a person has asked for it."""
+        self._budget.renew()
+        self._replace()
+
+    def close(self) -> None:
+        """End the process and give the memory back."""
+        self._end()
+        self._memory.close()
+        with suppress(FileNotFoundError):
+            self._memory.unlink()
+
+    # -- one job
+
+    def _send(self, image: NDArray[np.uint8], key: RecipeKey, shadow: bool) -> int:
+        if image.nbytes > self._slot_bytes:
+            raise InputError(
+                f"a frame of {image.shape[1]} x {image.shape[0]} px takes {image.nbytes / 2**20:.1f} MB, the slots have "
+                f"{self._slot_bytes / 2**20:.1f} MB. Raise frame_mb in the station's settings"
+            )
+        slot, self._slot = self._slot, (self._slot + 1) % self._slots
+        np.ndarray(image.shape, np.uint8, self._memory.buf, slot * self._slot_bytes)[...] = image
+        return self._post(key, slot, image.shape, shadow)
+
+    def _post(self, key: RecipeKey, slot: int, shape: tuple[int, ...], shadow: bool) -> int:
+        self._number += 1
+        job = Job(self._number, key, slot * self._slot_bytes, (shape[0], shape[1], shape[2]), shadow)
+        if self._pipe is None or not self.hashes:
+            raise JudgeError("the judge is not ready: its recipes are being loaded")
+        try:
+            self._pipe.send(job)
+        except (BrokenPipeError, ConnectionResetError, OSError) as error:
+            raise JudgeError("the judge has gone before the frame could be handed over") from error
+        if not shadow:
+            self._waiting[self._number] = time.monotonic()
+        return self._number
+
+    def _receive(self, timeout_s: float) -> Reply:
+        assert self._pipe is not None
+        try:
+            if not self._pipe.poll(max(0.0, timeout_s)):
+                raise JudgeLateError("no answer from the judge before the deadline")
+            reply: Reply = self._pipe.recv()
+        except (EOFError, ConnectionResetError, BrokenPipeError) as error:
+            self._waiting.clear()
+            raise JudgeError(f"the judge has gone during an inspection (exit code {self._exit_code()})") from error
+        self._waiting.pop(reply.number, None)
+        return reply
+
+    def _note(self, reply: Reply | Ready) -> None:
+        """What came without being waited for: loaded recipes, a shadow's word, or an answer that was too late."""
+        if isinstance(reply, Ready):
+            self.hashes, self.fault = dict(reply.hashes), reply.error
+            if reply.error:
+                LOG.error("the recipes cannot be loaded: %s", reply.error)
+            return
+        if self._waiting.pop(reply.number, None) is not None:
+            self.late += 1
+        else:
+            self.dropped += reply.dropped
+            self._shadows.append(reply)
+
+    def _drain(self) -> None:
+        with suppress(EOFError, ConnectionResetError, BrokenPipeError, OSError):
+            while self._pipe is not None and self._pipe.poll(0):
+                self._note(self._pipe.recv())
+
+    # -- the process
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=serve, args=(theirs, self._memory.name, self._load), name="judge", daemon=True
+        )
+        self._started = time.monotonic()
+        self._process.start()
+        theirs.close()  # so that its end is noticed here
+
+    def _replace(self) -> None:
+        self._end()
+        if not self._budget.spend():
+            self.fault = "the judge failed too often within a minute. Look into the log, mend the cause, then reset"
+            LOG.error(self.fault)
+            return
+        self.restarts += 1
+        self.fault = ""
+        self._start()
+
+    def _end(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None and self._process.is_alive():
+            self._process.kill()
+        if self._process is not None:
+            self._process.join(timeout=1.0)
+        self._pipe, self.hashes = None, {}
+        self._waiting.clear()
+
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
+    def _exit_code(self) -> int | None:
+        return None if self._process is None else self._process.exitcode

@@ -1,0 +1,111 @@
+"""The station's HTTP port: metrics and health for monitoring, and changeover for barcode readers and the MES."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+MOST_BYTES = 4096  # of a request's body
+TIMEOUT_S = 5.0
+LOG = logging.getLogger("sightline.line.port")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the port answers with: Prometheus text, (healthy, why), the status, and a wish for a recipe.
+
+    `wish` returns whether such a recipe is there; `token` must come with a wish, as `Authorization: Bearer TOKEN`.
+    """
+
+    metrics: Callable[[], bytes]
+    health: Callable[[], tuple[bool, str]]
+    status: Callable[[], dict[str, Any]]
+    wish: Callable[[str], bool]
+    token: str = ""
+
+
+class Port:
+    """Listens from the start until it is closed."""
+
+    def __init__(self, host: str, port: int, answers: Answers) -> None:
+        handler = type("Handler", (_Handler,), {"answers": answers})
+        self._server = ThreadingHTTPServer((host, port), handler)
+        self._server.daemon_threads = True
+        self.number = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, name="port", daemon=True)
+        self._thread.start()
+        LOG.info("metrics, health and changeover on http://%s:%d", host, self.number)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    answers: Answers
+    timeout = TIMEOUT_S
+    server_version, sys_version = "sightline", ""
+
+    def do_GET(self) -> None:
+        """`/metrics`, `/healthz` or `/status`."""
+        path = urlsplit(self.path).path
+        if path == "/metrics":
+            self._send(HTTPStatus.OK, self.answers.metrics(), "text/plain; version=0.0.4; charset=utf-8")
+        elif path == "/healthz":
+            healthy, why = self.answers.health()
+            code = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+            self._send_json(code, {"healthy": healthy, "why": why})
+        elif path == "/status":
+            self._send_json(HTTPStatus.OK, self.answers.status())
+        else:
+            self._send_json(HTTPStatus.NOT_FOUND, {"error": "Ask for /metrics, /healthz or /status"})
+
+    def do_POST(self) -> None:
+        """`/recipe` with {"recipe": NAME, NUMBER or BARCODE}."""
+        if urlsplit(self.path).path != "/recipe":
+            return self._send_json(HTTPStatus.NOT_FOUND, {"error": "Post to /recipe"})
+        given = self.headers.get("Authorization", "")
+        if self.answers.token and not secrets.compare_digest(given, f"Bearer {self.answers.token}"):
+            return self._send_json(HTTPStatus.UNAUTHORIZED, {"error": "Send the token: Authorization: Bearer TOKEN"})
+        # A page in a browser cannot send this type without asking first, so no site can change recipes by the way.
+        if self.headers.get_content_type() != "application/json":
+            return self._send_json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": "Send application/json"})
+        wish = self._wish()
+        if wish is None:
+            return self._send_json(HTTPStatus.BAD_REQUEST, {"error": 'Send {"recipe": "name, number or barcode"}'})
+        if not self.answers.wish(wish):
+            return self._send_json(HTTPStatus.NOT_FOUND, {"error": f"no recipe {wish!r} is loaded here"})
+        return self._send_json(HTTPStatus.ACCEPTED, {"recipe": wish})
+
+    def _wish(self) -> str | None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or not 0 < int(length) <= MOST_BYTES:
+            return None
+        try:
+            wish = json.loads(self.rfile.read(int(length)))["recipe"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return str(wish) if isinstance(wish, str | int) and not isinstance(wish, bool) and str(wish) else None
+
+    def _send_json(self, code: HTTPStatus, value: dict[str, Any]) -> None:
+        self._send(code, json.dumps(value).encode(), "application/json")
+
+    def _send(self, code: HTTPStatus, body: bytes, kind: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are not logged: a monitor asks every few seconds."""

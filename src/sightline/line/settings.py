@@ -1,0 +1,181 @@
+"""Settings of a station: one TOML file, checked before anything is opened."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sightline.core.band import Verdict
+from sightline.core.errors import SettingError
+from sightline.line.decision import Rule
+
+
+class Settings(BaseModel):
+    """Base of all: no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class View(Settings):
+    """One camera that looks at the part."""
+
+    name: str = Field("view", min_length=1, max_length=64, description="what records and recipes call it")
+    camera: dict[str, Any] = Field(description="kind of the camera and its settings (docs/how-to/cameras)")
+    mm_per_px: float | None = Field(
+        None, gt=0, description="measured with sightline calibrate; none: the recipe's own, if it has one"
+    )
+
+
+class RecipeEntry(Settings):
+    """One recipe that the station can judge with; all are loaded at the start."""
+
+    name: str = Field(min_length=1, max_length=64, description="what the machine, people and records call it")
+    id: int = Field(ge=1, le=65_535, description="the number that a PLC calls it by")
+    file: Path | None = Field(None, description="recipe file of every view")
+    files: dict[str, Path] = Field(default_factory=dict, description="recipe file by view, where they differ")
+    shadow: Path | None = Field(None, description="a second recipe that judges the same parts and signals nothing")
+    barcodes: tuple[str, ...] = Field((), description="codes on the product that call for this recipe")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RecipeEntry:
+        if (self.file is None) == (not self.files):
+            raise ValueError(f"recipe {self.name}: give either file, or files by view")
+        return self
+
+    def of(self, view: str) -> Path | None:
+        """The recipe file that judges a view."""
+        return self.file or self.files.get(view)
+
+
+class Combination(Settings):
+    """How the views of a part make one verdict."""
+
+    rule: Rule = Field("worst", description="worst: the worst view's verdict; k_of_n: NG only where k views are NG")
+    k: int = Field(1, ge=1, le=64, description="views that must be NG with k_of_n; with fewer the part is for REVIEW")
+
+
+class CheckPart(Settings):
+    """A golden or challenge part: known, marked, and judged again and again."""
+
+    part_id: str = Field(min_length=1, description="the id under which the machine presents it")
+    verdict: Verdict = Field(description="the verdict that it must get")
+
+
+class Interlock(Settings):
+    """When the check parts are due. While one is due, other parts are NG (error 40)."""
+
+    parts: tuple[CheckPart, ...] = Field((), description="golden and challenge parts; none: no interlock")
+    at_start: bool = Field(True, description="due when the station starts")
+    every_parts: int = Field(0, ge=0, description="due again after so many parts; 0: not by count")
+    shifts: tuple[str, ...] = Field((), description='local times at which shifts begin, for instance "06:00"')
+
+    @field_validator("shifts")
+    @classmethod
+    def _clock(cls, shifts: tuple[str, ...]) -> tuple[str, ...]:
+        for shift in shifts:
+            hour, _, minute = shift.partition(":")
+            if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
+                raise ValueError(f"shift {shift!r} is no time of day. Write it as HH:MM")
+        return shifts
+
+
+class Keep(Settings):
+    """Which parts' pictures are kept."""
+
+    ng: bool = Field(True, description="pictures of all NG parts")
+    review: bool = Field(True, description="pictures of all parts for REVIEW")
+    every: int = Field(0, ge=0, description="every Nth part, whatever its verdict; 0: none")
+
+
+class Health(Settings):
+    """The station's own HTTP port: /metrics, /healthz, /status, and POST /recipe."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; loopback unless told otherwise")
+    port: int = Field(0, ge=0, le=65_535, description="0: any free one, which the log names")
+
+
+class StationSettings(Settings):
+    """Everything about one station."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w.-]+$", description="unique among the stations")
+    line: str = Field("", max_length=64, description="the line that it stands in")
+    mode: Literal["production", "pilot"] = Field(
+        "production", description="pilot: everything runs, the machine gets no verdicts and is told so"
+    )
+    deadline_ms: float = Field(100.0, ge=5, le=60_000, description="from trigger to signal; then NG is sent")
+    margin_ms: float = Field(5.0, ge=0, le=1000, description="NG is sent so long before the deadline")
+    views: tuple[View, ...] = Field(min_length=1, description="cameras that look at the part")
+    combine: Combination = Field(default_factory=Combination)
+    recipes: tuple[RecipeEntry, ...] = Field(min_length=1, description="the first is active at the start")
+    controller: dict[str, Any] = Field(description="what triggers and takes verdicts: kind and its settings")
+    sinks: tuple[dict[str, Any], ...] = Field((), description="who else is told (docs/how-to/sinks)")
+    interlock: Interlock = Field(default_factory=Interlock)
+    keep: Keep = Field(default_factory=Keep)
+    health: Health = Field(default_factory=Health)
+    folder: Path = Field(Path("sightline-station"), description="journal, outboxes and log of the station")
+    database: str | None = Field(None, description="URL of the records' database; none: SIGHTLINE_DB, else a file")
+    images: str | None = Field(None, description="folder or URL for pictures; none: beside the database")
+    threads: int = Field(2, ge=1, le=64, description="processor threads of an inspection")
+    engine: Literal["onnxruntime", "openvino"] = Field("onnxruntime", description="what runs the recipe's graph")
+    precision: Literal["f32", "bf16"] = Field("f32", description="what it computes in")
+    frame_mb: float = Field(32.0, gt=0, le=4096, description="largest frame of a view, in MB")
+    public_key: Path | None = Field(None, description="refuse recipes that this Ed25519 key has not signed")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> StationSettings:
+        views = [view.name for view in self.views]
+        _unique(views, "view")
+        _unique([recipe.name for recipe in self.recipes], "recipe name")
+        _unique([str(recipe.id) for recipe in self.recipes], "recipe id")
+        _unique([code for recipe in self.recipes for code in recipe.barcodes], "barcode")
+        for recipe in self.recipes:
+            missing = [view for view in views if recipe.of(view) is None]
+            if missing:
+                raise ValueError(f"recipe {recipe.name} has no file for view {missing[0]}. Add it to its files")
+        if self.combine.rule == "k_of_n" and self.combine.k > len(views):
+            raise ValueError(f"combine.k is {self.combine.k}, but there are {len(views)} views")
+        if self.margin_ms >= self.deadline_ms:
+            raise ValueError("margin_ms must be shorter than deadline_ms")
+        return self
+
+
+def _unique(names: list[str], what: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{what} {twice!r} is there twice. Give each its own")
+
+
+def read_station(path: str | Path) -> StationSettings:
+    """Settings from a TOML file; paths in it count from its folder. Raises SettingError that names file and field."""
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: cannot be read ({error}). Check the path") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path}: is no valid TOML ({error}). Correct the line") from error
+    try:
+        return _from_folder(StationSettings.model_validate(values), path.resolve().parent)
+    except ValidationError as error:
+        # Values are left out: one may be a secret that was put in the wrong place.
+        told = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'station'}: {item['msg']}" for item in error.errors())
+        raise SettingError(f"{path}: {told}. Correct the settings") from None
+
+
+def _from_folder(settings: StationSettings, folder: Path) -> StationSettings:
+    """The same with the paths of recipes, keys and the station's folder made absolute."""
+    recipes = tuple(
+        recipe.model_copy(
+            update={
+                "file": recipe.file and folder / recipe.file,
+                "files": {view: folder / file for view, file in recipe.files.items()},
+                "shadow": recipe.shadow and folder / recipe.shadow,
+            }
+        )
+        for recipe in settings.recipes
+    )
+    key = settings.public_key and folder / settings.public_key
+    return settings.model_copy(update={"recipes": recipes, "folder": folder / settings.folder, "public_key": key})

@@ -1,0 +1,248 @@
+"""The station: trigger, grab, inspect, decide, record, signal. This file is the whole way of a part."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sightline.core.command import Command, CommandKind
+from sightline.core.errors import CameraError, SightlineError
+from sightline.core.fault import ErrorCode
+from sightline.core.frame import Frame
+from sightline.core.signal import Signal
+from sightline.core.status import Status
+from sightline.line.decision import Decision, combine, refuse
+from sightline.line.deadline import Deadline
+from sightline.line.gear import Gear
+from sightline.line.interlock import Gate
+from sightline.line.judging import JudgeError, JudgeLateError
+from sightline.line.part import Part
+from sightline.line.recipes import Recipes
+from sightline.line.settings import StationSettings
+
+IDLE_S = 0.05  # between two looks at everything else while no command comes
+TEND_S = 0.25
+CAMERA_CODES = {
+    "timeout": ErrorCode.CAMERA_TIMEOUT,
+    "disconnected": ErrorCode.CAMERA_LOST,
+    "closed": ErrorCode.CAMERA_LOST,
+    "end": ErrorCode.CAMERA_LOST,
+    "stale": ErrorCode.CAMERA_STALE,
+    "frozen": ErrorCode.CAMERA_STALE,
+}
+LOG = logging.getLogger("sightline.line.station")
+
+
+class Station:
+    """One station at work. `gear` is what it works with; `beat` is called at least every second while it lives."""
+
+    def __init__(self, settings: StationSettings, gear: Gear, beat: Callable[[], None] = lambda: None) -> None:
+        self.settings, self.gear, self._beat = settings, gear, beat
+        self.recipes, self.gate = Recipes(settings), Gate(settings.interlock)
+        self.stopping = threading.Event()
+        self._deadline = Deadline(self._too_late)
+        self._number, self._tended = 0, 0.0
+        self._error = ErrorCode.NONE
+        self._busy = False
+
+    def run(self) -> None:
+        """Obey the machine until `stopping` is set; then everything is closed in order."""
+        try:
+            while not self.stopping.is_set():
+                self._beat()
+                self._tend()
+                command = self.gear.controller.wait(IDLE_S * 1e3)
+                if command is not None:
+                    self._obey(command)
+        finally:
+            self.gear.controller.show(Status())
+            self._deadline.close()
+            self.gear.close()
+
+    def _obey(self, command: Command) -> None:
+        if command.kind is CommandKind.TRIGGER:
+            self._judge_part(command)
+        elif command.kind is CommandKind.RECIPE:
+            self._change_over(command)
+        elif command.kind is CommandKind.UNPREPARE:
+            self.recipes.active = None
+            self.gear.note("changeover", "the machine has given up the recipe")
+        else:
+            self._error = ErrorCode.NONE
+            self.gear.judge.reset() if self.gear.judge.fault else None
+            self.gear.note("reset", "the machine has cleared the error")
+        self._show()
+
+    # -- the way of a part
+
+    def _judge_part(self, command: Command) -> None:
+        self._number += 1
+        deadline_s = (self.settings.deadline_ms - self.settings.margin_ms) / 1e3
+        active = "" if self.recipes.active is None else self.recipes.active.name
+        part = Part.of(command, self._number, self.settings.name, active, deadline_s)
+        self._show(busy=True)
+        frames: list[Frame] = []
+        with self._deadline.over(part):
+            decision = self._refusal(part)
+            if decision is None:
+                decision, frames = self._inspect(part)
+            self._answer(part, decision, frames)
+        self._after(part, decision, frames)
+
+    def _inspect(self, part: Part) -> tuple[Decision, list[Frame]]:
+        """Grab and inspect; whatever goes wrong becomes NG with its cause."""
+        frames: list[Frame] = []
+        try:
+            frames = self._grab(part)
+            start = time.perf_counter()
+            seen = self.gear.judge.ask([frame.image for frame in frames], self.recipes.keys(), part.until)
+            part.stages_ms["inspect"] = (time.perf_counter() - start) * 1e3
+            rule = self.settings.combine
+            return combine(seen, len(self.settings.views), rule.rule, rule.k), frames
+        except CameraError as error:
+            return refuse(CAMERA_CODES.get(error.reason, ErrorCode.CAMERA_BAD_FRAME), str(error)), frames
+        except JudgeLateError as error:
+            return refuse(ErrorCode.LATE, str(error), late=True), frames
+        except JudgeError as error:
+            return refuse(ErrorCode.INSPECTION_FAILED, str(error)), frames
+        except Exception as error:  # noqa: BLE001  # fail closed: the part is NG, and the line goes on
+            LOG.exception("part %s", part.id)
+            return refuse(ErrorCode.INTERNAL, f"{type(error).__name__}: {error}"), frames
+
+    def _grab(self, part: Part) -> list[Frame]:
+        """A fresh frame of every view. Raises CameraError."""
+        start = time.perf_counter()
+        frames = []
+        for camera in self.gear.cameras:
+            frames.append(camera.grab(max(1.0, (part.until - time.monotonic()) * 1e3)))
+        part.captured = max(frame.captured for frame in frames)
+        part.frames = tuple(frame.id for frame in frames)
+        part.source = str(frames[0].metadata.get("file", ""))
+        part.stages_ms["grab"] = (time.perf_counter() - start) * 1e3
+        return frames
+
+    def _answer(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
+        """Record and signal, once: where the deadline was first, what came afterwards is only noted."""
+        if not part.claim():
+            LOG.warning("part %s: its result came after the deadline", part.id, extra={"part": part.id})
+            self.gear.note("late_result", f"part {part.id}: {decision.verdict} came after the deadline")
+            return
+        self._give(part, decision, frames)
+
+    def _too_late(self, part: Part) -> None:
+        """The deadline's thread: nothing has come in time."""
+        self._give(part, refuse(ErrorCode.LATE, "no verdict before the deadline", late=True), ())
+
+    def _give(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
+        signalled = time.time()
+        start = time.perf_counter()
+        try:
+            self.gear.recorder.record(part, decision, signalled, frames)
+        except Exception as error:  # noqa: BLE001  # an OK that nobody could prove later is not given
+            decision = refuse(ErrorCode.RECORD_FAILED, f"not recorded: {error}", seen=decision.seen)
+        recorded = time.perf_counter()
+        part.stages_ms["record"] = (recorded - start) * 1e3
+        self._signal(part, decision)
+        now = time.perf_counter()
+        part.stages_ms |= {"signal": (now - recorded) * 1e3, "total": (time.monotonic() - part.started) * 1e3}
+        if decision.error:
+            cause = {"part": part.id, "error": int(decision.error), "cause": decision.cause}
+            LOG.error("part %s is NG: %s", part.id, decision.cause, extra=cause)
+        mode = self.settings.mode
+        self.gear.metrics.part(str(decision.verdict), mode, decision.error, decision.late, part.stages_ms)
+
+    def _signal(self, part: Part, decision: Decision) -> None:
+        signal = Signal(
+            part_id=part.id,
+            verdict=decision.verdict,
+            valid=decision.valid,
+            recipe=part.recipe,
+            recipe_id=0 if self.recipes.active is None else self.recipes.active.id,
+            station=self.settings.name,
+            error=int(decision.error),
+            score=decision.score,
+            late=decision.late,
+            triggered=part.triggered,
+            captured=part.captured,
+            key=part.key,
+        )
+        self.gear.signal(signal)
+
+    def _after(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
+        """What has time once the machine has its answer."""
+        if self.gate.checks(part.id) is not None:
+            right = self.gate.judge(part.id, decision.verdict, decision.valid)
+            self.gear.note("check", f"check part {part.id}: {'passed' if right else self.gate.failed}")
+        else:
+            self.gate.passed_by()
+        keys = self.recipes.shadow_keys()
+        if keys and decision.valid and len(frames) == len(keys):
+            with suppress(SightlineError):
+                numbers = self.gear.judge.shadow([frame.image for frame in frames], keys)
+                self.gear.shadow.watch(part, decision, numbers)
+
+    # -- everything else
+
+    def _refusal(self, part: Part) -> Decision | None:
+        """Why a part cannot be judged now; None where it can."""
+        if self.recipes.active is None:
+            return refuse(ErrorCode.UNKNOWN_RECIPE, "no recipe is active: the machine wished for one that is not here")
+        if self.gate.blocked and self.gate.checks(part.id) is None:
+            return refuse(ErrorCode.BLOCKED, self.gate.reason)
+        if not self.gear.judge.ready:
+            self.gear.judge.tend()
+        if not self.gear.judge.ready:
+            return refuse(ErrorCode.NOT_READY, self.gear.judge.fault or "the judge is being started")
+        return None
+
+    def _change_over(self, command: Command) -> None:
+        before = self.recipes.active
+        start = time.monotonic()
+        done = self.recipes.change(command.recipe)
+        self._error = ErrorCode.NONE if done else ErrorCode.UNKNOWN_RECIPE
+        now = "none" if self.recipes.active is None else self.recipes.active.name
+        took = (time.monotonic() - max(start, command.monotonic_s)) * 1e3
+        text = f"from {before.name if before else 'none'} to {now} ({command.recipe!r} was wished) in {took:.1f} ms"
+        LOG.log(logging.INFO if done else logging.ERROR, "changeover %s", text)
+        self.gear.note("changeover", text)
+
+    def _tend(self) -> None:
+        """Look after everything that is not a part: a few times a second, and never for long."""
+        now = time.monotonic()
+        if now - self._tended < TEND_S:
+            return
+        self._tended = now
+        self.gear.tend()
+        for reply in self.gear.judge.take_shadows():
+            compared = self.gear.shadow.compare(reply)
+            if compared is not None:
+                self.gear.recorder.record_shadow(*compared)
+        self.gate.tick(datetime.datetime.now().astimezone())
+        self._show()
+
+    def status(self) -> Status:
+        """What the machine is told between parts."""
+        error = self._error
+        if self.gate.blocked:
+            error = ErrorCode.BLOCKED
+        elif not self.gear.judge.ready:
+            error = ErrorCode.RECIPE_NOT_USABLE if self.gear.judge.fault else ErrorCode.NOT_READY
+        active = self.recipes.active
+        # While blocked it takes triggers all the same: the check parts have to come.
+        ready = active is not None and self.gear.judge.ready and not self._busy
+        return Status(
+            ready=ready,
+            busy=self._busy,
+            recipe="" if active is None else active.name,
+            recipe_id=0 if active is None else active.id,
+            error=int(error),
+            pilot=self.settings.mode == "pilot",
+        )
+
+    def _show(self, busy: bool = False) -> None:
+        self._busy = busy
+        self.gear.controller.show(self.status())

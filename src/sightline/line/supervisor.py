@@ -1,0 +1,125 @@
+"""The supervisor: a process per station, watched, and started again where it dies or hangs."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from sightline.line.budget import RestartBudget
+from sightline.line.settings import StationSettings, read_station
+
+BEAT_S = 5.0  # a station that gives no sign of life for so long is started again
+START_S = 150.0  # loading recipes and opening cameras may take longer
+STOP_S = 10.0
+POLL_S = 0.2
+LOG = logging.getLogger("sightline.line.supervisor")
+
+
+def work(path: str, stop: Event, beat: Synchronized[float]) -> None:
+    """The station's process."""
+    from sightline.line.gear import open_gear
+    from sightline.line.log import open_log
+    from sightline.line.station import Station
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor stops its stations in order
+    settings = read_station(path)
+    open_log(settings.name, settings.folder)
+
+    def alive() -> None:
+        beat.value = time.monotonic()
+
+    station = Station(settings, open_gear(settings), alive)
+    threading.Thread(target=_stop_when, args=(stop, station.stopping), name="stop", daemon=True).start()
+    station.run()
+
+
+def _stop_when(stop: Event, stopping: threading.Event) -> None:
+    stop.wait()
+    stopping.set()
+
+
+@dataclass
+class Watched:
+    """One station's process, its last sign of life, and how often it may still be started."""
+
+    path: Path
+    settings: StationSettings
+    process: BaseProcess
+    stop: Event
+    beat: Synchronized[float]
+    budget: RestartBudget = field(default_factory=RestartBudget)
+    started: float = field(default_factory=time.monotonic)
+    given_up: bool = False
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it is there and gives no sign of life."""
+        now = time.monotonic()
+        first = self.beat.value < self.started
+        return now - self.started > START_S if first else now - self.beat.value > BEAT_S
+
+
+class Supervisor:
+    """Runs stations until it is told to stop; the settings of all are read first, so that a slip stops none later."""
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self.stopping = threading.Event()
+        self.stations = [self._start(Path(path), read_station(path)) for path in paths]
+
+    def run(self) -> bool:
+        """Watch until `stopping` is set or no station is left; whether all ended in order."""
+        while not self.stopping.wait(POLL_S) and not all(one.given_up for one in self.stations):
+            for station in self.stations:
+                self._look_after(station)
+        fine = not any(one.given_up for one in self.stations)
+        self.stop()
+        return fine
+
+    def stop(self) -> None:
+        """End all stations: in order where they can, by force after `STOP_S`."""
+        for station in self.stations:
+            station.stop.set()
+        until = time.monotonic() + STOP_S
+        for station in self.stations:
+            station.process.join(max(0.1, until - time.monotonic()))
+            if station.process.is_alive():
+                LOG.error("station %s did not end within %.0f s and was killed", station.settings.name, STOP_S)
+                station.process.kill()
+                station.process.join(1.0)
+
+    def _start(self, path: Path, settings: StationSettings) -> Watched:
+        stop, beat = self._context.Event(), self._context.Value("d", 0.0)
+        # Not a daemon: it has a process of its own, the judge.
+        process = self._context.Process(target=work, args=(str(path), stop, beat), name=f"station {settings.name}")
+        process.start()
+        return Watched(path, settings, process, stop, beat)
+
+    def _look_after(self, station: Watched) -> None:
+        if station.given_up:
+            return
+        if station.process.is_alive() and not station.hangs:
+            return
+        if station.process.is_alive():
+            LOG.error("station %s gives no sign of life and is started again", station.settings.name)
+            station.process.kill()
+            station.process.join(1.0)
+        else:
+            LOG.error("station %s has gone (exit code %s)", station.settings.name, station.process.exitcode)
+        if not station.budget.spend():
+            station.given_up = True
+            LOG.error("station %s failed too often within a minute and is left off", station.settings.name)
+            return
+        anew = self._start(station.path, station.settings)
+        station.process, station.stop, station.beat, station.started = (
+            anew.process, anew.stop, anew.beat, anew.started,
+        )  # fmt: skip

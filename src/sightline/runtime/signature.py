@@ -1,0 +1,109 @@
+"""Signed recipes: an Ed25519 signature (RFC 8032) at the end of the file, which stays a valid ONNX model.
+
+A protobuf message goes on where another ends, so the signature is one more entry of the model's metadata, appended. It
+covers every byte before it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from sightline.core.errors import InputError, RecipeError
+
+NAME = b"sightline.signature"
+SIGNATURE_CHARACTERS = 88  # 64 bytes in base64
+_VALUE = len("ed25519:") + SIGNATURE_CHARACTERS
+# Fields of onnx.proto: ModelProto.metadata_props is 14, StringStringEntryProto.key 1 and .value 2.
+_ENTRY = b"\x0a" + bytes([len(NAME)]) + NAME + b"\x12" + bytes([_VALUE]) + b"ed25519:"
+_HEAD = b"\x72" + bytes([0x80 | ((len(_ENTRY) + SIGNATURE_CHARACTERS) & 0x7F), (len(_ENTRY) + SIGNATURE_CHARACTERS) >> 7])
+LENGTH = len(_HEAD) + len(_ENTRY) + SIGNATURE_CHARACTERS
+
+
+def make_keys(private: Path, public: Path) -> str:
+    """Write a new pair of keys as PEM files, the private one readable by its owner alone; returns the fingerprint.
+
+    Raises InputError where one is there already: a key that is overwritten is lost.
+    """
+    key = Ed25519PrivateKey.generate()
+    for path, data, mode in (
+        (private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600),
+        (public, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644),
+    ):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+        except FileExistsError as error:
+            raise InputError(f"{path}: is there already. Name another file; a key that is overwritten is lost") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}). Choose another place") from error
+    return fingerprint(key.public_key())
+
+
+def sign(data: bytes, private: Path) -> bytes:
+    """The recipe's bytes with a signature of the key in a PEM file; one that was there is replaced."""
+    bare = unsigned(data)
+    signature = _private_key(private).sign(bare)
+    return bare + _HEAD + _ENTRY + base64.b64encode(signature)
+
+
+def verify(data: bytes, public: Path, name: str = "recipe") -> str:
+    """The fingerprint of the key that signed the recipe. Raises RecipeError where it is not signed by that key."""
+    key = _public_key(public)
+    bare = unsigned(data)
+    if len(bare) == len(data):
+        raise RecipeError(f"{name}: is not signed, and this station asks for it. Sign it with: sightline sign")
+    try:
+        key.verify(base64.b64decode(data[-SIGNATURE_CHARACTERS:], validate=True), bare)
+    except (InvalidSignature, ValueError) as error:
+        raise RecipeError(
+            f"{name}: the signature is not of the key {fingerprint(key)}, or the file was changed after it was signed. "
+            "Copy it again from where it was made, or sign it with: sightline sign"
+        ) from error
+    return fingerprint(key)
+
+
+def unsigned(data: bytes) -> bytes:
+    """The bytes that a signature covers: all of them where there is none."""
+    begin = len(data) - LENGTH
+    signed = begin > 0 and data[begin : begin + len(_HEAD) + len(_ENTRY)] == _HEAD + _ENTRY
+    return data[:begin] if signed else data
+
+
+def fingerprint(key: Ed25519PublicKey) -> str:
+    """First 16 hex digits of the SHA-256 of the key, to compare by eye."""
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+def _private_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: no private key can be read. Make a pair with: sightline keys") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InputError(f"{path}: is no Ed25519 key. Make a pair with: sightline keys")
+    return key
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no public key can be read. Make a pair with: sightline keys") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise InputError(f"{path}: is no Ed25519 key. Make a pair with: sightline keys")
+    return key

@@ -1,0 +1,75 @@
+"""Golden and challenge parts: without their verdicts, no other part is judged."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from pydantic import ValidationError
+
+from sightline.core.band import Verdict
+from sightline.line.interlock import Gate
+from sightline.line.settings import CheckPart, Interlock
+
+PARTS = (CheckPart(part_id="golden", verdict=Verdict.OK), CheckPart(part_id="scratched", verdict=Verdict.NG))
+NOON = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
+
+
+def gate(**more: object) -> Gate:
+    return Gate(Interlock(parts=PARTS, **more), NOON)  # type: ignore[arg-type]
+
+
+def test_both_check_parts_open_the_gate() -> None:
+    one = gate()
+    assert one.blocked and "golden, scratched" in one.reason
+    assert one.judge("golden", Verdict.OK, True) and one.blocked
+    assert one.judge("scratched", Verdict.NG, True) and not one.blocked and not one.reason
+
+
+@pytest.mark.parametrize(
+    ("part", "verdict", "valid"),
+    [("scratched", Verdict.OK, True), ("scratched", Verdict.REVIEW, True), ("golden", Verdict.NG, True),
+     ("golden", Verdict.OK, False), ("scratched", Verdict.NG, False)],
+)  # fmt: skip
+def test_a_wrong_verdict_blocks_until_all_have_passed_again(part: str, verdict: Verdict, valid: bool) -> None:
+    one = gate(at_start=False)
+    assert not one.blocked
+    assert not one.judge(part, verdict, valid)
+    assert one.blocked and part in one.reason
+    assert one.judge("golden", Verdict.OK, True) and one.blocked
+    assert one.judge("scratched", Verdict.NG, True) and not one.blocked
+
+
+def test_due_again_after_so_many_parts() -> None:
+    one = gate(at_start=False, every_parts=3)
+    one.passed_by()
+    one.passed_by()
+    assert not one.blocked
+    one.passed_by()
+    assert one.blocked
+
+
+def test_due_at_the_begin_of_a_shift_and_once() -> None:
+    one = gate(at_start=False, shifts=("14:00",))
+    one.tick(NOON.replace(hour=13, minute=59))
+    assert not one.blocked
+    one.tick(NOON.replace(hour=14))
+    assert one.blocked
+    one.judge("golden", Verdict.OK, True)
+    one.judge("scratched", Verdict.NG, True)
+    one.tick(NOON.replace(hour=14, minute=1))
+    assert not one.blocked
+    one.tick(NOON.replace(hour=13, minute=30))  # the clock was set back over the shift's begin
+    assert one.blocked
+
+
+def test_without_check_parts_nothing_is_ever_due() -> None:
+    one = Gate(Interlock(shifts=("14:00",), every_parts=1), NOON)
+    one.passed_by()
+    one.tick(NOON.replace(hour=15))
+    assert not one.blocked and one.checks("golden") is None
+
+
+def test_a_shift_that_is_no_time_of_day() -> None:
+    with pytest.raises(ValidationError, match="HH:MM"):
+        Interlock(shifts=("25:00",))
