@@ -27,6 +27,10 @@ class WeightsError(SightlineError):
     """Pretrained weights that are missing or are not the expected ones."""
 
 
+class StoreError(SightlineError):
+    """A database or an image folder that cannot be used: too new, full, locked, gone, or not one of ours."""
+
+
 class MissingExtraError(SightlineError):
     """A package that belongs to an optional extra is not installed."""
 
