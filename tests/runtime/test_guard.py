@@ -63,9 +63,7 @@ def hidden_elsewhere() -> onnx.ModelProto:
 def with_function() -> onnx.ModelProto:
     made = plain()
     made.functions.append(
-        helper.make_function(
-            "own", "f", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], made.opset_import
-        )
+        helper.make_function("own", "f", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], made.opset_import)
     )
     return made
 

@@ -44,6 +44,10 @@ class SinkError(SightlineError):
     """A signal that a sink cannot take or keep."""
 
 
+class StoreError(SightlineError):
+    """A database or an image folder that cannot be used: too new, full, locked, gone, or not one of ours."""
+
+
 class MissingExtraError(SightlineError):
     """A package that belongs to an optional extra is not installed."""
 

@@ -47,7 +47,9 @@ class Journal:
             self._file.executescript(SCHEMA)
             self.waiting = int(self._file.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{path}: the journal cannot be opened ({error}). Check its folder and the disk") from error
+            raise StoreError(
+                f"{path}: the journal cannot be opened ({error}). Check its folder and the disk"
+            ) from error
         self._path = path
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()

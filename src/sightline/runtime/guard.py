@@ -30,7 +30,9 @@ def check_graph(data: bytes, name: str = "recipe") -> None:
     Raises RecipeError that says what was found; the time is a few milliseconds, whatever the file's size.
     """
     if len(data) > MOST_BYTES:
-        raise RecipeError(f"{name}: {len(data) / 2**30:.1f} GB are too large for a recipe. Train one with a smaller bank")
+        raise RecipeError(
+            f"{name}: {len(data) / 2**30:.1f} GB are too large for a recipe. Train one with a smaller bank"
+        )
     view = memoryview(data)
     try:
         _check_model(view, name)

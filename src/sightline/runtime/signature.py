@@ -29,7 +29,9 @@ SIGNATURE_CHARACTERS = 88  # 64 bytes in base64
 _VALUE = len("ed25519:") + SIGNATURE_CHARACTERS
 # Fields of onnx.proto: ModelProto.metadata_props is 14, StringStringEntryProto.key 1 and .value 2.
 _ENTRY = b"\x0a" + bytes([len(NAME)]) + NAME + b"\x12" + bytes([_VALUE]) + b"ed25519:"
-_HEAD = b"\x72" + bytes([0x80 | ((len(_ENTRY) + SIGNATURE_CHARACTERS) & 0x7F), (len(_ENTRY) + SIGNATURE_CHARACTERS) >> 7])
+_HEAD = b"\x72" + bytes(
+    [0x80 | ((len(_ENTRY) + SIGNATURE_CHARACTERS) & 0x7F), (len(_ENTRY) + SIGNATURE_CHARACTERS) >> 7]
+)
 LENGTH = len(_HEAD) + len(_ENTRY) + SIGNATURE_CHARACTERS
 
 
@@ -48,7 +50,9 @@ def make_keys(private: Path, public: Path) -> str:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 file.write(data)
         except FileExistsError as error:
-            raise InputError(f"{path}: is there already. Name another file; a key that is overwritten is lost") from error
+            raise InputError(
+                f"{path}: is there already. Name another file; a key that is overwritten is lost"
+            ) from error
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}). Choose another place") from error
     return fingerprint(key.public_key())

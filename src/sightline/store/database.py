@@ -1,0 +1,141 @@
+"""The connection to SQLite or PostgreSQL: transactions that read, transactions that write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from sightline.core.errors import MissingExtraError, SettingError, StoreError
+
+VARIABLE = "SIGHTLINE_DB"
+DEFAULT = "sightline.db"
+BUSY_S = 30  # how long a writer waits for another one
+WRITES, DURABLE = "sightline_writes", "sightline_durable"
+
+
+def locate(url: str | Path | None) -> URL:
+    """The database's address: the argument, else SIGHTLINE_DB, else sightline.db in the current folder.
+
+    A plain path means SQLite. Raises SettingError for an address that is neither SQLite nor PostgreSQL.
+    """
+    text = str(url or os.environ.get(VARIABLE) or DEFAULT)
+    if "://" not in text:
+        return URL.create("sqlite", database=str(Path(text).expanduser().absolute()))
+    try:
+        address = make_url(text)
+    except ArgumentError as error:
+        raise SettingError(f"'{text}' is no database address. Give a file, or postgresql://USER@HOST/NAME") from error
+    if address.drivername in {"postgresql", "postgres"}:
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise SettingError(f"{address}: only SQLite and PostgreSQL are known. Give a file, or postgresql://...")
+    if address.get_backend_name() == "sqlite" and not address.database:
+        raise SettingError(f"{address}: a store needs a file. Give its path")
+    return address
+
+
+class Database:
+    """An engine with two ways in. Everything that fails below comes out as StoreError with a remedy."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.engine = _engine(url)
+        if self.is_sqlite:
+            _teach_sqlite(self.engine)
+        # A writer that has waited for another one must see what that one has written.
+        sees = {} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
+        self._writer = self.engine.execution_options(**{WRITES: True, DURABLE: True}, **sees)
+        self._recorder = self.engine.execution_options(**{WRITES: True}, **sees)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the file, or the address without its password."""
+        return str(self.url.database) if self.is_sqlite else self.url.render_as_string()
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a server."""
+        return Path(str(self.url.database)) if self.is_sqlite else None
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that sees one state of the database from its first query to its end."""
+        with self._told(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is on the disk when the block ends, or, after any exception, never was.
+
+        On SQLite one writer at a time holds it, and others wait up to 30 s.
+        """
+        with self._told(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def recording(self) -> Iterator[Connection]:
+        """As `writing`, without waiting for the disk on SQLite: safe against a killed process; a power cut may cost
+        the last moments before it, never the database.
+        """
+        with self._told(), self._recorder.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise _explained(error, self.name) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "sqlite":
+            return create_engine(url, connect_args={"timeout": BUSY_S, "isolation_level": None})
+        return create_engine(url, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+    except NoSuchModuleError as error:
+        raise SettingError(f"{url}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("psycopg", "postgres") from error
+
+
+def _teach_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-65536", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get(DURABLE) else 'NORMAL'}")
+        # A transaction that first reads and then writes could not wait for another writer: it has to begin as one.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES) else "BEGIN")
+
+
+def _explained(error: DBAPIError, name: str) -> StoreError:
+    reason = str(error.orig).strip()
+    remedies = {
+        "disk is full": "Free space on its disk; everything that was acknowledged is still there",
+        "No space left": "Free space on its disk; everything that was acknowledged is still there",
+        "is locked": "Another program has held it for long. Wait until that is done, or stop it",
+        "readonly": "Check the permissions of the file and its folder",
+        "unable to open": "Check the folder and its permissions",
+        "not a database": "It is another kind of file. Choose another name, or restore a backup",
+        "malformed": "It is damaged. Restore a backup with: sightline store restore",
+        "connection": "Check that the server runs and can be reached",
+    }
+    remedy = next((text for sign, text in remedies.items() if sign.lower() in reason.lower()), "Check the database")
+    return StoreError(f"{name}: {reason}. {remedy}")

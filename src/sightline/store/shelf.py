@@ -1,0 +1,158 @@
+"""Files by name in a folder or on S3: a name holds a whole file or nothing, whatever is killed when."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from sightline.core.errors import MissingExtraError, StoreError
+from sightline.store.patience import patiently
+
+CHUNK = 1 << 20
+INCOMING = "incoming"
+TIMEOUTS = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 1}}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file as it lies there: its name below the root, its size in bytes, and its age in s."""
+
+    key: str
+    bytes: int
+    age_s: float
+
+
+class Shelf:
+    """A place for files: a folder, or an s3:// address. `options` go to fsspec, for instance `endpoint_url`.
+
+    Raises MissingExtraError where s3fs is not installed.
+    """
+
+    def __init__(self, root: str | Path, options: dict[str, Any] | None = None) -> None:
+        self.folder: Path | None = None
+        if "://" not in str(root):
+            self.folder = Path(root).expanduser().absolute()
+            self.name = str(self.folder)
+            return
+        import fsspec
+
+        options = {"config_kwargs": TIMEOUTS, "use_listings_cache": False, **(options or {})}
+        try:
+            self._remote, place = fsspec.core.url_to_fs(str(root), **options)
+        except ImportError as error:
+            raise MissingExtraError("s3fs", "s3") from error
+        self.name, self._root = str(root), str(place).rstrip("/")
+
+    def write(self, key: str, source: BinaryIO, durable: bool = True) -> str:
+        """Copy a file to `key` in chunks; returns the SHA-256 of what was written. Raises StoreError.
+
+        With `durable`, it is on the disk when this returns.
+        """
+        if self.folder is None:
+            return patiently(lambda: self._upload(key, source), self.name)
+        try:
+            return self._write(self.folder, key, source, durable)
+        except OSError as error:
+            remedy = "Check the permissions of the folder"
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                remedy = "Free space on its disk and run the same command again; what was acknowledged is still there"
+            raise StoreError(f"{self.name}: cannot be written ({error.strerror}). {remedy}") from error
+
+    def _write(self, root: Path, key: str, source: BinaryIO, durable: bool) -> str:
+        target, draft = root / key, root / INCOMING / uuid4().hex
+        for folder in (target.parent, draft.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("wb") as file:
+                digest = _copy(source, file)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        if durable:
+            _sync_folder(target.parent)
+        return digest
+
+    def _upload(self, key: str, source: BinaryIO) -> str:
+        source.seek(0)
+        with self._remote.open(f"{self._root}/{key}", "wb") as file:  # S3 shows it once it is closed
+            return _copy(source, file)
+
+    def holds(self, key: str) -> bool:
+        """Whether there is a file."""
+        if self.folder is not None:
+            return (self.folder / key).is_file()
+        return bool(patiently(lambda: self._remote.exists(f"{self._root}/{key}"), self.name))
+
+    def open(self, key: str) -> BinaryIO:
+        """A file to read, closed by the caller. Raises FileNotFoundError."""
+        if self.folder is not None:
+            return (self.folder / key).open("rb")
+        path = f"{self._root}/{key}"
+        return io.BytesIO(patiently(lambda: self._remote.cat_file(path), self.name))
+
+    def listed(self, prefix: str) -> Iterator[Kept]:
+        """The files of one folder, in no order."""
+        now = time.time()
+        if self.folder is None:
+            try:
+                found = patiently(lambda: self._remote.ls(f"{self._root}/{prefix}", detail=True), self.name)
+            except FileNotFoundError:
+                return
+            for entry in found:
+                name = entry["name"].rsplit("/", 1)[-1]
+                if entry["type"] == "file" and name:
+                    yield Kept(f"{prefix}/{name}", entry["size"], now - entry["LastModified"].timestamp())
+        elif (self.folder / prefix).is_dir():
+            for file in os.scandir(self.folder / prefix):
+                if file.is_file():
+                    yield Kept(f"{prefix}/{file.name}", file.stat().st_size, now - file.stat().st_mtime)
+
+    def remove(self, key: str) -> None:
+        """Take a file away; one that is gone already is no error."""
+        if self.folder is not None:
+            (self.folder / key).unlink(missing_ok=True)
+        elif self.holds(key):
+            patiently(lambda: self._remote.rm_file(f"{self._root}/{key}"), self.name)
+
+    def renew(self, key: str) -> bool:
+        """Whether the file is there; if so, its age begins anew, so that a check does not take it for forgotten."""
+        if self.folder is None:
+            path = f"{self._root}/{key}"
+            if self.holds(key):
+                patiently(lambda: self._remote.cp_file(path, path, MetadataDirective="REPLACE"), self.name)
+                return True
+            return False
+        try:
+            os.utime(self.folder / key)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := source.read(CHUNK):
+        digest.update(chunk)
+        target.write(chunk)
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is safe once its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

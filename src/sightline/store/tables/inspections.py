@@ -1,0 +1,87 @@
+"""The line's record: every verdict, and how many there were in each hour."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sightline.store.tables.base import Base, Hash, Key
+
+
+class InspectionRow(Base):
+    """One part judged at a station. The four moments tell where its time went."""
+
+    __tablename__ = "inspections"
+
+    id: Mapped[Key]
+    station: Mapped[str]
+    line: Mapped[str | None]
+    product: Mapped[str | None]
+    lot: Mapped[str | None]
+    serial: Mapped[str | None]
+    verdict: Mapped[str]  # OK, NG or REVIEW
+    score: Mapped[float | None]  # None where no image could be judged
+    p_value: Mapped[float | None]
+    types: Mapped[dict[str, Any]] = mapped_column(default=dict)  # probability by defect type
+    grade: Mapped[int | None]
+    recipe_hash: Mapped[Hash | None]
+    image_hash: Mapped[Hash | None]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)  # defects and whatever else a station adds
+    triggered: Mapped[datetime]
+    captured: Mapped[datetime | None]
+    inferred: Mapped[datetime | None]
+    signalled: Mapped[datetime | None]
+    late: Mapped[bool] = mapped_column(default=False)  # the signal came after its deadline
+    error: Mapped[str | None]
+    shadow: Mapped[bool] = mapped_column(default=False)  # a recipe on probation, which decided nothing
+
+    # One index for each question that a page of the gallery asks; all end with the order of the page.
+    __table_args__ = (
+        Index(None, "triggered", "id"),
+        Index(None, "verdict", "triggered", "id"),
+        Index(None, "station", "triggered", "id"),
+        Index(None, "station", "verdict", "triggered", "id"),
+        Index(None, "lot", "triggered", "id"),
+        Index(None, "serial", "triggered", "id"),
+        Index(None, "image_hash"),
+    )
+
+
+class HourRow(Base):
+    """Inspections of one hour, station and verdict, counted in the transaction that records them; shadows left out.
+
+    The counts stay when old inspections are cleared away.
+    """
+
+    __tablename__ = "hours"
+
+    hour: Mapped[int] = mapped_column(primary_key=True)  # hours since 1970, UTC
+    station: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+
+
+class ReviewRow(Base):
+    """A part that a person shall look at, why, and the answer."""
+
+    __tablename__ = "reviews"
+
+    id: Mapped[Key]
+    inspection_id: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))
+    sample_id: Mapped[int | None] = mapped_column(ForeignKey("samples.id"))
+    reason: Mapped[str]
+    priority: Mapped[float] = mapped_column(default=0.0)  # the highest first
+    state: Mapped[str] = mapped_column(default="open")  # open, claimed, answered or skipped
+    claimed_by: Mapped[str | None]
+    claimed_at: Mapped[datetime | None]
+    answer: Mapped[str | None]  # good, defective or unknown
+    types: Mapped[list[Any]] = mapped_column(default=list)
+    note: Mapped[str] = mapped_column(default="")
+    author: Mapped[str | None]
+    created: Mapped[datetime]
+    answered: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "state", "priority", "id"), Index(None, "inspection_id"))

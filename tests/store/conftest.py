@@ -1,0 +1,141 @@
+"""Stores to test on: SQLite files, and a real PostgreSQL server, started once. Made from templates, for speed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from sightline.store.store import Store
+
+SERVER = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+SETTINGS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c listen_addresses=127.0.0.1"
+Urls = Callable[[], str]
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run(*words: str) -> None:
+    """Run a program of the server; the server refuses to be root."""
+    user = "postgres" if os.getuid() == 0 else None
+    subprocess.run(words, check=True, capture_output=True, user=user, cwd="/tmp", timeout=60)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Address of a server on a free port of this machine, without a database's name."""
+    if not SERVER:
+        reason = "no PostgreSQL server in /usr/lib/postgresql. Install the package postgresql"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="sightline-postgres-"))
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+    binaries, data, port = SERVER[-1].parent, str(folder / "data"), free_port()
+    try:
+        run(str(binaries / "initdb"), "-D", data, "-U", "sightline", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = f"{SETTINGS} -p {port} -k {folder}"
+        run(str(SERVER[-1]), "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            yield f"postgresql://sightline@127.0.0.1:{port}"
+        finally:
+            run(str(SERVER[-1]), "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql(server: str) -> Callable[[str], str]:
+    """Makes a database on the server: "empty", or a copy of an "open" store's, and gives its address."""
+    import psycopg
+
+    def make(template: str) -> str:
+        name = f"s{uuid4().hex}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[call-overload]
+        return f"{server}/{name}"
+
+    url = make("template0")
+    Store.open(url, "/tmp/sightline-none").close()
+    made = url.rsplit("/", 1)[1]
+    return lambda state: make("template0" if state == "empty" else made)
+
+
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Makes an SQLite file: "empty" (none yet), or a copy of an "open" store's, and gives its path."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    template = folder / "template.db"
+    Store.open(template, folder / "images").close()
+
+    def make(state: str) -> str:
+        path = tmp_path_factory.mktemp("store") / "store.db"
+        if state != "empty":
+            with closing(sqlite3.connect(template)) as source, closing(sqlite3.connect(path)) as target:
+                source.backup(target)
+        return str(path)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Both kinds of database, one after the other: call it with "empty" or "open" for a new one."""
+    found: Callable[[str], str] = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def store(database: Callable[[str], str], tmp_path: Path) -> Iterator[Store]:
+    """An open store with nothing in it, on both databases; its images are in `tmp_path / "images"`."""
+    with Store.open(database("open"), tmp_path / "images") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A server that speaks S3, on a free port of this machine."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{server._port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Address of an empty bucket, with the environment set so that s3fs finds the server."""
+    import boto3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SIGHTLINE_CACHE": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"b{uuid4().hex}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/images"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Both kinds of place for images."""
+    return str(tmp_path / "images") if request.param == "folder" else str(request.getfixturevalue("bucket"))

@@ -1,0 +1,168 @@
+"""Images by content, in a folder and on S3."""
+
+import errno
+import hashlib
+import io
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from sightline.core.errors import InputError, SettingError, StoreError
+from sightline.store import shelf as shelf_module
+from sightline.store.header import SUFFIXES
+from sightline.store.images import Images, image_key, locate_images, thumbnail_key
+
+
+def picture(seed=0, height=40, width=60, suffix=".png"):
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    return cv2.imencode(suffix, pixels)[1].tobytes()
+
+
+@pytest.fixture
+def images(place):
+    return Images(place)
+
+
+def test_an_image_comes_back_as_it_was(images, tmp_path):
+    data = picture()
+    kept = images.put(data)
+    assert (kept.hash, kept.bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert (kept.media_type, kept.width, kept.height) == ("image/png", 60, 40)
+    assert images.read(kept.hash, kept.media_type) == data
+    assert images.path(kept.hash, kept.media_type).read_bytes() == data
+    assert images.path(kept.hash, kept.media_type).suffix == ".png"
+
+
+def test_the_same_image_is_kept_once(images):
+    first, second = images.put(picture(1)), images.put(picture(1))
+    assert first == second
+    assert len(list(images.shelf.listed(f"images/{first.hash[:2]}"))) == 1
+    assert list(images.shelf.listed(shelf_module.INCOMING)) == []
+
+
+def test_the_thumbnail_is_small_and_made_again_when_it_is_gone(images):
+    kept = images.put(picture(2, 600, 900))
+    before = images.thumbnail(kept.hash, kept.media_type)
+    assert cv2.imdecode(np.frombuffer(before, np.uint8), cv2.IMREAD_COLOR).shape == (171, 256, 3)
+    images.shelf.remove(thumbnail_key(kept.hash))
+    assert images.thumbnail(kept.hash, kept.media_type) == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp", ".jp2", ".ppm"])
+def test_every_kind_is_known_with_its_size(tmp_path, suffix):
+    kept = Images(tmp_path).put(picture(3, 1200, 1100, suffix))
+    assert SUFFIXES[kept.media_type] == suffix
+    assert (kept.width, kept.height) == (1100, 1200)
+
+
+def test_a_turned_jpeg_has_the_size_that_is_shown(tmp_path):
+    data = picture(4, 1100, 1300, ".jpg")
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    turned = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+    kept = Images(tmp_path).put(turned)
+    assert (kept.width, kept.height) == (1100, 1300)
+
+
+def test_deep_images_have_a_thumbnail(tmp_path):
+    deep = (np.random.default_rng(0).integers(0, 65535, (50, 50), np.uint16), np.full((50, 50), 0.5, np.float32))
+    for pixels in deep:
+        data = cv2.imencode(".tif", pixels)[1].tobytes()
+        kept = Images(tmp_path).put(data)
+        assert Images(tmp_path).thumbnail(kept.hash, kept.media_type).startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", r"empty \(0 bytes\)"),
+        (b"hello", "not an image"),
+        (picture()[:-40], "end of the file is missing"),
+        (picture(0, 40, 60, ".jpg")[:-40], "end of the file is missing"),
+        (picture()[:60] + b"\0" * 400 + picture()[460:], "damaged"),
+        (b"II*\0" + b"\0" * 100, "damaged"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_name(images, tmp_path, data, words):
+    (tmp_path / "part.png").write_bytes(data)
+    with pytest.raises(InputError, match=rf"part\.png: .*{words}"):
+        images.put(tmp_path / "part.png")
+    assert list(images.shelf.listed(f"images/{hashlib.sha256(data).hexdigest()[:2]}")) == []
+
+
+def test_a_tiff_of_300_mb_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "large.tif"
+    with path.open("wb") as file:
+        file.write(b"II*\0\x08\0\0\0")
+        file.truncate(300_000_000)
+    with pytest.raises(InputError, match=r"large\.tif: 300\.0 MB are more than the 256 MB .*SIGHTLINE_IMAGE_MB=301"):
+        Images(tmp_path / "images").put(path)
+
+
+def test_the_limit_is_a_setting(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_IMAGE_MB", "0.001")
+    with pytest.raises(InputError, match=r"0\.001 MB"):
+        Images(tmp_path).put(picture())
+    monkeypatch.setenv("SIGHTLINE_IMAGE_MB", "much")
+    with pytest.raises(SettingError, match="no number"):
+        Images(tmp_path)
+
+
+def test_a_small_file_that_decodes_to_gigabytes_is_refused(tmp_path):
+    bomb = bytearray(picture())
+    bomb[16:24] = struct.pack(">II", 60_000, 60_000)
+    with pytest.raises(InputError, match="Tile or shrink"):
+        Images(tmp_path).put(bytes(bomb))
+
+
+def test_an_altered_or_missing_image_is_noticed(images):
+    kept = images.put(picture(5))
+    key = image_key(kept.hash, kept.media_type)
+    images.shelf.write(key, io.BytesIO(picture(6)))
+    with pytest.raises(StoreError, match="altered"):
+        images.read(kept.hash, kept.media_type)
+    images.shelf.remove(key)
+    with pytest.raises(StoreError, match="missing"):
+        images.path(kept.hash, kept.media_type)
+    images.shelf.remove(key)
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path, monkeypatch):
+    images = Images(tmp_path)
+
+    def full(source, target):
+        target.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shelf_module, "_copy", full)
+    with pytest.raises(StoreError, match=r"No space left on device.*Free space"):
+        images.put(picture())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_lost_connection_is_tried_again_and_then_said(bucket, monkeypatch):
+    monkeypatch.setattr("sightline.store.patience.FIRST_WAIT_S", 0.001)
+    images = Images(bucket)
+    write, failures = images.shelf._remote.open, [ConnectionError("reset"), TimeoutError("slow")]
+
+    def unsteady(*args, **options):
+        if failures:
+            raise failures.pop()
+        return write(*args, **options)
+
+    monkeypatch.setattr(images.shelf._remote, "open", unsteady)
+    kept = images.put(picture())
+    assert images.read(kept.hash, kept.media_type) == picture()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(StoreError, match=r"failed 5 times.*check the network"):
+        Images(bucket, {"skip_instance_cache": True}).put(picture(1))
+
+
+def test_where_the_images_are(monkeypatch, tmp_path):
+    monkeypatch.delenv("SIGHTLINE_STORE", raising=False)
+    assert locate_images(None, tmp_path / "parts.db") == str(tmp_path / "parts-images")
+    with pytest.raises(SettingError, match="SIGHTLINE_STORE"):
+        locate_images(None, None)
+    monkeypatch.setenv("SIGHTLINE_STORE", "s3://parts/images")
+    assert locate_images(None, None) == "s3://parts/images"
