@@ -1,0 +1,54 @@
+"""An event loop in a thread: asynchronous libraries under a station that is not."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from sightline.core.errors import SinkError
+
+T = TypeVar("T")
+CLOSE_S = 5.0
+
+
+class Loop:
+    """Runs coroutines in its own thread until it is closed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """The result of `work`. Raises what it raises, and SinkError after `timeout_s`."""
+        if self._loop.is_closed():
+            work.close()
+            raise SinkError(f"{self._name} is closed. Open it again")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout_s)
+        except concurrent.futures.TimeoutError as error:
+            if future.done():  # the work itself ran into a time-out
+                raise SinkError(f"{self._name}: the other side does not answer. Check address and network") from error
+            future.cancel()
+            raise SinkError(f"{self._name}: no answer within {timeout_s:g} s. Check address and network") from error
+
+    def close(self) -> None:
+        """Cancel what still runs and end the thread."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        self._thread.join(CLOSE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _end(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.wait([asyncio.gather(*others, return_exceptions=True)], timeout=CLOSE_S / 2) if others else None
+        self._loop.stop()

@@ -1,0 +1,101 @@
+"""A poller: a station that reads and writes a PLC's memory, as the client of Modbus or S7."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from sightline.core.command import Command
+from sightline.core.errors import SinkError
+from sightline.core.signal import Signal
+from sightline.core.status import Status
+from sightline.devices.health import Health
+from sightline.devices.link import Backoff, Link
+from sightline.devices.sinks.handshake import Handshake
+from sightline.devices.sinks.registers import INPUTS, read_inputs, write_outputs
+
+_log = logging.getLogger(__name__)
+
+
+class Memory(Protocol):
+    """The PLC's memory in 16-bit words. Each method raises SinkError or OSError where the PLC does not answer."""
+
+    def read(self, count: int) -> list[int]:
+        """The first `count` words of the block that the PLC writes."""
+
+    def write(self, first: int, words: list[int]) -> None:
+        """Words of the block that the station writes, from word `first` on."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class Poller:
+    """Exchanges the handshake's words with the PLC every `poll_ms`. A Sink and a Controller."""
+
+    def __init__(
+        self, name: str, opener: Callable[[], Memory], handshake: Handshake, poll_ms: float, backoff: Backoff
+    ) -> None:
+        self._name, self._handshake, self._poll_s = name, handshake, poll_ms / 1e3
+        self._link = Link(f"sink {name}", opener, lambda memory: memory.close(), backoff)
+        self._stop = threading.Event()
+        self._written: list[int] | None = None
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=f"poll {name}", daemon=True)
+        self._thread.start()
+
+    def send(self, signal: Signal) -> None:
+        """Show a result to the PLC. Raises SinkError where too many wait for its acknowledgement."""
+        self._handshake.present(signal)
+
+    def wait(self, timeout_ms: float) -> Command | None:
+        """The PLC's next command."""
+        return self._handshake.wait(timeout_ms)
+
+    def show(self, status: Status) -> None:
+        """Tell the PLC the station's status."""
+        self._handshake.show(status)
+
+    def health(self) -> Health:
+        """Whether the PLC answers."""
+        link = self._link
+        return Health(connected=link.connected, reconnects=link.reconnects, failures=self._failures, error=link.error)
+
+    def close(self) -> None:
+        """Write once more that the station is not ready, and disconnect."""
+        if not self._stop.is_set():
+            self._handshake.show(Status())
+            self._stop.set()
+            self._thread.join(timeout=5)
+            self._link.close()
+
+    def _run(self) -> None:
+        memory: Memory | None = None
+        while True:
+            last = self._stop.wait(self._poll_s)
+            held = self._link.get(0.0 if last else 0.5)
+            if held is not None and held is not memory:
+                self._handshake.forget()
+                self._written = None
+            memory = held
+            if memory is not None:
+                self._exchange(memory)
+            if last:
+                return
+
+    def _exchange(self, memory: Memory) -> None:
+        try:
+            self._handshake.take(read_inputs(memory.read(INPUTS)))
+            words = write_outputs(self._handshake.outputs())
+            if words != self._written:
+                # The status word comes last: when the PLC sees `valid`, the rest of the result is there.
+                if self._written is None or words[1:] != self._written[1:]:
+                    memory.write(1, words[1:])
+                memory.write(0, words[:1])
+                self._written = words
+        except (SinkError, OSError) as error:
+            self._failures += 1
+            self._written = None
+            self._link.lost(memory, str(error))

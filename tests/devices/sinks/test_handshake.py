@@ -1,0 +1,135 @@
+"""The handshake: edges count once, a result stays until it is acknowledged, and a doubtful station is never ready."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sightline.core.band import Verdict
+from sightline.core.command import CommandKind
+from sightline.core.errors import SinkError
+from sightline.core.fault import ErrorCode
+from sightline.core.status import Status
+from sightline.devices.sinks import handshake as module
+from sightline.devices.sinks.handshake import Handshake, Inputs, Outputs
+from sightline.devices.sinks.registers import read_inputs, read_outputs, write_inputs, write_outputs
+
+
+@pytest.fixture
+def shake():
+    handshake = Handshake()
+    handshake.take(Inputs())
+    handshake.show(Status(ready=True, recipe_id=4))
+    return handshake
+
+
+def test_a_level_that_stays_high_triggers_once(shake):
+    for _ in range(3):
+        shake.take(Inputs(trigger=True, part_id="7"))
+    assert shake.wait(0).part_id == "7" and shake.wait(0) is None
+    assert shake.outputs().busy and not shake.outputs().ready
+
+
+def test_a_trigger_that_is_high_at_connection_counts_for_nothing(shake):
+    shake.forget()
+    shake.take(Inputs(trigger=True))
+    assert shake.wait(0) is None
+    shake.take(Inputs())
+    shake.take(Inputs(trigger=True))
+    assert shake.wait(0).kind is CommandKind.TRIGGER
+
+
+def test_a_trigger_before_the_acknowledgement_is_an_overrun(shake, signal):
+    shake.take(Inputs(trigger=True))
+    shake.take(Inputs())
+    shake.wait(0)
+    shake.present(signal())
+    shake.take(Inputs(trigger=True))
+    assert shake.wait(0) is None and shake.outputs().error == ErrorCode.TRIGGER_OVERRUN
+    shake.take(Inputs(reset=True, trigger=True))
+    assert shake.wait(0).kind is CommandKind.RESET and shake.outputs().error == 0
+
+
+def test_a_trigger_while_not_ready_is_refused(shake):
+    shake.show(Status(ready=False))
+    shake.take(Inputs(trigger=True))
+    assert shake.wait(0) is None and shake.outputs().error == ErrorCode.NOT_READY
+
+
+def test_results_wait_for_the_acknowledgement_in_order_and_are_bounded(signal):
+    shake = Handshake(waiting_max=2)
+    shake.take(Inputs())
+    for part in "abc":
+        shake.present(signal(part))
+    with pytest.raises(SinkError, match="acknowledgement"):
+        shake.present(signal("d"))
+    seen = []
+    for _ in range(3):
+        seen.append(shake.outputs().part_id)
+        shake.take(Inputs(acknowledge=True))
+        shake.take(Inputs())
+    assert seen == ["a", "b", "c"] and not shake.outputs().valid and shake.outputs().part_id == ""
+
+
+def test_a_missing_acknowledgement_becomes_an_error(signal):
+    shake = Handshake(acknowledge_ms=1e-6)
+    shake.take(Inputs())
+    shake.present(signal())
+    assert shake.outputs().error == ErrorCode.NO_ACKNOWLEDGE
+    shake.take(Inputs(acknowledge=True))
+    assert shake.outputs().error == 0
+
+
+def test_without_acknowledgement_the_newest_result_is_shown(signal):
+    shake = Handshake(acknowledge=False)
+    shake.take(Inputs())
+    shake.show(Status(ready=True))
+    for part in "ab":
+        shake.present(signal(part))
+    assert (shake.outputs().part_id, shake.outputs().number, shake.outputs().ready) == ("b", 2, True)
+
+
+def test_pilot_mode_shows_no_verdict_and_says_so(shake, signal):
+    shake.show(Status(ready=True, pilot=True))
+    shake.present(signal(verdict=Verdict.OK))
+    outputs = shake.outputs()
+    assert outputs.valid and outputs.pilot and outputs.verdict == 0
+
+
+def test_a_station_that_hangs_loses_heartbeat_and_ready(shake, monkeypatch):
+    now = module.time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 1.0)
+    first = shake.outputs()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 3.0)
+    later = shake.outputs()
+    assert first.ready and not later.ready and later.heartbeat == first.heartbeat
+
+
+def test_the_error_of_a_part_goes_with_its_result(shake, signal):
+    shake.present(signal(verdict=Verdict.NG, valid=False, error=ErrorCode.CAMERA_LOST, score=None))
+    outputs = shake.outputs()
+    assert (outputs.verdict, outputs.error, outputs.inspected) == (2, ErrorCode.CAMERA_LOST, False)
+    shake.take(Inputs(acknowledge=True))
+    assert shake.outputs().error == 0
+
+
+def test_words_and_values_are_each_others_inverse():
+    inputs = Inputs(trigger=True, reset=True, heartbeat=9, recipe_id=65535, part_id="A-17")
+    assert read_inputs(write_inputs(inputs)) == inputs
+    outputs = Outputs(busy=True, valid=True, verdict=2, error=3, number=70_000, score=-2.5, duration_ms=70_001)
+    assert read_outputs(write_outputs(outputs)) == outputs
+
+
+def test_a_part_may_be_a_number_and_text_is_kept_harmless():
+    words = write_inputs(Inputs())
+    words[4:6] = [1, 2]
+    assert read_inputs(words).part_id == "65538"
+    words[6:8] = [0x41FF, 0x0A42]
+    assert read_inputs(words).part_id == "A??B"
+    assert read_outputs(write_outputs(Outputs(part_id="é" * 40))).part_id == "?" * 32
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, 1e300])
+def test_a_score_that_is_no_number_is_the_largest(score):
+    assert read_outputs(write_outputs(Outputs(score=score))).score == pytest.approx(3.4e38)
