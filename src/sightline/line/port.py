@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from sightline.line.station import Station
 
 MOST_BYTES = 4096  # of a request's body
 TIMEOUT_S = 5.0
@@ -109,3 +112,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged: a monitor asks every few seconds."""
+
+
+def open_port(station: Station) -> Port:
+    """The port of a station."""
+    gear, health = station.gear, station.settings.health
+
+    def healthy() -> tuple[bool, str]:
+        sick = gear.sick() + ([station.gate.reason] if station.gate.blocked else [])
+        return not sick, "; ".join(sick)
+
+    def status() -> dict[str, Any]:
+        told = {**asdict(station.status()), "station": station.settings.name, "judge_pid": gear.judge.pid}
+        return told | {"pid": os.getpid(), "records_waiting": gear.recorder.waiting, "sick": gear.sick()}
+
+    def wish(recipe: str) -> bool:
+        found = station.recipes.find(recipe)
+        if found is not None:
+            gear.controller.wish(found.name)
+        return found is not None
+
+    token = health.token.read() if health.token is not None else ""
+    return Port(health.host, health.port, Answers(gear.metrics.text, healthy, status, wish, token))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sightline.core.band import Verdict
 from sightline.core.errors import SettingError
+from sightline.devices.secret import Secret
 from sightline.line.decision import Rule
 
 
@@ -95,6 +96,7 @@ class Health(Settings):
 
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless told otherwise")
     port: int = Field(0, ge=0, le=65_535, description="0: any free one, which the log names")
+    token: Secret | None = Field(None, description="where the token lies that a changeover over this port must bring")
 
 
 class StationSettings(Settings):

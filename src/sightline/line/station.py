@@ -15,8 +15,8 @@ from sightline.core.fault import ErrorCode
 from sightline.core.frame import Frame
 from sightline.core.signal import Signal
 from sightline.core.status import Status
-from sightline.line.decision import Decision, combine, refuse
 from sightline.line.deadline import Deadline
+from sightline.line.decision import Decision, combine, refuse
 from sightline.line.gear import Gear
 from sightline.line.interlock import Gate
 from sightline.line.judging import JudgeError, JudgeLateError
@@ -109,7 +109,7 @@ class Station:
             return refuse(ErrorCode.LATE, str(error), late=True), frames
         except JudgeError as error:
             return refuse(ErrorCode.INSPECTION_FAILED, str(error)), frames
-        except Exception as error:  # noqa: BLE001  # fail closed: the part is NG, and the line goes on
+        except Exception as error:  # fail closed: the part is NG, and the line goes on
             LOG.exception("part %s", part.id)
             return refuse(ErrorCode.INTERNAL, f"{type(error).__name__}: {error}"), frames
 

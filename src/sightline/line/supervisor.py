@@ -28,6 +28,7 @@ def work(path: str, stop: Event, beat: Synchronized[float]) -> None:
     """The station's process."""
     from sightline.line.gear import open_gear
     from sightline.line.log import open_log
+    from sightline.line.port import open_port
     from sightline.line.station import Station
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor stops its stations in order
@@ -37,9 +38,14 @@ def work(path: str, stop: Event, beat: Synchronized[float]) -> None:
     def alive() -> None:
         beat.value = time.monotonic()
 
-    station = Station(settings, open_gear(settings), alive)
+    gear = open_gear(settings)
+    station = Station(settings, gear, alive)
+    port = open_port(station)
     threading.Thread(target=_stop_when, args=(stop, station.stopping), name="stop", daemon=True).start()
-    station.run()
+    try:
+        station.run()
+    finally:
+        port.close()
 
 
 def _stop_when(stop: Event, stopping: threading.Event) -> None:

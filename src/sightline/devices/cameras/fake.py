@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,10 +15,12 @@ from pydantic import Field, PrivateAttr
 
 from sightline.core.errors import CameraError
 from sightline.devices.cameras.camera import Camera
+from sightline.devices.cameras.encoded import decode
+from sightline.devices.cameras.folder import SUFFIXES
 from sightline.devices.cameras.settings import CameraSettings
 from sightline.devices.cameras.source import Picture
 
-Fault = Literal["timeout", "disconnected", "incomplete", "unreadable", "frozen", "stale", "size", "lost"]
+Fault = Literal["timeout", "disconnected", "incomplete", "unreadable", "frozen", "stale", "size", "tiny", "lost"]
 
 
 class Settings(CameraSettings):
@@ -25,7 +30,11 @@ class Settings(CameraSettings):
     width_px: int = Field(128, ge=8, le=10_000)
     height_px: int = Field(96, ge=8, le=10_000)
     seed: int = Field(0, ge=0, description="same seed, same pictures")
+    images: Path | None = Field(None, description="folder whose images are given in turn; none: noise is drawn")
     faults: dict[int, Fault] = Field(default_factory=dict, description="what goes wrong at which picture (0, 1, ...)")
+    control: Path | None = Field(
+        None, description="file in which a trial names what goes wrong from now on; empty or missing: nothing"
+    )
     repeats_max: int = Field(1, ge=0, le=1000, description="identical pictures in a row that mean frozen; 0: never")
     # A camera that was lost and comes back goes on, and does not begin anew with its faults.
     _given: list[int] = PrivateAttr(default_factory=lambda: [0])
@@ -36,34 +45,63 @@ class FakeSource:
 
     def __init__(self, settings: Settings, images: Sequence[NDArray[np.uint8]] = ()) -> None:
         self._settings, self._images = settings, images
+        self._files = [] if settings.images is None else sorted(_images_in(settings.images, settings.name))
         self._device_id = 0
 
     def read(self, timeout_ms: float) -> Picture:
         """The next picture, or the fault that is due."""
         number = self._settings._given[0]
         self._settings._given[0] += 1
-        fault = self._settings.faults.get(number)
+        fault = self._settings.faults.get(number) or self._commanded()
         if fault == "timeout":
             time.sleep(timeout_ms / 1e3)
         if fault in ("timeout", "disconnected", "unreadable"):
             raise CameraError(f"camera {self._settings.name}: {fault}, as its settings say", fault)
-        image = self._draw(number - 1 if fault == "frozen" else number)
-        self._device_id += 2 if fault == "lost" else 1
+        image, name = self._draw(number - 1 if fault == "frozen" else number)
+        self._device_id += {"lost": 2, "frozen": 0}.get(fault or "", 1)
         if fault == "size":
             image = image[: image.shape[0] // 2]
+        if fault == "tiny":
+            image = image[:8, :8]
         now = time.monotonic() - (3600.0 if fault == "stale" else 0.0)
         pixels = image.reshape(-1)[:-7] if fault == "incomplete" else image
         size = (image.shape[0], image.shape[1])
-        return Picture(pixels=pixels, size=size, device_id=self._device_id, monotonic_s=now)
+        told = {"file": name} if name else {}
+        return Picture(pixels=pixels, size=size, device_id=self._device_id, monotonic_s=now, metadata=told)
 
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def _draw(self, number: int) -> NDArray[np.uint8]:
+    def _commanded(self) -> str | None:
+        """What a trial wants to go wrong now."""
+        if self._settings.control is None:
+            return None
+        with contextlib.suppress(OSError):
+            return self._settings.control.read_text(encoding="utf-8").strip() or None
+        return None
+
+    def _draw(self, number: int) -> tuple[NDArray[np.uint8], str]:
+        """The picture of that number, and the name of its file where it has one."""
         if self._images:
-            return self._images[number % len(self._images)]
+            return self._images[number % len(self._images)], ""
+        if self._files:
+            path = self._files[number % len(self._files)]
+            return np.ascontiguousarray(_read(path, self._settings.name)[..., ::-1]), path.name
         shape = (self._settings.height_px, self._settings.width_px, 3)
-        return np.random.default_rng((self._settings.seed, number)).integers(0, 256, shape, np.uint8)
+        return np.random.default_rng((self._settings.seed, number)).integers(0, 256, shape, np.uint8), ""
+
+
+@cache
+def _read(path: Path, camera: str) -> NDArray[np.uint8]:
+    # Kept decoded: a trial is about the station, and a real camera needs no decoding either.
+    return np.asarray(decode(path.read_bytes(), f"camera {camera}: {path}", 2**31), np.uint8)
+
+
+def _images_in(folder: Path, camera: str) -> list[Path]:
+    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES] if folder.is_dir() else []
+    if not found:
+        raise CameraError(f"camera {camera}: {folder} holds no images. Correct its setting images")
+    return found
 
 
 def fake_camera(images: Sequence[NDArray[np.uint8]] = (), faults: Mapping[int, Fault] | None = None) -> Camera:

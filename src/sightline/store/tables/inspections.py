@@ -37,6 +37,7 @@ class InspectionRow(Base):
     late: Mapped[bool] = mapped_column(default=False)  # the signal came after its deadline
     error: Mapped[str | None]
     shadow: Mapped[bool] = mapped_column(default=False)  # a recipe on probation, which decided nothing
+    key: Mapped[str | None]  # the station's own name for it: what is delivered twice is recorded once
 
     # One index for each question that a page of the gallery asks; all end with the order of the page.
     __table_args__ = (
@@ -47,6 +48,7 @@ class InspectionRow(Base):
         Index(None, "lot", "triggered", "id"),
         Index(None, "serial", "triggered", "id"),
         Index(None, "image_hash"),
+        Index("uq_inspections_key", "key", unique=True),
     )
 
 
