@@ -33,7 +33,7 @@ def test_signing_twice_replaces_the_signature(keys: tuple[Path, Path]) -> None:
 
 
 def test_what_is_not_signed_is_refused(recipe_file: Path, keys: tuple[Path, Path]) -> None:
-    with pytest.raises(RecipeError, match="is not signed.*sightline sign"):
+    with pytest.raises(RecipeError, match=r"is not signed.*sightline sign"):
         Inspector(recipe_file, public_key=keys[1])
 
 

@@ -1,1 +1,1 @@
-"""The line: trigger, grab, inspect, decide, record, signal; every part gets one answer in time, and never an unearned OK."""
+"""The line: trigger, grab, inspect, decide, record, signal; one answer per part, in time, and no OK unearned."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -111,9 +111,10 @@ class Gear:
 
     def close(self) -> None:
         """Close everything, the recorder last: it has the longest memory."""
-        for one in (*self.cameras, *self.sinks, self.judge, self.recorder):
+        closing = [camera.close for camera in self.cameras] + [sink.close for sink in self.sinks]
+        for close in (*closing, self.judge.close, self.recorder.close):
             try:
-                one.close()
+                close()
             except (SightlineError, OSError) as error:
                 LOG.error("closing: %s", error)
 
@@ -133,26 +134,22 @@ def open_gear(settings: StationSettings) -> Gear:
         public_key=None if settings.public_key is None else str(settings.public_key),
     )
     judge = Judge(load, len(settings.views), round(settings.frame_mb * 2**20))
-    opened: list[Sink | Camera] = []
-    try:
+    with ExitStack() as undo:
+        undo.callback(judge.close)
         machine = open_sink(settings.controller)
-        opened.append(machine)
+        undo.callback(machine.close)
         if not isinstance(machine, Controller):
             kind = settings.controller.get("kind")
             raise SettingError(f"controller: a {kind} sink takes no commands. Choose modbus, opcua, s7 or mqtt")
-        sinks = []
+        sinks: list[Sink] = [cast(Sink, machine)]
         for values in settings.sinks:
             sinks.append(open_sink(values))
-            opened.append(sinks[-1])
-        cameras = []
+            undo.callback(sinks[-1].close)
+        cameras: list[Camera] = []
         for view in settings.views:
             cameras.append(open_camera({"name": view.name, **view.camera}))
-            opened.append(cameras[-1])
+            undo.callback(cameras[-1].close)
         judge.wait_ready()
-    except BaseException:
-        for one in (*opened, judge):
-            one.close()
-        raise
-    recorder = Recorder(settings, judge.hashes)
-    desk = Desk(cast(Controller, machine))
-    return Gear(desk, cameras, [cast(Sink, machine), *sinks], judge, recorder, Metrics(settings.name, settings.folder))
+        recorder = Recorder(settings)
+        undo.pop_all()
+    return Gear(Desk(machine), cameras, sinks, judge, recorder, Metrics(settings.name, settings.folder))

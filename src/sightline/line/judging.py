@@ -143,7 +143,7 @@ class Judge:
     def _send(self, image: NDArray[np.uint8], key: RecipeKey, shadow: bool) -> int:
         if image.nbytes > self._slot_bytes:
             raise InputError(
-                f"a frame of {image.shape[1]} x {image.shape[0]} px takes {image.nbytes / 2**20:.1f} MB, the slots have "
+                f"a frame of {image.shape[1]} x {image.shape[0]} px takes {image.nbytes / 2**20:.1f} MB, a slot has "
                 f"{self._slot_bytes / 2**20:.1f} MB. Raise frame_mb in the station's settings"
             )
         slot, self._slot = self._slot, (self._slot + 1) % self._slots

@@ -46,10 +46,15 @@ class Plc:
         self._memory: ModbusMemory | None = None
         self._beat = 0
         self._recipe_id = 0
+        self.away = False  # for trials: the cable is pulled
+        self.wish: int | None = None  # for trials: a recipe to wish for before the next part
 
     def sort(self, part_id: str) -> Sorted:
         """Have one part judged and decide where it goes; whatever is unclear is rejected."""
         start = time.monotonic()
+        wish, self.wish = self.wish, None
+        if wish is not None:
+            self.change_over(wish, self._patience_s)
         try:
             self._until(lambda outputs: outputs.ready, self._patience_s, "the station is not ready")
             triggered = time.monotonic()
@@ -108,6 +113,8 @@ class Plc:
             self._memory = None
 
     def _connected(self) -> ModbusMemory:
+        if self.away:
+            raise SinkError("the PLC is away. Plug it in again")
         if self._memory is None:
             # A PLC reads what the station writes, at 100, and writes what the station reads, at 0.
             self._memory = ModbusMemory(*self._where, unit=1, inputs=100, outputs=0, timeout_s=TIMEOUT_S)

@@ -7,7 +7,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -19,7 +19,6 @@ from sightline.core.errors import SightlineError
 from sightline.core.frame import Frame
 from sightline.line.decision import Decision, Seen
 from sightline.line.journal import Journal
-from sightline.line.judge import RecipeKey
 from sightline.line.ledger import Ledger
 from sightline.line.part import Part
 from sightline.line.settings import StationSettings
@@ -31,8 +30,8 @@ LOG = logging.getLogger("sightline.line.recorder")
 class Recorder:
     """Parts and events go into the journal before the machine is told, pictures follow in their own time."""
 
-    def __init__(self, settings: StationSettings, hashes: Mapping[RecipeKey, str]) -> None:
-        self._settings, self._hashes = settings, hashes
+    def __init__(self, settings: StationSettings) -> None:
+        self._settings = settings
         self._ledger = Ledger(settings)
         self._journal = Journal(settings.folder / "journal.db", self._ledger.write)
         self._pictures: queue.Queue[tuple[str, str, NDArray[np.uint8]] | None] = queue.Queue(PICTURES_WAITING)

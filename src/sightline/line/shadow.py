@@ -29,7 +29,7 @@ class Shadow:
             self._waiting.popitem(last=False)
 
     def compare(self, reply: Reply) -> tuple[Part, Seen, Seen] | None:
-        """The part, what the active recipe said of the view, and what the shadow says; None where it had to give way."""
+        """The part, the active recipe's word on the view, and the shadow's; None where that had to give way."""
         expected = self._waiting.pop(reply.number, None)
         if expected is None or reply.seen is None:
             return None

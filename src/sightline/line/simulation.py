@@ -1,4 +1,4 @@
-"""A line without hardware: stations as they really run, a PLC on Modbus, and pictures of parts in front of the camera."""
+"""A line without hardware: stations as they really run, a PLC on Modbus, and pictures of parts for the camera."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ class Tally:
     port: int
     health: int
     control: Path
+    recipe: Path
     plc: Plc
     counts: Counter[str] = field(default_factory=Counter)
     last: deque[Sorted] = field(default_factory=lambda: deque(maxlen=LAST))
@@ -163,14 +164,16 @@ class Simulation:
         setup, (port, health) = self.setup, free_ports(2)
         control = setup.folder / f"{name}.fault"
         control.write_text("")
+        recipe = setup.folder / f"{name}.onnx"  # of its own, so that a fault of one station is not one of all
+        recipe.write_bytes(setup.recipe.read_bytes())
         text = STATION.format(
             name=name, deadline_ms=setup.deadline_ms, threads=setup.threads, port=port, health=health,
             database=(setup.folder / "line.db").resolve(), images=(setup.folder / "images").resolve(),
-            parts=setup.parts.resolve(), control=control.resolve(), recipe=setup.recipe.resolve(),
+            parts=setup.parts.resolve(), control=control.resolve(), recipe=recipe.resolve(),
             recipe_name=setup.recipe.stem, keep=str(setup.keep).lower(),
         )  # fmt: skip
         (setup.folder / f"{name}.toml").write_text(text + setup.more, encoding="utf-8")
-        return Tally(name, port, health, control, Plc("127.0.0.1", port))
+        return Tally(name, port, health, control, recipe, Plc("127.0.0.1", port))
 
 
 def free_ports(count: int) -> Sequence[int]:

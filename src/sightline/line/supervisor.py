@@ -17,7 +17,7 @@ from pathlib import Path
 from sightline.line.budget import RestartBudget
 from sightline.line.settings import StationSettings, read_station
 
-BEAT_S = 5.0  # a station that gives no sign of life for so long is started again
+BEAT_S = 2.0  # a station that gives no sign of life for so long, and a deadline more, is started again
 START_S = 150.0  # loading recipes and opening cameras may take longer
 STOP_S = 10.0
 POLL_S = 0.2
@@ -71,7 +71,9 @@ class Watched:
         """Whether it is there and gives no sign of life."""
         now = time.monotonic()
         first = self.beat.value < self.started
-        return now - self.started > START_S if first else now - self.beat.value > BEAT_S
+        return (
+            now - self.started > START_S if first else now - self.beat.value > BEAT_S + self.settings.deadline_ms / 1e3
+        )
 
 
 class Supervisor:

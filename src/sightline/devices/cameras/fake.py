@@ -57,6 +57,8 @@ class FakeSource:
             time.sleep(timeout_ms / 1e3)
         if fault in ("timeout", "disconnected", "unreadable"):
             raise CameraError(f"camera {self._settings.name}: {fault}, as its settings say", fault)
+        if fault == "frozen":  # the picture that was given last, again and again
+            self._settings._given[0] = number
         image, name = self._draw(number - 1 if fault == "frozen" else number)
         self._device_id += {"lost": 2, "frozen": 0}.get(fault or "", 1)
         if fault == "size":

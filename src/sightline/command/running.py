@@ -1,0 +1,41 @@
+"""Stations at work until they are stopped."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from sightline.line.settings import StationSettings, read_station
+from sightline.line.supervisor import Supervisor
+
+
+def run(paths: Sequence[Path]) -> bool:
+    """Run stations until Ctrl-C or SIGTERM; whether all of them ended in order."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    supervisor = Supervisor(paths)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        supervisor.stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return supervisor.run()
+
+
+def check(paths: Sequence[Path]) -> list[StationSettings]:
+    """The settings of stations, without starting them. Raises SettingError."""
+    return [read_station(path) for path in paths]
+
+
+def describe(settings: StationSettings) -> str:
+    """A station's settings in a line."""
+    recipes = ", ".join(f"{recipe.name} ({recipe.id})" for recipe in settings.recipes)
+    views = ", ".join(f"{view.name} ({view.camera.get('kind')})" for view in settings.views)
+    return (
+        f"{settings.name}: views {views}; recipes {recipes}; controller {settings.controller.get('kind')}; "
+        f"deadline {settings.deadline_ms:g} ms; {settings.mode}"
+    )

@@ -1,0 +1,51 @@
+"""A calibration board: the scale is right, whatever part of it is seen, and a camera that stands askew is named."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.runtime.board import board_of, draw_board, measure_scale
+
+COLUMNS, ROWS, SQUARE_MM = 8, 6, 10.0
+
+
+def photo(mm_per_px: float, angle: float = 0.0, tilt: float = 0.0) -> np.ndarray:
+    """The board as a camera sees it: turned by `angle` degrees, nearer on one side by `tilt`."""
+    board = draw_board(COLUMNS, ROWS, SQUARE_MM, dpi=300)
+    zoom = 25.4 / 300 / mm_per_px
+    turn = np.deg2rad(angle)
+    rotate = np.array([[np.cos(turn), -np.sin(turn), 700], [np.sin(turn), np.cos(turn), 700], [0, 0, 1]])
+    centre = np.array([[1, 0, -board.shape[1] / 2], [0, 1, -board.shape[0] / 2], [0, 0, 1]], float)
+    lean = np.array([[1, 0, 0], [0, 1, 0], [tilt, 0, 1]], float)
+    matrix = rotate @ lean @ np.diag([zoom, zoom, 1.0]) @ centre
+    return cv2.warpPerspective(board, matrix, (1400, 1400), flags=cv2.INTER_AREA, borderValue=(128, 128, 128))
+
+
+@pytest.mark.parametrize(("mm_per_px", "angle"), [(0.1, 0), (0.1, 33), (0.2, 180), (0.085, -20)])
+def test_the_scale_is_right_to_a_tenth_of_a_percent(mm_per_px: float, angle: float) -> None:
+    scale = measure_scale(photo(mm_per_px, angle), COLUMNS, ROWS, SQUARE_MM)
+    assert scale.mm_per_px == pytest.approx(mm_per_px, rel=1e-3)
+    assert scale.corners >= 20 and scale.error_px < 0.5 and not scale.to_json()["askew"]
+
+
+def test_a_camera_that_stands_askew_is_named() -> None:
+    scale = measure_scale(photo(0.1, tilt=1e-4), COLUMNS, ROWS, SQUARE_MM)
+    assert scale.spread > 0.05 and scale.to_json()["askew"]
+
+
+def test_half_of_the_board_does() -> None:
+    image = photo(0.1)
+    image[:, :650] = 128
+    assert measure_scale(image, COLUMNS, ROWS, SQUARE_MM).mm_per_px == pytest.approx(0.1, rel=1e-3)
+
+
+def test_no_board_and_another_board_are_errors() -> None:
+    with pytest.raises(InputError, match="0 corners"):
+        measure_scale(np.full((400, 400, 3), 128, np.uint8), COLUMNS, ROWS, SQUARE_MM)
+    with pytest.raises(InputError, match="3 to 30"):
+        board_of(2, 5, 10)
+    with pytest.raises(InputError, match="would have"):
+        draw_board(30, 16, 100, dpi=600)
