@@ -23,7 +23,7 @@ QUICK = {"backoff": {"first_ms": 20, "longest_ms": 50}, "timeout_ms": 500}
 class Receiver:
     """Checks the signature and answers with the statuses of its script, then 200."""
 
-    def __init__(self, port=0, statuses=(), tls=None, delay_s=0.0):
+    def __init__(self, port=0, statuses=(), tls=None, delay_s=0.0, refused=""):
         receiver = self
         self.statuses, self.taken, self.seen, self.delay_s = list(statuses), [], 0, delay_s
 
@@ -37,6 +37,7 @@ class Receiver:
                 fresh = abs(time.time() - int(self.headers["X-Sightline-Timestamp"])) < 60
                 good = self.headers["X-Sightline-Signature"] == f"sha256={signature}" and fresh
                 status = (receiver.statuses.pop(0) if receiver.statuses else 200) if good else 401
+                status = 422 if json.loads(body)["part_id"] == refused else status
                 time.sleep(receiver.delay_s)
                 if status == 200:
                     receiver.taken.append(json.loads(body))
@@ -124,7 +125,7 @@ def test_an_outage_is_caught_up_with(hook, signal, until, free_port):
 
 
 def test_a_message_refused_for_good_is_set_aside(hook, signal, until, tmp_path):
-    receiver = Receiver(statuses=[200, 422])
+    receiver = Receiver(refused="1")
     sink = hook(receiver.port)
     for number in range(3):
         sink.send(signal(f"{number}"))
