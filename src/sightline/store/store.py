@@ -16,6 +16,7 @@ from sightline.store.database import Database, locate
 from sightline.store.handout import samples
 from sightline.store.images import Images, locate_images
 from sightline.store.ingest import Ingest, Ingested, Progress
+from sightline.store.inspections import Inspections
 from sightline.store.recipes import Recipes
 from sightline.store.schema import prepare
 from sightline.store.versions import Versions
@@ -31,6 +32,7 @@ class Store:
         self.annotations = Annotations(database)
         self.versions = Versions(database)
         self.recipes = Recipes(database)
+        self.inspections = Inspections(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None) -> Store:
