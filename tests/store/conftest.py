@@ -11,10 +11,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
+import cv2
+import numpy as np
 import pytest
 
+from sightline.core.region import Rectangle, Region
+from sightline.core.sample import Sample
+from sightline.store.ingest import Ingested
 from sightline.store.store import Store
 
 SERVER = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
@@ -139,3 +145,42 @@ def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> s
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Both kinds of place for images."""
     return str(tmp_path / "images") if request.param == "folder" else str(request.getfixturevalue("bucket"))
+
+
+def draw(seed: int, height: int = 32, width: int = 48) -> bytes:
+    """A small PNG that no other seed gives."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+@pytest.fixture(scope="session")
+def parts() -> Callable[..., list[Sample]]:
+    """Writes images of parts into a folder: every fifth defective, every fourth in the test part."""
+
+    def write(folder: Path, count: int, first: int = 0) -> list[Sample]:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = []
+        for number in range(first, first + count):
+            path = folder / f"part-{number}.png"
+            path.write_bytes(draw(number))
+            bad = number % 5 == 4
+            made.append(
+                Sample(
+                    path,
+                    defective=bad,
+                    types=("crack",) if bad else (),
+                    regions=(Region("crack", Rectangle(1, 2, 10, 12)),) if bad else (),
+                    lot=f"lot {number // 8}",
+                    split="test" if number % 4 == 3 else "train",
+                    metadata=MappingProxyType({"serial": f"S{number}", "exposure_us": "350.5"}),
+                )
+            )
+        return made
+
+    return write
+
+
+@pytest.fixture
+def add(parts: Callable[..., list[Sample]], tmp_path: Path) -> Callable[..., Ingested]:
+    """Adds a number of parts to a store as the product "plates"."""
+    return lambda store, count, first=0: store.add(parts(tmp_path / "parts", count, first), "plates")

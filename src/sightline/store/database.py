@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +103,12 @@ class Database:
 
 
 def _engine(url: URL) -> Engine:
+    to_text = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         if url.get_backend_name() == "sqlite":
-            return create_engine(url, connect_args={"timeout": BUSY_S, "isolation_level": None})
-        return create_engine(url, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+            arguments = {"timeout": BUSY_S, "isolation_level": None}
+            return create_engine(url, json_serializer=to_text, connect_args=arguments)
+        return create_engine(url, json_serializer=to_text, pool_pre_ping=True, isolation_level="REPEATABLE READ")
     except NoSuchModuleError as error:
         raise SettingError(f"{url}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
     except ModuleNotFoundError as error:
@@ -114,7 +118,7 @@ def _engine(url: URL) -> Engine:
 def _teach_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-65536", "temp_store=MEMORY"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

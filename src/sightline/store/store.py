@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy.orm import Session
 
+from sightline.core.sample import Sample
+from sightline.store.annotations import Annotations
+from sightline.store.catalogue import Catalogue
 from sightline.store.database import Database, locate
+from sightline.store.handout import samples
 from sightline.store.images import Images, locate_images
+from sightline.store.ingest import Ingest, Ingested, Progress
+from sightline.store.inspections import Inspections
+from sightline.store.recipes import Recipes
 from sightline.store.schema import prepare
+from sightline.store.versions import Versions
 
 
 class Store:
@@ -19,6 +28,11 @@ class Store:
     def __init__(self, database: Database, images: Images) -> None:
         self.database = database
         self.images = images
+        self.catalogue = Catalogue(database)
+        self.annotations = Annotations(database)
+        self.versions = Versions(database)
+        self.recipes = Recipes(database)
+        self.inspections = Inspections(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None) -> Store:
@@ -37,6 +51,30 @@ class Store:
         except BaseException:
             database.close()
             raise
+
+    def add(
+        self,
+        samples: Iterable[Sample],
+        product: str,
+        root: Path | None = None,
+        author: str = "import",
+        progress: Progress = lambda stage, done, of: None,
+    ) -> Ingested:
+        """Keep samples of a product with their images, masks and labels; those that are there are passed over.
+
+        Samples are called by their path below `root`, else by their file name. A run that was stopped goes on when
+        it is started again; what cannot be read is refused by name. Raises StoreError where nothing can be written.
+        """
+        return Ingest(self.database, self.images, product, root, author).run(samples, progress)
+
+    def samples(self, name: str, *, split: str | None = None, folder: Path | None = None) -> Iterator[Sample]:
+        """The samples of a version (cookies@3), or of a product as it is now (cookies), with local files.
+
+        `split` keeps one part, train or test. An image of a frozen test part is never in any other. With `folder`,
+        the files lie below it under their own names. Raises InputError for a name that is not there.
+        """
+        live = name in self.catalogue.products()
+        return samples(self.database, self.images, name, live, split, folder)
 
     def reading(self) -> AbstractContextManager[Session]:
         """A transaction that reads, with the rows of `sightline.store.tables`."""

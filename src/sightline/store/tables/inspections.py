@@ -47,6 +47,12 @@ class InspectionRow(Base):
         Index(None, "station", "verdict", "triggered", "id"),
         Index(None, "lot", "triggered", "id"),
         Index(None, "serial", "triggered", "id"),
+        Index(None, "product", "triggered", "id"),
+        # Rare ones: without an index of their own, a page of them would read every row.
+        Index("ix_inspections_late", "triggered", "id", sqlite_where=late.is_(True), postgresql_where=late.is_(True)),
+        Index(
+            "ix_inspections_shadow", "triggered", "id", sqlite_where=shadow.is_(True), postgresql_where=shadow.is_(True)
+        ),
         Index(None, "image_hash"),
         Index("uq_inspections_key", "key", unique=True),
     )

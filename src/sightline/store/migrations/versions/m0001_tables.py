@@ -93,11 +93,22 @@ sa.Table(
     sa.Column("shadow", sa.Boolean, nullable=False),
     sa.Index(None, "image_hash"),
     sa.Index(None, "lot", "triggered", "id"),
+    sa.Index(None, "product", "triggered", "id"),
     sa.Index(None, "serial", "triggered", "id"),
     sa.Index(None, "station", "triggered", "id"),
     sa.Index(None, "station", "verdict", "triggered", "id"),
     sa.Index(None, "triggered", "id"),
     sa.Index(None, "verdict", "triggered", "id"),
+    *(
+        sa.Index(
+            f"ix_inspections_{flag}",
+            "triggered",
+            "id",
+            sqlite_where=sa.text(f"{flag} IS 1"),
+            postgresql_where=sa.text(f"{flag} IS true"),
+        )
+        for flag in ("late", "shadow")
+    ),
 )
 sa.Table(
     "jobs",

@@ -1,0 +1,149 @@
+"""What people say about samples. A word once given is kept; a newer one counts instead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from sightline.core.errors import InputError
+from sightline.core.region import Region
+from sightline.store.database import Database
+from sightline.store.shapes import region_from_json, region_to_json
+from sightline.store.tables.base import now
+from sightline.store.tables.labels import AnnotationRow
+from sightline.store.tables.samples import SampleRow
+
+GOOD, DEFECTIVE, UNKNOWN = LABELS = ("good", "defective", "unknown")
+OUTCOMES = ("accepted", "corrected")
+MOST_AT_ONCE = 500  # ids in one query: SQLite takes a limited number of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """One person's word on one image. `regions` are in px; `mask_hash` names an image that is not zero on the defect.
+
+    `suggested_by` is the hash of the recipe that suggested it, `outcome` whether that was accepted or corrected.
+    A `blind` one is a second label given without seeing the first; it never counts as the sample's label.
+    `id`, `sample_id` and `created` are the store's.
+    """
+
+    label: str
+    author: str
+    types: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = ()
+    mask_hash: str | None = None
+    grade: int | None = None
+    note: str = ""
+    suggested_by: str | None = None
+    outcome: str | None = None
+    blind: bool = False
+    id: int | None = None
+    sample_id: int | None = None
+    created: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InputError where it contradicts itself."""
+        if self.label not in LABELS:
+            raise InputError(f"'{self.label}' is no label. Use one of: {', '.join(LABELS)}")
+        if self.label == GOOD and (self.types or self.regions or self.mask_hash):
+            raise InputError("a good part carries no defects. Remove the marks, or call it defective")
+        if not self.author:
+            raise InputError("an annotation needs an author. Say who gives it")
+        if self.outcome is not None and (self.outcome not in OUTCOMES or self.suggested_by is None):
+            raise InputError("an outcome is accepted or corrected, and needs the recipe that suggested it. Name it")
+
+    @property
+    def defective(self) -> bool | None:
+        """As `core.sample.Sample` has it."""
+        return {GOOD: False, DEFECTIVE: True}.get(self.label)
+
+
+class Annotations:
+    """The annotations of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, sample_id: int, annotation: Annotation) -> Annotation:
+        """Keep an annotation; returns it with its id. Raises InputError for a sample that is deleted or not there."""
+        with self._database.writing() as session:
+            sample = session.get(SampleRow, sample_id)
+            if sample is None:
+                raise InputError(f"there is no sample {sample_id}. Look it up again")
+            if sample.deleted_at is not None:
+                raise InputError(f"sample {sample_id} ({sample.name}) was deleted. Bring it back before labelling it")
+            row = AnnotationRow(**annotation_values(sample_id, annotation))
+            session.add(row)
+            session.flush()
+            return annotation_of(row)
+
+    def current(self, sample_ids: Collection[int]) -> dict[int, Annotation]:
+        """By sample: the annotation that counts, the newest that is not blind. Samples without one are left out."""
+        with self._database.reading() as session:
+            return dict(current_annotations(session, sample_ids))
+
+    def history(self, sample_id: int) -> tuple[Annotation, ...]:
+        """All annotations of one sample, the oldest first, blind ones included."""
+        with self._database.reading() as session:
+            query = select(AnnotationRow).where(AnnotationRow.sample_id == sample_id).order_by(AnnotationRow.id)
+            return tuple(annotation_of(row) for row in session.scalars(query))
+
+
+def current_ids() -> Select[int, int]:
+    """A query for (sample_id, id of the annotation that counts)."""
+    newest = func.max(AnnotationRow.id).label("annotation_id")
+    return (
+        select(AnnotationRow.sample_id, newest).where(AnnotationRow.blind.is_(False)).group_by(AnnotationRow.sample_id)
+    )
+
+
+def current_annotations(session: Session, sample_ids: Collection[int]) -> Iterator[tuple[int, Annotation]]:
+    """(sample id, the annotation that counts) in an open transaction."""
+    wanted = sorted(set(sample_ids))
+    for start in range(0, len(wanted), MOST_AT_ONCE):
+        some = wanted[start : start + MOST_AT_ONCE]
+        newest = current_ids().where(AnnotationRow.sample_id.in_(some)).subquery()
+        for row in session.scalars(select(AnnotationRow).join(newest, AnnotationRow.id == newest.c.annotation_id)):
+            yield row.sample_id, annotation_of(row)
+
+
+def annotation_values(sample_id: int, annotation: Annotation) -> dict[str, Any]:
+    """The columns of a new row."""
+    return {
+        "sample_id": sample_id,
+        "author": annotation.author,
+        "created": now(),
+        "label": annotation.label,
+        "types": list(annotation.types),
+        "regions": [region_to_json(region) for region in annotation.regions],
+        "mask_hash": annotation.mask_hash,
+        "grade": annotation.grade,
+        "note": annotation.note,
+        "suggested_by": annotation.suggested_by,
+        "outcome": annotation.outcome,
+        "blind": annotation.blind,
+    }
+
+
+def annotation_of(row: AnnotationRow) -> Annotation:
+    """A row as a value."""
+    return Annotation(
+        label=row.label,
+        author=row.author,
+        types=tuple(row.types),
+        regions=tuple(region_from_json(value) for value in row.regions),
+        mask_hash=row.mask_hash,
+        grade=row.grade,
+        note=row.note,
+        suggested_by=row.suggested_by,
+        outcome=row.outcome,
+        blind=row.blind,
+        id=row.id,
+        sample_id=row.sample_id,
+        created=row.created,
+    )

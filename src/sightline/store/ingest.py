@@ -1,0 +1,215 @@
+"""Samples into the store: image first, row after, a batch at a time; a second run goes on where the first stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sightline.core.errors import InputError
+from sightline.core.sample import Sample
+from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation, annotation_values
+from sightline.store.database import Database
+from sightline.store.header import media_type
+from sightline.store.images import Images, StoredImage, image_key
+from sightline.store.tables.base import now
+from sightline.store.tables.labels import AnnotationRow
+from sightline.store.tables.samples import SampleRow
+
+BATCH, BATCHES_AHEAD, THREADS = 64, 2, 4
+MOST_ERRORS = 100
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """How many samples were added, were there already, and were refused; of those, the first errors in words."""
+
+    added: int = 0
+    present: int = 0
+    refused: int = 0
+    errors: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A sample whose image is kept; `image` is None where its row is there already."""
+
+    sample: Sample
+    name: str
+    image: StoredImage | None
+    mask_hash: str | None = None
+
+
+class Ingest:
+    """One run: `product` is what the samples show, names are relative to `root` where the images lie in it."""
+
+    def __init__(self, database: Database, images: Images, product: str, root: Path | None, author: str) -> None:
+        if not product.strip():
+            raise InputError("the samples need a product. Name what they show")
+        self._database, self._images = database, images
+        self._product, self._author = product, author
+        self._root = None if root is None else root.absolute()
+        self._insert = (sqlite if database.is_sqlite else postgresql).insert
+
+    def run(self, samples: Iterable[Sample], progress: Progress) -> Ingested:
+        """Add the samples. What cannot be read is refused by name, and the run goes on. Raises StoreError."""
+        total = len(samples) if isinstance(samples, Sized) else 0
+        done = Ingested()
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ingest")
+        try:
+            for batch in _ahead(pool, self._prepare, iter(samples)):
+                done = self._settle(done, batch)
+                seen = done.added + done.present + done.refused
+                progress("adding", seen, max(total, seen))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return done
+
+    def _settle(self, done: Ingested, batch: list[Future[_Ready]]) -> Ingested:
+        """Commit one batch, and count it."""
+        ready, errors = [], list(done.errors)
+        refused = done.refused
+        for future in batch:
+            try:
+                ready.append(future.result())
+            except InputError as error:
+                refused += 1
+                errors = [*errors, str(error)][:MOST_ERRORS]
+        new = [item for item in ready if item.image is not None]
+        added = self._commit(new) if new else 0
+        return Ingested(done.added + added, done.present + len(ready) - added, refused, tuple(errors))
+
+    def _prepare(self, sample: Sample) -> _Ready:
+        """Keep the image and the mask; all the heavy work, without the interpreter's lock."""
+        name = self._name(sample.path)
+        try:
+            with sample.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(f"{sample.path}: cannot be read ({error.strerror}). Check the path") from error
+        if self._is_present(name, digest):
+            return _Ready(sample, name, None)
+        mask = None if sample.mask is None or not sample.defective else self._images.put(*_as_png(sample.mask)).hash
+        return _Ready(sample, name, self._images.put(sample.path), mask)
+
+    def _is_present(self, name: str, digest: str) -> bool:
+        """Whether row and image are there; a row whose image was lost gets it back."""
+        query = select(SampleRow.media_type).where(
+            SampleRow.product == self._product, SampleRow.name == name, SampleRow.hash == digest
+        )
+        with self._database.reading() as session:
+            kind = session.scalar(query)
+        return kind is not None and self._images.shelf.holds(image_key(digest, kind))
+
+    def _name(self, path: Path) -> str:
+        full = path.absolute()
+        if self._root is not None and full.is_relative_to(self._root):
+            return full.relative_to(self._root).as_posix()
+        return path.name
+
+    def _commit(self, ready: list[_Ready]) -> int:
+        # In one order for all writers: two that lock the same rows in different order would wait for each other.
+        ready = sorted(ready, key=lambda item: (item.name, item.image.hash if item.image else ""))
+        values = [self._sample_values(item) for item in ready]
+        statement = self._insert(SampleRow.__table__).on_conflict_do_nothing(index_elements=["product", "name", "hash"])
+        keys = SampleRow.__table__.c
+        with self._database.writing() as session:
+            connection = session.connection()
+            rows = connection.execute(statement.returning(keys.id, keys.name, keys.hash), values).all()
+            ids = {(name, digest): number for number, name, digest in rows}
+            self._annotate(connection, ready, ids)
+        return len(rows)
+
+    def _annotate(self, connection: Connection, ready: list[_Ready], ids: dict[tuple[str, str], int]) -> None:
+        words = []
+        for item in ready:
+            number = ids.pop((item.name, item.image.hash), None) if item.image else None
+            word = None if number is None else _annotation(item, self._author)
+            if number is not None and word is not None:
+                words.append(annotation_values(number, word))
+        if words:
+            connection.execute(insert(AnnotationRow), words)
+
+    def _sample_values(self, item: _Ready) -> dict[str, Any]:
+        sample, image = item.sample, item.image
+        assert image is not None
+        given = sample.metadata
+        return {
+            "product": self._product,
+            "name": item.name,
+            "hash": image.hash,
+            "media_type": image.media_type,
+            "bytes": image.bytes,
+            "width": image.width,
+            "height": image.height,
+            "split": sample.split,
+            "group": sample.group,
+            "lot": sample.lot,
+            "serial": given.get("serial"),
+            "station": given.get("station"),
+            "line": given.get("line"),
+            "exposure_us": _number(given.get("exposure_us")),
+            "gain_db": _number(given.get("gain_db")),
+            "details": dict(given),
+            "created": now(),
+        }
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, prepare: Callable[[Sample], _Ready], samples: Iterator[Sample]
+) -> Iterator[list[Future[_Ready]]]:
+    """Batches in order, while the next ones are worked on: the disk never waits for the database."""
+    waiting: deque[list[Future[_Ready]]] = deque()
+    while batch := [pool.submit(prepare, sample) for sample in islice(samples, BATCH)]:
+        waiting.append(batch)
+        if len(waiting) > BATCHES_AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _annotation(item: _Ready, author: str) -> Annotation | None:
+    sample = item.sample
+    if sample.defective is None and not sample.types and sample.grade is None:
+        return None
+    label = UNKNOWN if sample.defective is None else DEFECTIVE if sample.defective else GOOD
+    marked = label != GOOD
+    return Annotation(
+        label=label,
+        author=author,
+        types=sample.types if marked else (),
+        regions=sample.regions if marked else (),
+        mask_hash=item.mask_hash,
+        grade=sample.grade,
+    )
+
+
+def _as_png(path: Path) -> tuple[Path | bytes, str]:
+    """Masks have one kind, so that their hash alone finds them."""
+    try:
+        with path.open("rb") as file:
+            if media_type(file.read(64)) == "image/png":
+                return path, str(path)
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        pixels = None
+    if pixels is None:
+        raise InputError(f"{path}: not a readable mask. Save it as PNG, 0 for good and 255 for the defect")
+    return cv2.imencode(".png", pixels)[1].tobytes(), str(path)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

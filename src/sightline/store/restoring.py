@@ -1,0 +1,75 @@
+"""A version brought back: the samples of today become those of that day, and nothing is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from sightline.store.annotations import UNKNOWN, current_ids
+from sightline.store.audit import note as audit
+from sightline.store.snapshot import label_content
+from sightline.store.tables.base import now
+from sightline.store.tables.labels import AnnotationRow
+from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.versions import EntryRow, VersionRow
+
+COPIED = ("label", "types", "regions", "mask_hash", "grade", "suggested_by", "outcome")
+
+
+def restore(session: Session, version: VersionRow, author: str) -> None:
+    """Samples of the version get back their split, group, lot and label; newer samples are hidden."""
+    entries = {entry.sample_id: entry for entry in _entries(session, version)}
+    present = session.execute(
+        select(SampleRow.id, SampleRow.deleted_at).where(SampleRow.product == version.product)
+    ).all()
+    hidden = [number for number, deleted in present if number not in entries and deleted is None]
+    if hidden:
+        session.execute(update(SampleRow), [{"id": number, "deleted_at": now()} for number in hidden])
+    session.execute(update(SampleRow), [_values(entry) for entry in entries.values()])
+    relabelled = _relabel(session, entries, f"{version.product}@{version.number}", author)
+    audit(
+        session,
+        author,
+        "restore",
+        f"version {version.product}@{version.number}",
+        hidden=len(hidden),
+        relabelled=relabelled,
+    )
+
+
+def _entries(session: Session, version: VersionRow) -> list[EntryRow]:
+    return list(session.scalars(select(EntryRow).where(EntryRow.version_id == version.id)))
+
+
+def _values(entry: EntryRow) -> dict[str, Any]:
+    return {
+        "id": entry.sample_id,
+        "split": entry.split,
+        "group": entry.group,
+        "lot": entry.lot,
+        "deleted_at": None,
+    }
+
+
+def _relabel(session: Session, entries: dict[int, EntryRow], name: str, author: str) -> int:
+    """Give the old labels again where they differ from today's; returns how many."""
+    newest = {row.sample_id: row.annotation_id for row in session.execute(current_ids())}
+    given = 0
+    for number, entry in entries.items():
+        if entry.annotation_id == newest.get(number):
+            continue
+        today = session.get(AnnotationRow, newest[number]) if number in newest else None
+        then = session.get(AnnotationRow, entry.annotation_id) if entry.annotation_id is not None else None
+        if label_content(today) == label_content(then):
+            continue
+        values = {"label": UNKNOWN} if then is None else {column: getattr(then, column) for column in COPIED}
+        session.add(
+            AnnotationRow(
+                sample_id=number, author=author or "restore", created=now(), note=f"restored from {name}", **values
+            )
+        )
+        given += 1
+    session.flush()
+    return given

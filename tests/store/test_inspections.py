@@ -1,0 +1,195 @@
+"""The line's record: kept as given, in pages without gaps, and counted by the hour."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from sightline.core.band import Verdict
+from sightline.core.errors import InputError
+from sightline.store.inspections import _query
+from sightline.store.record import Filter, Hour, Record
+from sightline.store.store import Store
+
+START = datetime(2026, 3, 1, 6, tzinfo=UTC)
+VERDICTS = (Verdict.OK, Verdict.OK, Verdict.OK, Verdict.NG, Verdict.OK, Verdict.REVIEW)
+
+
+def record(number, **changes):
+    bad = VERDICTS[number % 6] is Verdict.NG
+    values = {
+        "station": f"station {number % 2}",
+        "verdict": VERDICTS[number % 6],
+        "triggered": START + timedelta(minutes=number // 2),  # two at the same moment
+        "score": number / 7,
+        "lot": f"lot {number // 10}",
+        "serial": f"S{number}",
+        "product": "plates",
+        "types": {"crack": 0.75} if bad else {},
+    }
+    return Record(**{**values, **changes})
+
+
+@pytest.fixture
+def filled(store):
+    store.inspections.record_many([record(number) for number in range(120)])
+    return store.inspections
+
+
+FULL = Record(
+    station="s1",
+    verdict=Verdict.NG,
+    triggered=START,
+    score=1.25,
+    p_value=0.004,
+    line="line 1",
+    product="plates",
+    lot="12",
+    serial="A7",
+    types={"crack": 0.75},
+    grade=2,
+    recipe_hash="a" * 64,
+    image_hash="b" * 64,
+    details={"defects": [{"type": "crack", "box": [1, 2, 3, 4]}]},
+    captured=START + timedelta(milliseconds=12),
+    inferred=START + timedelta(milliseconds=30),
+    signalled=START + timedelta(milliseconds=31, microseconds=7),
+    late=True,
+    error="camera lost",
+    shadow=True,
+)
+
+
+def test_a_record_comes_back_as_it_was(store):
+    number = store.inspections.record(FULL)
+    assert store.inspections.get(number) == replace(FULL, id=number)
+    with pytest.raises(InputError, match="no inspection 99"):
+        store.inspections.get(99)
+
+
+def test_a_score_that_is_no_number_is_kept_as_none(store):
+    number = store.inspections.record(record(0, score=float("nan"), p_value=np.float32(0.5), types={"a": float("inf")}))
+    kept = store.inspections.get(number)
+    assert (kept.score, kept.p_value, kept.types) == (None, 0.5, {"a": None})
+
+
+@pytest.mark.parametrize("changes", [{"station": ""}, {"triggered": START.replace(tzinfo=None)}])
+def test_a_record_without_station_or_zone_is_refused(store, changes):
+    with pytest.raises(InputError):
+        store.inspections.record(record(0, **changes))
+    with pytest.raises(InputError):
+        store.inspections.record_many([record(1), record(0, **changes)])
+    assert store.inspections.page() == ()
+
+
+FILTERS = {
+    "all": (Filter(), lambda r: True),
+    "station": (Filter(station="station 1"), lambda r: r.station == "station 1"),
+    "verdict": (Filter(verdicts=(Verdict.NG,)), lambda r: r.verdict is Verdict.NG),
+    "two verdicts": (Filter(verdicts=(Verdict.REVIEW, Verdict.NG)), lambda r: r.verdict is not Verdict.OK),
+    "station and verdicts": (
+        Filter(station="station 1", verdicts=(Verdict.OK, Verdict.NG)),
+        lambda r: r.station == "station 1" and r.verdict is not Verdict.REVIEW,
+    ),
+    "time": (
+        Filter(since=START + timedelta(minutes=10), until=START + timedelta(minutes=20)),
+        lambda r: 10 <= (r.triggered - START).total_seconds() / 60 < 20,
+    ),
+    "lot": (Filter(lot="lot 3", verdicts=(Verdict.OK,)), lambda r: r.lot == "lot 3" and r.verdict is Verdict.OK),
+    "serial": (Filter(serial="S77"), lambda r: r.serial == "S77"),
+    "type": (Filter(type="crack"), lambda r: "crack" in r.types),
+    "a type that is none": (Filter(type="cr%"), lambda r: False),
+    "product": (Filter(product="cups"), lambda r: False),
+    "late": (Filter(late=True), lambda r: False),
+}
+
+
+@pytest.mark.parametrize(("wanted", "passes"), FILTERS.values(), ids=FILTERS)
+def test_pages_have_all_that_pass_and_nothing_twice(filled, wanted, passes):
+    expected = [record(number) for number in range(120) if passes(record(number))]
+    found, before = [], None
+    while page := filled.page(wanted, before, limit=7):
+        found += page
+        before = page[-1].place
+    assert [r.place for r in found] == sorted((r.place for r in found), reverse=True)
+    assert sorted(r.serial for r in found) == sorted(r.serial for r in expected)
+
+
+def test_new_inspections_shift_no_page(filled):
+    first = filled.page(limit=5)
+    filled.record(record(500))
+    second = filled.page(before=first[-1].place, limit=5)
+    assert {r.serial for r in first}.isdisjoint(r.serial for r in second)
+    assert [r.serial for r in second] == ["S114", "S113", "S112", "S111", "S110"]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_a_page_has_bounds(filled, limit):
+    with pytest.raises(InputError, match="1 to 1000"):
+        filled.page(limit=limit)
+
+
+def test_shadows_are_told_apart(filled):
+    filled.record(record(0, serial="shadow", shadow=True))
+    assert [r.serial for r in filled.page(Filter(shadow=True))] == ["shadow"]
+    assert len(filled.page(Filter(shadow=None), limit=500)) == 121
+    assert len(filled.page(limit=500)) == 120
+
+
+def test_hours_count_what_was_recorded(filled):
+    hours = filled.hourly_yield(START, START + timedelta(hours=2))
+    assert hours == (Hour(START, 80, 20, 20),)
+    assert hours[0].ok_share == pytest.approx(2 / 3)
+    filled.record(record(0, triggered=START + timedelta(hours=1)))
+    filled.record(record(3, triggered=START + timedelta(hours=1), shadow=True))  # decided nothing: not counted
+    assert filled.hourly_yield(START, START + timedelta(hours=2))[1] == Hour(START + timedelta(hours=1), 1, 0, 0)
+    (one,) = filled.hourly_yield(START, START + timedelta(hours=1), station="station 1")
+    assert (one.ok, one.ng, one.review) == (20, 20, 20)
+    assert filled.hourly_yield(START + timedelta(minutes=1), START + timedelta(hours=1)) == ()
+
+
+def test_hours_agree_with_the_rows_when_many_record_at_once(database, tmp_path):
+    url = database("open")
+
+    def work(station):
+        with Store.open(url, tmp_path) as store:
+            for number in range(30):
+                store.inspections.record(record(number, station=station))
+            store.inspections.record_many([record(number) for number in range(30)])
+
+    threads = [threading.Thread(target=work, args=(f"station {i % 2}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Store.open(url, tmp_path) as store:
+        (hour,) = store.inspections.hourly_yield(START, START + timedelta(hours=1))
+        rows = store.inspections.page(limit=1000)
+        assert len(rows) == hour.parts == 240
+        assert hour.ng == sum(row.verdict is Verdict.NG for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (Filter(), "ix_inspections_triggered_id"),
+        (Filter(station="a"), "ix_inspections_station_triggered_id"),
+        (Filter(station="a", verdicts=(Verdict.NG,)), "ix_inspections_station_verdict_triggered_id"),
+        (Filter(verdicts=(Verdict.NG,)), "ix_inspections_verdict_triggered_id"),
+        (Filter(lot="a", station="b", verdicts=(Verdict.NG,)), "ix_inspections_lot_triggered_id"),
+        (Filter(serial="a", verdicts=(Verdict.NG,)), "ix_inspections_serial_triggered_id"),
+        (Filter(product="a"), "ix_inspections_product_triggered_id"),
+        (Filter(late=True), "ix_inspections_late"),
+        (Filter(shadow=True), "ix_inspections_shadow"),
+    ],
+)
+def test_every_page_reads_along_an_index_and_sorts_nothing(sqlite, tmp_path, wanted, index):
+    with Store.open(sqlite("open"), tmp_path) as store, store.reading() as session:
+        query = _query(wanted, wanted.verdicts[0] if wanted.verdicts else None, (START, 1)).limit(50)
+        sql = str(query.compile(session.connection(), compile_kwargs={"literal_binds": True}))
+        plan = " ".join(row[-1] for row in session.execute(text("EXPLAIN QUERY PLAN " + sql)))
+    assert f"USING INDEX {index} " in plan
+    assert "TEMP B-TREE" not in plan
