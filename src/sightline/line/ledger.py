@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
-
+from sightline.core.band import Verdict
 from sightline.core.errors import InputError
 from sightline.line.journal import Entry
 from sightline.line.settings import StationSettings
+from sightline.store.audit import note
+from sightline.store.record import Record
 from sightline.store.store import Store
-from sightline.store.tables.inspections import InspectionRow
-from sightline.store.tables.people import AuditRow
 
 TIMES = ("triggered", "captured", "inferred", "signalled")
 
@@ -27,21 +26,17 @@ class Ledger:
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Record entries in order; those that are there already are left. Raises StoreError, InputError."""
-        parts = [_row(entry) for entry in entries if entry.get("kind") == "part"]
         store = self._store()
-        with store.database.recording() as connection:
-            keys = [row["key"] for row in parts]
-            there = set(connection.scalars(select(InspectionRow.key).where(InspectionRow.key.in_(keys))))
-            fresh = [row for row in parts if row["key"] not in there]
-            if fresh:
-                connection.execute(insert(InspectionRow), fresh)
-            for entry in entries:
-                if entry.get("kind") == "picture":
-                    mine = InspectionRow.key == entry["key"]
-                    connection.execute(update(InspectionRow).where(mine).values(image_hash=entry["image_hash"]))
-            events = [self._event(entry) for entry in entries if entry.get("kind") == "event"]
-            if events:
-                connection.execute(insert(AuditRow), events)
+        store.inspections.record_many([_record(entry) for entry in entries if entry.get("kind") == "part"])
+        for entry in entries:
+            if entry.get("kind") == "picture":
+                store.inspections.set_image(str(entry["key"]), str(entry["image_hash"]))
+        events = [entry for entry in entries if entry.get("kind") == "event"]
+        if events:
+            station = f"station {self._settings.name}"
+            with store.writing() as session:
+                for event in events:
+                    note(session, station, str(event["event"]), station, text=event["text"], at=event["time"])
 
     def keep(self, data: bytes, name: str) -> str:
         """Keep a picture (PNG bytes); the hash under which it is found. Raises StoreError, InputError."""
@@ -58,20 +53,12 @@ class Ledger:
             self._held = Store.open(url, self._settings.images)
         return self._held
 
-    def _event(self, entry: Entry) -> dict[str, Any]:
-        return {
-            "created": _moment(entry["time"]),
-            "author": f"station {self._settings.name}",
-            "action": entry["event"],
-            "subject": self._settings.name,
-            "details": {"text": entry["text"]},
-        }
 
-
-def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _record(entry: Mapping[str, Any]) -> Record:
     try:
-        row = {name: value for name, value in entry.items() if name != "kind"}
-        return row | {name: _moment(row.get(name)) for name in TIMES}
+        values = {name: value for name, value in entry.items() if name != "kind"}
+        moments = {name: _moment(values.get(name)) for name in TIMES}
+        return Record(**{**values, **moments, "verdict": Verdict(values["verdict"])})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"a record is damaged ({error}): {str(entry)[:200]}") from error
 

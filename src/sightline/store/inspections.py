@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, String, cast, insert, select, tuple_
+from sqlalchemy import Connection, Select, String, cast, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -52,15 +52,21 @@ class Inspections:
         return int(number)
 
     def record_many(self, records: Sequence[Record]) -> None:
-        """Keep a batch of inspections: all of them or, after an error, none."""
+        """Keep a batch of inspections: all of them or, after an error, none; those whose key is there already stay."""
         for record in records:
             check(record)
-        if not records:
-            return
         with self._database.recording() as connection:
-            connection.execute(self._many, [_values(record) for record in records])
-            if hours := _hours(records):
+            fresh = _fresh(connection, records)
+            if fresh:
+                connection.execute(self._many, [_values(record) for record in fresh])
+            if hours := _hours(fresh):
                 connection.execute(self._count, hours)
+
+    def set_image(self, key: str, image_hash: str) -> None:
+        """Note the picture of an inspection that was recorded under a key; nothing where there is none."""
+        with self._database.recording() as connection:
+            mine = update(InspectionRow).where(InspectionRow.key == key)
+            connection.execute(mine.values(image_hash=image_hash))
 
     def get(self, id: int) -> Record:
         """One inspection. Raises InputError where there is none."""
@@ -98,6 +104,18 @@ class Inspections:
             Hour(from_us(hour * HOUR_US), seen[Verdict.OK], seen[Verdict.NG], seen[Verdict.REVIEW])
             for hour, seen in sorted(hours.items())
         )
+
+
+def _fresh(connection: Connection, records: Sequence[Record]) -> list[Record]:
+    """The records whose keys are not there yet; the first of several with one key."""
+    wanted = {record.key for record in records if record.key is not None}
+    there = set(connection.scalars(select(InspectionRow.key).where(InspectionRow.key.in_(wanted)))) if wanted else set()
+    found = []
+    for record in records:
+        if record.key is None or record.key not in there:
+            found.append(record)
+            there.add(record.key)
+    return found
 
 
 def _rows(
