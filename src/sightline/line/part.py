@@ -13,7 +13,7 @@ class Part:
     """What the station knows of the part that was triggered; `claim` decides which answer is its answer.
 
     `key` names its record, `until` is the moment on the monotonic clock by which the machine must have an answer,
-    `triggered` and `captured` are in seconds since 1970.
+    `triggered`, `captured` and `inferred` are in seconds since 1970.
     """
 
     key: str
@@ -23,6 +23,7 @@ class Part:
     started: float
     until: float
     captured: float | None = None
+    inferred: float | None = None
     frames: tuple[int, ...] = ()
     source: str = ""
     stages_ms: dict[str, float] = field(default_factory=dict)

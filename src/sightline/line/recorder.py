@@ -63,7 +63,7 @@ class Recorder:
                 "types": _highest(decision.seen),
                 "grade": max((seen.grade for seen in decision.seen if seen.grade is not None), default=None),
                 "recipe_hash": None if first is None else first.recipe_hash,
-                "inferred": None if first is None else part.triggered + (time.monotonic() - part.started),
+                "inferred": part.inferred,
                 "signalled": signalled,
                 "late": decision.late,
                 "error": f"{int(decision.error)}: {decision.cause}" if decision.error else None,

@@ -26,6 +26,7 @@ from sightline.line.settings import StationSettings
 
 IDLE_S = 0.05  # between two looks at everything else while no command comes
 TEND_S = 0.25
+GRAB_MARGIN_MS = 10.0
 CAMERA_CODES = {
     "timeout": ErrorCode.CAMERA_TIMEOUT,
     "disconnected": ErrorCode.CAMERA_LOST,
@@ -100,7 +101,7 @@ class Station:
             frames = self._grab(part)
             start = time.perf_counter()
             seen = self.gear.judge.ask([frame.image for frame in frames], self.recipes.keys(), part.until)
-            part.stages_ms["inspect"] = (time.perf_counter() - start) * 1e3
+            part.inferred, part.stages_ms["inspect"] = time.time(), (time.perf_counter() - start) * 1e3
             rule = self.settings.combine
             return combine(seen, len(self.settings.views), rule.rule, rule.k), frames
         except CameraError as error:
@@ -118,7 +119,8 @@ class Station:
         start = time.perf_counter()
         frames = []
         for camera in self.gear.cameras:
-            frames.append(camera.grab(max(1.0, (part.until - time.monotonic()) * 1e3)))
+            # A little before the deadline, so that what is told is the camera's cause.
+            frames.append(camera.grab(max(1.0, (part.until - time.monotonic()) * 1e3 - GRAB_MARGIN_MS)))
         part.captured = max(frame.captured for frame in frames)
         part.frames = tuple(frame.id for frame in frames)
         part.source = str(frames[0].metadata.get("file", ""))

@@ -21,8 +21,8 @@ class Record:
     The moments are aware datetimes: when the part triggered, when its image was there, when the verdict was
     computed, when the signal was out. `score` and `p_value` are None where nothing could be judged. `types` has the
     probability of each defect type, `details` whatever else is to be kept (plain JSON). `late`: the signal came
-    after its deadline. `shadow`: judged by a recipe on probation, which decided nothing. `key` is the station's own name
-    for it: what is delivered twice under one key is recorded once. `id` is the store's.
+    after its deadline. `shadow`: judged by a recipe on probation, which decided nothing. `key` is the station's own
+    name for it: what is delivered twice under one key is recorded once. `id` is the store's.
     """
 
     station: str

@@ -37,7 +37,7 @@ class Settings(CameraSettings):
     )
     repeats_max: int = Field(1, ge=0, le=1000, description="identical pictures in a row that mean frozen; 0: never")
     # A camera that was lost and comes back goes on, and does not begin anew with its faults.
-    _given: list[int] = PrivateAttr(default_factory=lambda: [0])
+    _given: list[int] = PrivateAttr(default_factory=lambda: [0, 0])
 
 
 class FakeSource:
@@ -58,8 +58,9 @@ class FakeSource:
         if fault in ("timeout", "disconnected", "unreadable"):
             raise CameraError(f"camera {self._settings.name}: {fault}, as its settings say", fault)
         if fault == "frozen":  # the picture that was given last, again and again
-            self._settings._given[0] = number
-        image, name = self._draw(number - 1 if fault == "frozen" else number)
+            number = self._settings._given[1]
+        self._settings._given[1] = number
+        image, name = self._draw(number)
         self._device_id += {"lost": 2, "frozen": 0}.get(fault or "", 1)
         if fault == "size":
             image = image[: image.shape[0] // 2]
