@@ -1,0 +1,92 @@
+"""The station's own port: metrics, health, status, and changeover with a token."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sightline.line.port import Answers, Port, open_port
+
+Start = Callable[..., Any]
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def post(port: int, body: object, token: str = "", kind: str = "application/json") -> int:
+    headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/recipe", data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_a_station_tells_how_it_is(bench: Start) -> None:
+    with bench() as one:
+        port = open_port(one.station)
+        for number in range(5):
+            one.judge(str(number))
+        text = get(port.number, "/metrics")[1]
+        lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        parts = {name: value for name, value in lines.items() if name.startswith("sightline_parts_total")}
+        assert sum(map(float, parts.values())) == 5
+        assert lines['sightline_stage_seconds_count{stage="total",station="desk"}'] == "5.0"
+        assert float(lines['sightline_disk_free_bytes{station="desk"}']) > 0
+        one.until(lambda: 'sightline_camera_connected{camera="view0"' in get(port.number, "/metrics")[1])
+        assert get(port.number, "/healthz") == (200, '{"healthy": true, "why": ""}')
+        status = json.loads(get(port.number, "/status")[1])
+        assert status["recipe"] == "plates" and status["judge_pid"] == one.gear.judge.pid
+        assert post(port.number, {"recipe": "4006381"}) == 202
+        assert post(port.number, {"recipe": "nobody"}) == 404
+        port.close()
+
+
+def test_a_blocked_station_is_not_healthy(bench: Start) -> None:
+    with bench(interlock={"parts": [{"part_id": "golden", "verdict": "OK"}]}) as one:
+        port = open_port(one.station)
+        code, text = get(port.number, "/healthz")
+        assert code == 503 and "golden" in text
+        port.close()
+
+
+@pytest.fixture
+def port() -> Any:
+    wishes: list[str] = []
+    answers = Answers(lambda: b"", lambda: (True, ""), dict, lambda wish: not wishes.append(wish), "t0ken")
+    one = Port("127.0.0.1", 0, answers)
+    yield one.number, wishes
+    one.close()
+
+
+def test_only_who_has_the_token_may_wish(port: tuple[int, list[str]]) -> None:
+    number, wishes = port
+    assert post(number, {"recipe": "a"}) == 401
+    assert post(number, {"recipe": "a"}, "wrong") == 401
+    assert not wishes
+    assert post(number, {"recipe": "a"}, "t0ken") == 202 and wishes == ["a"]
+    assert post(number, {"recipe": 7}, "t0ken") == 202 and wishes == ["a", "7"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"recipe": ""}', b'{"recipe": true}', b"x" * 5000, b'{"a": 1}'])
+def test_what_is_no_wish_is_refused(port: tuple[int, list[str]], body: bytes) -> None:
+    assert post(port[0], body, "t0ken") == 400 and not port[1]
+
+
+def test_a_form_of_another_site_is_refused(port: tuple[int, list[str]]) -> None:
+    assert post(port[0], {"recipe": "a"}, "t0ken", "text/plain") == 415
+    assert get(port[0], "/nothing")[0] == 404

@@ -1,0 +1,68 @@
+"""A station's settings: slips are named with file and field before anything is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sightline.core.errors import SettingError
+from sightline.line.settings import read_station
+
+GOOD = """
+name = "press-3"
+[[views]]
+name = "top"
+camera = { kind = "folder", path = "in" }
+[[recipes]]
+name = "cap"
+id = 1
+file = "cap.onnx"
+[controller]
+kind = "modbus"
+port = 5020
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "station.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_paths_count_from_the_files_folder(tmp_path: Path) -> None:
+    settings = read_station(write(tmp_path, GOOD))
+    assert settings.recipes[0].of("top") == tmp_path / "cap.onnx"
+    assert settings.folder == tmp_path / "sightline-station"
+    assert settings.deadline_ms == 100 and settings.mode == "production" and settings.health.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('name = "press-3"', 'name = "press 3"', "name"),
+        ('name = "press-3"', 'name = "press-3"\nspeed = 3', "speed"),
+        ("id = 1", "id = 70000", r"recipes\.0\.id"),
+        ('file = "cap.onnx"', "", "give either file"),
+        ('file = "cap.onnx"', 'files = { side = "a.onnx" }', "no file for view top"),
+        ("port = 5020", 'port = 5020\n[combine]\nrule = "k_of_n"\nk = 2', "1 views"),
+        ('name = "press-3"', 'name = "press-3"\ndeadline_ms = 5\nmargin_ms = 9', "shorter than deadline_ms"),
+        ("[controller]", '[[views]]\nname = "top"\ncamera = { kind = "fake" }\n[controller]', "is there twice"),
+        ('name = "press-3"', "name = ", "no valid TOML"),
+    ],
+)
+def test_a_slip_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+    with pytest.raises(SettingError, match=told) as raised:
+        read_station(write(tmp_path, GOOD.replace(old, new, 1)))
+    assert "station.toml" in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot be read"):
+        read_station(tmp_path / "none.toml")
+
+
+def test_values_are_not_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingError) as raised:
+        read_station(write(tmp_path, GOOD.replace("id = 1", 'id = "s3cret"')))
+    assert "s3cret" not in str(raised.value)
