@@ -28,6 +28,12 @@ def need(component: str, here: bool) -> None:
 
 
 @pytest.fixture(scope="session")
+def need_component() -> Callable[[str, bool], None]:
+    """Need something of which the test itself has found out whether it is here."""
+    return need
+
+
+@pytest.fixture(scope="session")
 def need_package() -> Callable[[str], None]:
     """Need a Python package."""
     return lambda name: need(f"the package {name}", importlib.util.find_spec(name) is not None)
