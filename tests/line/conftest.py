@@ -86,10 +86,10 @@ def bench(
 
     @contextmanager
     def start(faults: dict[int, str] | None = None, cameras: int = 1, **more: Any) -> Iterator[Bench]:
-        camera = {"kind": "fake", "faults": faults or {}, "repeats_max": 1}
+        camera: dict[str, Any] = {"kind": "fake", "faults": faults or {}, "repeats_max": 1}
         values = {
             "name": "desk",
-            "views": [{"name": f"view{number}", "camera": camera} for number in range(cameras)],
+            "views": [{"name": f"view{n}", "camera": camera | {"name": f"view{n}"}} for n in range(cameras)],
             "recipes": [{"name": "plates", "id": 7, "file": recipe_file, "barcodes": ["4006381"]}],
             "controller": {"kind": "fake"},
             "folder": tmp_path / "station",

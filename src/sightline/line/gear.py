@@ -147,7 +147,7 @@ def open_gear(settings: StationSettings) -> Gear:
             undo.callback(sinks[-1].close)
         cameras: list[Camera] = []
         for view in settings.views:
-            cameras.append(open_camera({"name": view.name, **view.camera}))
+            cameras.append(open_camera(view.camera))
             undo.callback(cameras[-1].close)
         judge.wait_ready()
         recorder = Recorder(settings)

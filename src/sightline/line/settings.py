@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sightline.core.band import Verdict
 from sightline.core.errors import SettingError
+from sightline.devices.cameras.table import read_camera
 from sightline.devices.secret import Secret
+from sightline.devices.sinks.table import read_sink
 from sightline.line.decision import Rule
+
+WITH_OUTBOX = ("mqtt", "sparkplug", "webhook")
 
 
 class Settings(BaseModel):
@@ -179,5 +184,22 @@ def _from_folder(settings: StationSettings, folder: Path) -> StationSettings:
         )
         for recipe in settings.recipes
     )
-    key = settings.public_key and folder / settings.public_key
-    return settings.model_copy(update={"recipes": recipes, "folder": folder / settings.folder, "public_key": key})
+    key, own = settings.public_key and folder / settings.public_key, folder / settings.folder
+    views = tuple(
+        view.model_copy(update={"camera": _device({"name": view.name, **view.camera}, read_camera, folder)})
+        for view in settings.views
+    )
+    sinks = []
+    for number, values in enumerate([settings.controller, *settings.sinks]):
+        # Where a sink keeps what waits for the other side is the station's business, unless its settings say.
+        waits = {"outbox": str(own / f"outbox-{number}.db")} if values.get("kind") in WITH_OUTBOX else {}
+        sinks.append(_device({**waits, **values}, read_sink, folder))
+    update = {"recipes": recipes, "folder": own, "public_key": key, "views": views}
+    return settings.model_copy(update=update | {"controller": sinks[0], "sinks": tuple(sinks[1:])})
+
+
+def _device(values: dict[str, Any], read: Callable[[Mapping[str, Any]], BaseModel], folder: Path) -> dict[str, Any]:
+    """A device's settings, checked, with its paths counted from the file's folder. Raises SettingError."""
+    checked = read(values)
+    paths = {name: str(folder / value) for name in values if isinstance(value := getattr(checked, name, None), Path)}
+    return values | paths

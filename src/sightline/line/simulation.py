@@ -30,7 +30,7 @@ threads = {threads}
 
 [[views]]
 name = "top"
-camera = {{ kind = "fake", images = "{parts}", control = "{control}", repeats_max = 1 }}
+camera = {{ kind = "fake", images = "{parts}", control = "{control}", repeats_max = 1{camera} }}
 
 [[recipes]]
 name = "{recipe_name}"
@@ -54,7 +54,8 @@ port = {health}
 class Setup:
     """What is simulated: a recipe, a folder with pictures of parts, how many stations, and how fast parts come.
 
-    `keep` says whether pictures of NG and REVIEW parts are kept; `more` is text that is added to the stations' files.
+    `keep` says whether pictures of NG and REVIEW parts are kept; `camera` is text that is added to the camera's
+    settings, `more` to the stations' files.
     """
 
     recipe: Path
@@ -65,6 +66,7 @@ class Setup:
     deadline_ms: float = 100.0
     threads: int = 1
     keep: bool = False
+    camera: str = ""
     more: str = ""
 
 
@@ -171,6 +173,7 @@ class Simulation:
             database=(setup.folder / "line.db").resolve(), images=(setup.folder / "images").resolve(),
             parts=setup.parts.resolve(), control=control.resolve(), recipe=recipe.resolve(),
             recipe_name=setup.recipe.stem, keep=str(setup.keep).lower(),
+            camera=setup.camera,
         )  # fmt: skip
         (setup.folder / f"{name}.toml").write_text(text + setup.more, encoding="utf-8")
         return Tally(name, port, health, control, recipe, Plc("127.0.0.1", port))

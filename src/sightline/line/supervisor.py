@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from sightline.core.errors import SightlineError
 from sightline.line.budget import RestartBudget
 from sightline.line.settings import StationSettings, read_station
 
@@ -38,7 +40,11 @@ def work(path: str, stop: Event, beat: Synchronized[float]) -> None:
     def alive() -> None:
         beat.value = time.monotonic()
 
-    gear = open_gear(settings)
+    try:
+        gear = open_gear(settings)
+    except SightlineError as error:
+        LOG.error("station %s cannot start: %s", settings.name, error, extra={"cause": str(error)})
+        sys.exit(1)
     station = Station(settings, gear, alive)
     port = open_port(station)
     threading.Thread(target=_stop_when, args=(stop, station.stopping), name="stop", daemon=True).start()

@@ -1,0 +1,317 @@
+"""A line under load and under faults: python benchmarks/line.py [--minutes 10] [--faults 200]
+
+Real stations under their supervisor, a PLC on Modbus, parts of the sample product before an emulated camera, all on
+loopback. Writes line.json and line.md. Needs the extras train, modbus and mqtt, and mosquitto for the broker's fault.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from sightline.command.simulating import _test_parts
+from sightline.data import sample
+from sightline.data.dataset import Dataset
+from sightline.line.faults import FAULTS, inject, status_of
+from sightline.line.simulation import Setup, Simulation, free_ports
+from sightline.train.training import train
+
+HERE = Path(__file__).parent
+SIDE_PX = 256
+GOALS = {"ms_p99": 60.0, "overhead_p50_ms": 3.0, "memory_growth": 0.03, "recovery_s": 5.0}
+
+
+def prepare(folder):
+    """A Lite0 recipe at 256 px and a folder of parts."""
+    recipe, parts = folder / "cap.onnx", folder / "cap-parts"
+    if not recipe.exists():
+        sample.write(parts, "cap")
+        train(Dataset.open(parts).train, side_px=SIDE_PX).save(recipe)
+    return recipe, _test_parts(parts, folder / "belt")
+
+
+def rss_mb(pid):
+    """Proportional memory of a process in MB: shared pages are counted once."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (OSError, TypeError):
+        return None
+    return int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1]) / 1024
+
+
+def watch_memory(line, stop, found):
+    """Memory of every station and its judge, every two seconds."""
+    while not stop.wait(2.0):
+        for tally in line.tallies:
+            status = status_of(tally)
+            sizes = [rss_mb(status.get(name)) for name in ("pid", "judge_pid")]
+            if None not in sizes:
+                found[tally.station].append(sum(sizes))
+
+
+def growth(sizes):
+    """Relative growth over the last half: the last eighth against the fifth eighth."""
+    sizes = np.array(sizes)
+    eighth = max(1, len(sizes) // 8)
+    begin, end = sizes[len(sizes) // 2 :][:eighth].mean(), sizes[-eighth:].mean()
+    return float(end / begin - 1)
+
+
+def rows(folder):
+    """The records, once the journals are empty."""
+    with closing(sqlite3.connect(folder / "line.db")) as database:
+        query = "SELECT station, serial, verdict, late, triggered, signalled, details FROM inspections WHERE shadow = 0"
+        return database.execute(query).fetchall()
+
+
+def wait_recorded(line, timeout_s=30):
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        waiting = [status_of(tally).get("records_waiting", 1) for tally in line.tallies]
+        if not any(waiting):
+            return
+        time.sleep(0.2)
+
+
+def load(recipe, belt, stations, per_second, minutes):
+    """So many stations at so many parts per second."""
+    folder = Path(tempfile.mkdtemp(prefix="sightline-line-"))
+    setup = Setup(recipe, belt, folder, stations, per_second)
+    memory, stop = defaultdict(list), threading.Event()
+    with Simulation(setup) as line:
+        line.wait_ready()
+        line.run(round(per_second * 3))  # caches of everybody
+        for tally in line.tallies:
+            tally.sorted.clear()
+            tally.counts.clear()
+        watching = threading.Thread(target=watch_memory, args=(line, stop, memory), daemon=True)
+        watching.start()
+        line.run(round(per_second * 60 * minutes))
+        stop.set()
+        wait_recorded(line)
+        figures = [tally.figures() for tally in line.tallies]
+        wanted = {(tally.station, part.part_id): str(part.verdict) for tally in line.tallies for part in tally.sorted}
+    kept, overhead = {}, []
+    for station, serial, verdict, _late, triggered, signalled, details in rows(folder):
+        kept[station, serial] = verdict
+        views = json.loads(details)["views"]
+        if views and signalled:
+            overhead.append((signalled - triggered) / 1e3 - views[0]["times_ms"]["total"])
+    shutil.rmtree(folder)
+    for one in figures:
+        one["memory_mb"] = round(float(np.mean(memory[one["station"]][-5:])), 1)
+        one["memory_growth"] = round(growth(memory[one["station"]]), 4)
+    return {
+        "stations": figures,
+        "per_second": per_second,
+        "minutes": minutes,
+        "missing_records": sum(key not in kept for key in wanted),
+        "other_verdicts": sum(kept.get(key, verdict) != verdict for key, verdict in wanted.items()),
+        "overhead_p50_ms": round(float(np.median(overhead)), 2),
+    }
+
+
+class Broker:
+    """mosquitto on loopback, and a client that hears everything."""
+
+    def __init__(self, folder):
+        self.port = free_ports(1)[0]
+        self.config = folder / "mosquitto.conf"
+        self.config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self.process = self.client = None
+        self.heard = []
+        self.start()
+
+    def start(self):
+        import paho.mqtt.client as mqtt
+
+        self.process = subprocess.Popen(
+            ["mosquitto", "-c", str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(0.3)
+        if self.client is None:
+            self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "listener", clean_session=False)
+            self.client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+            self.client.on_message = lambda *a: self.heard.append(a[2].payload)
+            self.client.reconnect_delay_set(1, 1)
+            self.client.connect("127.0.0.1", self.port)
+            self.client.loop_start()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        self.client.loop_stop()
+        self.kill()
+
+
+def faults(recipe, belt, count, seed=0):
+    """`count` faults of all kinds in turn while parts come; what each did."""
+    folder = Path(tempfile.mkdtemp(prefix="sightline-faults-"))
+    broker = Broker(folder)
+    more = f'\n[[sinks]]\nkind = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\n'
+    setup = Setup(recipe, belt, folder, 1, 8.0, more=more)
+    kinds, random_ = [*FAULTS, "broker_down"], random.Random(seed)
+    done, feeding = [], threading.Event()
+    with Simulation(setup) as line:
+        line.wait_ready()
+        (tally,) = line.tallies
+
+        def feed():
+            while not feeding.is_set():
+                line.run(1)
+                time.sleep(1 / setup.per_second)
+
+        thread = threading.Thread(target=feed)
+        thread.start()
+        for number in range(count):
+            kind = kinds[number % len(kinds)]
+            started, first = time.monotonic(), len(tally.sorted)
+            if kind == "broker_down":
+                broker.kill()
+                undo = broker.start
+            else:
+                undo = inject(kind, line, tally)
+            time.sleep(random_.uniform(0.4, 1.5))
+            undo()
+            ended = time.monotonic()
+            fine = recover(tally, len(tally.sorted))
+            since = started if kind.endswith("killed") else ended
+            done.append({"kind": kind, "recovery_s": None if fine is None else max(0.0, fine - since), "from": first})
+            if fine is None:
+                print(f"no recovery from {kind}", flush=True)
+                tally.plc.reset()
+        feeding.set()
+        thread.join()
+        wait_recorded(line)
+        time.sleep(3)
+        sorted_ = list(tally.sorted)
+    broker.close()
+    result = audit(folder, done, sorted_, broker.heard)
+    shutil.rmtree(folder)
+    return result
+
+
+def recover(tally, first, timeout_s=30):
+    """When the first part was judged again."""
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if any(part.valid for part in tally.sorted[first:]):
+            return time.monotonic()
+        time.sleep(0.02)
+    return None
+
+
+def audit(folder, done, sorted_, heard):
+    """What the records, the log and the broker say about it."""
+    kept = {serial: (verdict, json.loads(details)) for _, serial, verdict, _, _, _, details in rows(folder)}
+    unearned = [
+        part.part_id
+        for part in sorted_
+        if part.accepted and not (kept.get(part.part_id, ("", {}))[1].get("frames") and kept[part.part_id][1]["views"])
+    ]
+    answered = [part for part in sorted_ if part.verdict is not None]
+    missing = [part.part_id for part in answered if part.part_id not in kept]
+    log = (folder / "station-1" / "station-1.log").read_text()
+    kinds = {}
+    for kind in dict.fromkeys(one["kind"] for one in done):
+        times = [one["recovery_s"] for one in done if one["kind"] == kind]
+        known = [time_s for time_s in times if time_s is not None]
+        kinds[kind] = {
+            "faults": len(times),
+            "recovery_s_median": round(float(np.median(known)), 2) if known else None,
+            "recovery_s_max": round(max(known), 2) if known else None,
+            "not_recovered": times.count(None),
+        }
+    told = {json.loads(payload).get("part_id") for payload in heard if b'"part_id"' in payload}
+    return {
+        "faults": len(done),
+        "kinds": kinds,
+        "parts": len(sorted_),
+        "answered": len(answered),
+        "ok_without_inspected_frame": len(unearned),
+        "acknowledged_records_lost": len(missing),
+        "signals_that_missed_the_broker": len({part for part in kept if part not in told}),
+        "errors_in_the_log": log.count('"level": "error"'),
+    }
+
+
+def text_of(results):
+    """The tables for people."""
+    lines = ["# The line under load and under faults", "", results["machine"], ""]
+    lines += ["Written by `python benchmarks/line.py`. Goals: p99 60 ms, overhead 3 ms, memory 3 %, recovery 5 s.", ""]
+    head = "| run | parts | no answer | late | missing records | p50 / p99 / max ms, as the PLC saw it | overhead p50, ms | "
+    lines += [head + "memory MB (growth over the last half) |", "|---|---|---|---|---|---|---|---|"]
+    for name, run in results.get("load", {}).items():
+        for one in run["stations"]:
+            times = f"{one['ms_p50']} / {one['ms_p99']} / {one['ms_max']}"
+            lines.append(
+                f"| {name}, {one['station']} | {one['parts']} | {one['no answer']} | {one['late']} | "
+                f"{run['missing_records']} | {times} | {run['overhead_p50_ms']} | {one['memory_mb']} "
+                f"({one['memory_growth']:+.1%}) |"
+            )
+    if "faults" in results:
+        found = results["faults"]
+        lines += [
+            "",
+            f"{found['faults']} faults during {found['parts']} parts: **{found['ok_without_inspected_frame']}** ",
+        ]
+        lines[-1] += (
+            f"OK without an inspected frame, **{found['acknowledged_records_lost']}** answered parts without a "
+        )
+        lines[-1] += f"record, {found['signals_that_missed_the_broker']} signals that never reached the broker."
+        lines += ["", "| fault | times | recovery s, median | longest | not within 30 s |", "|---|---|---|---|---|"]
+        for kind, one in found["kinds"].items():
+            lines.append(
+                f"| {kind} | {one['faults']} | {one['recovery_s_median']} | {one['recovery_s_max']} | "
+                f"{one['not_recovered']} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def machine():
+    """This machine in a line."""
+    info = Path("/proc/cpuinfo").read_text()
+    name = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "a CPU")
+    load = os.getloadavg()[0]
+    return f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores, {name}; load before {load:.1f}."
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--only", choices=("load", "faults"))
+    options = parser.parse_args()
+    path = HERE / "line.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results["machine"] = machine()
+    work = Path(tempfile.gettempdir()) / "sightline-line-recipe"
+    recipe, belt = prepare(work)
+    if options.only != "faults":
+        results["load"] = {
+            "one station, 20 parts/s": load(recipe, belt, 1, 20.0, options.minutes),
+            "two stations, 8 parts/s each": load(recipe, belt, 2, 8.0, options.minutes),
+        }
+    if options.only != "load":
+        results["faults"] = faults(recipe, belt, options.faults)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    (HERE / "line.md").write_text(text_of(results))
+    print(text_of(results))
+
+
+if __name__ == "__main__":
+    main()
