@@ -253,8 +253,9 @@ def text_of(results):
     """The tables for people."""
     lines = ["# The line under load and under faults", "", results["machine"], ""]
     lines += ["Written by `python benchmarks/line.py`. Goals: p99 60 ms, overhead 3 ms, memory 3 %, recovery 5 s.", ""]
-    head = "| run | parts | no answer | late | missing records | p50 / p99 / max ms, as the PLC saw it | overhead p50, ms | "
-    lines += [head + "memory MB (growth over the last half) |", "|---|---|---|---|---|---|---|---|"]
+    head = "| run | parts | no answer | late | missing records | p50 / p99 / max ms, as the PLC saw it | "
+    head += "overhead p50, ms | memory MB (growth over the last half) |"
+    lines += [head, "|---|---|---|---|---|---|---|---|"]
     for name, run in results.get("load", {}).items():
         for one in run["stations"]:
             times = f"{one['ms_p50']} / {one['ms_p99']} / {one['ms_max']}"

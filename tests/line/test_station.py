@@ -106,6 +106,9 @@ def test_a_record_that_cannot_be_kept_costs_the_ok(bench: Start, monkeypatch: py
             said = one.judge("2")
         assert (said.verdict, said.valid, said.error) == (Verdict.NG, False, ErrorCode.RECORD_FAILED)
         assert one.judge("3").valid
+        # As soon as there is space again, the part is recorded as what the machine was told.
+        kept = {record.serial: record for record in one.records()}
+        assert kept["2"].verdict is Verdict.NG and kept["2"].error.startswith("50:") and len(kept) == 3
 
 
 def test_a_sink_that_refuses_keeps_nobody_from_the_answer(bench: Start) -> None:

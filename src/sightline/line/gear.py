@@ -81,6 +81,7 @@ class Gear:
 
     def tend(self) -> None:
         """Look after the judge, and measure everybody's health."""
+        self.recorder.tend()
         restarts = self.judge.restarts
         self.judge.tend()
         if self.judge.restarts > restarts:

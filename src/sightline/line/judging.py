@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from sightline.core.errors import InputError, RecipeError, SightlineError
 from sightline.line.budget import RestartBudget
 from sightline.line.decision import Seen
 from sightline.line.judge import Job, Load, Ready, RecipeKey, Reply, serve
+from sightline.line.processes import JUDGE, context_for
 
 HANG_S = 2.0  # without an answer for so long, the judge is replaced
 START_S = 120.0  # loading large recipes takes its time
@@ -196,9 +196,9 @@ class Judge:
     # -- the process
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = context_for(JUDGE)
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
+        self._process = context.Process(  # type: ignore[attr-defined]  # typeshed knows it of each kind of context
             target=serve, args=(theirs, self._memory.name, self._load), name="judge", daemon=True
         )
         self._started = time.monotonic()

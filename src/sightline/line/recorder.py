@@ -7,6 +7,7 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,12 +19,13 @@ from sightline.core.band import Verdict
 from sightline.core.errors import SightlineError
 from sightline.core.frame import Frame
 from sightline.line.decision import Decision, Seen
-from sightline.line.journal import Journal
+from sightline.line.journal import Entry, Journal
 from sightline.line.ledger import Ledger
 from sightline.line.part import Part
 from sightline.line.settings import StationSettings
 
 PICTURES_WAITING = 8  # parts whose pictures wait to be written; beyond, pictures are dropped, verdicts never
+OWED = 10_000  # parts that could not be recorded and are remembered until they can
 LOG = logging.getLogger("sightline.line.recorder")
 
 
@@ -36,6 +38,7 @@ class Recorder:
         self._journal = Journal(settings.folder / "journal.db", self._ledger.write)
         self._pictures: queue.Queue[tuple[str, str, NDArray[np.uint8]] | None] = queue.Queue(PICTURES_WAITING)
         self._count = 0
+        self._owed: deque[Entry] = deque(maxlen=OWED)
         self.pictures_dropped = 0
         self._thread = threading.Thread(target=self._keep, name="pictures", daemon=True)
         self._thread.start()
@@ -43,7 +46,7 @@ class Recorder:
     @property
     def waiting(self) -> int:
         """Records that are not yet in the database."""
-        return self._journal.waiting
+        return self._journal.waiting + len(self._owed)
 
     @property
     def fault(self) -> str:
@@ -52,33 +55,47 @@ class Recorder:
 
     def record(self, part: Part, decision: Decision, signalled: float, frames: Sequence[Frame]) -> None:
         """Keep a part's record. Raises StoreError where it cannot be kept: then the part must not be OK."""
-        first = decision.seen[0] if decision.seen else None
-        self._journal.append(
-            {
-                "kind": "part",
-                **self._place(part),
-                "verdict": str(decision.verdict),
-                "score": _number(decision.score),
-                "p_value": _number(min((seen.p_value for seen in decision.seen), default=None)),
-                "types": _highest(decision.seen),
-                "grade": max((seen.grade for seen in decision.seen if seen.grade is not None), default=None),
-                "recipe_hash": None if first is None else first.recipe_hash,
-                "inferred": part.inferred,
-                "signalled": signalled,
-                "late": decision.late,
-                "error": f"{int(decision.error)}: {decision.cause}" if decision.error else None,
-                "shadow": False,
-                "details": {
-                    "recipe": part.recipe,
-                    "mode": self._settings.mode,
-                    "source": part.source,
-                    "frames": list(part.frames),
-                    "stages_ms": {stage: round(ms, 3) for stage, ms in part.stages_ms.items()},
-                    "views": [_view(seen) for seen in decision.seen],
-                },
-            }
-        )
+        self._journal.append(self._entry(part, decision, signalled))
         self._keep_pictures(part, decision, frames)
+
+    def owe(self, part: Part, decision: Decision, signalled: float) -> None:
+        """Remember a part whose record could not be kept, until it can: the machine was told that it is NG."""
+        self._owed.append(self._entry(part, decision, signalled))
+
+    def tend(self) -> None:
+        """Keep what is owed, as far as that is possible now."""
+        while self._owed:
+            try:
+                self._journal.append(self._owed[0])
+            except (SightlineError, OSError):
+                return
+            self._owed.popleft()
+
+    def _entry(self, part: Part, decision: Decision, signalled: float) -> Entry:
+        first = decision.seen[0] if decision.seen else None
+        return {
+            "kind": "part",
+            **self._place(part),
+            "verdict": str(decision.verdict),
+            "score": _number(decision.score),
+            "p_value": _number(min((seen.p_value for seen in decision.seen), default=None)),
+            "types": _highest(decision.seen),
+            "grade": max((seen.grade for seen in decision.seen if seen.grade is not None), default=None),
+            "recipe_hash": None if first is None else first.recipe_hash,
+            "inferred": part.inferred,
+            "signalled": signalled,
+            "late": decision.late,
+            "error": f"{int(decision.error)}: {decision.cause}" if decision.error else None,
+            "shadow": False,
+            "details": {
+                "recipe": part.recipe,
+                "mode": self._settings.mode,
+                "source": part.source,
+                "frames": list(part.frames),
+                "stages_ms": {stage: round(ms, 3) for stage, ms in part.stages_ms.items()},
+                "views": [_view(seen) for seen in decision.seen],
+            },
+        }
 
     def record_shadow(self, part: Part, active: Seen, said: Seen) -> None:
         """Keep what a shadow recipe said of one view of a part."""
@@ -110,6 +127,7 @@ class Recorder:
         """Write what waits, for a few seconds at most; the journal keeps the rest for the next start."""
         self._pictures.put(None)
         self._thread.join(timeout=3.0)
+        self.tend()
         self._journal.close()
         self._ledger.close()
 

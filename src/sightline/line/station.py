@@ -146,6 +146,7 @@ class Station:
             self.gear.recorder.record(part, decision, signalled, frames)
         except Exception as error:  # noqa: BLE001  # an OK that nobody could prove later is not given
             decision = refuse(ErrorCode.RECORD_FAILED, f"not recorded: {error}", seen=decision.seen)
+            self.gear.recorder.owe(part, decision, signalled)
         recorded = time.perf_counter()
         part.stages_ms["record"] = (recorded - start) * 1e3
         self._signal(part, decision)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import signal
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from sightline.core.errors import SightlineError
 from sightline.line.budget import RestartBudget
+from sightline.line.processes import STATION, context_for
 from sightline.line.settings import StationSettings, read_station
 
 BEAT_S = 2.0  # a station that gives no sign of life for so long, and a deadline more, is started again
@@ -86,7 +86,7 @@ class Supervisor:
     """Runs stations until it is told to stop; the settings of all are read first, so that a slip stops none later."""
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
-        self._context = multiprocessing.get_context("spawn")
+        self._context = context_for(STATION)
         self.stopping = threading.Event()
         self.stations = [self._start(Path(path), read_station(path)) for path in paths]
 
@@ -114,7 +114,9 @@ class Supervisor:
     def _start(self, path: Path, settings: StationSettings) -> Watched:
         stop, beat = self._context.Event(), self._context.Value("d", 0.0)
         # Not a daemon: it has a process of its own, the judge.
-        process = self._context.Process(target=work, args=(str(path), stop, beat), name=f"station {settings.name}")
+        process = self._context.Process(  # type: ignore[attr-defined]
+            target=work, args=(str(path), stop, beat), name=f"station {settings.name}"
+        )
         process.start()
         return Watched(path, settings, process, stop, beat)
 
