@@ -154,7 +154,7 @@ def draw(seed: int, height: int = 32, width: int = 48) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def parts() -> Callable[..., list[Sample]]:
+def make_parts() -> Callable[..., list[Sample]]:
     """Writes images of parts into a folder: every fifth defective, every fourth in the test part."""
 
     def write(folder: Path, count: int, first: int = 0) -> list[Sample]:
@@ -181,6 +181,6 @@ def parts() -> Callable[..., list[Sample]]:
 
 
 @pytest.fixture
-def add(parts: Callable[..., list[Sample]], tmp_path: Path) -> Callable[..., Ingested]:
+def add(make_parts: Callable[..., list[Sample]], tmp_path: Path) -> Callable[..., Ingested]:
     """Adds a number of parts to a store as the product "plates"."""
-    return lambda store, count, first=0: store.add(parts(tmp_path / "parts", count, first), "plates")
+    return lambda store, count, first=0: store.add(make_parts(tmp_path / "parts", count, first), "plates")

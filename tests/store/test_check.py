@@ -52,19 +52,19 @@ def test_a_check_without_repair_changes_nothing(store):
     assert store.check(grace_s=0).orphaned == ()
 
 
-def test_masks_and_images_of_inspections_are_no_orphans(store, parts, tmp_path):
-    sample = parts(tmp_path / "parts", 5)[4]
+def test_masks_and_images_of_inspections_are_no_orphans(store, make_parts, tmp_path):
+    sample = make_parts(tmp_path / "parts", 5)[4]
     mask = tmp_path / "mask.png"
     mask.write_bytes(cv2.imencode(".png", np.eye(32, 48, dtype=np.uint8))[1].tobytes())
     store.add([replace(sample, mask=mask)], "plates")
-    kept = store.images.put(parts(tmp_path / "parts", 1)[0].path)
+    kept = store.images.put(make_parts(tmp_path / "parts", 1)[0].path)
     store.inspections.record(Record(station="a", verdict=Verdict.NG, triggered=now(), image_hash=kept.hash))
     found = store.check(grace_s=0)
     assert (found.ok, found.images, found.orphaned) == (True, 3, ())
 
 
-def test_a_young_image_is_left_since_its_row_may_be_on_its_way(store, parts, tmp_path):
-    kept = store.images.put(parts(tmp_path / "parts", 1)[0].path)
+def test_a_young_image_is_left_since_its_row_may_be_on_its_way(store, make_parts, tmp_path):
+    kept = store.images.put(make_parts(tmp_path / "parts", 1)[0].path)
     assert store.check(repair=True).orphaned == ()
     path = store.images.path(kept.hash, kept.media_type)
     hours_ago = time.time() - 7200

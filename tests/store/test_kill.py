@@ -12,8 +12,8 @@ VICTIM = Path(__file__).with_name("victim.py")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ingesting", "recording"])
-def test_nothing_acknowledged_is_lost_and_nothing_is_left_over(database, parts, tmp_path, kind):
-    parts(tmp_path / "parts", 300)
+def test_nothing_acknowledged_is_lost_and_nothing_is_left_over(database, make_parts, tmp_path, kind):
+    make_parts(tmp_path / "parts", 300)
     words = [
         sys.executable,
         str(VICTIM),

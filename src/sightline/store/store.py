@@ -41,8 +41,8 @@ class Store:
         self.inspections = Inspections(database)
 
     @classmethod
-    def open(cls, url: str | Path | None = None, images: str | Path | None = None) -> Store:
-        """Open a store; an empty or missing one is made, an older one migrated.
+    def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:
+        """Open a store; a missing one is made unless `create` is False, an older one migrated.
 
         `url` is an SQLite file or postgresql://USER@HOST/NAME, by default SIGHTLINE_DB, else sightline.db here.
         `images` is a folder or s3://BUCKET/FOLDER, by default SIGHTLINE_STORE, else beside the SQLite file
@@ -52,7 +52,7 @@ class Store:
         database = Database(locate(url))
         try:
             place = locate_images(images, database.file)
-            prepare(database)
+            prepare(database, create)
             return cls(database, Images(place))
         except BaseException:
             database.close()
