@@ -16,8 +16,10 @@ PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md
 PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md", "docs/how-to/search.md"]
 PAGES += ["docs/how-to/known-defects.md", "docs/how-to/explain.md", "docs/how-to/compare.md"]
 PAGES += ["docs/how-to/fine-tune.md"]
+PAGES += ["docs/how-to/store.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "doctor"}
+COMMANDS |= {"store"}
 
 
 def blocks(page, language):
