@@ -1,4 +1,4 @@
-"""What the store costs: samples in per second, a page and a chart of a million inspections. Writes store.json, store.md.
+"""What the store costs: samples in per second, a page and a chart of a million inspections. Writes .json and .md.
 
 `--url postgresql://...` measures a server instead of SQLite.
 """
