@@ -21,11 +21,12 @@ import pytest
 from sightline.core.region import Rectangle, Region
 from sightline.core.sample import Sample
 from sightline.store.ingest import Ingested
+from sightline.store.schema import NEWEST
 from sightline.store.store import Store
+from sightline.store.tables import Base
 
 SERVER = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
 SETTINGS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c listen_addresses=127.0.0.1"
-Urls = Callable[[], str]
 
 
 def free_port() -> int:
@@ -64,21 +65,58 @@ def server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+LEFT_OVER = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+class Pool:
+    """Databases on the server. Open stores are emptied and used again: making one costs more than a test."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.free: list[str] = []
+        self.used: list[tuple[str, str]] = []
+
+    def take(self, state: str) -> str:
+        if state == "open" and self.free:
+            name = self.free.pop()
+        else:
+            name = f"s{uuid4().hex}"
+            self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
+            if state == "open":
+                Store.open(f"{self.server}/{name}", "/tmp/sightline-none").close()
+        self.used.append((state, name))
+        return f"{self.server}/{name}"
+
+    def give_back(self) -> None:
+        tables = ", ".join(Base.metadata.tables)
+        for state, name in self.used:
+            if state == "open":
+                self.execute(name, LEFT_OVER)
+                self.execute(name, f"TRUNCATE {tables} RESTART IDENTITY")
+                self.execute(name, f"UPDATE alembic_version SET version_num = '{NEWEST}'")
+                self.free.append(name)
+            else:
+                self.execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+        self.used.clear()
+
+    def execute(self, database: str, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(f"{self.server}/{database}", autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
 @pytest.fixture(scope="session")
-def postgresql(server: str) -> Callable[[str], str]:
-    """Makes a database on the server: "empty", or a copy of an "open" store's, and gives its address."""
-    import psycopg
+def pool(server: str) -> Pool:
+    return Pool(server)
 
-    def make(template: str) -> str:
-        name = f"s{uuid4().hex}"
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[call-overload]
-        return f"{server}/{name}"
 
-    url = make("template0")
-    Store.open(url, "/tmp/sightline-none").close()
-    made = url.rsplit("/", 1)[1]
-    return lambda state: make("template0" if state == "empty" else made)
+@pytest.fixture
+def postgresql(pool: Pool) -> Iterator[Callable[[str], str]]:
+    """Gives the address of a database on the server: "empty", or an "open" store with nothing in it."""
+    yield pool.take
+    pool.give_back()
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +192,7 @@ def draw(seed: int, height: int = 32, width: int = 48) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def parts() -> Callable[..., list[Sample]]:
+def make_parts() -> Callable[..., list[Sample]]:
     """Writes images of parts into a folder: every fifth defective, every fourth in the test part."""
 
     def write(folder: Path, count: int, first: int = 0) -> list[Sample]:
@@ -181,6 +219,6 @@ def parts() -> Callable[..., list[Sample]]:
 
 
 @pytest.fixture
-def add(parts: Callable[..., list[Sample]], tmp_path: Path) -> Callable[..., Ingested]:
+def add(make_parts: Callable[..., list[Sample]], tmp_path: Path) -> Callable[..., Ingested]:
     """Adds a number of parts to a store as the product "plates"."""
-    return lambda store, count, first=0: store.add(parts(tmp_path / "parts", count, first), "plates")
+    return lambda store, count, first=0: store.add(make_parts(tmp_path / "parts", count, first), "plates")

@@ -33,6 +33,11 @@ def test_an_image_comes_back_as_it_was(images, tmp_path):
     assert images.read(kept.hash, kept.media_type) == data
     assert images.path(kept.hash, kept.media_type).read_bytes() == data
     assert images.path(kept.hash, kept.media_type).suffix == ".png"
+    jpeg = images.put(picture(1, suffix=".jpg"))
+    assert images.path(jpeg.hash).suffix == ".jpg"  # its kind is not known beforehand
+    assert images.read(jpeg.hash) == images.path(jpeg.hash).read_bytes() == picture(1, suffix=".jpg")
+    with pytest.raises(StoreError, match="missing"):
+        images.read("ab" * 32)
 
 
 def test_the_same_image_is_kept_once(images):

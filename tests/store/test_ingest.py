@@ -27,8 +27,8 @@ def same(given, found):
     assert dict(found.metadata) == dict(given.metadata)
 
 
-def test_samples_come_back_as_they_went_in(database, place, parts, tmp_path):
-    samples = parts(tmp_path / "parts", 12)
+def test_samples_come_back_as_they_went_in(database, place, make_parts, tmp_path):
+    samples = make_parts(tmp_path / "parts", 12)
     mask = tmp_path / "mask.png"
     mask.write_bytes(cv2.imencode(".png", np.eye(32, 48, dtype=np.uint8) * 255)[1].tobytes())
     samples[4] = replace(samples[4], regions=(), mask=mask, grade=3, group="g")
@@ -68,8 +68,8 @@ def test_an_image_that_was_lost_comes_back_with_a_second_run(store, add):
     assert store.catalogue.products() == {"plates": 2}
 
 
-def test_names_are_relative_to_the_root(store, parts, tmp_path):
-    samples = parts(tmp_path / "line" / "good", 1) + parts(tmp_path / "line" / "bad", 1)
+def test_names_are_relative_to_the_root(store, make_parts, tmp_path):
+    samples = make_parts(tmp_path / "line" / "good", 1) + make_parts(tmp_path / "line" / "bad", 1)
     store.add(samples, "plates", root=tmp_path / "line")
     with store.reading() as session:
         assert {name for (name,) in session.query(SampleRow.name)} == {"good/part-0.png", "bad/part-0.png"}
@@ -78,8 +78,8 @@ def test_names_are_relative_to_the_root(store, parts, tmp_path):
     assert named == {tmp_path / "out/good/part-0.png", tmp_path / "out/bad/part-0.png"}
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_goes_in(store, parts, tmp_path):
-    samples = parts(tmp_path, 6)
+def test_what_cannot_be_read_is_named_and_the_rest_goes_in(store, make_parts, tmp_path):
+    samples = make_parts(tmp_path, 6)
     samples[1].path.write_bytes(b"")
     samples[2].path.unlink()
     samples[3].path.write_bytes(b"no image")
@@ -90,8 +90,8 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_in(store, parts, tmp_pat
         assert any(name in error for error in result.errors)
 
 
-def test_two_writers_at_once_lose_and_double_nothing(database, parts, tmp_path):
-    url, samples, errors = database("open"), parts(tmp_path / "parts", 150), []
+def test_two_writers_at_once_lose_and_double_nothing(database, make_parts, tmp_path):
+    url, samples, errors = database("open"), make_parts(tmp_path / "parts", 150), []
 
     def work(order):
         try:
@@ -134,7 +134,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(store, add, monkeypatch
     assert store.catalogue.products() == {"plates": 300}
 
 
-def test_a_connection_lost_on_the_way_goes_on_with_a_second_run(database, bucket, parts, tmp_path, monkeypatch):
+def test_a_connection_lost_on_the_way_goes_on_with_a_second_run(database, bucket, make_parts, tmp_path, monkeypatch):
     monkeypatch.setattr("sightline.store.patience.FIRST_WAIT_S", 0.001)
     with Store.open(database("open"), bucket) as store:
         remote, left = store.images.shelf._remote, [25]
@@ -148,20 +148,20 @@ def test_a_connection_lost_on_the_way_goes_on_with_a_second_run(database, bucket
 
         monkeypatch.setattr(remote, "open", lost)
         with pytest.raises(StoreError, match="run the same command again"):
-            store.add(parts(tmp_path / "parts", 30), "plates")
+            store.add(make_parts(tmp_path / "parts", 30), "plates")
         monkeypatch.setattr(remote, "open", write)
-        assert store.add(parts(tmp_path / "parts", 30), "plates").refused == 0
+        assert store.add(make_parts(tmp_path / "parts", 30), "plates").refused == 0
         assert sum(1 for sample in store.samples("plates") if sample.path.is_file()) == 30
 
 
-def test_memory_is_bounded(store, parts, tmp_path, monkeypatch):
+def test_memory_is_bounded(store, make_parts, tmp_path, monkeypatch):
     """The samples are taken as they are needed: a few batches ahead, not all."""
     monkeypatch.setattr("sightline.store.ingest.BATCH", 4)
     taken, ahead = 0, 0
 
     def endless():
         nonlocal taken
-        for sample in parts(tmp_path, 40):
+        for sample in make_parts(tmp_path, 40):
             taken += 1
             yield sample
 
@@ -178,8 +178,8 @@ def test_a_product_needs_a_name(store):
         store.add([], " ")
 
 
-def test_a_mask_of_another_kind_is_kept_as_png(tmp_path, store, parts):
-    sample = parts(tmp_path, 5)[4]
+def test_a_mask_of_another_kind_is_kept_as_png(tmp_path, store, make_parts):
+    sample = make_parts(tmp_path, 5)[4]
     mask = tmp_path / "mask.bmp"
     pixels = np.eye(32, 48, dtype=np.uint8) * 255
     mask.write_bytes(cv2.imencode(".bmp", pixels)[1].tobytes())
@@ -188,8 +188,8 @@ def test_a_mask_of_another_kind_is_kept_as_png(tmp_path, store, parts):
     assert np.array_equal(cv2.imread(str(found.mask), cv2.IMREAD_UNCHANGED), pixels)
 
 
-def test_marks_of_a_good_part_are_not_kept(tmp_path, store, parts):
-    sample = replace(parts(tmp_path, 1)[0], regions=(Region("crack", Rectangle(0, 0, 2, 2)),))
+def test_marks_of_a_good_part_are_not_kept(tmp_path, store, make_parts):
+    sample = replace(make_parts(tmp_path, 1)[0], regions=(Region("crack", Rectangle(0, 0, 2, 2)),))
     store.add([sample], "plates")
     (found,) = store.samples("plates")
     assert (found.defective, found.regions) == (False, ())

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from sightline.core.band import Verdict
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, StoreError
+from sightline.core.result import Defect, Result
 from sightline.store.inspections import _query
 from sightline.store.record import Filter, Hour, Record
 from sightline.store.store import Store
+from sightline.store.tables.inspections import InspectionRow
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 VERDICTS = (Verdict.OK, Verdict.OK, Verdict.OK, Verdict.NG, Verdict.OK, Verdict.REVIEW)
@@ -68,6 +70,15 @@ def test_a_record_comes_back_as_it_was(store):
     assert store.inspections.get(number) == replace(FULL, id=number)
     with pytest.raises(InputError, match="no inspection 99"):
         store.inspections.get(99)
+
+
+def test_a_result_becomes_a_record(store):
+    defect = Defect("crack", 2.5, (1, 2, 3, 4), np.array([[1, 2], [4, 6]], np.int32), 7.5)
+    result = Result(verdict=Verdict.NG, score=3.5, p_value=0.01, defects=(defect,), types={"crack": 0.75})
+    number = store.inspections.record(Record.of(result, station="s1", triggered=START, lot="12"))
+    kept = store.inspections.get(number)
+    assert (kept.verdict, kept.score, kept.types, kept.lot) == (Verdict.NG, 3.5, {"crack": 0.75}, "12")
+    assert kept.details == {"defects": [defect.to_json()]}
 
 
 def test_a_score_that_is_no_number_is_kept_as_none(store):
@@ -193,3 +204,19 @@ def test_every_page_reads_along_an_index_and_sorts_nothing(sqlite, tmp_path, wan
         plan = " ".join(row[-1] for row in session.execute(text("EXPLAIN QUERY PLAN " + sql)))
     assert f"USING INDEX {index} " in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_a_full_disk_is_said_and_what_was_acknowledged_is_there(sqlite, tmp_path):
+    with Store.open(sqlite("open"), tmp_path) as store:
+
+        @event.listens_for(store.database.engine, "begin")
+        def small(connection):
+            connection.exec_driver_sql("PRAGMA max_page_count = 80")
+
+        kept = []
+        with pytest.raises(StoreError, match=r"disk is full.*everything that was acknowledged is still there"):
+            for number in range(10_000):
+                kept.append(store.inspections.record(record(number, details={"text": "x" * 200})))
+        assert [store.inspections.get(number).id for number in kept] == kept
+        with store.reading() as session:
+            assert session.query(InspectionRow).count() == len(kept) > 0

@@ -36,9 +36,9 @@ def test_the_same_content_is_the_same_version(store, add):
     assert store.versions.find(first.hash[:12]) == store.versions.find("plates@1") == first
 
 
-def test_the_hash_does_not_depend_on_order_or_database(sqlite, postgresql, parts, tmp_path):
+def test_the_hash_does_not_depend_on_order_or_database(sqlite, postgresql, make_parts, tmp_path):
     hashes = set()
-    samples = parts(tmp_path / "parts", 12)
+    samples = make_parts(tmp_path / "parts", 12)
     for make, order in itertools.product((sqlite, postgresql), (samples, samples[::-1])):
         with Store.open(make("open"), tmp_path / "images") as store:
             store.add(order, "plates")
@@ -110,8 +110,8 @@ def test_restoring_brings_back_everything_and_loses_nothing(store, add):
     ]
 
 
-def test_restoring_takes_a_label_away_where_there_was_none(store, parts, tmp_path):
-    store.add([replace(parts(tmp_path, 1)[0], defective=None)], "plates")
+def test_restoring_takes_a_label_away_where_there_was_none(store, make_parts, tmp_path):
+    store.add([replace(make_parts(tmp_path, 1)[0], defective=None)], "plates")
     first = store.versions.snapshot("plates")
     (number,) = ids(store).values()
     store.annotations.add(number, Annotation(label="good", author="ann"))
@@ -120,7 +120,7 @@ def test_restoring_takes_a_label_away_where_there_was_none(store, parts, tmp_pat
     assert store.versions.snapshot("plates") == first
 
 
-def test_a_frozen_test_part_is_never_given_to_a_training(store, add, parts, tmp_path):
+def test_a_frozen_test_part_is_never_given_to_a_training(store, add, make_parts, tmp_path):
     add(store, 12)
     frozen = store.versions.snapshot("plates", frozen=True)
     closed = {sample.path.name for sample in store.samples(frozen.name, split=TEST)}
@@ -132,7 +132,7 @@ def test_a_frozen_test_part_is_never_given_to_a_training(store, add, parts, tmp_
     with store.writing() as session:  # somebody goes round the catalogue
         session.execute(text("UPDATE samples SET split = 'train'"))
     # The same images once more, under other names and as another product, all for training.
-    copies = [replace(sample, split=TRAIN) for sample in parts(tmp_path / "copies", 12)]
+    copies = [replace(sample, split=TRAIN) for sample in make_parts(tmp_path / "copies", 12)]
     store.add(copies, "other", root=tmp_path)
     for name in ("plates", "other"):
         assert closed.isdisjoint({sample.path.name for sample in store.samples(name, split=TRAIN)})

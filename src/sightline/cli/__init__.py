@@ -7,6 +7,7 @@ import sys
 
 from sightline.cli import lab as lab
 from sightline.cli import line as line
+from sightline.cli import store as store
 from sightline.cli.app import app
 from sightline.command import console
 from sightline.core.errors import SettingError, SightlineError

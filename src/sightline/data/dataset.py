@@ -18,6 +18,7 @@ from sightline.runtime.image import read_image
 
 __all__ = ["Dataset", "DatasetWarning"]
 
+STORE, STORED = "store", "store:"  # before the name of a version
 MAX_MERGED_SHARE = 0.3  # a larger cluster of "duplicates" means that all parts look alike, not that they recur
 
 
@@ -32,17 +33,22 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | Path, test_fraction: float = 0.3, seed: int = 0, *, split: bool = True) -> Dataset:
-        """Open a folder or table in any known layout (COCO, VOC, YOLO, LabelMe, CVAT, MVTec, class folders, CSV).
+        """Open a folder or table in any known layout (COCO, VOC, YOLO, LabelMe, CVAT, MVTec, class folders, CSV), or a
+        version in the store, as store:cookies@1.
 
         Where the layout gives no split, a seeded one is made: `test_fraction` of each label for test, by
         group or lot, with near-duplicates on one side; with `split=False` the samples stay without.
         Raises InputError that names what was found and what was expected.
         """
+        stored = str(path).removeprefix(STORED)
         path = Path(path)
         if not 0 < test_fraction < 1:
             raise InputError(f"test fraction {test_fraction} is out of range. Give a number between 0 and 1")
-        layout, samples = formats.read(path)
-        name = path.resolve().stem if path.is_file() else path.resolve().name
+        if stored != str(path):
+            layout, samples, name = STORE, _of_store(stored), stored
+        else:
+            layout, samples = formats.read(path)
+            name = path.resolve().stem if path.is_file() else path.resolve().name
         given = any(sample.split for sample in samples)
         if given:
             # A row without a split in a table that has some: never trained on, never judged by mistake.
@@ -51,14 +57,23 @@ class Dataset:
         return whole.split(test_fraction, seed) if split else whole
 
     def split(self, test_fraction: float = 0.3, seed: int = 0) -> Dataset:
-        """The same samples with a new seeded split by group."""
+        """The same samples with a new seeded split by group. Raises InputError for a version of the store."""
+        self._may_be_split()
         split = split_by_group(self.samples, self._keys(), test_fraction, seed)
         return replace(self, samples=tuple(split), given_split=False)
 
     def with_train_good(self, count: int, seed: int = 0) -> Dataset:
-        """The same samples with whole groups of up to `count` good parts for training, all others for test."""
+        """The same samples with whole groups of up to `count` good parts for training, all others for test. Raises
+        InputError for a version of the store.
+        """
+        self._may_be_split()
         split = split_by_count(self.samples, self._keys(), count, seed)
         return replace(self, samples=tuple(split), given_split=False)
+
+    def _may_be_split(self) -> None:
+        if self.layout == STORE and self.given_split:
+            # Its test part may be frozen, and must not get into a training by another split.
+            raise InputError(f"{self.name}: a version keeps its split. Change it in the store and take another version")
 
     def units(self) -> list[str]:
         """What must stay together, one name per sample: its group, else its lot, near-duplicates under one name."""
@@ -104,6 +119,13 @@ class Dataset:
             f"{split or ''} {count} {label}".strip() for (split, label), count in sorted(counts.items(), key=str)
         )
         return f"{self.name} ({self.layout}): {parts}"
+
+
+def _of_store(name: str) -> list[Sample]:
+    from sightline.store.store import Store
+
+    with Store.open(create=False) as store:
+        return list(store.samples(name))
 
 
 def _duplicates(samples: Sequence[Sample]) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from sightline.core.errors import MissingExtraError, SettingError, StoreError
 
 VARIABLE = "SIGHTLINE_DB"
 DEFAULT = "sightline.db"
+CONNECT_S = 10
 BUSY_S = 30  # how long a writer waits for another one
 WRITES, DURABLE = "sightline_writes", "sightline_durable"
 
@@ -108,7 +109,10 @@ def _engine(url: URL) -> Engine:
         if url.get_backend_name() == "sqlite":
             arguments = {"timeout": BUSY_S, "isolation_level": None}
             return create_engine(url, json_serializer=to_text, connect_args=arguments)
-        return create_engine(url, json_serializer=to_text, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+        arguments = {"connect_timeout": CONNECT_S}
+        return create_engine(
+            url, json_serializer=to_text, connect_args=arguments, pool_pre_ping=True, isolation_level="REPEATABLE READ"
+        )
     except NoSuchModuleError as error:
         raise SettingError(f"{url}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
     except ModuleNotFoundError as error:

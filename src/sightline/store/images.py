@@ -104,28 +104,39 @@ class Images:
                 f"Tile or compress it, or raise the limit in the environment: {LIMIT}={length // 1_000_000 + 1}"
             )
 
-    def path(self, hash: str, media_type: str) -> Path:
+    def path(self, hash: str, media_type: str | None = None) -> Path:
         """The image as a local file; from S3 it is fetched once into a cache (SIGHTLINE_CACHE, else ~/.cache).
 
-        Raises StoreError where it is missing, or where S3 gives other bytes than its name says.
+        Where its kind is known, it is found faster. Raises StoreError where it is missing, or where S3 gives other
+        bytes than its name says.
         """
-        key = image_key(hash, media_type)
         if self.shelf.folder is not None:
-            path = self.shelf.folder / key
-            if not path.is_file():
+            key = self._key(self.shelf, hash, media_type)
+            if key is None or not (self.shelf.folder / key).is_file():
                 raise _missing(hash, self.shelf.name)
-            return path
+            return self.shelf.folder / key
         cache = Shelf(os.environ.get(CACHE) or Path.home() / ".cache" / "sightline")
         assert cache.folder is not None
-        if not cache.holds(key):
+        key = self._key(cache, hash, media_type)
+        if key is None or not cache.holds(key):
+            key = self._key(self.shelf, hash, media_type)
             with io.BytesIO(self.read(hash, media_type)) as file:
-                cache.write(key, file, durable=False)
-        return cache.folder / key
+                cache.write(str(key), file, durable=False)
+        return cache.folder / str(key)
 
-    def read(self, hash: str, media_type: str) -> bytes:
+    def _key(self, shelf: Shelf, hash: str, media_type: str | None) -> str | None:
+        """Its name; where its kind is not known, whatever name is there, or None."""
+        if media_type is not None:
+            return image_key(hash, media_type)
+        return next((key for kind in SUFFIXES if shelf.holds(key := image_key(hash, kind))), None)
+
+    def read(self, hash: str, media_type: str | None = None) -> bytes:
         """The image's bytes. Raises StoreError where it is missing or altered."""
+        key = self._key(self.shelf, hash, media_type)
         try:
-            with self.shelf.open(image_key(hash, media_type)) as file:
+            if key is None:
+                raise FileNotFoundError(hash)
+            with self.shelf.open(key) as file:
                 data = file.read()
         except FileNotFoundError as error:
             raise _missing(hash, self.shelf.name) from error
@@ -133,7 +144,7 @@ class Images:
             raise StoreError(f"{self.shelf.name}: image {hash} was altered. Restore it from a backup")
         return data
 
-    def thumbnail(self, hash: str, media_type: str) -> bytes:
+    def thumbnail(self, hash: str, media_type: str | None = None) -> bytes:
         """JPEG of at most 256 x 256 px; made again where it is gone. Raises StoreError where the image is, too."""
         try:
             with self.shelf.open(thumbnail_key(hash)) as file:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sightline.core.band import Verdict
 from sightline.core.errors import InputError
+from sightline.core.result import Result
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -47,6 +48,23 @@ class Record:
     shadow: bool = False
     key: str | None = None
     id: int | None = None
+
+    @classmethod
+    def of(cls, result: Result, *, station: str, triggered: datetime, **more: Any) -> Record:
+        """What was found in an image; `more` are further fields by name. Its defects, boxes, warnings and times go into
+        `details`, where `more` does not say otherwise.
+        """
+        found = result.to_json()
+        kept = {name: found[name] for name in ("defects", "boxes", "warnings", "times_ms") if found.get(name)}
+        values = {
+            "verdict": result.verdict,
+            "score": result.score,
+            "p_value": result.p_value,
+            "types": dict(result.types),
+            "grade": result.grade,
+            "details": kept,
+        }
+        return cls(station=station, triggered=triggered, **{**values, **more})
 
     @property
     def place(self) -> tuple[datetime, int]:

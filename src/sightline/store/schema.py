@@ -24,12 +24,17 @@ class StoreWarning(UserWarning):
     """Something about a store that its user should know; the work goes on."""
 
 
-def prepare(database: Database) -> None:
+def prepare(database: Database, create: bool) -> None:
     """Make or migrate the tables. Before an SQLite file is migrated, a copy is kept beside it, and a StoreWarning
-    names it. Raises StoreError for a newer schema and for a database of something else.
+    names it. Raises StoreError for a newer schema, for a database of something else, and where there is no store
+    and none is to be made.
     """
-    with database.reading() as session:
-        found = _revision(session.connection(), database.name)
+    found = None
+    if create or database.file is None or database.file.exists():
+        with database.reading() as session:
+            found = _revision(session.connection(), database.name)
+    if found is None and not create:
+        raise StoreError(f"{database.name}: there is no store. Make one with: sightline store init")
     if found != NEWEST:
         upgrade(database)
 

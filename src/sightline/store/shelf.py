@@ -102,15 +102,18 @@ class Shelf:
         path = f"{self._root}/{key}"
         return io.BytesIO(patiently(lambda: self._remote.cat_file(path), self.name))
 
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders in one folder, sorted."""
+        if self.folder is not None:
+            place = self.folder / prefix
+            return sorted(entry.name for entry in place.iterdir() if entry.is_dir()) if place.is_dir() else []
+        return sorted(entry["name"].rsplit("/", 1)[-1] for entry in self._ls(prefix) if entry["type"] == "directory")
+
     def listed(self, prefix: str) -> Iterator[Kept]:
         """The files of one folder, in no order."""
         now = time.time()
         if self.folder is None:
-            try:
-                found = patiently(lambda: self._remote.ls(f"{self._root}/{prefix}", detail=True), self.name)
-            except FileNotFoundError:
-                return
-            for entry in found:
+            for entry in self._ls(prefix):
                 name = entry["name"].rsplit("/", 1)[-1]
                 if entry["type"] == "file" and name:
                     yield Kept(f"{prefix}/{name}", entry["size"], now - entry["LastModified"].timestamp())
@@ -118,6 +121,13 @@ class Shelf:
             for file in os.scandir(self.folder / prefix):
                 if file.is_file():
                     yield Kept(f"{prefix}/{file.name}", file.stat().st_size, now - file.stat().st_mtime)
+
+    def _ls(self, prefix: str) -> list[dict[str, Any]]:
+        try:
+            found = patiently(lambda: self._remote.ls(f"{self._root}/{prefix}", detail=True), self.name)
+        except FileNotFoundError:
+            return []
+        return list(found)
 
     def remove(self, key: str) -> None:
         """Take a file away; one that is gone already is no error."""

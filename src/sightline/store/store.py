@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 
 from sightline.core.sample import Sample
 from sightline.store.annotations import Annotations
+from sightline.store.backup import Backup, back_up, restore_backup
 from sightline.store.catalogue import Catalogue
+from sightline.store.check import GRACE_S, Check, check
 from sightline.store.database import Database, locate
 from sightline.store.handout import samples
 from sightline.store.images import Images, locate_images
@@ -20,6 +22,10 @@ from sightline.store.inspections import Inspections
 from sightline.store.recipes import Recipes
 from sightline.store.schema import prepare
 from sightline.store.versions import Versions
+
+
+def quiet(stage: str, done: int, of: int) -> None:
+    """Progress that nobody watches."""
 
 
 class Store:
@@ -35,8 +41,8 @@ class Store:
         self.inspections = Inspections(database)
 
     @classmethod
-    def open(cls, url: str | Path | None = None, images: str | Path | None = None) -> Store:
-        """Open a store; an empty or missing one is made, an older one migrated.
+    def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:
+        """Open a store; a missing one is made unless `create` is False, an older one migrated.
 
         `url` is an SQLite file or postgresql://USER@HOST/NAME, by default SIGHTLINE_DB, else sightline.db here.
         `images` is a folder or s3://BUCKET/FOLDER, by default SIGHTLINE_STORE, else beside the SQLite file
@@ -46,7 +52,7 @@ class Store:
         database = Database(locate(url))
         try:
             place = locate_images(images, database.file)
-            prepare(database)
+            prepare(database, create)
             return cls(database, Images(place))
         except BaseException:
             database.close()
@@ -58,7 +64,7 @@ class Store:
         product: str,
         root: Path | None = None,
         author: str = "import",
-        progress: Progress = lambda stage, done, of: None,
+        progress: Progress = quiet,
     ) -> Ingested:
         """Keep samples of a product with their images, masks and labels; those that are there are passed over.
 
@@ -75,6 +81,31 @@ class Store:
         """
         live = name in self.catalogue.products()
         return samples(self.database, self.images, name, live, split, folder)
+
+    def check(self, repair: bool = False, grace_s: float = GRACE_S, progress: Progress = quiet) -> Check:
+        """Read every image: is it there, is it what its name says, does a row name it? With `repair`, images that no
+        row names are removed; those younger than `grace_s` are left, since their row may be on its way.
+        """
+        return check(self.database, self.images, repair, grace_s, progress)
+
+    def backup(self, folder: Path, progress: Progress = quiet) -> Backup:
+        """Copy everything to a folder, or bring the backup there up to date; the store stays in use meanwhile."""
+        return back_up(self.database, self.images, folder, progress)
+
+    @classmethod
+    def restore(
+        cls,
+        folder: Path,
+        url: str | Path | None = None,
+        images: str | Path | None = None,
+        progress: Progress = quiet,
+    ) -> Backup:
+        """Copy a backup into a new store; the arguments are those of `open`. Raises as `restore_backup`."""
+        database = Database(locate(url))
+        try:
+            return restore_backup(folder, database, Images(locate_images(images, database.file)), progress)
+        finally:
+            database.close()
 
     def reading(self) -> AbstractContextManager[Session]:
         """A transaction that reads, with the rows of `sightline.store.tables`."""
