@@ -15,10 +15,18 @@ from pathlib import Path
 import pytest
 
 BINDINGS = Path("/usr/lib/python3/dist-packages/gi")
+# On a busy machine loopback loses a packet now and then: that is an error with its reason, and the next grab is good.
 HEAD = """
 import time
 from sightline.core.errors import CameraError
 from sightline.devices.cameras.table import open_camera
+def grab(camera):
+    for _ in range(5):
+        try:
+            return camera.grab(2000)
+        except CameraError as error:
+            assert error.reason in ("incomplete", "timeout"), error
+    raise AssertionError(camera.health())
 def opened(**options):
     values = dict(kind="aravis", ip="127.0.0.1", width_px=256, height_px=128, exposure_us=10000.0)
     return open_camera({**values, "backoff": {"first_ms": 50, "longest_ms": 100}, **options})
@@ -73,13 +81,13 @@ for trigger in ("software", "free"):
     camera = opened(trigger=trigger)
     for _ in range(3):
         asked = time.monotonic()
-        frame = camera.grab(2000)
+        frame = grab(camera)
         assert frame.monotonic_s >= asked
     assert frame.image.shape == (128, 256, 3), frame.image.shape
     assert (frame.image[..., 0] == frame.image[..., 1]).all() and frame.image.std() > 0
     camera.close()
 camera = opened(pixel_format="BayerRG8", roi=dict(x_px=8, y_px=8, width_px=32, height_px=16))
-assert camera.grab(2000).image.shape == (16, 32, 3)
+assert grab(camera).image.shape == (16, 32, 3)
 camera.close()
 print("done")
 """)
@@ -111,7 +119,7 @@ def test_a_camera_that_is_unplugged_is_found_again(play, fake):
     first = fake()
     process = play("""
 camera = opened()
-camera.grab(2000)
+grab(camera)
 print("ready", flush=True)
 lost, end = 0, time.monotonic() + 30
 while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -135,7 +136,10 @@ def _import(transport: str) -> Any:
         # The SDK reads this once, when it is loaded.
         os.environ.setdefault("PYLON_CAMEMU", str(EMULATED))
     try:
-        from pypylon import pylon
+        with warnings.catch_warnings():
+            # Its binary part warns of SWIG's own types, and crashes where warnings are errors.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from pypylon import pylon
     except ModuleNotFoundError as error:
         raise MissingExtraError("pypylon", "basler") from error
     return pylon

@@ -16,10 +16,10 @@ class Roi(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    x_px: int = Field(0, ge=0, le=100_000)
-    y_px: int = Field(0, ge=0, le=100_000)
-    width_px: int = Field(ge=1, le=100_000)
-    height_px: int = Field(ge=1, le=100_000)
+    x_px: int = Field(0, ge=0, le=100_000, description="left edge")
+    y_px: int = Field(0, ge=0, le=100_000, description="upper edge")
+    width_px: int = Field(ge=1, le=100_000, description="width")
+    height_px: int = Field(ge=1, le=100_000, description="height")
 
 
 class CameraSettings(BaseModel):
