@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,8 @@ class Roi(BaseModel):
 
 class CameraSettings(BaseModel):
     """Settings that all cameras share."""
+
+    driver_buffers: ClassVar[bool] = False  # whether pictures wait in a driver, without the moment at which they came
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

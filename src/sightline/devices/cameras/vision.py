@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -15,6 +16,8 @@ OLDER = {"ExposureTime": "ExposureTimeAbs"}  # names before SFNC 1.5, of which G
 
 class VisionSettings(LiveSettings):
     """Settings that GenICam cameras of every make share."""
+
+    driver_buffers: ClassVar[bool] = True
 
     trigger: Trigger = Field(
         "software",
