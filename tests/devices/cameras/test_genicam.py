@@ -56,6 +56,16 @@ def test_one_camera_can_be_opened_after_another(cti):
         camera.close()
 
 
+def test_two_cameras_of_one_maker_run_side_by_side(cti):
+    cameras = [opened(cti, device=device) for device in ("VikyTL_DEV_red", "VikyTL_DEV_blue")]
+    for _ in range(3):
+        red, blue = (camera.grab(3000).image for camera in cameras)
+    assert (red != blue).any()
+    cameras[0].close()
+    cameras[1].grab(3000)
+    cameras[1].close()
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,9 @@ from pydantic import Field
 from sightline.core.errors import CameraError, MissingExtraError
 from sightline.devices.cameras.source import Picture
 from sightline.devices.cameras.vision import Value, VisionSettings, set_features
+
+_producers: dict[Path, tuple[Any, int]] = {}
+_producers_lock = threading.Lock()
 
 
 class Settings(VisionSettings):
@@ -29,12 +33,11 @@ class GenicamSource:
         self._settings = settings
         if not settings.cti.is_file():
             raise CameraError(f"camera {settings.name}: {settings.cti} is no file. Install the maker's GenTL producer")
-        harvester_class, self._gentl_error, self._node_error = _import()
-        self._harvester = harvester_class()
+        _, self._gentl_error, self._node_error = _import()
         self._device: Any = None
+        self._harvester: Any = None
         try:
-            self._harvester.add_file(str(settings.cti), check_validity=True)
-            self._harvester.update()
+            self._harvester = _borrow(settings.cti)
             self._device = self._harvester.create(self._index())
             self._nodes = self._device.remote_device.node_map
             set_features(settings, self._put)
@@ -67,11 +70,15 @@ class GenicamSource:
     def close(self) -> None:
         """Let go of the camera and the producer."""
         try:
-            if self._device is not None:
-                self._device.destroy()
-            self._harvester.reset()
+            device, self._device = self._device, None
+            if device is not None:
+                device.destroy()
         except (self._gentl_error, self._node_error) as error:
             raise self._lost(error) from error
+        finally:
+            harvester, self._harvester = self._harvester, None
+            if harvester is not None:
+                _give_back(self._settings.cti)
 
     def _index(self) -> int:
         wanted, found = self._settings.device, [(d.id_, d.serial_number) for d in self._harvester.device_info_list]
@@ -116,6 +123,27 @@ def _import() -> tuple[Any, Any, Any]:
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name).split(".", maxsplit=1)[0], "genicam") from error
     return Harvester, GenericException, NodeError
+
+
+def _borrow(cti: Path) -> Any:
+    """The Harvester of a producer, which a process can load once: all cameras of one maker share it."""
+    with _producers_lock:
+        harvester, users = _producers.get(cti, (None, 0))
+        if harvester is None:
+            harvester = _import()[0]()
+            harvester.add_file(str(cti), check_validity=True)
+            harvester.update()  # only once: looking for cameras again closes those that are in use
+        _producers[cti] = harvester, users + 1
+        return harvester
+
+
+def _give_back(cti: Path) -> None:
+    with _producers_lock:
+        harvester, users = _producers[cti]
+        _producers[cti] = harvester, users - 1
+        if users == 1:
+            del _producers[cti]
+            harvester.reset()
 
 
 def open_source(settings: Settings) -> GenicamSource:
