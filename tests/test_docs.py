@@ -22,7 +22,6 @@ COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspec
 COMMANDS |= {"store", "run", "simulate", "keys", "sign", "verify", "calibrate"}
 
 
-
 def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 

@@ -64,8 +64,7 @@ class Link(Generic[T]):
                 return
             self._held, self.error = None, error
         _log.warning("%s: connection lost: %s", self._name, error)
-        self._drop(held)
-        self._start()
+        self._start(held)  # closing may take time that the caller does not have
 
     def close(self) -> None:
         """Close what is held and stop opening."""
@@ -75,10 +74,12 @@ class Link(Generic[T]):
         if held is not None:
             self._drop(held)
 
-    def _start(self) -> None:
-        threading.Thread(target=self._reopen, name=f"link {self._name}", daemon=True).start()
+    def _start(self, old: T | None = None) -> None:
+        threading.Thread(target=self._reopen, args=(old,), name=f"link {self._name}", daemon=True).start()
 
-    def _reopen(self) -> None:
+    def _reopen(self, old: T | None) -> None:
+        if old is not None:
+            self._drop(old)
         attempt = 0
         while True:
             with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import time
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from sightline.core.errors import CameraError, SettingError
 from sightline.devices.cameras.camera import Camera
 from sightline.devices.cameras.fake import fake_camera
+from sightline.devices.cameras.queued import Queued
 from sightline.devices.cameras.settings import CameraSettings, LiveSettings
 from sightline.devices.cameras.source import Picture
 from sightline.devices.cameras.table import open_camera, read_camera
+from sightline.devices.cameras.vision import VisionSettings
 
 QUICK = {"backoff": {"first_ms": 20, "longest_ms": 40}}
 
@@ -112,6 +115,64 @@ def test_another_size_is_refused_and_may_be_allowed():
     camera = camera_of(picture(), small, settings=CameraSettings(fixed_size=False))
     camera.grab()
     assert camera.grab().image.shape == (4, 4, 3)
+
+
+def test_a_picture_of_an_earlier_part_is_thrown_away():
+    early, late = picture(1, monotonic_s=time.monotonic() - 0.2), picture(2)
+    frame = camera_of(early, late).grab(after_s=time.monotonic() - 0.1)
+    assert frame.image[0, 0, 0] == 2 and frame.dropped == 1
+
+
+class Driver:
+    """A driver that keeps pictures until they are fetched, as those of GenICam cameras do."""
+
+    def __init__(self):
+        self.buffers = queue.Queue()
+
+    def read(self, timeout_ms):
+        try:
+            item = self.buffers.get(timeout=timeout_ms / 1e3)
+        except queue.Empty:
+            raise CameraError("nothing", "timeout") from None
+        if isinstance(item, Exception):
+            raise item
+        return picture(item)  # its moment is that of being fetched: the driver does not know when it came
+
+    def close(self):
+        pass
+
+
+def test_a_picture_that_waited_in_the_driver_is_as_old_as_it_is():
+    driver = Driver()
+    camera = Camera(VisionSettings.model_validate({"trigger": "hardware", "repeats_max": 0, **QUICK}), lambda: driver)
+    with pytest.raises(CameraError):
+        camera.grab(20)  # the part is NG; its picture comes too late
+    driver.buffers.put(1)
+    time.sleep(0.1)
+    trigger = time.monotonic()
+    driver.buffers.put(2)
+    assert camera.grab(500, after_s=trigger).image[0, 0, 0] == 2
+    driver.buffers.put(CameraError("packets lost", "incomplete"))
+    driver.buffers.put(3)
+    with pytest.raises(CameraError, match="packets lost"):
+        camera.grab(500)
+    assert camera.grab(500).image[0, 0, 0] == 3
+    driver.buffers.put(CameraError("unplugged"))
+    with pytest.raises(CameraError, match="unplugged"):
+        camera.grab(500)
+    camera.close()
+
+
+def test_more_pictures_than_may_wait_drop_their_oldest():
+    driver = Driver()
+    waiting = Queued(driver)
+    for number in range(12):
+        driver.buffers.put(number)
+    while not driver.buffers.empty():
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert [waiting.read(100).pixels[0, 0, 0] for _ in range(8)] == list(range(4, 12))
+    waiting.close()
 
 
 def test_a_lost_camera_is_opened_again_in_the_background():

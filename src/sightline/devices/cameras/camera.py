@@ -14,6 +14,7 @@ from sightline.core.errors import CameraError
 from sightline.core.frame import Frame
 from sightline.devices.cameras.newest import Newest
 from sightline.devices.cameras.pixels import to_rgb
+from sightline.devices.cameras.queued import Queued
 from sightline.devices.cameras.settings import CameraSettings
 from sightline.devices.cameras.source import Picture, Source
 from sightline.devices.cameras.view import take_view
@@ -42,8 +43,11 @@ class Camera:
         self._link = Link(f"camera {settings.name}", lambda: self._open(opener), lambda s: s.close(), settings.backoff)
         self._closed = False
 
-    def grab(self, timeout_ms: float = 1000.0) -> Frame:
+    def grab(self, timeout_ms: float = 1000.0, after_s: float | None = None) -> Frame:
         """A fresh frame, converted, cut and turned.
+
+        With `after_s`, a moment on the monotonic clock, frames that came before it are thrown away: with a hardware
+        trigger they belong to an earlier part. Give the trigger's moment less what the signal takes to the station.
 
         Raises CameraError with its reason, after about `timeout_ms` at the latest: no frame, a lost camera, a frame
         that is incomplete, too old, of another size, or the same as the one before. An old frame is never given.
@@ -52,7 +56,7 @@ class Camera:
         if not self._lock.acquire(timeout=timeout_ms / 1e3):
             raise CameraError(f"camera {self.settings.name}: another thread is grabbing. Use one per camera", "timeout")
         try:
-            frame = self._grab(deadline)
+            frame = self._grab(deadline, after_s)
         except CameraError as error:
             self._failures, self._error = self._failures + 1, str(error)
             raise
@@ -79,9 +83,12 @@ class Camera:
     def _open(self, opener: Callable[[], Source]) -> Source:
         source = opener()
         self._device_id = None
-        return Newest(source, self.settings.delay_ms) if self.settings.trigger == "free" else source
+        if self.settings.trigger == "free":
+            return Newest(source, self.settings.delay_ms)
+        buffered = self.settings.driver_buffers and self.settings.trigger == "hardware"
+        return Queued(source) if buffered else source
 
-    def _grab(self, deadline: float) -> Frame:
+    def _grab(self, deadline: float, after_s: float | None) -> Frame:
         name = self.settings.name
         lost = 0
         while True:
@@ -94,11 +101,11 @@ class Camera:
                 picture = source.read(max(0.0, deadline - time.monotonic()) * 1e3)
                 lost += self._count_lost(picture)
                 age_ms = (time.monotonic() - picture.monotonic_s) * 1e3
-                if age_ms <= self.settings.max_age_ms:
+                if age_ms <= self.settings.max_age_ms and (after_s is None or picture.monotonic_s >= after_s):
                     return self._frame(picture, lost)
                 if time.monotonic() >= deadline:
                     raise CameraError(
-                        f"camera {name}: the picture is {age_ms:.0f} ms old. Raise max_age_ms only if that is right",
+                        f"camera {name}: the only picture is {age_ms:.0f} ms old. Check the trigger's timing",
                         "stale",
                     )
                 _log.warning("camera %s: a picture %.0f ms old was thrown away", name, age_ms)

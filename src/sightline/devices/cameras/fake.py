@@ -27,8 +27,8 @@ class Settings(CameraSettings):
     """A camera that draws noise."""
 
     kind: Literal["fake"] = "fake"
-    width_px: int = Field(128, ge=8, le=10_000)
-    height_px: int = Field(96, ge=8, le=10_000)
+    width_px: int = Field(128, ge=8, le=10_000, description="picture width")
+    height_px: int = Field(96, ge=8, le=10_000, description="picture height")
     seed: int = Field(0, ge=0, description="same seed, same pictures")
     images: Path | None = Field(None, description="folder whose images are given in turn; none: noise is drawn")
     faults: dict[int, Fault] = Field(default_factory=dict, description="what goes wrong at which picture (0, 1, ...)")

@@ -97,7 +97,7 @@ class RtspSource:
     def _lost(self, error: Exception) -> CameraError:
         why = getattr(error, "strerror", None) or type(error).__name__
         return CameraError(
-            f"camera {self._settings.name}: no stream from {self._settings.url} ({why}). Check address, user and network"
+            f"camera {self._settings.name}: no stream from {self._settings.url} ({why}). Check address and user"
         )
 
 

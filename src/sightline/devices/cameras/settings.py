@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,14 +16,16 @@ class Roi(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    x_px: int = Field(0, ge=0, le=100_000)
-    y_px: int = Field(0, ge=0, le=100_000)
-    width_px: int = Field(ge=1, le=100_000)
-    height_px: int = Field(ge=1, le=100_000)
+    x_px: int = Field(0, ge=0, le=100_000, description="left edge")
+    y_px: int = Field(0, ge=0, le=100_000, description="upper edge")
+    width_px: int = Field(ge=1, le=100_000, description="width")
+    height_px: int = Field(ge=1, le=100_000, description="height")
 
 
 class CameraSettings(BaseModel):
     """Settings that all cameras share."""
+
+    driver_buffers: ClassVar[bool] = False  # whether pictures wait in a driver, without the moment at which they came
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

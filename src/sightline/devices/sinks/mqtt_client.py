@@ -66,8 +66,8 @@ class MqttClient:
             reason = self._refused or "no answer in time"
             self.close()
             raise SinkError(f"the broker at {settings.host}:{settings.port} refuses: {reason}. Check user and password")
-        for topic in subscribe:
-            self._client.subscribe(topic, qos=1)
+        if subscribe:
+            self._subscribe(subscribe)
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, kind: str = "") -> Any:
         """Hand one message to the connection; gives what `arrived` takes. Raises SinkError where it is gone."""
@@ -96,6 +96,14 @@ class MqttClient:
         self._ended = True
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _subscribe(self, topics: Sequence[str]) -> None:
+        done = threading.Event()
+        self._client.on_subscribe = lambda *_: done.set()
+        self._client.subscribe([(topic, 1) for topic in topics])
+        if not done.wait(self._settings.timeout_ms / 1e3):
+            self.close()
+            raise SinkError(f"the broker does not answer to a subscription to {', '.join(topics)}. Check its log")
 
     def _make(self, will: tuple[str, bytes, bool], on_message: Callable[[str, bytes, bool], None]) -> Any:
         s, mqtt = self._settings, self._mqtt
