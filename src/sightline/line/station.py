@@ -130,6 +130,8 @@ class Station:
     def _answer(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
         """Record and signal, once: where the deadline was first, what came afterwards is only noted."""
         if not part.claim():
+            if not decision.seen:
+                return
             LOG.warning("part %s: its result came after the deadline", part.id, extra={"part": part.id})
             self.gear.note("late_result", f"part {part.id}: {decision.verdict} came after the deadline")
             return
