@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,13 +16,17 @@ RANK = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a recipe said of one view of a part, as plain values that travel between processes."""
+    """What a recipe said of one view of a part, as plain values that travel between processes.
+
+    `margin` is the distance of the score from the nearest threshold, in widths of the band.
+    """
 
     view: str
     verdict: Verdict
     score: float
     p_value: float
     recipe_hash: str
+    margin: float = math.inf
     defects: tuple[dict[str, Any], ...] = ()
     types: Mapping[str, float] = field(default_factory=dict)
     grade: int | None = None

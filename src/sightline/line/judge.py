@@ -17,9 +17,11 @@ from typing import Literal
 
 import numpy as np
 
+from sightline.core.band import Band
 from sightline.core.errors import SightlineError
 from sightline.line.decision import Seen
 from sightline.runtime.inspection import Inspection
+from sightline.runtime.inspector import Inspector
 
 Shape = tuple[int, int, int]
 RecipeKey = tuple[str, str]  # name of the recipe, name of the view
@@ -68,8 +70,6 @@ class Ready:
 
 def serve(pipe: Connection, memory_name: str, load: Load) -> None:
     """Inspect jobs until the pipe closes. The frame of a job stays where it is until its reply was sent."""
-    from sightline.runtime.inspector import Inspector
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the station, which ends this process in order
     memory = SharedMemory(name=memory_name)
     try:
@@ -103,19 +103,29 @@ def file_hash(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _inspect(inspector: object, job: Job, memory: SharedMemory, digest: str, mm_per_px: float | None) -> Reply:
+def _margin(score: float, band: Band) -> float:
+    width = band.high - band.low
+    return min(abs(score - band.low), abs(score - band.high)) / width if width > 0 else abs(score - band.low)
+
+
+def _inspect(inspector: Inspector, job: Job, memory: SharedMemory, digest: str, mm_per_px: float | None) -> Reply:
     start = time.perf_counter()
     image = np.ndarray(job.shape, np.uint8, memory.buf, job.offset)
     try:
-        result: Inspection = inspector.inspect(image)  # type: ignore[attr-defined]
+        result = inspector.inspect(image)
     except Exception as error:  # noqa: BLE001  # whatever it was: this part has no result, the next one may have
         return Reply(job.number, error=f"{type(error).__name__}: {error}")
     times = {**result.times_ms, "judge": (time.perf_counter() - start) * 1e3}
-    return Reply(job.number, seen_of(result, job.key[1], digest, times, mm_per_px))
+    return Reply(job.number, seen_of(result, job.key[1], digest, times, inspector.card.band, mm_per_px))
 
 
 def seen_of(
-    result: Inspection, view: str, digest: str, times_ms: Mapping[str, float], mm_per_px: float | None = None
+    result: Inspection,
+    view: str,
+    digest: str,
+    times_ms: Mapping[str, float],
+    band: Band,
+    mm_per_px: float | None = None,
 ) -> Seen:
     """A result as plain values; areas in mm2 by the view's own scale where it was measured."""
     defects = [defect.to_json() for defect in result.defects]
@@ -127,6 +137,7 @@ def seen_of(
         score=float(result.score),
         p_value=float(result.p_value),
         recipe_hash=digest,
+        margin=_margin(float(result.score), band),
         defects=tuple(defects),
         types=dict(result.types),
         grade=result.grade,

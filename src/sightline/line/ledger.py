@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sightline.core.band import Verdict
 from sightline.core.errors import InputError
 from sightline.line.journal import Entry
 from sightline.line.settings import StationSettings
 from sightline.store.audit import note
+from sightline.store.collected import Origin, collect
 from sightline.store.record import Record
+from sightline.store.retention import clear
 from sightline.store.store import Store
 
+ORIGIN = ("station", "line", "lot", "serial", "recipe_hash", "exposure_us", "gain_db", "reason", "verdict")
 TIMES = ("triggered", "captured", "inferred", "signalled")
 
 
@@ -38,9 +41,27 @@ class Ledger:
                 for event in events:
                     note(session, station, str(event["event"]), station, text=event["text"], at=event["time"])
 
-    def keep(self, data: bytes, name: str) -> str:
-        """Keep a picture (PNG bytes); the hash under which it is found. Raises StoreError, InputError."""
-        return self._store().images.put(data, name).hash
+    def keep(self, data: bytes, view: str, told: Mapping[str, Any]) -> str:
+        """Keep a picture (PNG bytes) as a sample of its product; the hash under which it is found.
+
+        Raises StoreError, InputError.
+        """
+        store = self._store()
+        image = store.images.put(data, f"part {told['key']}, view {view}")
+        origin = Origin(
+            product=told["product"] or "unknown",
+            name=f"{told['station']}/{told['key']}-{view}.png",
+            triggered=_moment(told["triggered"]),
+            details={"view": view, "part": told["key"]},
+            **cast(dict[str, Any], {name: told.get(name) for name in ORIGIN}),
+        )
+        collect(store.database, image, origin)
+        return image.hash
+
+    def clear(self) -> None:
+        """Remove pictures whose time is over. Raises StoreError."""
+        store = self._store()
+        clear(store.database, store.images, self._settings.keep.keep_days)
 
     def close(self) -> None:
         """Close the store."""

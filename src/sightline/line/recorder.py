@@ -8,16 +8,15 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from sightline.core.band import Verdict
-from sightline.core.errors import SightlineError
+from sightline.core.errors import InputError, SightlineError
 from sightline.core.frame import Frame
+from sightline.line.collection import Collector
 from sightline.line.decision import Decision, Seen
 from sightline.line.journal import Entry, Journal
 from sightline.line.ledger import Ledger
@@ -26,7 +25,17 @@ from sightline.line.settings import StationSettings
 
 PICTURES_WAITING = 8  # parts whose pictures wait to be written; beyond, pictures are dropped, verdicts never
 OWED = 10_000  # parts that could not be recorded and are remembered until they can
+CLEAR_S = 3600.0  # between two clearings of old pictures
 LOG = logging.getLogger("sightline.line.recorder")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One frame of a part that is to be kept, and what its sample will say of it."""
+
+    part: Part
+    frame: Frame
+    told: Mapping[str, str | None]
 
 
 class Recorder:
@@ -36,8 +45,9 @@ class Recorder:
         self._settings = settings
         self._ledger = Ledger(settings)
         self._journal = Journal(settings.folder / "journal.db", self._ledger.write)
-        self._pictures: queue.Queue[tuple[str, str, NDArray[np.uint8]] | None] = queue.Queue(PICTURES_WAITING)
-        self._count = 0
+        self._pictures: queue.Queue[Picture | None] = queue.Queue(PICTURES_WAITING)
+        self._collector = Collector(settings.keep)
+        self._cleared = time.monotonic()
         self._owed: deque[Entry] = deque(maxlen=OWED)
         self.pictures_dropped = 0
         self._thread = threading.Thread(target=self._keep, name="pictures", daemon=True)
@@ -137,34 +147,48 @@ class Recorder:
             "station": self._settings.name,
             "line": self._settings.line or None,
             "product": part.recipe or None,
-            "serial": part.id,
+            **self._settings.keep.names(part.id),
             "triggered": part.triggered,
             "captured": part.captured,
         }
 
     def _keep_pictures(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
-        self._count += 1
-        keep = self._settings.keep
-        wanted = (decision.verdict is Verdict.NG and keep.ng) or (decision.verdict is Verdict.REVIEW and keep.review)
-        if not wanted and not (keep.every and self._count % keep.every == 0):
+        reason = self._collector.wants(decision, self._settings.keep.names(part.id).get("lot"))
+        if not reason:
             return
+        recipes = {seen.view: seen.recipe_hash for seen in decision.seen}
         for frame in frames:
+            told = {"reason": reason, "verdict": str(decision.verdict), "recipe_hash": recipes.get(frame.camera)}
             try:
-                self._pictures.put_nowait((part.key, frame.camera, frame.image))
+                self._pictures.put_nowait(Picture(part, frame, told))
             except queue.Full:
                 self.pictures_dropped += 1
 
     def _keep(self) -> None:
-        while (item := self._pictures.get()) is not None:
-            key, view, image = item
+        while (picture := self._pictures.get()) is not None:
             try:
-                done, data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
-                if done:
-                    digest = self._ledger.keep(data.tobytes(), f"part {key}, view {view}")
-                    self._journal.append({"kind": "picture", "key": key, "view": view, "image_hash": digest})
+                self._keep_one(picture)
+                self._clear_old()
             except (SightlineError, OSError, cv2.error) as error:
                 self.pictures_dropped += 1
-                LOG.error("a picture of part %s was not kept: %s", key, error, extra={"cause": str(error)})
+                LOG.error("a picture of part %s was not kept: %s", picture.part.id, error, extra={"cause": str(error)})
+
+    def _keep_one(self, picture: Picture) -> None:
+        part, frame = picture.part, picture.frame
+        done, data = cv2.imencode(".png", frame.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        if not done:
+            raise InputError(f"part {part.id}: its picture cannot be written as PNG. Check the camera's settings")
+        place = self._place(part) | {name: frame.metadata.get(name) for name in ("exposure_us", "gain_db")}
+        digest = self._ledger.keep(data.tobytes(), frame.camera, place | dict(picture.told))
+        self._collector.took(len(data))
+        self._journal.append({"kind": "picture", "key": part.key, "view": frame.camera, "image_hash": digest})
+
+    def _clear_old(self) -> None:
+        """Once an hour, pictures whose time is over make room."""
+        if time.monotonic() - self._cleared > CLEAR_S:
+            self._cleared = time.monotonic()
+            self._ledger.clear()
+            self._collector.cleared()
 
 
 def _view(seen: Seen) -> dict[str, Any]:

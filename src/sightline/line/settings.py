@@ -14,6 +14,7 @@ from sightline.core.errors import SettingError
 from sightline.devices.cameras.table import read_camera
 from sightline.devices.secret import Secret
 from sightline.devices.sinks.table import read_sink
+from sightline.line.collection import Keep
 from sightline.line.decision import Rule
 
 WITH_OUTBOX = ("mqtt", "sparkplug", "webhook")
@@ -86,14 +87,6 @@ class Interlock(Settings):
             if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
                 raise ValueError(f"shift {shift!r} is no time of day. Write it as HH:MM")
         return shifts
-
-
-class Keep(Settings):
-    """Which parts' pictures are kept."""
-
-    ng: bool = Field(True, description="pictures of all NG parts")
-    review: bool = Field(True, description="pictures of all parts for REVIEW")
-    every: int = Field(0, ge=0, description="every Nth part, whatever its verdict; 0: none")
 
 
 class Health(Settings):

@@ -1,0 +1,105 @@
+"""Which parts' pictures a station keeps: those that may teach something, within bounds of time, lot and disk."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from sightline.core.band import Verdict
+from sightline.line.decision import Decision
+
+LOTS = 1000  # lots whose quota is remembered
+
+
+class Keep(BaseModel):
+    """Policies; a part is kept where any of them wants it. Records are kept of all parts, whatever is said here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ng: bool = Field(True, description="pictures of all NG parts")
+    review: bool = Field(True, description="pictures of all parts for REVIEW")
+    every: int = Field(0, ge=0, description="every Nth part, whatever its verdict; 0: none")
+    doubtful: float = Field(
+        0.0, ge=0, le=10, description="parts whose score is nearer to a threshold than this many widths of the band"
+    )
+    novel_p: float = Field(0.0, ge=0, le=1, description="OK parts whose p-value is not above this; 0: none")
+    lot_quota: int = Field(0, ge=0, description="the first so many parts of every lot")
+    cool_down_s: float = Field(0.0, ge=0, description="pause after a kept part; NG and REVIEW do not wait for it")
+    disk_mb: float = Field(20_000.0, gt=0, description="pictures this station may add between two clearings")
+    keep_days: Mapping[Verdict, float] = Field(
+        {Verdict.OK: 30.0, Verdict.REVIEW: 365.0, Verdict.NG: 730.0},
+        description="how long pictures are kept that nobody has labelled",
+    )
+    part_id: str = Field("", description="pattern with the named groups lot and serial, to read the machine's part ids")
+
+    @field_validator("part_id")
+    @classmethod
+    def _pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"is no valid pattern ({error}). Write one as of Python's re") from error
+        return pattern
+
+    def names(self, part_id: str) -> dict[str, str]:
+        """Lot and serial of a part, as far as its id tells; the whole id is the serial where no pattern says else."""
+        found = re.fullmatch(self.part_id, part_id) if self.part_id else None
+        told = {name: text for name, text in (found.groupdict() if found else {}).items() if text}
+        return {"serial": part_id} | {name: told[name] for name in ("lot", "serial") if name in told}
+
+
+class Collector:
+    """Decides part by part, and remembers what it has kept."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._parts = 0
+        self._bytes = 0
+        self._last = float("-inf")
+        self._lots: OrderedDict[str, int] = OrderedDict()
+        self.reasons: Counter[str] = Counter()
+
+    def wants(self, decision: Decision, lot: str | None) -> str:
+        """Why a part is to be kept: "ng", "review", "every", "doubtful", "novel" or "lot"; "" to let it go."""
+        self._parts += 1
+        reason = self._reason(decision, lot)
+        now = time.monotonic()
+        if reason not in ("ng", "review") and now - self._last < self._keep.cool_down_s:
+            return ""
+        if not reason or self._bytes > self._keep.disk_mb * 1e6:
+            return ""
+        self._last = now
+        self.reasons[reason] += 1
+        if lot is not None:
+            self._lots[lot] = self._lots.pop(lot, 0) + 1
+            while len(self._lots) > LOTS:
+                self._lots.popitem(last=False)
+        return reason
+
+    def took(self, size: int) -> None:
+        """Count the bytes of a picture that was kept."""
+        self._bytes += size
+
+    def cleared(self) -> None:
+        """Old pictures were removed: there is room again."""
+        self._bytes = 0
+
+    def _reason(self, decision: Decision, lot: str | None) -> str:
+        keep = self._keep
+        if decision.verdict is Verdict.NG and keep.ng:
+            return "ng"
+        if decision.verdict is Verdict.REVIEW and keep.review:
+            return "review"
+        if keep.every and self._parts % keep.every == 0:
+            return "every"
+        if any(abs(seen.margin) <= keep.doubtful for seen in decision.seen) and keep.doubtful:
+            return "doubtful"
+        if any(seen.p_value <= keep.novel_p for seen in decision.seen) and keep.novel_p:
+            return "novel"
+        if lot is not None and self._lots.get(lot, 0) < keep.lot_quota:
+            return "lot"
+        return ""
