@@ -6,6 +6,7 @@ import os
 import sys
 
 from sightline.cli import lab as lab
+from sightline.cli import labels as labels
 from sightline.cli import line as line
 from sightline.cli import store as store
 from sightline.cli.app import app

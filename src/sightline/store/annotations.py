@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
@@ -92,6 +93,39 @@ class Annotations:
         with self._database.reading() as session:
             query = select(AnnotationRow).where(AnnotationRow.sample_id == sample_id).order_by(AnnotationRow.id)
             return tuple(annotation_of(row) for row in session.scalars(query))
+
+    def words(self, product: str) -> dict[int, list[Annotation]]:
+        """By sample of a product that is not deleted: all annotations, the oldest first, blind ones included."""
+        query = (
+            select(AnnotationRow)
+            .join(SampleRow, SampleRow.id == AnnotationRow.sample_id)
+            .where(SampleRow.product == product, SampleRow.deleted_at.is_(None))
+            .order_by(AnnotationRow.id)
+        )
+        found: dict[int, list[Annotation]] = {}
+        with self._database.reading() as session:
+            for row in session.scalars(query):
+                found.setdefault(row.sample_id, []).append(annotation_of(row))
+        return found
+
+    def for_second_label(self, product: str, author: str, count: int, seed: int = 0) -> list[int]:
+        """Ids of up to `count` labelled samples that `author` has not seen, drawn at random: to be labelled blind.
+
+        Every type has its share, so that kappa says something of the rare ones.
+        """
+        words = self.words(product)
+        mine = {number for number, given in words.items() if any(word.author == author for word in given)}
+        by_type: dict[str, list[int]] = {}
+        for number, given in words.items():
+            counting = [word for word in given if not word.blind]
+            if counting and number not in mine:
+                by_type.setdefault(next(iter(counting[-1].types), counting[-1].label), []).append(number)
+        rng = np.random.default_rng(seed)
+        queues = [[numbers[i] for i in rng.permutation(len(numbers))] for _, numbers in sorted(by_type.items())]
+        found: list[int] = []
+        while len(found) < count and any(queues):
+            found += [queue.pop() for queue in queues if queue]
+        return found[:count]
 
 
 def current_ids() -> Select[int, int]:

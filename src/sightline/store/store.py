@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sightline.core.sample import Sample
 from sightline.store.annotations import Annotations
 from sightline.store.backup import Backup, back_up, restore_backup
+from sightline.store.book import Book
 from sightline.store.catalogue import Catalogue
 from sightline.store.check import GRACE_S, Check, check
 from sightline.store.database import Database, locate
@@ -36,6 +37,7 @@ class Store:
         self.images = images
         self.catalogue = Catalogue(database)
         self.annotations = Annotations(database)
+        self.book = Book(database)
         self.versions = Versions(database)
         self.recipes = Recipes(database)
         self.inspections = Inspections(database)

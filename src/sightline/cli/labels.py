@@ -1,0 +1,81 @@
+"""Commands about labels: agreement, second labels, suggestions, the defect book."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from sightline.cli.app import app
+from sightline.cli.options import Json, RecipeFile, Threads
+from sightline.command import console
+
+labels = typer.Typer(help="Labels in the store: agreement, suggestions, the defect book.", no_args_is_help=True)
+app.add_typer(labels, name="labels")
+
+Database = Annotated[
+    str | None, typer.Option("--db", help="SQLite file or postgresql:// address; else SIGHTLINE_DB, else sightline.db.")
+]
+Product = Annotated[str, typer.Argument(help="Product.", show_default=False)]
+Author = Annotated[str, typer.Option(help="Who.", show_default=False)]
+
+
+@labels.command()
+def agree(product: Product, db: Database = None, as_json: Json = False) -> None:
+    """Kappa of every two annotators, and where they differ. Example: sightline labels agree cookies"""
+    from sightline.command import labelling
+
+    found = labelling.agree(db, product)
+    console.say_json(found.to_json()) if as_json else console.say(labelling.describe(found))
+
+
+@labels.command()
+def blind(
+    product: Product,
+    author: Author,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 50,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Draw samples for a second, blind label. Example: sightline labels blind cookies --author ann -n 50"""
+    from sightline.command import labelling
+
+    drawn = labelling.blind(db, product, author, count)
+    numbers = "\n".join(str(one["sample_id"]) for one in drawn)
+    console.say_json(drawn) if as_json else console.say(numbers or f"{author} has seen everything that is labelled")
+
+
+@labels.command()
+def suggest(
+    recipe: RecipeFile, product: Product, db: Database = None, threads: Threads = 2, as_json: Json = False
+) -> None:
+    """What a recipe would label. Example: sightline labels suggest cookies.onnx cookies"""
+    from sightline.command import labelling
+
+    for one in labelling.suggestions(db, product, recipe, threads):
+        text = f"{one['image']}: {one['label']} {', '.join(one['types'])} ({len(one['regions'])} marks)"
+        console.say_json(one) if as_json else console.say(text)
+
+
+@labels.command()
+def book(
+    product: Product,
+    name: Annotated[str | None, typer.Argument(help="Type to write about; none: show all.")] = None,
+    guideline: Annotated[str, typer.Option(help="What it is, and what it is not.")] = "",
+    min_mm: Annotated[float | None, typer.Option(help="Smaller ones do not count.")] = None,
+    max_mm: Annotated[float | None, typer.Option(help="Larger ones always count.")] = None,
+    author: Annotated[str, typer.Option(help="Who writes.")] = "",
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """The defect book. Example: sightline labels book cookies crack --guideline "Through the edge." --author ann"""
+    from sightline.command import labelling
+    from sightline.store.book import Page
+
+    if name is not None:
+        page = Page(product=product, name=name, guideline=guideline, min_mm=min_mm, max_mm=max_mm)
+        labelling.write_page(db, page, author)
+    for page in labelling.book(db, product):
+        told = {**asdict(page), "updated": str(page.updated)}
+        console.say_json(told) if as_json else console.say(labelling.describe_page(page))
