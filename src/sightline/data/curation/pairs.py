@@ -1,0 +1,112 @@
+"""Pairs of images that show the same part: exact copies first, then candidates that are looked at closely."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data.curation.likeness import Likeness
+from sightline.data.curation.neighbours import close_hashes, compact, nearest
+from sightline.data.curation.signs import Signs
+
+HASH_BITS = 12  # of 128
+PER_IMAGE = 8  # followers with a like hash
+NEIGHBOURS = 6  # by embedding
+MOST_PAIRS = 120_000  # that are aligned: about two minutes of one thread
+MANY = 20_000  # images; beyond, fewer neighbours of each are looked at
+THREADS = 2
+CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Images `first` < `second`, and how alike they are (1 = the same); `exact` where the files are equal."""
+
+    first: int
+    second: int
+    likeness: float
+    exact: bool = False
+
+
+def find_pairs(signs: Signs, *, seed: int = 0) -> list[Pair]:
+    """All pairs of the same part, in order. Without embeddings, crops are found less often.
+
+    Candidates are pictures with a like hash and the nearest by embedding; `Likeness` decides. In sets of up to 20,000
+    images six neighbours of each are looked at, in larger ones as many as `MOST_PAIRS` allows, nearest first.
+    """
+    exact = _copies(signs.digests)
+    known = {(pair.first, pair.second) for pair in exact}
+    doubtful = [pair for pair in candidates(signs) if pair not in known]
+    if not doubtful:
+        return exact
+    likeness = Likeness(signs.thumbs, seed)
+    values = _compared(likeness, doubtful)
+    alike = [Pair(i, j, value) for (i, j), value in zip(doubtful, values, strict=True) if value >= likeness.limit]
+    return sorted([*exact, *alike], key=lambda pair: (pair.first, pair.second))
+
+
+def _copies(digests: Sequence[str]) -> list[Pair]:
+    """Each copy with the first of its kind."""
+    first: dict[str, int] = {}
+    pairs = []
+    for index, digest in enumerate(digests):
+        if first.setdefault(digest, index) != index:
+            pairs.append(Pair(first[digest], index, 1.0, exact=True))
+    return pairs
+
+
+def candidates(signs: Signs) -> list[tuple[int, int]]:
+    """Pairs (i < j) that are worth a closer look, the most promising first, at most MOST_PAIRS."""
+    hashed = close_hashes(signs.hashes, HASH_BITS, PER_IMAGE)
+    chosen = dict.fromkeys((int(i), int(j)) for i, j in hashed)
+    if signs.embeddings.shape[1]:
+        for i, j in _neighbours(signs.embeddings):
+            chosen.setdefault((i, j))
+    return list(islice(chosen, MOST_PAIRS))
+
+
+def _neighbours(embeddings: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+    count = NEIGHBOURS if len(embeddings) <= MANY else max(1, MOST_PAIRS // len(embeddings))
+    index, cosine = nearest(compact(embeddings), count)
+    for rank in range(index.shape[1]):
+        for i in np.argsort(-cosine[:, rank], kind="stable"):
+            j = int(index[i, rank])
+            yield (int(i), j) if i < j else (j, int(i))
+
+
+def _compared(likeness: Likeness, pairs: Sequence[tuple[int, int]]) -> list[float]:
+    chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # pairs side by side: OpenCV's own threads would only wait for one another
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            parts = pool.map(lambda chunk: [likeness(i, j) for i, j in chunk], chunks)
+            return [value for part in parts for value in part]
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def clusters(pairs: Sequence[Pair], count: int) -> list[list[int]]:
+    """Images that pairs hold together, each cluster in order, clusters by their first image; single ones left out."""
+    parent = list(range(count))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for pair in pairs:
+        one, other = sorted((root(pair.first), root(pair.second)))
+        parent[other] = one
+    members: dict[int, list[int]] = defaultdict(list)
+    for index in range(count):
+        members[root(index)].append(index)
+    return [group for group in members.values() if len(group) > 1]
