@@ -113,8 +113,9 @@ def lay_over(one: Grey, other: Grey, least: float) -> tuple[Grey, Grey, NDArray[
     _, width, height, x, y = there
     side = len(one)
     warp = np.array([[width, 0, x * side + (width - 1) / 2], [0, height, y * side + (height - 1) / 2]], np.float32)
+    whole = np.full(one.shape, 255, np.uint8)
     try:
-        _, found = cv2.findTransformECC(other, one, warp, cv2.MOTION_AFFINE, (3, STEPS, 1e-4), None, 3)
+        _, found = cv2.findTransformECC(other, one, warp, cv2.MOTION_AFFINE, (3, STEPS, 1e-4), whole, 3)
         warp = np.asarray(found, np.float32)
     except cv2.error:
         pass  # no gradient to follow: the searched place stands

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,25 +14,48 @@ GROUP = 64  # columns that share one maximum
 HASH_ROWS, HASH_COLUMNS = 256, 4096
 DIMENSIONS = 64  # of what pictures are compared by: more change the order of neighbours little and cost time
 FITTED = 4096  # pictures that the directions are fitted on
+CLIP = 10.0  # deviations; one mad channel must not decide
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Pictures as points (N, d) float32, and the k nearest others of each: `index` (N, k), nearest first.
+
+    Near is what lies in the same direction from the set's middle: light and contrast change the length more.
+    """
+
+    points: NDArray[np.float32]
+    index: Indices
+
+    def distances(self, count: int) -> NDArray[np.float64]:
+        """Mean distance (N,) to the `count` nearest of the neighbours that are known."""
+        away = [np.linalg.norm(self.points - self.points[column], axis=1) for column in self.index.T]
+        if not away:
+            return np.zeros(len(self.points))
+        return np.asarray(np.sort(np.stack(away, axis=1), axis=1)[:, :count].mean(axis=1), np.float64)
+
+
+def neighbourhood(embeddings: NDArray[np.float32], count: int) -> Neighbourhood:
+    """The neighbourhood of embeddings (N, E)."""
+    points = compact(embeddings)
+    units = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-6)
+    return Neighbourhood(points, nearest(units, count)[0])
 
 
 def compact(embeddings: NDArray[np.float32], dimensions: int = DIMENSIONS, seed: int = 0) -> NDArray[np.float32]:
-    """Unit vectors (N, d) float32 of embeddings (N, E): standardised, then the `dimensions` directions of most spread.
+    """Points (N, d) float32 of embeddings (N, E): standardised, then the `dimensions` directions of most spread.
 
-    The directions are those of a random sample, so that the cost grows with N alone. A picture without any spread
-    is a zero vector, near to nothing.
+    The directions are those of a random sample, so that the cost grows with N alone.
     """
     sample = np.random.default_rng(seed).permutation(len(embeddings))[:FITTED]
-    mean, deviation = embeddings[sample].mean(axis=0), embeddings[sample].std(axis=0) + 1e-6
-    fitted = np.clip((embeddings[sample] - mean) / deviation, -10, 10)
-    _, axes = np.linalg.eigh(fitted.T.astype(np.float64) @ fitted)
+    mean, deviation = embeddings[sample].mean(axis=0), embeddings[sample].std(axis=0)
+    deviation = np.maximum(deviation, 1e-3 * float(deviation.max()) + 1e-9)
+    fitted = np.clip((embeddings[sample] - mean) / deviation, -CLIP, CLIP).astype(np.float64)
+    _, axes = np.linalg.eigh(fitted.T @ fitted)
     axes = axes[:, ::-1][:, :dimensions].astype(np.float32)
-    parts = [
-        np.clip((embeddings[start : start + COLUMNS] - mean) / deviation, -10, 10).astype(np.float32) @ axes
-        for start in range(0, len(embeddings), COLUMNS)
-    ]
-    vectors = np.concatenate(parts)
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6), np.float32)
+    starts = range(0, len(embeddings), COLUMNS)
+    parts = [np.clip((embeddings[start : start + COLUMNS] - mean) / deviation, -CLIP, CLIP) @ axes for start in starts]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def nearest(vectors: NDArray[np.float32], count: int) -> tuple[Indices, NDArray[np.float32]]:

@@ -10,10 +10,9 @@ from itertools import islice
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sightline.data.curation.likeness import Likeness
-from sightline.data.curation.neighbours import close_hashes, compact, nearest
+from sightline.data.curation.neighbours import Neighbourhood, close_hashes, neighbourhood
 from sightline.data.curation.signs import Signs
 
 HASH_BITS = 12  # of 128
@@ -35,15 +34,24 @@ class Pair:
     exact: bool = False
 
 
-def find_pairs(signs: Signs, *, seed: int = 0) -> list[Pair]:
+def neighbours_of(signs: Signs) -> Neighbourhood | None:
+    """The nearest others of each image, as many as are looked at closely; None without embeddings."""
+    if not signs.embeddings.shape[1] or len(signs) < 2:
+        return None
+    count = NEIGHBOURS if len(signs) <= MANY else max(1, MOST_PAIRS // len(signs))
+    return neighbourhood(signs.embeddings, count)
+
+
+def find_pairs(signs: Signs, near: Neighbourhood | None, *, seed: int = 0) -> list[Pair]:
     """All pairs of the same part, in order. Without embeddings, crops are found less often.
 
-    Candidates are pictures with a like hash and the nearest by embedding; `Likeness` decides. In sets of up to 20,000
-    images six neighbours of each are looked at, in larger ones as many as `MOST_PAIRS` allows, nearest first.
+    `near` is `neighbours_of(signs)`. Candidates are pictures with a like hash and the nearest by embedding; `Likeness`
+    decides. In sets of up to 20,000 images six neighbours of each are looked at, in larger ones as many as
+    `MOST_PAIRS` allows, nearest first.
     """
     exact = _copies(signs.digests)
     known = {(pair.first, pair.second) for pair in exact}
-    doubtful = [pair for pair in candidates(signs) if pair not in known]
+    doubtful = [pair for pair in candidates(signs, near) if pair not in known]
     if not doubtful:
         return exact
     likeness = Likeness(signs.thumbs, seed)
@@ -62,23 +70,22 @@ def _copies(digests: Sequence[str]) -> list[Pair]:
     return pairs
 
 
-def candidates(signs: Signs) -> list[tuple[int, int]]:
+def candidates(signs: Signs, near: Neighbourhood | None) -> list[tuple[int, int]]:
     """Pairs (i < j) that are worth a closer look, the most promising first, at most MOST_PAIRS."""
     hashed = close_hashes(signs.hashes, HASH_BITS, PER_IMAGE)
     chosen = dict.fromkeys((int(i), int(j)) for i, j in hashed)
-    if signs.embeddings.shape[1]:
-        for i, j in _neighbours(signs.embeddings):
+    if near is not None:
+        for i, j in _neighbours(near):
             chosen.setdefault((i, j))
     return list(islice(chosen, MOST_PAIRS))
 
 
-def _neighbours(embeddings: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    count = NEIGHBOURS if len(embeddings) <= MANY else max(1, MOST_PAIRS // len(embeddings))
-    index, cosine = nearest(compact(embeddings), count)
-    for rank in range(index.shape[1]):
-        for i in np.argsort(-cosine[:, rank], kind="stable"):
-            j = int(index[i, rank])
-            yield (int(i), j) if i < j else (j, int(i))
+def _neighbours(near: Neighbourhood) -> Iterator[tuple[int, int]]:
+    """Every image with its nearest, then with its second, and so on; the nearest pairs of each round first."""
+    for column in near.index.T:
+        away = np.linalg.norm(near.points - near.points[column], axis=1)
+        for i in np.argsort(away, kind="stable"):
+            yield min(int(i), int(column[i])), max(int(i), int(column[i]))
 
 
 def _compared(likeness: Likeness, pairs: Sequence[tuple[int, int]]) -> list[float]:
