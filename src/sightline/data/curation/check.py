@@ -47,7 +47,7 @@ def findings(signs: Signs, seed: int = 0) -> list[Finding]:
     found += confound_findings(signs)
     if near is not None:
         found += outlier_findings(signs, near)
-        found += label_findings(signs, units, seed)
+        found += label_findings(signs, units_of(signs, [pair for pair in pairs if pair.exact]), seed)
     return ordered(found)
 
 

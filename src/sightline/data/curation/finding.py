@@ -92,6 +92,9 @@ class Action:
         }[self.verb]
 
 
+NO_ACTION = Action()
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding. `key` is the same every time the same thing is found in the same images.
@@ -105,7 +108,7 @@ class Finding:
     subjects: tuple[str, ...]
     reason: str
     remedy: str
-    action: Action = Action()
+    action: Action = NO_ACTION
     strength: float = 0.0
     about: str = ""
 

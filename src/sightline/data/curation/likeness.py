@@ -21,12 +21,15 @@ COARSE_PX = 32
 MIN_COARSE = 0.5  # best correlation of the coarse copies; below it, alignment is not worth its time
 HIGH_PASS = 16  # the Gaussian that is subtracted has a sigma of a sixteenth of the side
 SMOOTH_PX = 1.0  # finer detail changes with the way in which a copy was made smaller
+EVENED = 10  # contrast is evened out over a tenth of the side
+NOISE = 1.0  # grey values of detail below which there is nothing to bring out
 SHARED = 8  # directions that are taken out as common to the set
 FITTED = 512  # pictures that they are fitted on
 PAIRS = 200  # random pairs that say how alike different parts look
 SPREADS = 5.0
 LOWEST, HIGHEST = 0.40, 0.75  # bounds of the limit, whatever the random pairs say
 MIN_OVERLAP = 0.5
+BLOCKS = 4  # along a side
 STEPS = 25
 
 
@@ -52,8 +55,9 @@ class Likeness:
         if laid is None:
             return 0.0
         one, other, inside = laid
-        x, y = self._own(one)[inside.ravel()], self._own(other)[inside.ravel()]
-        return _correlation(x, y)
+        x, y = self._own(one), self._own(other)
+        kept = inside.ravel()
+        return min(_correlation(x[kept], y[kept]), _everywhere(x, y, inside))
 
     def _own(self, grey: Grey) -> Grey:
         """What is the picture's own: without the directions that the set shares."""
@@ -73,10 +77,15 @@ class Likeness:
 
 
 def high_pass(thumb: NDArray[np.uint8]) -> Grey:
-    """A grey copy (S, S) without its slow changes of light and its finest detail, as float32 around 0."""
+    """A grey copy (S, S) without slow light and finest detail, its contrast evened out, as float32 around 0.
+
+    Evened out, because one strong line would decide the correlation alone.
+    """
     values = thumb.astype(np.float32)
     slow = cv2.GaussianBlur(values, (0, 0), len(thumb) / HIGH_PASS)
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), SMOOTH_PX) - slow, np.float32)
+    detail = cv2.GaussianBlur(values, (0, 0), SMOOTH_PX) - slow
+    strength = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), len(thumb) / EVENED))
+    return np.asarray(detail / (strength + NOISE), np.float32)
 
 
 def _shared(sample: Grey) -> Grey:
@@ -97,6 +106,23 @@ def _shared(sample: Grey) -> Grey:
 def _correlation(x: Grey, y: Grey) -> float:
     x, y = x - x.mean(), y - y.mean()
     return float(x @ y / np.sqrt((x @ x) * (y @ y) + 1e-6))
+
+
+def _everywhere(x: Grey, y: Grey, inside: NDArray[np.bool_]) -> float:
+    """Median correlation of the blocks of two flat pictures: one strong line in common makes no part the same."""
+    shape = (BLOCKS, len(inside) // BLOCKS, BLOCKS, len(inside) // BLOCKS)
+
+    def blocks(values: NDArray[np.generic]) -> Grey:
+        return np.asarray(values.reshape(shape).swapaxes(1, 2).reshape(BLOCKS * BLOCKS, -1), np.float32)
+
+    weight = blocks(inside)
+    count = weight.sum(axis=1, keepdims=True)
+    enough = count[:, 0] >= MIN_OVERLAP * weight.shape[1]
+    weight, count = weight[enough], count[enough]
+    a, b = blocks(x)[enough], blocks(y)[enough]
+    a = (a - (a * weight).sum(1, keepdims=True) / count) * weight
+    b = (b - (b * weight).sum(1, keepdims=True) / count) * weight
+    return float(np.median((a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-6)))
 
 
 def lay_over(one: Grey, other: Grey, least: float) -> tuple[Grey, Grey, NDArray[np.bool_]] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,7 @@ Indices = NDArray[np.int64]
 ROWS, COLUMNS = 512, 65_536  # pictures at a time of the two sides: 128 MB of similarities
 GROUP = 64  # columns that share one maximum
 HASH_ROWS, HASH_COLUMNS = 256, 4096
+THREADS = 2
 DIMENSIONS = 64  # of what pictures are compared by: more change the order of neighbours little and cost time
 FITTED = 4096  # pictures that the directions are fitted on
 CLIP = 10.0  # deviations; one mad channel must not decide
@@ -58,13 +61,16 @@ def compact(embeddings: NDArray[np.float32], dimensions: int = DIMENSIONS, seed:
     return np.concatenate(parts).astype(np.float32)
 
 
-def nearest(vectors: NDArray[np.float32], count: int) -> tuple[Indices, NDArray[np.float32]]:
+def nearest(
+    vectors: NDArray[np.float32], count: int, among: Sequence[NDArray[np.float32]] | None = None
+) -> tuple[Indices, NDArray[np.float32]]:
     """For each unit vector (N, d) its `count` nearest others: indices (N, k) and cosines (N, k), nearest first.
 
+    `among` gives several looks (N, d) at each picture, of which the nearest counts; by default, only `vectors`.
     k is the smaller of `count` and N - 1. Exact: the nearest lie in the groups of columns with the greatest maxima,
     so only those are looked through.
     """
-    total = len(vectors)
+    total, looks = len(vectors), among or (vectors,)
     count = min(count, total - 1)
     if count < 1:
         return np.zeros((total, 0), np.int64), np.zeros((total, 0), np.float32)
@@ -72,7 +78,9 @@ def nearest(vectors: NDArray[np.float32], count: int) -> tuple[Indices, NDArray[
     for row in range(0, total, ROWS):
         stop = min(row + ROWS, total)
         for column in range(0, total, COLUMNS):
-            cosines = vectors[row:stop] @ vectors[column : column + COLUMNS].T
+            cosines = vectors[row:stop] @ looks[0][column : column + COLUMNS].T
+            for look in looks[1:]:
+                np.maximum(cosines, vectors[row:stop] @ look[column : column + COLUMNS].T, out=cosines)
             own = np.arange(max(row, column), min(stop, column + cosines.shape[1]))
             cosines[own - row, own - column] = -2.0
             where, best = _best(cosines, count)
@@ -109,23 +117,23 @@ def close_hashes(hashes: NDArray[np.uint64], bits: int, most: int) -> NDArray[np
     Of a picture that has more than `most` such followers, only as many are kept, the nearest: where all parts lie in
     one fixture, the hash tells nothing, and the number of pairs must not grow with the square of the set.
     """
-    found = []
-    for row in range(0, len(hashes), HASH_ROWS):
-        near: list[NDArray[np.int64]] = []
-        for column in range(row, len(hashes), HASH_COLUMNS):
-            away = _differing(hashes[row : row + HASH_ROWS], hashes[column : column + HASH_COLUMNS])
-            i, j = np.nonzero(away <= bits)
-            near.append(np.stack([i + row, j + column, away[i, j]], axis=1).astype(np.int64))
-        pairs = np.concatenate(near)
-        found.append(_fewest(pairs[pairs[:, 0] < pairs[:, 1]], most))
+    starts = range(0, len(hashes), HASH_ROWS)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(lambda row: _close_rows(hashes, row, bits, most), starts))
     return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
 
 
-def _differing(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    total = np.bitwise_count(one[:, :1] ^ other[:, 0])
-    for word in range(1, one.shape[1]):
-        total = total + np.bitwise_count(one[:, word : word + 1] ^ other[:, word])
-    return np.asarray(total, np.uint8)
+def _close_rows(hashes: NDArray[np.uint64], row: int, bits: int, most: int) -> NDArray[np.int64]:
+    near: list[NDArray[np.int64]] = []
+    block = hashes[row : row + HASH_ROWS]
+    for column in range(row, len(hashes), HASH_COLUMNS):
+        others = hashes[column : column + HASH_COLUMNS]
+        # The first word rejects nearly all; the others are counted for what it leaves.
+        i, j = np.nonzero(np.bitwise_count(block[:, :1] ^ others[:, 0]) <= bits)
+        away = np.bitwise_count(block[i] ^ others[j]).sum(axis=1, dtype=np.int64)
+        kept = (away <= bits) & (i + row < j + column)
+        near.append(np.stack([i[kept] + row, j[kept] + column, away[kept]], axis=1))
+    return _fewest(np.concatenate(near), most)
 
 
 def _fewest(pairs: NDArray[np.int64], most: int) -> NDArray[np.int64]:

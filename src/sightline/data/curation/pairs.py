@@ -11,16 +11,19 @@ from itertools import islice
 import cv2
 import numpy as np
 
+from sightline.data.curation.crops import crop_neighbours
 from sightline.data.curation.likeness import Likeness
 from sightline.data.curation.neighbours import Neighbourhood, close_hashes, neighbourhood
 from sightline.data.curation.signs import Signs
 
 HASH_BITS = 12  # of 128
 PER_IMAGE = 8  # followers with a like hash
-NEIGHBOURS = 6  # by embedding
+NEIGHBOURS = 6  # by embedding, and as many that could be crops
 MOST_PAIRS = 120_000  # that are aligned: about two minutes of one thread
-MANY = 20_000  # images; beyond, fewer neighbours of each are looked at
+MANY = 20_000  # images; beyond, fewer neighbours of each are looked at, and no crops in thought
 THREADS = 2
+BEYOND_DOUBT = 0.75  # likeness that different parts have never shown
+OUTSTANDING = 0.2  # above the median of an image's candidates
 CHUNK = 256
 
 
@@ -56,8 +59,27 @@ def find_pairs(signs: Signs, near: Neighbourhood | None, *, seed: int = 0) -> li
         return exact
     likeness = Likeness(signs.thumbs, seed)
     values = _compared(likeness, doubtful)
-    alike = [Pair(i, j, value) for (i, j), value in zip(doubtful, values, strict=True) if value >= likeness.limit]
+    alike = [Pair(i, j, value) for (i, j), value in zip(doubtful, values, strict=True)]
+    alike = _standing_out(alike, likeness.limit)
     return sorted([*exact, *alike], key=lambda pair: (pair.first, pair.second))
+
+
+def _standing_out(compared: Sequence[Pair], limit: float) -> list[Pair]:
+    """Pairs that are alike beyond doubt, or more than random pairs are and more than either's other neighbours.
+
+    In a set of two makes of a part, the neighbours of the plainer make resemble one another more than random pairs.
+    """
+    seen: dict[int, list[float]] = defaultdict(list)
+    for pair in compared:
+        seen[pair.first].append(pair.likeness)
+        seen[pair.second].append(pair.likeness)
+    usual = {index: float(np.median(values)) for index, values in seen.items()}
+    return [
+        pair
+        for pair in compared
+        if pair.likeness >= BEYOND_DOUBT
+        or (pair.likeness >= limit and pair.likeness >= max(usual[pair.first], usual[pair.second]) + OUTSTANDING)
+    ]
 
 
 def _copies(digests: Sequence[str]) -> list[Pair]:
@@ -74,6 +96,9 @@ def candidates(signs: Signs, near: Neighbourhood | None) -> list[tuple[int, int]
     """Pairs (i < j) that are worth a closer look, the most promising first, at most MOST_PAIRS."""
     hashed = close_hashes(signs.hashes, HASH_BITS, PER_IMAGE)
     chosen = dict.fromkeys((int(i), int(j)) for i, j in hashed)
+    if len(signs) <= MANY:
+        for i, column in enumerate(crop_neighbours(signs.thumbs, NEIGHBOURS)):
+            chosen |= dict.fromkeys((min(i, int(j)), max(i, int(j))) for j in column)
     if near is not None:
         for i, j in _neighbours(near):
             chosen.setdefault((i, j))

@@ -56,13 +56,15 @@ class Signs:
         return [label_of(sample) for sample in self.samples]
 
 
-GOOD, DEFECT = "good", "defect"
+GOOD, DEFECT, GRADE = "good", "defect", "grade "
 
 
 def label_of(sample: Sample) -> str:
-    """A label in one word: good, the defect types joined by ";", or defect where no type is named; "" for none."""
+    """A label as one text: the types joined by ";", else the grade ("grade 2"), else good or defect; "" for none."""
     if sample.defective is None:
         return ""
-    if not sample.defective:
-        return GOOD
-    return ";".join(sorted(sample.types)) or DEFECT
+    if sample.types:
+        return ";".join(sorted(sample.types))
+    if sample.grade is not None:
+        return f"{GRADE}{sample.grade}"
+    return DEFECT if sample.defective else GOOD
