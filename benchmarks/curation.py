@@ -225,7 +225,8 @@ def table(result):
         f"planted with seeds {result['seeds']}; settings were chosen on seeds {result['tuned_on']}.", "",
         f"**Near-duplicates.** {PLANTED} copies per seed (a quarter each: crop of up to 10 % a side, light, JPEG 30 to "
         "90, all three). Found: the copy is in one cluster with its source. False: a pair of a copy with an "
-        "image that is neither its source nor known to show the same part. Goal: at least 95 % found, at most 1 % false.", "",
+        "image that is neither its source nor known to show the same part. Goal: at least 95 % found, at most 1 % "
+        "false.", "",
         "| set | images | found | false pairs | own pairs: same group, others | images/s (signs) | search s |",
         "|---|---|---|---|---|---|---|",
     ]  # fmt: skip

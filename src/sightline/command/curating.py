@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,9 +57,9 @@ class Checked:
 def check(
     data: Path,
     report: Path | None,
-    decide: dict[str, Sequence[str]],
+    decide: Mapping[str, Sequence[str]],
     note: str,
-    places: dict[str, Path | None],
+    places: Mapping[str, Path | None],
     looks: dict[str, Any],
     quiet: bool,
 ) -> Checked:
@@ -127,7 +127,7 @@ def open_embedder(backbone: str, recipe: Path | None, threads: int) -> Embed | N
     return PooledTrunk(backbone, threads)
 
 
-def _decide(keeper: Keeper, found: Sequence[Finding], decide: dict[str, Sequence[str]], note: str) -> bool:
+def _decide(keeper: Keeper, found: Sequence[Finding], decide: Mapping[str, Sequence[str]], note: str) -> bool:
     """Take decisions down; whether the corrected table changes by them."""
     from sightline.data.curation.finding import Verb
     from sightline.data.curation.keeper import Decision, State

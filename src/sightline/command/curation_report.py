@@ -72,7 +72,7 @@ def write_curation_report(checked: Checked, path: Path, *, created: datetime | N
 
 
 def _context(checked: Checked, created: datetime) -> dict[str, Any]:
-    files = {name: sample for name, sample in zip(checked.signs.names, checked.signs.samples, strict=True)}
+    files = dict(zip(checked.signs.names, checked.signs.samples, strict=True))
     labels = dict(zip(checked.signs.names, checked.signs.labels, strict=True))
 
     @lru_cache(maxsize=256)
