@@ -167,7 +167,7 @@ def search_time(seed=0):
     signs = Signs(
         samples=tuple(Sample(Path(str(i)), None) for i in range(MANY)), names=tuple(map(str, range(MANY))),
         digests=tuple(map(str, range(MANY))), hashes=np.stack([difference_hash(thumb) for thumb in thumbs]),
-        thumbs=thumbs, sizes=np.full((MANY, 2), 64, np.int32), measured=np.zeros((MANY, 8), np.float32),
+        thumbs=thumbs, sizes=np.full((MANY, 2), 64, np.int32), measured=np.zeros((MANY, 10), np.float32),
         embeddings=embeddings,
     )  # fmt: skip
     start = time.perf_counter()

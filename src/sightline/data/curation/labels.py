@@ -22,7 +22,7 @@ from sightline.data.curation.neighbours import compact
 from sightline.data.curation.signs import Signs
 
 FOLDS = 5
-STRENGTH = 0.01  # inverse of the penalty on weights
+STRENGTH = 10.0  # over the number of images: the inverse of the penalty on weights, the same for sets of any size
 FEWEST = 6  # parts of a class; fewer teach nothing, and are said to be few
 MANY, MANY_DIMENSIONS = 20_000, 256  # a larger set is learned from fewer dimensions, or it would take hours
 SURE = -0.9  # margin below which a label is hardly right
@@ -94,7 +94,7 @@ def _fit(values: NDArray[np.float32], own: NDArray[np.int64]) -> Any:
         raise MissingExtraError("scikit-learn", "train") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly there ranks as well
-        return LogisticRegression(C=STRENGTH, max_iter=300).fit(values, own)
+        return LogisticRegression(C=STRENGTH / len(own), max_iter=300).fit(values, own)
 
 
 def _folds(own: NDArray[np.int64], units: NDArray[Any], seed: int) -> NDArray[np.int64]:

@@ -9,10 +9,11 @@ import numpy as np
 from sightline.data.curation.finding import Action, Finding, Kind, Severity, Verb
 from sightline.data.curation.neighbours import Neighbourhood
 from sightline.data.curation.signs import Signs
-from sightline.data.curation.spread import FAR, spreads
+from sightline.data.curation.spread import spreads
 
 NEAREST = 3  # others whose mean distance counts: two strangers that recur together are still strange
 TIMES = 1.25  # as far as nineteen of twenty
+FAR = 6.0  # robust spreads; distances have a longer tail than measures of light
 
 
 def outlier_findings(signs: Signs, near: Neighbourhood) -> Iterator[Finding]:

@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.curation.finding import Action, Finding, Kind, Severity, Verb
+from sightline.data.curation.quality import DETAIL
 from sightline.data.curation.signs import Signs
 from sightline.data.curation.spread import FAR, MIN_IMAGES, spreads
 
 # Beside being far from the others, a difference has to matter: in a very even set, nothing would be "far" otherwise.
 BLURRED = -1.2  # of the logarithm of sharpness: less than a third of the median
-MOVED = 0.25  # of the directions' -1..1
-DULLED = -0.4  # of the logarithm of sharpness that goes with motion
-CLIPPED = 0.02  # share of the image
+MOVED = -0.8  # of the logarithm of detail along one direction
+ONE_SIDED = 0.6  # by which the best direction has more of it; a lens out of focus takes it from all
+CLIPPED = 0.03  # share of the image
 GLARING = 0.004
+MIRROR = 0.1  # share of white above which the whole picture is too bright
 ONE_SIZE = 0.8  # share of images with the same size that makes it the set's size
 TIMES = 2.0  # as long or as short as the median side, where sizes vary
 
@@ -33,14 +35,11 @@ def photo_findings(signs: Signs) -> Iterator[Finding]:
 
 
 def _moved(signs: Signs) -> NDArray[np.bool_]:
-    """Pictures whose edges point another way than the set's, and are weak as well: blurred along one direction."""
-    across = np.stack([signs.measure("along_x"), signs.measure("along_diagonal")], axis=1).astype(np.float64)
-    away = across - np.median(across, axis=0)
-    sharp = signs.measure("sharpness")
-    turned = np.linalg.norm(away, axis=1)
-    return np.asarray(
-        (spreads(turned) > FAR) & (turned > MOVED) & (sharp - np.median(sharp) < DULLED) & (spreads(sharp) < -1.5)
-    )
+    """Pictures that lack fine detail along one direction and have it along the others."""
+    detail = np.stack([signs.measure(name) for name in DETAIL], axis=1).astype(np.float64)
+    away = detail - np.median(detail, axis=0)
+    least, most = away.min(axis=1), away.max(axis=1)
+    return np.asarray((spreads(least) < -FAR) & (least < MOVED) & (most - least > ONE_SIDED))
 
 
 def _blur(signs: Signs, motion: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -58,19 +57,28 @@ def _blur(signs: Signs, motion: NDArray[np.bool_]) -> Iterator[Finding]:
 
 
 def _motion(signs: Signs, motion: NDArray[np.bool_]) -> Iterator[Finding]:
-    sharp = signs.measure("sharpness")
+    detail = np.stack([signs.measure(name) for name in DETAIL], axis=1)
+    away = detail - np.median(detail, axis=0)
     for i in np.flatnonzero(motion):
         yield _one(
             signs,
             int(i),
             Kind.MOTION,
-            "Its edges are weak along one direction, which the other pictures do not show: the part or camera moved.",
+            f"Along one direction it has {np.exp(away[i].min()):.0%} of the set's fine detail, along another "
+            f"{np.exp(away[i].max()):.0%}: the part or the camera moved.",
             "Shorten the exposure, add light, or trigger when the part stands still; then take it again.",
-            float(np.median(sharp) - sharp[i]),
+            float(-away[i].min()),
         )
 
 
+def _mirrors(signs: Signs) -> NDArray[np.bool_]:
+    """Pictures whose white is mostly that of a few wide spots: a lamp is seen, the exposure may be right."""
+    bright, spots = signs.measure("bright"), signs.measure("glare")
+    return np.asarray((spots > 0.5 * bright) & (bright < MIRROR))
+
+
 def _exposure(signs: Signs) -> Iterator[Finding]:
+    mirrors = _mirrors(signs)
     for name, words, remedy in (
         ("dark", "black", "Open the exposure, or light the part: what is black cannot be inspected."),
         (
@@ -81,7 +89,8 @@ def _exposure(signs: Signs) -> Iterator[Finding]:
     ):
         share = signs.measure(name)
         usual, far = float(np.median(share)), spreads(share)
-        for i in np.flatnonzero((far > FAR) & (share > usual + CLIPPED) & (share > 2 * usual)):
+        odd = (far > FAR) & (share > usual + CLIPPED) & (share > 2 * usual)
+        for i in np.flatnonzero(odd & ~(mirrors & (name == "bright"))):
             yield _one(
                 signs,
                 int(i),
@@ -93,10 +102,9 @@ def _exposure(signs: Signs) -> Iterator[Finding]:
 
 
 def _glare(signs: Signs) -> Iterator[Finding]:
-    share, bright = signs.measure("glare"), signs.measure("bright")
+    share = signs.measure("glare")
     usual, far = float(np.median(share)), spreads(share)
-    exposed = (bright > np.median(bright) + CLIPPED) & (spreads(bright) > FAR)  # said as exposure
-    for i in np.flatnonzero((far > FAR) & (share > usual + GLARING) & ~exposed):
+    for i in np.flatnonzero((far > FAR) & (share > usual + GLARING) & _mirrors(signs)):
         yield _one(
             signs,
             int(i),

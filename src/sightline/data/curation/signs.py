@@ -29,7 +29,7 @@ class Signs:
     """Signs of N readable images, one row each, in the order of the set.
 
     `names` are unique. `digests` are the SHA-256 of the files' bytes, `hashes` (N, 2) uint64 the perceptual ones,
-    `thumbs` (N, 64, 64) uint8 grey copies, `sizes` (N, 2) height and width in px, `measured` (N, 8) float32 in the
+    `thumbs` (N, 64, 64) uint8 grey copies, `sizes` (N, 2) height and width in px, `measured` (N, 10) float32 in the
     order of `quality.MEASURES`, `embeddings` (N, E) float32, E = 0 where there was nothing to embed with.
     """
 
