@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md", "docs/how-to/large-images.md"]
 PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md", "docs/how-to/search.md"]
 PAGES += ["docs/how-to/known-defects.md", "docs/how-to/explain.md", "docs/how-to/compare.md"]
-PAGES += ["docs/how-to/fine-tune.md"]
+PAGES += ["docs/how-to/fine-tune.md", "docs/how-to/check-data.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "doctor"}
+COMMANDS |= {"data"}
 
 
 def blocks(page, language):
