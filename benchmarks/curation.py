@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 
 from sightline.core.sample import Sample
-from sightline.data.curation.check import findings
 from sightline.data.curation.labels import suspicion
 from sightline.data.curation.pairs import clusters, find_pairs, neighbours_of
 from sightline.data.curation.prints import difference_hash
@@ -32,7 +31,7 @@ from sightline.train.pooled import PooledTrunk
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("SIGHTLINE_DATA", HERE.parent.parent / "shared" / "data"))
 SETS = ("magnetic_tile", "cookies", "steel_voc", "solar_cells")
-SEEDS, TUNED_ON = (0, 1, 2), (11, 13, 101, 102)
+SEEDS, TUNED_ON = (0, 1), (11, 13, 101, 102)
 PLANTED, FLIPPED, TOP = 50, 0.05, 0.10
 CROP, LIGHT, GREY, JPEG = 0.10, 0.25, 15.0, (30, 90)
 KINDS = ("crop", "light", "jpeg", "all three")
@@ -182,13 +181,6 @@ def search_time(seed=0):
     }  # fmt: skip
 
 
-def kinds_found(signs):
-    counts = {}
-    for finding in findings(signs):
-        counts[finding.kind.value] = counts.get(finding.kind.value, 0) + 1
-    return counts
-
-
 def read(name, embed):
     root = DATA / name
     start = time.perf_counter()
@@ -208,7 +200,6 @@ def run(sets, seeds, threads, search):
         own = find_pairs(signs, neighbours_of(signs))
         row = own_pairs(signs, own) | {"images_per_s": speed, "search_s": round(time.perf_counter() - start, 1)}
         row["planted"] = [planted_duplicates(signs, own, embed, seed) for seed in seeds]
-        row["findings"] = kinds_found(signs)
         result["sets"][name] = row
         print(name, json.dumps(row), flush=True)
         if name == "magnetic_tile":
