@@ -100,3 +100,9 @@ def test_pick_writes_a_list_and_goes_on_from_it(plates: Path, tmp_path: Path) ->
     one, two = (set(json.loads(result.stdout)["images"]) for result in (first, more))
     assert len(one) == len(two) == 4 and not one & two
     assert len(Dataset.open(tmp_path / "b.csv", split=False)) == 4
+
+
+def test_a_recipe_can_say_what_looks_alike(parts_folder: Path, recipe_file: Path, tmp_path: Path) -> None:
+    words = ["data", "check", str(parts_folder), "--recipe", str(recipe_file), "--findings", str(tmp_path / "f.json")]
+    result = RUN.invoke(app, [*words, "--threads", "1", "--json"], catch_exceptions=False)
+    assert json.loads(result.stdout)["images"] == 20
