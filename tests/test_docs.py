@@ -16,10 +16,10 @@ PAGES = ["README.md", "docs/tutorial/first-recipe.md", "docs/reference/recipe.md
 PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md", "docs/how-to/search.md"]
 PAGES += ["docs/how-to/known-defects.md", "docs/how-to/explain.md", "docs/how-to/compare.md"]
 PAGES += ["docs/how-to/fine-tune.md", "docs/how-to/store.md", "docs/how-to/label.md", "docs/how-to/simulate.md"]
-PAGES += ["docs/how-to/sign-recipes.md", "docs/how-to/calibrate.md"]
+PAGES += ["docs/how-to/sign-recipes.md", "docs/how-to/calibrate.md", "docs/how-to/check-data.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "doctor"}
-COMMANDS |= {"store", "labels", "run", "simulate", "keys", "sign", "verify", "calibrate"}
+COMMANDS |= {"data", "store", "labels", "run", "simulate", "keys", "sign", "verify", "calibrate"}
 
 
 def blocks(page, language):

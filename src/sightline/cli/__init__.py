@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from sightline.cli import data as data
 from sightline.cli import lab as lab
 from sightline.cli import labels as labels
 from sightline.cli import line as line
