@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -43,3 +45,12 @@ def test_examples_are_settings_that_hold(folder, kind, module):
 def test_every_error_code_is_listed():
     page = (DOCS / "sinks" / "modbus.md").read_text()
     assert re.findall(r"^\| (\d+) \| ([A-Z_]+) \|$", page, re.MULTILINE) == [(str(int(c)), c.name) for c in ErrorCode]
+
+
+@pytest.mark.parametrize("page", ["cameras/README.md", "sinks/README.md", "sinks/webhook.md"])
+def test_python_on_the_pages_runs_as_written(page):
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    assert blocks
+    for code in blocks:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
