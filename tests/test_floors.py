@@ -85,6 +85,7 @@ def test_the_line_side_needs_no_torch_and_no_training_package():
     code = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in banned)
     line_side = ("core.card", "runtime.inspector", "runtime.recipe", "data.dataset", "evaluate.evaluation", "cli")
     line_side += ("evaluate.explain.picture", "evaluate.explain.explanation")
+    line_side += ("devices.cameras.table", "devices.sinks.table", "devices.outbox")
     code += "".join(f"import sightline.{name}\n" for name in line_side)
     result = run(code)
     assert result.returncode == 0, result.stderr

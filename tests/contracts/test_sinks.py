@@ -54,9 +54,9 @@ def test_settings_say_what_they_are(kind, away):
 
 
 @pytest.mark.parametrize("kind", SINKS)
-def test_nobody_on_the_other_side_holds_up_nobody(kind, away):
+def test_nobody_on_the_other_side_holds_up_nobody(kind, away, need_package):
     if kind in PACKAGES:
-        pytest.importorskip(PACKAGES[kind], reason=f"{PACKAGES[kind]} is not installed here")
+        need_package(PACKAGES[kind])
     sink = open_sink(away(kind))
     assert isinstance(sink, Controller) == (kind in CONTROLLERS)
     start = time.monotonic()

@@ -132,6 +132,24 @@ def test_a_courier_delivers_in_order_over_every_failure(tmp_path, until):
     box.close()
 
 
+def test_a_message_that_nobody_foresaw_does_not_stop_the_others(tmp_path, until):
+    taken = []
+
+    def deliver(messages):
+        for message in messages:
+            taken.append(int(message.body))
+        return len(messages)
+
+    box = Outbox(tmp_path / "box.db")
+    for body in (b"poison", b"1", b"2"):
+        box.put(body)
+    courier = Courier("c", box, deliver, QUICK)
+    until(lambda: len(box) == 0)
+    assert taken == [1, 2] and [message.body for message, _ in box.refused()] == [b"poison"]
+    courier.close()
+    box.close()
+
+
 def test_memory_is_bounded_too():
     box = MemoryBox(2)
     box.put(b"a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -86,19 +87,24 @@ class Courier:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        attempt = 0
+        attempt, size = 0, BATCH
         while not self._stop.is_set():
             self._new.clear()
             try:
-                messages = self._box.peek(BATCH)
+                messages = self._box.peek(size)
                 if not messages:
                     self._new.wait()
                     continue
-                complete = self._take(messages)
+                complete, size = self._take(messages), BATCH
             except (SinkError, OSError) as error:
-                complete, self.error = False, str(error)
-                self.failures += 1
-                _log.log(logging.WARNING if attempt == 0 else logging.DEBUG, "sink %s: %s", self._name, error)
+                complete = self._failed(error, attempt)
+            except Exception as error:  # noqa: BLE001 (logged; this thread must go on)
+                # A message that nobody foresaw must not stop those behind it: alone, it is set aside.
+                _log.exception("sink %s: a message cannot be delivered", self._name)
+                complete = self._failed(error, attempt)
+                if size == 1:
+                    self._set_aside(messages[0], f"{type(error).__name__}: {error}")
+                size = 1
             if complete:
                 attempt, self.error = 0, ""
             else:
@@ -109,10 +115,20 @@ class Courier:
         try:
             count = self._deliver(messages)
         except Refused as reason:
-            self.refused += 1
-            _log.error("sink %s: a message was refused for good and set aside: %s", self._name, reason)
-            self._box.remove(messages[0], refused=str(reason))
+            self._set_aside(messages[0], str(reason))
             return True
         for message in messages[:count]:
             self._box.remove(message)
         return count == len(messages)
+
+    def _failed(self, error: Exception, attempt: int) -> bool:
+        self.error = str(error)
+        self.failures += 1
+        _log.log(logging.WARNING if attempt == 0 else logging.DEBUG, "sink %s: %s", self._name, error)
+        return False
+
+    def _set_aside(self, message: Message, why: str) -> None:
+        self.refused += 1
+        _log.error("sink %s: a message was refused for good and set aside: %s", self._name, why)
+        with contextlib.suppress(SinkError):  # it stays where it is, and is tried again
+            self._box.remove(message, refused=why)

@@ -86,7 +86,13 @@ class Link(Generic[T]):
                 if self._changed.wait_for(lambda: self._closed, self._backoff.pause_s(attempt)):
                     return
             attempt += 1
-            if self._try():
+            try:
+                opened = self._try()
+            except Exception as error:  # noqa: BLE001 (logged; this thread must go on)
+                # What was right at the start may fail now, in any way: looking on is all that can help.
+                _log.exception("%s: cannot be opened", self._name)
+                opened, self.error = False, str(error)
+            if opened:
                 self.reconnects += 1
                 _log.info("%s: connected again after %d attempts", self._name, attempt)
                 return

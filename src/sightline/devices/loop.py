@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from sightline.core.errors import SinkError
 
 T = TypeVar("T")
 CLOSE_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 class Loop:
@@ -36,6 +38,17 @@ class Loop:
                 raise SinkError(f"{self._name}: the other side does not answer. Check address and network") from error
             future.cancel()
             raise SinkError(f"{self._name}: no answer within {timeout_s:g} s. Check address and network") from error
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Have `work` done without waiting for it; works that are started one after the other begin in this order."""
+        if self._loop.is_closed():
+            work.close()
+            return
+        asyncio.run_coroutine_threadsafe(work, self._loop).add_done_callback(self._tell)
+
+    def _tell(self, future: concurrent.futures.Future[Any]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            _log.error("%s: %s", self._name, error)
 
     def close(self) -> None:
         """Cancel what still runs and end the thread."""

@@ -163,6 +163,33 @@ def test_a_picture_that_waited_in_the_driver_is_as_old_as_it_is():
     camera.close()
 
 
+@pytest.mark.parametrize("trigger", ["software", "hardware", "free"])
+def test_a_driver_that_fails_in_an_unforeseen_way_is_opened_again(trigger):
+    drivers = []
+
+    def opener():
+        drivers.append(Driver())
+        if len(drivers) == 2:
+            raise ZeroDivisionError("not foreseen either")
+        drivers[-1].buffers.put(RuntimeError("a bug in the driver") if len(drivers) == 1 else 5)
+        for number in range(6, 50):
+            drivers[-1].buffers.put(number)
+        return drivers[-1]
+
+    camera = Camera(VisionSettings.model_validate({"trigger": trigger, "repeats_max": 0, **QUICK}), opener)
+    with pytest.raises(CameraError, match="a bug in the driver") as caught:
+        camera.grab(500)
+    assert caught.value.reason == "disconnected"
+    deadline = time.monotonic() + 5
+    while trigger != "free":  # the free one has run through all pictures by the time it is asked
+        try:
+            camera.grab(500)
+            break
+        except CameraError:
+            assert time.monotonic() < deadline
+    camera.close()
+
+
 def test_more_pictures_than_may_wait_drop_their_oldest():
     driver = Driver()
     waiting = Queued(driver)

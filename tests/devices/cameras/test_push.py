@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
+import ssl
+import time
 
 import cv2
 import numpy as np
@@ -69,6 +72,47 @@ def test_a_caller_that_hangs_up_does_no_harm(push):
         caller.sendall(b"POST / HTTP/1.1\r\nAuthorization: Bearer open sesame\r\nContent-Length: 900\r\n\r\nabc")
     assert post(PNG) == 202
     camera.grab(1000)
+
+
+def test_callers_that_hang_are_bounded_and_cut_off(push, free_port, until):
+    port = free_port()
+    camera = open_camera({"kind": "push", "port": port, "timeout_ms": 300})
+    callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    for caller in callers:
+        caller.sendall(b"POST / HTTP/1.1\r\nContent-Length: 900\r\n\r\na")
+    start = time.monotonic()
+    for caller in callers:
+        caller.settimeout(5)
+        with contextlib.suppress(ConnectionError):
+            while caller.recv(1000):
+                pass
+        caller.close()
+    assert time.monotonic() - start < 4
+
+    def taken():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("POST", "/", PNG)
+            return connection.getresponse().status == 202
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    until(taken)
+    camera.close()
+
+
+def test_https_is_spoken_with_a_certificate(certificate, free_port):
+    port = free_port()
+    camera = open_camera({"kind": "push", "port": port, "certificate": certificate[0], "private_key": certificate[1]})
+    trusted = ssl.create_default_context(cafile=certificate[0])
+    connection = http.client.HTTPSConnection("localhost", port, timeout=5, context=trusted)
+    connection.request("POST", "/", PNG)
+    assert connection.getresponse().status == 202
+    connection.close()
+    assert np.array_equal(camera.grab(1000).image, IMAGE)
+    camera.close()
 
 
 def test_a_header_that_promises_a_huge_picture_is_refused_undecoded(push):

@@ -60,7 +60,7 @@ def test_pictures_are_live_and_a_restart_of_the_server_is_survived(port):
     server = serve(port)
     start = time.monotonic()
     frame = camera.grab(10_000)
-    assert frame.monotonic_s >= start and frame.id > frames[-1].id and camera.health().reconnects == 1
+    assert frame.monotonic_s >= start and frame.id > frames[-1].id and camera.health().reconnects >= 1
     camera.close()
     end(server)
 

@@ -68,8 +68,18 @@ def test_results_wait_for_the_acknowledgement_in_order_and_are_bounded(signal):
     for _ in range(3):
         seen.append(shake.outputs().part_id)
         shake.take(Inputs(acknowledge=True))
+        assert not shake.outputs().valid and not shake.outputs().ready  # the PLC sees each of them come and go
         shake.take(Inputs())
     assert seen == ["a", "b", "c"] and not shake.outputs().valid and shake.outputs().part_id == ""
+
+
+def test_a_result_that_comes_during_an_acknowledgement_waits_for_its_end(shake, signal):
+    shake.present(signal("a"))
+    shake.take(Inputs(acknowledge=True))
+    shake.present(signal("b"))
+    assert not shake.outputs().valid
+    shake.take(Inputs())
+    assert shake.outputs().valid and shake.outputs().part_id == "b"
 
 
 def test_a_missing_acknowledgement_becomes_an_error(signal):

@@ -10,9 +10,10 @@ import pytest
 from sightline.core.errors import SettingError, SinkError
 from sightline.core.fault import ErrorCode
 from sightline.core.status import Status
+from sightline.devices.sinks.handshake import Inputs
 from sightline.devices.sinks.modbus_tcp import ModbusServer
 from sightline.devices.sinks.port import Controller
-from sightline.devices.sinks.registers import INPUTS, OUTPUTS
+from sightline.devices.sinks.registers import INPUTS, OUTPUTS, write_inputs
 from sightline.devices.sinks.table import open_sink
 
 QUICK = {"backoff": {"first_ms": 20, "longest_ms": 50}}
@@ -99,8 +100,8 @@ def test_a_port_that_is_taken_is_tried_again(need_package, until):
 class Memory:
     """A PLC's words, served by pymodbus."""
 
-    def __init__(self, port=0):
-        self.words = {0: [0] * INPUTS, 100: [0] * OUTPUTS}
+    def __init__(self, port=0, inputs=None):
+        self.words = {0: list(inputs or [0] * INPUTS), 100: [0] * OUTPUTS}
         self.server = ModbusServer("127.0.0.1", port, [(0, INPUTS), (100, OUTPUTS)], self.read, self.write)
         self.port = self.server.port
 
@@ -146,11 +147,10 @@ def test_a_plc_that_restarts_is_found_again_and_its_old_trigger_is_none(memory, 
     memory.server.close()
     until(lambda: not sink.health().connected)
     sink.send(signal("kept"))
-    again = Memory(memory.port)
+    again = Memory(memory.port, write_inputs(Inputs(trigger=True)))
     program = plc(lambda: list(again.words[100]), lambda words: again.write(0, words))
-    program.say(trigger=True)
     assert program.wait(lambda o: o.valid).part_id == "kept"
-    assert sink.wait(100) is None and sink.health().reconnects == 1
+    assert sink.wait(100) is None and sink.health().reconnects >= 1
     sink.close()
     again.server.close()
 

@@ -50,7 +50,8 @@ def test_the_state_machine_follows_the_status(sink):
             step = await child("VisionStateMachine", "AutomaticModeStateMachine", "CurrentState")
             seen = []
             for status in (Status(recipe="a"), Status(ready=True), Status(busy=True), Status(error=2)):
-                await asyncio.to_thread(sink.show, status)
+                sink.show(status)
+                await asyncio.sleep(0.1)
                 seen.append(((await state.read_value()).Text, (await step.read_value()).Text))
             return seen, await (await child("ErrorCode")).read_value()
 

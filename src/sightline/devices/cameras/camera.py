@@ -113,6 +113,10 @@ class Camera:
             except CameraError as error:
                 self._note_failure(source, error)
                 raise
+            except Exception as error:
+                failed = CameraError(f"camera {name}: its driver failed: {error}. It is opened again")
+                self._note_failure(source, failed)
+                raise failed from error
 
     def _note_failure(self, source: Source, error: CameraError) -> None:
         """Give up the device where it is gone, or after several failures that opening it anew may cure."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 
@@ -9,6 +10,7 @@ from sightline.core.errors import CameraError
 from sightline.devices.cameras.source import Picture, Source
 
 READ_MS = 500.0
+_log = logging.getLogger(__name__)
 
 
 class Newest:
@@ -50,14 +52,17 @@ class Newest:
     def _run(self) -> None:
         while not self._closed:
             try:
-                picture = self._source.read(READ_MS)
+                self._put(self._source.read(READ_MS), None)
             except CameraError as error:
-                if error.reason in ("timeout", "incomplete", "unreadable"):
-                    continue
-                with self._changed:
-                    self._error = error
-                    self._changed.notify_all()
+                if error.reason not in ("timeout", "incomplete", "unreadable"):
+                    self._put(None, error)
+                    return
+            except Exception as error:  # noqa: BLE001 (logged; it is told on, not lost)
+                _log.exception("a camera's driver failed")
+                self._put(None, CameraError(f"the camera's driver failed: {error}. It is opened again"))
                 return
-            with self._changed:
-                self._picture = picture
-                self._changed.notify_all()
+
+    def _put(self, picture: Picture | None, error: CameraError | None) -> None:
+        with self._changed:
+            self._picture, self._error = picture, error
+            self._changed.notify_all()

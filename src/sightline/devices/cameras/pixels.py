@@ -48,7 +48,7 @@ def to_rgb(picture: Picture, camera: str) -> Rgb:
     grey = _grey(picture, int(found[3]), found[4] or "", camera)
     if found[2]:
         return np.asarray(cv2.cvtColor(grey, _MOSAIC[found[2]]), np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _grey(picture: Picture, bits: int, packing: str, camera: str) -> Rgb:

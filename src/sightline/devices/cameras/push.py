@@ -8,6 +8,7 @@ import logging
 import queue
 import ssl
 import threading
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +23,7 @@ from sightline.devices.cameras.source import Picture
 from sightline.devices.secret import Secret
 
 _log = logging.getLogger(__name__)
+CALLERS_MAX = 16
 _STATUS = {"incomplete": 422, "unreadable": 415, "size": 413}
 
 
@@ -58,14 +60,12 @@ class PushSource:
         self._token = settings.token.read() if settings.token else ""
         self._waiting: queue.Queue[Picture] = queue.Queue(settings.waiting_max)
         try:
-            self._server = ThreadingHTTPServer((settings.host, settings.port), _handler(self))
+            self._server = _Server((settings.host, settings.port), _handler(self))
         except OSError as error:
             raise CameraError(
                 f"camera {settings.name}: cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
                 "Choose another port"
             ) from error
-        self._server.daemon_threads = True
-        self._server.block_on_close = False  # a slow caller must not hold up the end
         if settings.certificate is not None:
             self._server.socket = _tls(settings).wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -97,9 +97,9 @@ class PushSource:
             return 411, "send the header Content-Length"
         if int(length) > self._settings.bytes_max:
             return 413, f"at most {self._settings.bytes_max} bytes are taken"
-        data = body.read(int(length))
+        data = _read(body, int(length), time.monotonic() + self._settings.timeout_ms / 1e3)
         if len(data) < int(length):
-            return 400, "the request ended early"
+            return 400, "the request ended early, or was too slow"
         try:
             image = decode(data, "the request", self._settings.pixels_max)
         except CameraError as error:
@@ -111,6 +111,37 @@ class PushSource:
         except queue.Full:
             return 503, "too many pictures wait. Send it again later"
         return 202, "taken"
+
+
+def _read(body: Any, length: int, deadline: float) -> bytes:
+    """Up to `length` bytes of the request that come before `deadline`, however small its pieces are."""
+    data = bytearray()
+    while len(data) < length and time.monotonic() < deadline:
+        piece = body.read1(min(length - len(data), 1 << 16))
+        if not piece:
+            break
+        data += piece
+    return bytes(data)
+
+
+class _Server(ThreadingHTTPServer):
+    """Serves a bounded number of callers at once; others are hung up on."""
+
+    daemon_threads = True
+    block_on_close = False  # a slow caller must not hold up the end
+    free = threading.BoundedSemaphore(CALLERS_MAX)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self.free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.free.release()
 
 
 def _handler(source: PushSource) -> type[BaseHTTPRequestHandler]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import logging
 import threading
 import time
 
@@ -11,6 +12,7 @@ from sightline.devices.cameras.source import Picture, Source
 
 READ_MS = 500.0
 WAITING_MAX = 8
+_log = logging.getLogger(__name__)
 
 
 class Queued:
@@ -57,6 +59,9 @@ class Queued:
                 if error.reason == "timeout":
                     continue
                 came = error
+            except Exception as error:  # noqa: BLE001 (logged; it is told on, not lost)
+                _log.exception("a camera's driver failed")
+                came = CameraError(f"the camera's driver failed: {error}. It is opened again")
             with self._changed:
                 if isinstance(came, CameraError) and came.reason not in ("incomplete", "unreadable"):
                     self._ended = came

@@ -92,6 +92,7 @@ class Handshake:
             if before is None or before.heartbeat != inputs.heartbeat:
                 self._plc_changed = time.monotonic()
             if before is None:
+                self._show_next()
                 return
             if inputs.acknowledge and not before.acknowledge:
                 self._take_acknowledge()
@@ -105,6 +106,7 @@ class Handshake:
                 self._wanted_recipe = None
             if inputs.trigger and not before.trigger:
                 self._take_trigger(inputs)
+            self._show_next()
 
     def outputs(self) -> Outputs:
         """What the station says now."""
@@ -133,7 +135,7 @@ class Handshake:
         """Show a result, or let it wait for the acknowledgement of the one before. Raises SinkError where many wait."""
         with self._changed:
             self._touched = time.monotonic()
-            if self._acknowledge and self._valid:
+            if self._acknowledge and (self._valid or self._acknowledging() or self._waiting):
                 if len(self._waiting) >= self._waiting_max:
                     raise SinkError(
                         f"{len(self._waiting)} results wait for the PLC's acknowledgement. Check the PLC's program"
@@ -175,7 +177,13 @@ class Handshake:
         self._valid = False
         if self._own_error is ErrorCode.NO_ACKNOWLEDGE:
             self._own_error = ErrorCode.NONE
-        if self._waiting:
+
+    def _acknowledging(self) -> bool:
+        return self._inputs is not None and self._inputs.acknowledge
+
+    def _show_next(self) -> None:
+        """The next result that waits; not before the acknowledgement is gone, so the PLC sees `valid` go and come."""
+        if self._waiting and not self._valid and not self._acknowledging():
             self._show(self._waiting.popleft())
 
     def _show(self, signal: Signal) -> None:
@@ -191,7 +199,7 @@ class Handshake:
         self._changed.notify_all()
 
     def _ready(self) -> bool:
-        occupied = self._running or (self._acknowledge and self._valid)
+        occupied = self._running or (self._acknowledge and (self._valid or bool(self._waiting)))
         return self._status.ready and not occupied and self._alive()
 
     def _alive(self) -> bool:

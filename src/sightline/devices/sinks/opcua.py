@@ -28,7 +28,6 @@ from sightline.devices.sinks.settings import SinkSettings
 from sightline.devices.tls import LOOPBACK
 
 START_S, CALL_S = 30.0, 5.0
-_log = logging.getLogger(__name__)
 
 
 class Settings(SinkSettings):
@@ -84,9 +83,9 @@ class OpcuaServer:
         self._loop.run(self._model.present(values), CALL_S)
 
     def show(self, status: Status | None, halted: bool = False) -> None:
-        """Show the station's status."""
+        """Show the station's status; returns at once."""
         self._status = status
-        self._loop.run(self._model.show(status, halted), CALL_S)
+        self._loop.start(self._model.show(status, halted))
 
     def close(self) -> None:
         """Stop to serve."""
@@ -198,10 +197,7 @@ class OpcuaSink:
             self._status = status
         server = self._link.get(0)
         if server is not None:
-            try:
-                server.show(status)
-            except SinkError as error:
-                self._link.lost(server, str(error))
+            server.show(status)
 
     def health(self) -> Health:
         """Whether the server serves."""
@@ -218,10 +214,7 @@ class OpcuaSink:
         self._courier.close()
         server = self._link.get(0)
         if server is not None:
-            try:
-                server.show(self._status, halted=True)
-            except SinkError as error:
-                _log.info("sink %s: no farewell: %s", self._settings.name, error)
+            server.show(self._status, halted=True)
         self._link.close()
 
     def _serve(self) -> OpcuaServer:

@@ -6,6 +6,7 @@ strings where the companion has structures. docs/how-to/sinks/opcua.md lists the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -64,6 +65,7 @@ class Model:
         self._events: dict[str, Any] = {}
         self._results: list[dict[str, Any]] = []
         self._state = ("", "")
+        self._order = asyncio.Lock()  # one change after the other, or the last one written might be an older one
 
     async def build(self, station: str, call: Callable[[str, list[str]], Awaitable[list[Any]]]) -> None:
         """Create all nodes; `call(method, texts)` answers method calls with the values of their outputs."""
@@ -95,18 +97,8 @@ class Model:
 
     async def show(self, status: Status | None, halted: bool) -> None:
         """Write the state of the machine and the active recipe, with an event on each change."""
-        new, old = states(status, halted), self._state
-        if new != old:
-            self._state = new
-            for folder, text in zip(("VisionStateMachine", "AutomaticModeStateMachine"), new, strict=True):
-                await self._nodes[f"{folder}.State"].write_value(self._ua.LocalizedText(text))
-            await self._fire("StateChangedEventType", FromState="/".join(old), ToState="/".join(new))
-        if status is None:
-            return
-        await self._nodes["Error"].write_value(status.error, self._ua.VariantType.Int32)
-        if await self._nodes["Recipe"].read_value() != status.recipe:
-            await self._nodes["Recipe"].write_value(status.recipe)
-            await self._fire("RecipePreparedEventType", ExternalRecipeId=status.recipe, IsCompleted=True)
+        async with self._order:
+            await self._show(status, halted)
 
     async def present(self, values: dict[str, Any]) -> None:
         """Make one result readable and tell of it. `values` are the fields of ResultReadyEventType."""
@@ -119,6 +111,20 @@ class Model:
     def result(self, result_id: str) -> str | None:
         """Content of a result that is still kept."""
         return next((str(r["ResultContent"]) for r in self._results if r["ResultId"] == result_id), None)
+
+    async def _show(self, status: Status | None, halted: bool) -> None:
+        new, old = states(status, halted), self._state
+        if new != old:
+            self._state = new
+            for folder, text in zip(("VisionStateMachine", "AutomaticModeStateMachine"), new, strict=True):
+                await self._nodes[f"{folder}.State"].write_value(self._ua.LocalizedText(text))
+            await self._fire("StateChangedEventType", FromState="/".join(old), ToState="/".join(new))
+        if status is None:
+            return
+        await self._nodes["Error"].write_value(status.error, self._ua.VariantType.Int32)
+        if await self._nodes["Recipe"].read_value() != status.recipe:
+            await self._nodes["Recipe"].write_value(status.recipe)
+            await self._fire("RecipePreparedEventType", ExternalRecipeId=status.recipe, IsCompleted=True)
 
     async def _fire(self, name: str, **values: Any) -> None:
         generator = self._events[name]

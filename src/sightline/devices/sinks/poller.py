@@ -95,7 +95,9 @@ class Poller:
                     memory.write(1, words[1:])
                 memory.write(0, words[:1])
                 self._written = words
-        except (SinkError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (logged; this thread must go on)
+            if not isinstance(error, SinkError | OSError):
+                _log.exception("sink %s: the exchange with the PLC failed", self._name)
             self._failures += 1
             self._written = None
             self._link.lost(memory, str(error))
