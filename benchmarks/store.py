@@ -73,13 +73,14 @@ def record(number, dice):
 
 
 def timed(action, runs=RUNS):
-    """Median and worst ms of an action."""
+    """Median, 99th percentile and worst ms of an action."""
     times = []
     for _ in range(runs):
         start = time.perf_counter()
         action()
         times.append((time.perf_counter() - start) * 1e3)
-    return {"median_ms": round(float(np.median(times)), 2), "worst_ms": round(max(times), 2)}
+    worst = {"p99_ms": round(float(np.percentile(times, 99)), 2), "worst_ms": round(max(times), 2)}
+    return {"median_ms": round(float(np.median(times)), 2), **worst}
 
 
 def ingest(store, folder):
@@ -98,6 +99,7 @@ def inspections(store):
     for first in range(0, ROWS, 10_000):
         store.inspections.record_many([record(number, dice) for number in range(first, first + 10_000)])
     figures = {"rows": ROWS, "loaded_per_s": round(ROWS / (time.perf_counter() - start))}
+    store.settle()
     one = iter([record(ROWS + number, dice) for number in range(COMMITS)])
     figures["commit"] = timed(lambda: store.inspections.record(next(one)), COMMITS)
     middle = (START + timedelta(days=15), 0)
@@ -145,7 +147,7 @@ def table(figures):
         f"{rows['added_per_s']} images/s | {WANTED['images_per_s']} |",
         f"| the same again: all are there | {rows['present_per_s']} images/s | |",
         f"| {found['rows']:,} inspections in batches of 10,000 | {found['loaded_per_s']:,} rows/s | |",
-        f"| one inspection, committed (worst {found['commit']['worst_ms']} ms) | "
+        f"| one inspection, committed (p99 {found['commit']['p99_ms']} ms, worst {found['commit']['worst_ms']} ms) | "
         f"{found['commit']['median_ms']} ms | {WANTED['commit_ms']} ms |",
     ]
     for name, page in found["pages"].items():
