@@ -220,3 +220,17 @@ def test_a_full_disk_is_said_and_what_was_acknowledged_is_there(sqlite, tmp_path
         assert [store.inspections.get(number).id for number in kept] == kept
         with store.reading() as session:
             assert session.query(InspectionRow).count() == len(kept) > 0
+
+
+def test_settling_empties_the_log_while_the_line_goes_on(store):
+    store.inspections.record_many([record(number) for number in range(50)])
+    with store.reading() as session:  # somebody reads meanwhile
+        assert session.query(InspectionRow).count() == 50
+        store.settle()
+    store.settle()
+    if store.database.is_sqlite:
+        with store.database.engine.connect() as connection:
+            _, pages, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+        assert pages == moved
+    store.inspections.record(record(50))
+    assert len(store.inspections.page(limit=100)) == 51

@@ -141,7 +141,7 @@ def rollback(version: Version, db: Database = None, images: Images = None, as_js
 
 @store.command()
 def export(
-    version: Version,
+    version: Annotated[str, typer.Argument(help="Version, or a product as it is now.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="New or empty folder.", show_default=False)],
     layout: Annotated[str, typer.Option("--format", help="coco, voc, yolo, labelme, cvat, mvtec or csv.")] = "coco",
     db: Database = None,

@@ -62,7 +62,7 @@ def diff(found: dict[str, Any]) -> str:
 
 def exported(found: dict[str, Any]) -> str:
     """Where the samples went."""
-    return f"{found['folder']}: {found['samples']} samples of {found['version']} as {found['format']}"
+    return f"{found['folder']}: {found['version']} ({found['samples']} samples) as {found['format']}"
 
 
 def registered(found: dict[str, Any]) -> str:

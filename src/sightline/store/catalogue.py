@@ -11,9 +11,9 @@ from sightline.core.errors import InputError
 from sightline.core.sample import TEST, TRAIN
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
+from sightline.store.freezing import frozen_among
 from sightline.store.tables.base import now
 from sightline.store.tables.samples import SampleRow
-from sightline.store.versions import frozen_hashes
 
 SPLITS = (TRAIN, TEST, None)
 
@@ -38,7 +38,7 @@ class Catalogue:
         with self._database.writing() as session:
             rows = _rows(session, sample_ids)
             if split != TEST:
-                frozen = frozen_hashes(session)
+                frozen = frozen_among(session, [row.hash for row in rows])
                 for row in rows:
                     if row.hash in frozen:
                         raise InputError(f"{row.name}: is in a frozen test part, which no training may see. Leave it")

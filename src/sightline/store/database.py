@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,19 @@ class Database:
         """
         with self._told(), self._recorder.begin() as connection:
             yield connection
+
+    def settle(self) -> None:
+        """On SQLite, sync what `recording` has written, and move it from the log into the file. Readers and writers go
+        on meanwhile. On a server there is nothing to do.
+        """
+        if self.file is None:
+            return
+        try:
+            with closing(sqlite3.connect(self.file, timeout=BUSY_S, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.name}: cannot be synced ({error}). Check the disk") from error
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -16,11 +16,12 @@ from sightline.core.errors import StoreError
 from sightline.core.sample import TEST, Sample
 from sightline.store.annotations import Annotation, annotation_of
 from sightline.store.database import Database
+from sightline.store.freezing import frozen_among
 from sightline.store.images import Images
 from sightline.store.tables.labels import AnnotationRow
 from sightline.store.tables.samples import SampleRow
 from sightline.store.tables.versions import EntryRow
-from sightline.store.versions import AT_ONCE, find_version, frozen_hashes, live_samples
+from sightline.store.versions import AT_ONCE, find_version, live_samples
 
 MASK = "image/png"
 
@@ -49,11 +50,11 @@ def samples(
     while True:
         # Page by page: whoever takes the samples may take hours over them, and must not hold a transaction so long.
         with database.reading() as session:
-            frozen = frozen_hashes(session)
             page = [
                 (row, None if said is None else annotation_of(said), place)
                 for row, said, place in _page(session, name, live, last)
             ]
+            frozen = frozen_among(session, [row.hash for row, _, _ in page])
         for row, word, place in page:
             part = TEST if row.hash in frozen else place.split
             if split is None or part == split:

@@ -42,7 +42,8 @@ class Inspections:
     def record(self, record: Record) -> int:
         """Keep one inspection; returns its id. After that it survives whatever happens to this program.
 
-        On SQLite a power cut may cost the last seconds (docs/decisions/0025). Raises InputError, StoreError.
+        On SQLite a power cut may cost what came after the last `Store.settle` (docs/decisions/0025). Raises InputError,
+        StoreError.
         """
         check(record)
         with self._database.recording() as connection:

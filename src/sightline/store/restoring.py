@@ -21,13 +21,15 @@ COPIED = ("label", "types", "regions", "mask_hash", "grade", "suggested_by", "ou
 def restore(session: Session, version: VersionRow, author: str) -> None:
     """Samples of the version get back their split, group, lot and label; newer samples are hidden."""
     entries = {entry.sample_id: entry for entry in _entries(session, version)}
-    present = session.execute(
-        select(SampleRow.id, SampleRow.deleted_at).where(SampleRow.product == version.product)
-    ).all()
-    hidden = [number for number, deleted in present if number not in entries and deleted is None]
-    if hidden:
-        session.execute(update(SampleRow), [{"id": number, "deleted_at": now()} for number in hidden])
-    session.execute(update(SampleRow), [_values(entry) for entry in entries.values()])
+    row = SampleRow
+    columns = row.id, row.split, row.group, row.lot, row.deleted_at
+    present = session.execute(select(*columns).where(row.product == version.product)).all()
+    hidden = [{"id": sample.id, "deleted_at": now()} for sample in present if _is_newer(sample, entries)]
+    # Only what differs: other writers wait for as long as this takes.
+    changed = [_values(entries[sample.id]) for sample in present if _differs(sample, entries.get(sample.id))]
+    for values in (hidden, changed):
+        if values:
+            session.execute(update(SampleRow), values)
     relabelled = _relabel(session, entries, f"{version.product}@{version.number}", author)
     audit(
         session,
@@ -41,6 +43,17 @@ def restore(session: Session, version: VersionRow, author: str) -> None:
 
 def _entries(session: Session, version: VersionRow) -> list[EntryRow]:
     return list(session.scalars(select(EntryRow).where(EntryRow.version_id == version.id)))
+
+
+def _is_newer(sample: Any, entries: dict[int, EntryRow]) -> bool:
+    return sample.id not in entries and sample.deleted_at is None
+
+
+def _differs(sample: Any, entry: EntryRow | None) -> bool:
+    if entry is None:
+        return False
+    then = entry.split, entry.group, entry.lot
+    return sample.deleted_at is not None or (sample.split, sample.group, sample.lot) != then
 
 
 def _values(entry: EntryRow) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from sightline.store.annotations import UNKNOWN
-from sightline.store.tables.labels import AnnotationRow
-from sightline.store.tables.samples import SampleRow
 from sightline.store.tables.versions import VersionRow
 
 
@@ -82,9 +80,14 @@ def version_of(row: VersionRow) -> Version:
     )
 
 
-def label_content(row: AnnotationRow | None) -> dict[str, Any] | None:
-    """What an annotation says, without who said it and when. Nobody has said anything: None, as a bare "unknown"."""
-    if row is None or (row.label == UNKNOWN and not (row.types or row.regions or row.mask_hash) and row.grade is None):
+def label_content(row: Any) -> dict[str, Any] | None:
+    """What an annotation says, without who said it and when; `row` has its columns, all None where there is none.
+
+    Nobody has said anything: None, as a bare "unknown".
+    """
+    if row is None or row.label is None:
+        return None
+    if row.label == UNKNOWN and not (row.types or row.regions or row.mask_hash) and row.grade is None:
         return None
     return {
         "label": row.label,
@@ -95,16 +98,16 @@ def label_content(row: AnnotationRow | None) -> dict[str, Any] | None:
     }
 
 
-def entry_digest(sample: SampleRow, annotation: AnnotationRow | None, split: str | None) -> str:
-    """SHA-256 over a sample's content, name, place in the split and label, as canonical JSON."""
+def entry_digest(row: Any) -> str:
+    """SHA-256 over a sample's content, name, place in the split and label, as canonical JSON; `row` has the columns."""
     return _sha256(
         {
-            "image": sample.hash,
-            "name": sample.name,
-            "split": split,
-            "group": sample.group,
-            "lot": sample.lot,
-            "label": label_content(annotation),
+            "image": row.hash,
+            "name": row.name,
+            "split": row.split,
+            "group": row.group,
+            "lot": row.lot,
+            "label": label_content(row),
         }
     )
 

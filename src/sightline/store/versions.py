@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from sightline.core.errors import InputError
 from sightline.core.sample import TEST
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
-from sightline.store.schema import StoreWarning
+from sightline.store.freezing import return_to_test
+from sightline.store.restoring import restore
 from sightline.store.snapshot import Diff, Version, entry_digest, label_content, version_hash, version_of
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import AnnotationRow
@@ -21,6 +20,25 @@ from sightline.store.tables.samples import SampleRow
 from sightline.store.tables.versions import EntryRow, VersionRow
 
 AT_ONCE = 1000  # rows held in memory at a time
+LOCK = 0x51D4711F  # of PostgreSQL: any number that no other program is likely to take
+LABEL: tuple[Any, ...] = (
+    AnnotationRow.label,
+    AnnotationRow.types,
+    AnnotationRow.regions,
+    AnnotationRow.mask_hash,
+    AnnotationRow.grade,
+)
+# What a digest is over, and what an entry keeps: without the rest of the rows, which takes as long again to read.
+COLUMNS: tuple[Any, ...] = (
+    SampleRow.id.label("sample_id"),
+    SampleRow.name,
+    SampleRow.hash,
+    SampleRow.split,
+    SampleRow.group,
+    SampleRow.lot,
+    AnnotationRow.id.label("annotation_id"),
+    *LABEL,
+)
 
 
 class Versions:
@@ -37,7 +55,25 @@ class Versions:
         Raises InputError where there is nothing to keep, or no test part to freeze.
         """
         with self._database.writing() as session:
-            return _snapshot(session, product, author, note, frozen)
+            return_to_test(session, product)
+        # Read without the lock of a writer: a line may be recording into the same file.
+        with self._database.reading() as session:
+            entries = _entries(session, product)
+        if not entries:
+            raise InputError(f"{product}: there are no samples. Add some with: sightline store add FOLDER")
+        if frozen and not any(entry["split"] == TEST for entry in entries):
+            raise InputError(f"{product}: there is no test part to freeze. Give samples the split test first")
+        row = VersionRow(
+            product=product,
+            hash=version_hash(product, frozen, (entry["digest"] for entry in entries)),
+            samples=len(entries),
+            frozen=frozen,
+            note=note,
+            author=author,
+            created=now(),
+        )
+        with self._database.writing() as session:
+            return _publish(session, row, entries)
 
     def list(self, product: str | None = None) -> tuple[Version, ...]:
         """All versions, of one product or of all, in order."""
@@ -62,14 +98,14 @@ class Versions:
         What is there now is kept as a version first. Nothing is deleted: newer samples are hidden, labels are given
         again.
         """
-        from sightline.store.restoring import restore
-
+        version = self.find(name)
+        with self._database.reading() as session:
+            anything = session.scalar(live_samples(version.product).with_only_columns(SampleRow.id).limit(1))
+        if anything is not None:
+            self.snapshot(version.product, author, f"before {version.name} was restored")
         with self._database.writing() as session:
-            row = find_version(session, name)
-            if live_entries_exist(session, row.product):
-                _snapshot(session, row.product, author, f"before {row.product}@{row.number} was restored", False)
-            restore(session, row, author)
-            return version_of(row)
+            restore(session, find_version(session, version.name), author)
+        return version
 
 
 def find_version(session: Session, name: str) -> VersionRow:
@@ -91,17 +127,6 @@ def find_version(session: Session, name: str) -> VersionRow:
     return row
 
 
-def frozen_hashes(session: Session) -> set[str]:
-    """Hashes of all images that are in the test part of a frozen version."""
-    query = (
-        select(SampleRow.hash)
-        .join(EntryRow, EntryRow.sample_id == SampleRow.id)
-        .join(VersionRow, VersionRow.id == EntryRow.version_id)
-        .where(VersionRow.frozen, EntryRow.split == TEST)
-    )
-    return set(session.scalars(query))
-
-
 def live_samples(product: str) -> Select[SampleRow, AnnotationRow]:
     """A query for the samples that are not deleted, each with the annotation that counts, or None."""
     word = aliased(AnnotationRow)
@@ -114,76 +139,37 @@ def live_samples(product: str) -> Select[SampleRow, AnnotationRow]:
     )
 
 
-def live_entries_exist(session: Session, product: str) -> bool:
-    """Whether the product has samples that are not deleted."""
-    query = select(SampleRow.id).where(SampleRow.product == product, SampleRow.deleted_at.is_(None)).limit(1)
-    return session.scalar(query) is not None
+def _entries(session: Session, product: str) -> list[dict[str, Any]]:
+    """The product as it is now, in the columns of a version's entries."""
+    live = live_samples(product).with_only_columns(*COLUMNS).execution_options(yield_per=AT_ONCE)
+    return [
+        {
+            "sample_id": row.sample_id,
+            "annotation_id": row.annotation_id,
+            "split": row.split,
+            "group": row.group,
+            "lot": row.lot,
+            "digest": entry_digest(row),
+        }
+        for row in session.execute(live)
+    ]
 
 
-def _snapshot(session: Session, product: str, author: str, note: str, frozen: bool) -> Version:
-    _return_to_test(session, product)
-    entries = list(_entries(session, product))
-    if not entries:
-        raise InputError(f"{product}: there are no samples. Add some with: sightline store add FOLDER")
-    if frozen and not any(entry["split"] == TEST for entry in entries):
-        raise InputError(f"{product}: there is no test part to freeze. Give samples the split test first")
-    digest = version_hash(product, frozen, (entry["digest"] for entry in entries))
-    found = session.scalar(select(VersionRow).where(VersionRow.product == product, VersionRow.hash == digest))
+def _publish(session: Session, row: VersionRow, entries: list[dict[str, Any]]) -> Version:
+    """Give a version its number, and keep it; one of the same content is given back instead."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(LOCK)))  # one number after the other
+    versions = select(VersionRow).where(VersionRow.product == row.product)
+    found = session.scalar(versions.where(VersionRow.hash == row.hash))
     if found is not None:
         return version_of(found)
-    last = session.scalar(
-        select(VersionRow).where(VersionRow.product == product).order_by(VersionRow.number.desc()).limit(1)
-    )
-    row = VersionRow(
-        product=product,
-        number=1 if last is None else last.number + 1,
-        hash=digest,
-        samples=len(entries),
-        frozen=frozen,
-        parent_id=None if last is None else last.id,
-        note=note,
-        author=author,
-        created=now(),
-    )
+    last = session.scalar(versions.order_by(VersionRow.number.desc()).limit(1))
+    row.number, row.parent_id = (1, None) if last is None else (last.number + 1, last.id)
     session.add(row)
     session.flush()
-    session.execute(insert(EntryRow), [{"version_id": row.id, **entry} for entry in entries])
-    audit(session, author, "snapshot", f"version {product}@{row.number}", hash=digest, samples=len(entries))
+    session.connection().execute(insert(EntryRow), [{"version_id": row.id, **entry} for entry in entries])
+    audit(session, row.author, "snapshot", f"version {row.product}@{row.number}", hash=row.hash, samples=row.samples)
     return version_of(row)
-
-
-def _entries(session: Session, product: str) -> Iterator[dict[str, Any]]:
-    rows = session.execute(live_samples(product), execution_options={"yield_per": AT_ONCE})
-    for sample, annotation in rows:
-        yield {
-            "sample_id": sample.id,
-            "annotation_id": None if annotation is None else annotation.id,
-            "split": sample.split,
-            "group": sample.group,
-            "lot": sample.lot,
-            "digest": entry_digest(sample, annotation, sample.split),
-        }
-
-
-def _return_to_test(session: Session, product: str) -> None:
-    """A frozen test image that was put elsewhere, or came in again under another name, belongs to the test part."""
-    frozen = frozen_hashes(session)
-    strays = [
-        sample_id
-        for sample_id, digest in session.execute(
-            select(SampleRow.id, SampleRow.hash).where(
-                SampleRow.product == product, SampleRow.split.is_distinct_from(TEST), SampleRow.deleted_at.is_(None)
-            )
-        )
-        if digest in frozen
-    ]
-    if strays:
-        session.execute(update(SampleRow), [{"id": number, "split": TEST} for number in strays])
-        warnings.warn(
-            f"{product}: {len(strays)} samples show images of a frozen test part and were put back into it",
-            StoreWarning,
-            stacklevel=5,
-        )
 
 
 def _diff(session: Session, old: int, new: int) -> Diff:
@@ -206,12 +192,11 @@ def _diff(session: Session, old: int, new: int) -> Diff:
 def _labelled(session: Session, version: int) -> dict[int, tuple[str, Any, str | None, Any]]:
     """By sample: its name, the content of its label, its split, its group and lot."""
     query = (
-        select(EntryRow, SampleRow.name, AnnotationRow)
+        select(EntryRow.sample_id, SampleRow.name, EntryRow.split, EntryRow.group, EntryRow.lot, *LABEL)
         .join(SampleRow, SampleRow.id == EntryRow.sample_id)
         .outerjoin(AnnotationRow, AnnotationRow.id == EntryRow.annotation_id)
         .where(EntryRow.version_id == version)
     )
     return {
-        entry.sample_id: (name, label_content(annotation), entry.split, (entry.group, entry.lot))
-        for entry, name, annotation in session.execute(query)
+        row.sample_id: (row.name, label_content(row), row.split, (row.group, row.lot)) for row in session.execute(query)
     }
