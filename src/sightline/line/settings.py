@@ -107,6 +107,9 @@ class StationSettings(Settings):
     )
     deadline_ms: float = Field(100.0, ge=5, le=60_000, description="from trigger to signal; then NG is sent")
     margin_ms: float = Field(5.0, ge=0, le=1000, description="NG is sent so long before the deadline")
+    picture_lead_ms: float = Field(
+        50.0, ge=0, le=10_000, description="hardware trigger: how long before the machine's trigger a picture may come"
+    )
     views: tuple[View, ...] = Field(min_length=1, description="cameras that look at the part")
     combine: Combination = Combination.model_validate({})
     recipes: tuple[RecipeEntry, ...] = Field(min_length=1, description="the first is active at the start")

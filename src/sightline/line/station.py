@@ -49,6 +49,7 @@ class Station:
         self._number, self._tended = 0, 0.0
         self._error = ErrorCode.NONE
         self._busy = False
+        self._lead_s = settings.picture_lead_ms / 1e3
 
     def run(self) -> None:
         """Obey the machine until `stopping` is set; then everything is closed in order."""
@@ -120,7 +121,10 @@ class Station:
         frames = []
         for camera in self.gear.cameras:
             # A little before the deadline, so that what is told is the camera's cause.
-            frames.append(camera.grab(max(1.0, (part.until - time.monotonic()) * 1e3 - GRAB_MARGIN_MS)))
+            left_ms = max(1.0, (part.until - time.monotonic()) * 1e3 - GRAB_MARGIN_MS)
+            # Picture and trigger come by two ways: a picture that came long before is another part's.
+            hardware = camera.settings.trigger == "hardware"
+            frames.append(camera.grab(left_ms, part.started - self._lead_s if hardware else None))
         part.captured = max(frame.captured for frame in frames)
         part.frames = tuple(frame.id for frame in frames)
         part.source = str(frames[0].metadata.get("file", ""))
