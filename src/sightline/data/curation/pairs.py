@@ -19,7 +19,7 @@ from sightline.data.curation.signs import Signs
 HASH_BITS = 12  # of 128
 PER_IMAGE = 8  # followers with a like hash
 NEIGHBOURS = 6  # by embedding, and as many that could be crops
-MOST_PAIRS = 120_000  # that are aligned: about two minutes of one thread
+MOST_PAIRS = 80_000  # that are aligned
 MANY = 20_000  # images; beyond, fewer neighbours of each are looked at, and no crops in thought
 THREADS = 2
 BEYOND_DOUBT = 0.75  # likeness that different parts have never shown
@@ -57,7 +57,7 @@ def find_pairs(signs: Signs, near: Neighbourhood | None, *, seed: int = 0) -> li
     doubtful = [pair for pair in candidates(signs, near) if pair not in known]
     if not doubtful:
         return exact
-    likeness = Likeness(signs.thumbs, seed)
+    likeness = Likeness(signs.thumbs, seed, hasty=len(signs) > MANY)
     values = _compared(likeness, doubtful)
     alike = [Pair(i, j, value) for (i, j), value in zip(doubtful, values, strict=True)]
     alike = _standing_out(alike, likeness.limit)
@@ -97,8 +97,8 @@ def candidates(signs: Signs, near: Neighbourhood | None) -> list[tuple[int, int]
     hashed = close_hashes(signs.hashes, HASH_BITS, PER_IMAGE)
     chosen = dict.fromkeys((int(i), int(j)) for i, j in hashed)
     if len(signs) <= MANY:
-        for i, column in enumerate(crop_neighbours(signs.thumbs, NEIGHBOURS)):
-            chosen |= dict.fromkeys((min(i, int(j)), max(i, int(j))) for j in column)
+        for column in crop_neighbours(signs.thumbs, NEIGHBOURS).T:
+            chosen |= dict.fromkeys((min(i, int(j)), max(i, int(j))) for i, j in enumerate(column))
     if near is not None:
         for i, j in _neighbours(near):
             chosen.setdefault((i, j))
