@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,6 +17,7 @@ from sightline.store.record import Record
 from sightline.store.retention import clear
 from sightline.store.store import Store
 
+SETTLE_S = 5.0  # what a power cut may cost of the database; the journal's thread waits for the disk, no part does
 ORIGIN = ("station", "line", "lot", "serial", "recipe_hash", "exposure_us", "gain_db", "reason", "verdict")
 TIMES = ("triggered", "captured", "inferred", "signalled")
 
@@ -26,6 +28,7 @@ class Ledger:
     def __init__(self, settings: StationSettings) -> None:
         self._settings = settings
         self._held: Store | None = None
+        self._settled = time.monotonic()
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Record entries in order; those that are there already are left. Raises StoreError, InputError."""
@@ -40,6 +43,10 @@ class Ledger:
             with store.writing() as session:
                 for event in events:
                     note(session, station, str(event["event"]), station, text=event["text"], at=event["time"])
+
+        if time.monotonic() - self._settled > SETTLE_S:
+            store.settle()
+            self._settled = time.monotonic()
 
     def keep(self, data: bytes, view: str, told: Mapping[str, Any]) -> str:
         """Keep a picture (PNG bytes) as a sample of its product; the hash under which it is found.
