@@ -17,7 +17,7 @@ demo: install
 
 test: install
 	tests/install-system-parts.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.command.console import progress
+from sightline.command.curating_store import is_stored, open_stored
 from sightline.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,14 +76,18 @@ def check(
 
     if report is not None:
         check_writable(report)
-    keeper = FileKeeper(places["findings"] or beside(data, ".sightline-findings.json"))
-    keeper.decisions()  # a damaged file is told before minutes of work
-    dataset, signs = read(data, looks, quiet)
-    found = findings(signs)
-    changed = _decide(keeper, found, decide, note)
-    decisions = dict(keeper.decisions())
+    with ExitStack() as opened:
+        stored = open_stored(data, opened) if places["findings"] is None else None
+        keeper = stored.keeper if stored else FileKeeper(places["findings"] or beside(data, ".sightline-findings.json"))
+        keeper.decisions()  # a damaged file is told before minutes of work
+        dataset, signs = read(data, looks, quiet)
+        found = findings(signs)
+        changed = _decide(keeper, found, decide, note)
+        decisions = dict(keeper.decisions())
+        if stored:
+            stored.apply([decisions[key].action for key in decide["apply"]])
     table = None
-    if changed or (places["output"] is not None and decisions):
+    if (changed and not stored) or (places["output"] is not None and decisions):
         table = _write_table(dataset, data, decisions, places["output"])
     checked = Checked(dataset, signs, found, decisions, table)
     if report is not None:
@@ -89,6 +95,13 @@ def check(
 
         write_curation_report(checked, report)
     return checked
+
+
+def root_of(dataset: Dataset, data: Path) -> Path:
+    """The folder from which names of images count; in the store, the one in which its images lie."""
+    if is_stored(data) and len(dataset):
+        return dataset.samples[0].path.parents[2]
+    return data if data.is_dir() else data.parent
 
 
 def beside(data: Path, ending: str) -> Path:
@@ -104,7 +117,7 @@ def read(data: Path, looks: dict[str, Any], quiet: bool) -> tuple[Dataset, Signs
 
     dataset = Dataset.open(data, split=False)
     embed = open_embedder(**looks)
-    root = data if data.is_dir() else data.parent
+    root = root_of(dataset, data)
     with progress(quiet) as bar:
         report = lambda done, of: bar("looking at images", done, of)  # noqa: E731 - one line, used once
         signs = read_signs(dataset.samples, embed, root=root, progress=report, threads=looks["threads"])
@@ -160,7 +173,7 @@ def _write_table(dataset: Dataset, data: Path, decisions: dict[str, Decision], o
     from sightline.data.curation.keeper import State
     from sightline.data.curation.reading import names_of
 
-    root = data if data.is_dir() else data.parent
+    root = root_of(dataset, data)
     actions = [decision.action for decision in decisions.values() if decision.state is State.APPLIED]
     samples = corrected(dataset.samples, names_of(dataset.samples, root), actions)
     return write_table(samples, output or beside(data, "-corrected.csv"))

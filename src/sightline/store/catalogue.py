@@ -45,6 +45,13 @@ class Catalogue:
             _change(session, rows, {"split": split})
             audit(session, author, "assign", f"{len(rows)} samples", split=split, ids=[row.id for row in rows])
 
+    def group(self, sample_ids: Collection[int], name: str, author: str) -> None:
+        """Keep samples together from now on: none of them is split from the others."""
+        with self._database.writing() as session:
+            rows = _rows(session, sample_ids)
+            _change(session, rows, {"group": name})
+            audit(session, author, "group", f"{len(rows)} samples", group=name, ids=[row.id for row in rows])
+
     def delete(self, sample_ids: Collection[int], author: str) -> None:
         """Hide samples from everything but the versions that hold them. Raises InputError for an id that is none."""
         self._mark(sample_ids, author, deleted=True)

@@ -1,0 +1,59 @@
+"""A check of a product in the store: where its decisions are kept, and how they are applied."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.core.errors import InputError
+
+if TYPE_CHECKING:
+    from sightline.data.curation.finding import Action
+    from sightline.data.curation.stored import StoreKeeper
+    from sightline.store.store import Store
+
+STORED = "store:"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A product in the store; `version` where a version of it is checked, which never changes."""
+
+    store: Store
+    product: str
+    version: bool
+    author: str
+    keeper: StoreKeeper
+
+    def apply(self, actions: Sequence[Action]) -> None:
+        """Do what was decided to the samples of the store. Raises InputError for a version."""
+        from sightline.data.curation.stored import apply_to_store
+
+        if actions and self.version:
+            raise InputError(
+                f"a version never changes, so nothing can be applied to it. Check store:{self.product} as it is now"
+            )
+        for action in actions:
+            apply_to_store(self.store, self.product, action, self.author)
+
+
+def is_stored(data: Path) -> bool:
+    """Whether a dataset's name means a product or version in the store."""
+    return str(data).startswith(STORED)
+
+
+def open_stored(data: Path, opened: ExitStack) -> Stored | None:
+    """The store behind store:PRODUCT; None for every other dataset."""
+    if not is_stored(data):
+        return None
+    from sightline.data.curation.stored import StoreKeeper
+    from sightline.store.store import Store
+
+    name, at, _ = str(data).removeprefix(STORED).partition("@")
+    store = opened.enter_context(Store.open(create=False))
+    author = getpass.getuser()
+    return Stored(store, name, bool(at), author, StoreKeeper(store, name, author))

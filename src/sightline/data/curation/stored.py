@@ -1,0 +1,102 @@
+"""Findings about a product in the store: decisions are kept beside its samples, and what is applied is done there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import PurePosixPath
+
+from sqlalchemy import select
+
+from sightline.core.errors import InputError
+from sightline.data.curation.finding import NO_ACTION, Action, Verb
+from sightline.data.curation.keeper import Decision, State
+from sightline.store.annotations import DEFECTIVE, GOOD, Annotation
+from sightline.store.store import Store
+from sightline.store.tables.base import now
+from sightline.store.tables.labels import FindingRow
+from sightline.store.tables.samples import SampleRow
+
+OPEN = "open"
+
+
+class StoreKeeper:
+    """Keeps decisions about a product's findings in the store, under the name of whoever decides."""
+
+    def __init__(self, store: Store, product: str, author: str) -> None:
+        self._store, self._product, self._author = store, product, author
+
+    def decisions(self) -> Mapping[str, Decision]:
+        """All decisions by key, in the order in which they were made."""
+        query = (
+            select(FindingRow)
+            .where(FindingRow.product == self._product, FindingRow.state != OPEN)
+            .order_by(FindingRow.updated, FindingRow.id)
+        )
+        with self._store.reading() as session:
+            return {row.key: _decision(row) for row in session.scalars(query)}
+
+    def keep(self, decision: Decision) -> None:
+        """Remember a decision, in place of an earlier one about the same finding."""
+        self._write(decision.key, str(decision.state), decision.note, decision.action)
+
+    def forget(self, key: str) -> None:
+        """Make a finding open again. What was applied stays applied: the store is changed back by hand or rollback."""
+        if key in self.decisions():
+            self._write(key, OPEN, "", NO_ACTION)
+
+    def _write(self, key: str, state: str, note: str, action: Action) -> None:
+        query = select(FindingRow).where(FindingRow.product == self._product, FindingRow.key == key)
+        with self._store.writing() as session:
+            row = session.scalars(query).one_or_none()
+            if row is None:
+                row = FindingRow(product=self._product, key=key, kind=key.partition("-")[0], created=now())
+            row.state, row.note, row.updated, row.decided_by = state, note, now(), self._author
+            row.subjects = list(action.targets)
+            row.details = {"action": asdict(action)}
+            session.add(row)
+
+
+def apply_to_store(store: Store, product: str, action: Action, author: str) -> None:
+    """Do what a finding suggests to the samples it names. Raises InputError where they are not there any more.
+
+    Nothing is lost: labels are added, samples hidden, and a snapshot made before brings all of it back.
+    """
+    ids = [number for target in action.targets for number in _samples(store, product, target)]
+    if action.verb is Verb.REMOVE:
+        store.catalogue.delete(ids, author)
+    elif action.verb is Verb.SPLIT:
+        store.catalogue.assign(ids, action.value, author)
+    elif action.verb is Verb.GROUP:
+        store.catalogue.group(ids, action.value, author)
+    elif action.verb is Verb.RELABEL:
+        good = action.value == GOOD
+        for number in ids:
+            label, types = (GOOD, ()) if good else (DEFECTIVE, (action.value,))
+            store.annotations.add(number, Annotation(label=label, types=types, author=author, note="after a check"))
+
+
+def _samples(store: Store, product: str, target: str) -> list[int]:
+    """Ids of the samples of an image, which a check calls by its file in the store; the file's name is its hash."""
+    digest = PurePosixPath(target.partition("#")[0]).stem
+    query = select(SampleRow.id).where(
+        SampleRow.product == product, SampleRow.hash == digest, SampleRow.deleted_at.is_(None)
+    )
+    with store.reading() as session:
+        found = list(session.scalars(query))
+    if not found:
+        raise InputError(f"{product}: image {digest[:12]} is not there any more. Run the check again")
+    # Copies of one image have one hash: the n-th of them is the n-th sample.
+    number = int(target.partition("#")[2] or 1)
+    return found[number - 1 : number] or found[-1:]
+
+
+def _decision(row: FindingRow) -> Decision:
+    action = row.details.get("action") or asdict(NO_ACTION)
+    return Decision(
+        key=row.key,
+        state=State(row.state),
+        when=row.updated.isoformat(timespec="seconds"),
+        note=row.note,
+        action=Action(Verb(action["verb"]), tuple(action["targets"]), action["value"]),
+    )
