@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import threading
 import time
@@ -11,6 +13,7 @@ from typing import Any
 
 from sightline.core.errors import InputError, SightlineError
 from sightline.line.faults import FAULTS, inject
+from sightline.line.log import VARIABLE
 from sightline.line.simulation import Setup, Simulation, Tally
 
 Say = Callable[[str], None]
@@ -60,6 +63,8 @@ def _test_parts(parts: Path, belt: Path) -> Path:
 
 def simulate(setup: Setup, seconds: float, faults: Sequence[tuple[str, float]], show: bool, say: Say) -> dict[str, Any]:
     """Run the line for so many seconds; the figures of every station. Raises SightlineError."""
+    os.environ[VARIABLE] = "file"  # for the stations, whose processes inherit it
+    logging.getLogger("sightline").addHandler(logging.NullHandler())
     say(f"Starting {setup.stations} station{'s' * (setup.stations > 1)} in {setup.folder}")
     with Simulation(setup) as line:
         line.wait_ready()

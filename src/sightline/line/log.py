@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 MAX_BYTES, FILES = 10 * 2**20, 5  # of the log file: it is rotated, and never fills the disk
+VARIABLE = "SIGHTLINE_LOG"
 FIELDS = ("station", "part", "error", "cause", "kind")
 
 
@@ -32,12 +34,16 @@ class JsonLines(logging.Formatter):
 
 
 def open_log(station: str, folder: Path | None, level: int = logging.INFO) -> None:
-    """Send what `sightline` logs to stderr and, where there is a folder, to a rotating file in it."""
+    """Send what `sightline` logs to stderr and, where there is a folder, to a rotating file in it.
+
+    With SIGHTLINE_LOG=file in the environment it goes to the file alone: somebody watches the terminal.
+    """
     root = logging.getLogger("sightline")
     root.handlers.clear()
     root.setLevel(level)
     root.propagate = False
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    quiet = folder is not None and os.environ.get(VARIABLE) == "file"
+    handlers: list[logging.Handler] = [] if quiet else [logging.StreamHandler(sys.stderr)]
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         handlers.append(

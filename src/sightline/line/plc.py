@@ -56,7 +56,7 @@ class Plc:
         if wish is not None:
             self.change_over(wish, self._patience_s)
         try:
-            self._until(lambda outputs: outputs.ready, self._patience_s, "the station is not ready")
+            self._until(lambda outputs: outputs.ready, self._patience_s, "the station was not ready")
             triggered = time.monotonic()
             self._write(trigger=True, part_id=part_id)
             told = self._until(
