@@ -70,3 +70,11 @@ def test_values_are_not_told(tmp_path: Path) -> None:
     with pytest.raises(SettingError) as raised:
         read_station(write(tmp_path, GOOD.replace("id = 1", 'id = "s3cret"')))
     assert "s3cret" not in str(raised.value)
+
+
+def test_the_station_of_the_docs_is_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/how-to/run-a-line.md").read_text(encoding="utf-8")
+    settings = read_station(write(tmp_path, text.split("```toml\n")[1].split("```")[0]))
+    assert settings.mode == "pilot" and settings.recipes[1].name == "lid"
+    assert settings.keep.names("L12-0042") == {"serial": "0042", "lot": "L12"}
+    assert [part.verdict for part in settings.interlock.parts] == ["OK", "NG"]

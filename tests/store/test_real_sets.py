@@ -59,7 +59,7 @@ def test_all_images_are_there_and_whole(store: Store) -> None:
 
 
 def test_boxes_go_through_coco_without_loss(store: Store, tmp_path: Path) -> None:
-    parts = [sample for sample in store.samples("steel_voc")][:200]
+    parts = list(store.samples("steel_voc"))[:200]
     again = Dataset.open(export(parts, tmp_path / "coco", "coco"), split=False)
     assert Counter(map(told, again)) == Counter(map(told, parts))
 
