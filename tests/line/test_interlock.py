@@ -73,3 +73,21 @@ def test_without_check_parts_nothing_is_ever_due() -> None:
 def test_a_shift_that_is_no_time_of_day() -> None:
     with pytest.raises(ValidationError, match="HH:MM"):
         Interlock(shifts=("25:00",))
+
+
+def test_one_check_part_that_is_shown_between_puts_the_others_off_by_nothing() -> None:
+    one = gate(at_start=False, every_parts=3)
+    one.passed_by()
+    one.passed_by()
+    assert one.judge("golden", Verdict.OK, True)
+    one.passed_by()
+    assert one.blocked
+
+
+def test_a_clock_that_jumps_over_midnight_makes_the_shift_between_due() -> None:
+    one = gate(at_start=False, shifts=("22:00",))
+    one.tick(NOON.replace(day=5, hour=5))
+    assert one.blocked
+    back = gate(at_start=False, shifts=("22:00",))
+    back.tick(NOON.replace(day=3, hour=5))
+    assert back.blocked

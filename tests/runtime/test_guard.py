@@ -108,3 +108,58 @@ def test_damaged_bytes_are_an_error_of_ours() -> None:
         except RecipeError:
             refused += 1
     assert refused > len(data) / 2  # damage to a name or a number is not seen here
+
+
+def varint(value: int) -> bytes:
+    out = b""
+    while value > 0x7F:
+        out, value = out + bytes([0x80 | value & 0x7F]), value >> 7
+    return out + bytes([value])
+
+
+def field(number: int, data: bytes, tag: bytes = b"") -> bytes:
+    return (tag or varint(number << 3 | 2)) + varint(len(data)) + data
+
+
+def in_graph(data: bytes) -> bytes:
+    """A model whose graph is a plain one with more bytes at its end."""
+    made = plain()
+    graph = made.graph.SerializeToString() + data
+    made.ClearField("graph")
+    return made.SerializeToString() + field(7, graph)
+
+
+def domain_twice() -> bytes:
+    """A second domain of a wrong wire type, which protobuf passes over."""
+    node = helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft").SerializeToString()
+    return in_graph(field(1, node + varint(7 << 3) + b"\x00"))
+
+
+def wide_tag(number: int, data: bytes) -> bytes:
+    """A tag of more than 32 bits, of which protobuf's C++ takes the lower 32."""
+    return field(number, data, varint(1 << 32 | number << 3 | 2))
+
+
+def wide_node() -> bytes:
+    return in_graph(wide_tag(1, helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft").SerializeToString()))
+
+
+def sparse_elsewhere() -> bytes:
+    sparse = onnx.SparseTensorProto()
+    sparse.values.CopyFrom(elsewhere().graph.initializer[0])
+    node = helper.make_node("Constant", [], ["w"])
+    attribute = node.attribute.add()
+    attribute.name, attribute.type = "sparse_value", onnx.AttributeProto.SPARSE_TENSOR
+    attribute.sparse_tensor.CopyFrom(sparse)
+    return in_graph(field(1, node.SerializeToString()))
+
+
+def other_format() -> bytes:
+    """ONNX Runtime's own format carries its mark at the fifth byte; here inside an entry that ONNX passes over."""
+    return field(200, b"\x00ORTM") + plain().SerializeToString()
+
+
+@pytest.mark.parametrize("make", [domain_twice, wide_node, sparse_elsewhere, other_format])
+def test_no_trick_of_the_wire_format_hides_anything(make: object) -> None:
+    with pytest.raises(RecipeError):
+        check_graph(make())  # type: ignore[operator]

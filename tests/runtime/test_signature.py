@@ -63,3 +63,13 @@ def test_a_file_that_is_no_key_is_named(tmp_path: Path) -> None:
         sign(b"data", tmp_path / "no.pem")
     with pytest.raises(InputError, match=r"no\.pem.*sightline keys"):
         verify(b"data", tmp_path / "no.pem")
+
+
+def test_a_signature_is_written_in_one_way_only(keys: tuple[Path, Path]) -> None:
+    """The last character before the padding has four bits that mean nothing: other ones are another file."""
+    signed = sign(b"recipe", keys[0])
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    place = letters.index(chr(signed[-3]))
+    other = signed[:-3] + letters[place ^ 1].encode() + b"=="
+    with pytest.raises(RecipeError):
+        verify(other, keys[1])

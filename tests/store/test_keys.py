@@ -34,3 +34,16 @@ def test_a_picture_finds_its_inspection(store: Store) -> None:
     store.inspections.set_image("s-1", "a" * 64)
     store.inspections.set_image("nobody", "b" * 64)
     assert [one.image_hash for one in store.inspections.page()] == ["a" * 64, None]
+
+
+def test_a_correction_changes_the_verdict_once_and_the_hour_with_it(store: Store) -> None:
+    store.inspections.record_many([replace(record(0), verdict=Verdict.OK), replace(record(1), verdict=Verdict.OK)])
+    for _ in range(2):
+        store.inspections.correct("s-0", Verdict.NG, "10: too late")
+    store.inspections.correct("nobody", Verdict.NG, "10: too late")
+    kept = {one.key: one for one in store.inspections.page()}
+    assert (kept["s-0"].verdict, kept["s-0"].late, kept["s-0"].error) == (Verdict.NG, True, "10: too late")
+    assert kept["s-1"].verdict is Verdict.OK
+    start = kept["s-0"].triggered.replace(minute=0, second=0, microsecond=0)
+    hours = store.inspections.hourly_yield(start, start + timedelta(hours=1))
+    assert [(hour.ok, hour.ng) for hour in hours] == [(1, 1)]

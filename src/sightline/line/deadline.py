@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +11,14 @@ from contextlib import contextmanager
 from sightline.line.part import Part
 
 ACT_S = 1.0  # giving an answer is bounded; a sink that breaks this rule does not stop the station
+LOG = logging.getLogger("sightline.line.deadline")
 
 
 class Deadline:
-    """Watches one part at a time, and calls `too_late(part)` from its own thread where nobody has claimed its answer.
+    """Watches one part at a time, and calls `too_late(part)` from its own thread where nobody has answered.
 
     A camera driver, a disk or a model that hangs cannot keep it from answering: it shares nothing with them but the
-    part's claim.
+    right to say it.
     """
 
     def __init__(self, too_late: Callable[[Part], None]) -> None:
@@ -54,7 +56,7 @@ class Deadline:
                 part = self._part
                 if self._closed:
                     return
-                if part is None or part.claimed:
+                if part is None or part.said:
                     self._part = None
                     self._changed.wait()
                     continue
@@ -63,11 +65,13 @@ class Deadline:
                     self._changed.wait(left)
                     continue
                 self._part = None
-                self._acting = part.claim()
+                self._acting = part.say()
                 if not self._acting:
                     continue
             try:
                 self._too_late(part)
+            except Exception:  # whatever it was: the next part needs its deadline
+                LOG.exception("part %s: its late answer failed", part.id)
             finally:
                 with self._changed:
                     self._acting = False

@@ -6,7 +6,7 @@ import logging
 import queue
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from sightline.core.command import Command, CommandKind
@@ -62,12 +62,15 @@ class Gear:
     metrics: Metrics
     shadow: Shadow = field(default_factory=Shadow)
 
-    def signal(self, signal: Signal) -> None:
-        """Hand a part's answer to every sink; one that fails does not keep it from the others."""
+    def signal(self, signal: Signal, pilot: bool = False) -> None:
+        """Hand a part's answer to every sink; one that fails does not keep it from the others.
+
+        In pilot mode those that a machine reads get no verdict.
+        """
         for sink in self.sinks:
             try:
-                sink.send(signal)
-            except SightlineError as error:
+                sink.send(replace(signal, verdict=None) if pilot and isinstance(sink, Controller) else signal)
+            except Exception as error:  # noqa: BLE001  # a sink that fails, however it does, holds up nobody
                 LOG.error("part %s: %s", signal.part_id, error, extra={"part": signal.part_id, "cause": str(error)})
                 self.metrics.event("signal_refused")
 
@@ -116,7 +119,7 @@ class Gear:
         for close in (*closing, self.judge.close, self.recorder.close):
             try:
                 close()
-            except (SightlineError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # the others want to be closed, too
                 LOG.error("closing: %s", error)
 
 

@@ -47,12 +47,15 @@ class Gate:
 
     def tick(self, now: datetime.datetime) -> None:
         """Look at the clock: at the begin of a shift the check parts are due."""
-        before, self._looked = self._looked, now
+        # A clock that is set back makes a check due twice rather than never.
+        first, last = sorted((self._looked, now))
+        self._looked = now
         for shift in self._settings.shifts if self._parts else ():
             hour, minute = map(int, shift.split(":"))
-            begin = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            # A clock that is set back makes a check due twice rather than never.
-            if before < begin <= now or (now < before and now < begin <= before):
+            begin = last.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            # The latest begin up to the later moment may lie on the day before: a clock may jump over midnight.
+            latest = begin if begin <= last else begin - datetime.timedelta(days=1)
+            if first < latest:
                 self._make_due(f"the shift of {shift} has begun")
 
     def judge(self, part_id: str, verdict: Verdict, valid: bool) -> bool:
@@ -60,9 +63,10 @@ class Gate:
         part = self._parts[part_id]
         right = valid and verdict is part.verdict
         if right:
-            self._due.discard(part_id)
-            if not self._due:
+            # One that is shown while none is due opens nothing and puts nothing off: the others were not shown.
+            if self._due == {part_id}:
                 self._since, self.failed = 0, ""
+            self._due.discard(part_id)
             return True
         # One wrong verdict, and all have to be shown again: whatever is wrong may touch any of them.
         self.failed = f"check part {part_id} got {verdict if valid else 'no verdict'} instead of {part.verdict}"

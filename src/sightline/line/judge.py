@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -84,9 +85,12 @@ def serve(pipe: Connection, memory_name: str, load: Load) -> None:
         return
     pipe.send(Ready({key: hashes[path] for key, path in load.files.items()}))
     try:
+        waiting: deque[Job] = deque()
         while True:
-            job: Job = pipe.recv()
-            if job.shadow and pipe.poll(0):
+            while not waiting or pipe.poll(0):
+                waiting.append(pipe.recv())
+            job = waiting.popleft()
+            if job.shadow and not all(other.shadow for other in waiting):
                 pipe.send(Reply(job.number, dropped=True))
                 continue
             path = load.files[job.key]

@@ -35,6 +35,8 @@ class Ledger:
         store = self._store()
         store.inspections.record_many([_record(entry) for entry in entries if entry.get("kind") == "part"])
         for entry in entries:
+            if entry.get("kind") == "correction":
+                store.inspections.correct(str(entry["key"]), Verdict(entry["verdict"]), str(entry["error"]))
             if entry.get("kind") == "picture":
                 store.inspections.set_image(str(entry["key"]), str(entry["image_hash"]))
         events = [entry for entry in entries if entry.get("kind") == "event"]

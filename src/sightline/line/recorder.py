@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 
-from sightline.core.errors import InputError, SightlineError
+from sightline.core.errors import InputError, SightlineError, StoreError
 from sightline.core.frame import Frame
 from sightline.line.collection import Collector
 from sightline.line.decision import Decision, Seen
@@ -72,13 +72,21 @@ class Recorder:
         """Remember a part whose record could not be kept, until it can: the machine was told that it is NG."""
         self._owed.append(self._entry(part, decision, signalled))
 
+    def correct(self, part: Part, decision: Decision) -> None:
+        """Change the record of a part that was answered otherwise while it was being recorded."""
+        error = f"{int(decision.error)}: {decision.cause}"
+        self._owed.append({"kind": "correction", "key": part.key, "verdict": str(decision.verdict), "error": error})
+        self.tend()
+
     def tend(self) -> None:
-        """Keep what is owed, as far as that is possible now."""
+        """Keep what is owed, in order, as far as that is possible now."""
         while self._owed:
             try:
                 self._journal.append(self._owed[0])
-            except (SightlineError, OSError):
+            except StoreError:
                 return
+            except Exception as error:  # no later moment makes a record of this one
+                LOG.exception("a record is lost: %s", self._owed[0], extra={"cause": str(error)})
             self._owed.popleft()
 
     def _entry(self, part: Part, decision: Decision, signalled: float) -> Entry:
@@ -102,7 +110,7 @@ class Recorder:
                 "mode": self._settings.mode,
                 "source": part.source,
                 "frames": list(part.frames),
-                "stages_ms": {stage: round(ms, 3) for stage, ms in part.stages_ms.items()},
+                "stages_ms": {stage: round(ms, 3) for stage, ms in dict(part.stages_ms).items()},
                 "views": [_view(seen) for seen in decision.seen],
             },
         }

@@ -16,7 +16,7 @@ from sightline.core.frame import Frame
 from sightline.core.signal import Signal
 from sightline.core.status import Status
 from sightline.line.deadline import Deadline
-from sightline.line.decision import Decision, combine, refuse
+from sightline.line.decision import Decision, Seen, combine, refuse
 from sightline.line.gear import Gear
 from sightline.line.interlock import Gate
 from sightline.line.judging import JudgeError, JudgeLateError
@@ -61,7 +61,7 @@ class Station:
                 if command is not None:
                     self._obey(command)
         finally:
-            self.gear.controller.show(Status())
+            self.gear.controller.show(Status(pilot=self.settings.mode == "pilot"))
             self._deadline.close()
             self.gear.close()
 
@@ -84,16 +84,17 @@ class Station:
     def _judge_part(self, command: Command) -> None:
         self._number += 1
         deadline_s = (self.settings.deadline_ms - self.settings.margin_ms) / 1e3
-        active = "" if self.recipes.active is None else self.recipes.active.name
-        part = Part.of(command, self._number, self.settings.name, active, deadline_s)
+        active = self.recipes.active
+        recipe = ("", 0) if active is None else (active.name, active.id)
+        part = Part.of(command, self._number, self.settings.name, recipe, deadline_s)
         self._show(busy=True)
         frames: list[Frame] = []
         with self._deadline.over(part):
             decision = self._refusal(part)
             if decision is None:
                 decision, frames = self._inspect(part)
-            self._answer(part, decision, frames)
-        self._after(part, decision, frames)
+            given = self._answer(part, decision, frames)
+        self._after(part, given, frames)
 
     def _inspect(self, part: Part) -> tuple[Decision, list[Frame]]:
         """Grab and inspect; whatever goes wrong becomes NG with its cause."""
@@ -108,7 +109,7 @@ class Station:
         except CameraError as error:
             return refuse(CAMERA_CODES.get(error.reason, ErrorCode.CAMERA_BAD_FRAME), str(error)), frames
         except JudgeLateError as error:
-            return refuse(ErrorCode.LATE, str(error), late=True), frames
+            return _late(str(error)), frames
         except JudgeError as error:
             return refuse(ErrorCode.INSPECTION_FAILED, str(error)), frames
         except Exception as error:  # fail closed: the part is NG, and the line goes on
@@ -131,38 +132,56 @@ class Station:
         part.stages_ms["grab"] = (time.perf_counter() - start) * 1e3
         return frames
 
-    def _answer(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
-        """Record and signal, once: where the deadline was first, what came afterwards is only noted."""
-        if not part.claim():
-            if not decision.seen:
-                return
+    def _answer(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> Decision:
+        """Record and signal, once; what was answered. Where the deadline was first, what came after is only noted."""
+        if part.claim():
+            return self._give(part, decision, frames)
+        if decision.seen:
             LOG.warning("part %s: its result came after the deadline", part.id, extra={"part": part.id})
             self.gear.note("late_result", f"part {part.id}: {decision.verdict} came after the deadline")
-            return
-        self._give(part, decision, frames)
+        return _late()
 
     def _too_late(self, part: Part) -> None:
-        """The deadline's thread: nothing has come in time."""
-        self._give(part, refuse(ErrorCode.LATE, "no verdict before the deadline", late=True), ())
+        """The deadline's thread: nothing has come in time. NG needs no proof, so the machine is told first."""
+        start, signalled = time.perf_counter(), time.time()
+        self._signal(part, _late())
+        part.stages_ms["signal"] = (time.perf_counter() - start) * 1e3
+        if part.claim():  # else the station is recording it, and corrects its record
+            self._count(part, self._record(part, _late(), signalled, ()))
 
-    def _give(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
-        signalled = time.time()
-        start = time.perf_counter()
-        try:
-            self.gear.recorder.record(part, decision, signalled, frames)
-        except Exception as error:  # noqa: BLE001  # an OK that nobody could prove later is not given
-            decision = refuse(ErrorCode.RECORD_FAILED, f"not recorded: {error}", seen=decision.seen)
-            self.gear.recorder.owe(part, decision, signalled)
+    def _give(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> Decision:
+        """The record first: an OK that nobody could prove later is not given, nor one that took too long to prove."""
+        start, signalled = time.perf_counter(), time.time()
+        decision = self._record(part, decision, signalled, frames)
         recorded = time.perf_counter()
         part.stages_ms["record"] = (recorded - start) * 1e3
-        self._signal(part, decision)
-        now = time.perf_counter()
-        part.stages_ms |= {"signal": (now - recorded) * 1e3, "total": (time.monotonic() - part.started) * 1e3}
+        mine = part.say()
+        if not mine or (decision.valid and time.monotonic() >= part.until):
+            decision = _late("no verdict was recorded before the deadline", decision.seen)
+            self.gear.recorder.correct(part, decision)
+        if mine:
+            self._signal(part, decision)
+            part.stages_ms["signal"] = (time.perf_counter() - recorded) * 1e3
+        self._count(part, decision)
+        return decision
+
+    def _record(self, part: Part, decision: Decision, signalled: float, frames: Sequence[Frame]) -> Decision:
+        """What may be answered once it is recorded: NG where it cannot be."""
+        try:
+            self.gear.recorder.record(part, decision, signalled, frames)
+        except Exception as error:  # noqa: BLE001  # fail closed: whatever kept it from being recorded
+            if not decision.late:
+                decision = refuse(ErrorCode.RECORD_FAILED, f"not recorded: {error}", seen=decision.seen)
+            self.gear.recorder.owe(part, decision, signalled)
+        return decision
+
+    def _count(self, part: Part, decision: Decision) -> None:
+        part.stages_ms["total"] = (time.monotonic() - part.started) * 1e3
         if decision.error:
             cause = {"part": part.id, "error": int(decision.error), "cause": decision.cause}
             LOG.error("part %s is NG: %s", part.id, decision.cause, extra=cause)
-        mode = self.settings.mode
-        self.gear.metrics.part(str(decision.verdict), mode, decision.error, decision.late, part.stages_ms)
+        mode, stages = self.settings.mode, dict(part.stages_ms)
+        self.gear.metrics.part(str(decision.verdict), mode, decision.error, decision.late, stages)
 
     def _signal(self, part: Part, decision: Decision) -> None:
         signal = Signal(
@@ -170,7 +189,7 @@ class Station:
             verdict=decision.verdict,
             valid=decision.valid,
             recipe=part.recipe,
-            recipe_id=0 if self.recipes.active is None else self.recipes.active.id,
+            recipe_id=part.recipe_id,
             station=self.settings.name,
             error=int(decision.error),
             score=decision.score,
@@ -179,7 +198,7 @@ class Station:
             captured=part.captured,
             key=part.key,
         )
-        self.gear.signal(signal)
+        self.gear.signal(signal, self.settings.mode == "pilot")
 
     def _after(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
         """What has time once the machine has its answer."""
@@ -229,9 +248,16 @@ class Station:
         for reply in self.gear.judge.take_shadows():
             compared = self.gear.shadow.compare(reply)
             if compared is not None:
-                self.gear.recorder.record_shadow(*compared)
+                self._record_shadow(*compared)
         self.gate.tick(datetime.datetime.now().astimezone())
         self._show()
+
+    def _record_shadow(self, part: Part, active: Seen, said: Seen) -> None:
+        try:
+            self.gear.recorder.record_shadow(part, active, said)
+        except SightlineError as error:
+            LOG.error("part %s: what its shadow said is not recorded: %s", part.id, error, extra={"cause": str(error)})
+            self.gear.metrics.event("shadow_lost")
 
     def status(self) -> Status:
         """What the machine is told between parts."""
@@ -255,3 +281,7 @@ class Station:
     def _show(self, busy: bool = False) -> None:
         self._busy = busy
         self.gear.controller.show(self.status())
+
+
+def _late(cause: str = "no verdict before the deadline", seen: Sequence[Seen] = ()) -> Decision:
+    return refuse(ErrorCode.LATE, cause, late=True, seen=seen)

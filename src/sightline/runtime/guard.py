@@ -14,11 +14,14 @@ MOST_BYTES = 2**31 - 1  # what protobuf can hold
 MOST_NODES = 20_000
 STANDARD = frozenset((b"", b"ai.onnx"))
 VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5
+MOST_TAG = 2**32 - 1  # readers keep the lower 32 bits: what is wider would be another field to them than to us
+OTHER_FORMAT = b"ORTM"  # ONNX Runtime's own format, which it knows by the bytes 4 to 7, whatever else the file is
 
 MODEL_GRAPH, MODEL_FUNCTIONS = 7, 25
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE = 1, 5, 15
 NODE_OP, NODE_ATTRIBUTE, NODE_DOMAIN = 4, 5, 7
 ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+ATTRIBUTE_SPARSE = (22, 23)
 TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
 
 Field = tuple[int, int, int, int]  # number, wire type, begin, end (of a varint: its value in `begin`)
@@ -33,6 +36,8 @@ def check_graph(data: bytes, name: str = "recipe") -> None:
         raise RecipeError(
             f"{name}: {len(data) / 2**30:.1f} GB are too large for a recipe. Train one with a smaller bank"
         )
+    if data[4:8] == OTHER_FORMAT:
+        raise _refused(name, "the mark of another format than ONNX")
     view = memoryview(data)
     try:
         _check_model(view, name)
@@ -54,7 +59,9 @@ def _check_model(view: memoryview, name: str) -> None:
 
 def _check_graph(view: memoryview, begin: int, end: int, name: str) -> None:
     nodes = 0
-    for number, _, first, last in fields(view, begin, end):
+    for number, kind, first, last in fields(view, begin, end):
+        if kind != BYTES:
+            continue  # no reader takes a field of another kind than its own
         if number == GRAPH_NODE:
             nodes += 1
             if nodes > MOST_NODES:
@@ -68,7 +75,9 @@ def _check_graph(view: memoryview, begin: int, end: int, name: str) -> None:
 
 def _check_node(view: memoryview, begin: int, end: int, name: str) -> None:
     operator, domain = b"", b""
-    for number, _, first, last in fields(view, begin, end):
+    for number, kind, first, last in fields(view, begin, end):
+        if kind != BYTES:
+            continue
         if number == NODE_OP:
             operator = bytes(view[first:last])
         elif number == NODE_DOMAIN:
@@ -85,6 +94,8 @@ def _check_attribute(view: memoryview, begin: int, end: int, name: str) -> None:
             continue
         if number in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS):
             raise _refused(name, "a graph inside an operator (a loop or a branch)")
+        if number in ATTRIBUTE_SPARSE:
+            raise _refused(name, "sparse numbers")
         if number in (ATTRIBUTE_TENSOR, ATTRIBUTE_TENSORS):
             _check_tensor(view, first, last, name)
 
@@ -100,6 +111,8 @@ def fields(view: memoryview, begin: int, end: int) -> Iterator[Field]:
     place = begin
     while place < end:
         tag, place = _varint(view, place)
+        if tag > MOST_TAG:
+            raise ValueError("a field's number is too large")
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:
             value, place = _varint(view, place)

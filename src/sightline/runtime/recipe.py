@@ -114,5 +114,5 @@ def parse_card(metadata: dict[str, str], name: str) -> Card:
         if card.golden is not None:
             Golden.of(card.golden)
         return card
-    except (ValidationError, ValueError, AttributeError) as error:
+    except (ValidationError, ValueError, AttributeError, RecursionError) as error:
         raise RecipeError(f"{name}: the recipe's card is damaged ({error}). Train or copy it again") from error

@@ -71,8 +71,12 @@ def verify(data: bytes, public: Path, name: str = "recipe") -> str:
     bare = unsigned(data)
     if len(bare) == len(data):
         raise RecipeError(f"{name}: is not signed, and this station asks for it. Sign it with: sightline sign")
+    text = data[-SIGNATURE_CHARACTERS:]
     try:
-        key.verify(base64.b64decode(data[-SIGNATURE_CHARACTERS:], validate=True), bare)
+        signature = base64.b64decode(text, validate=True)
+        if base64.b64encode(signature) != text:
+            raise ValueError("not the one way to write these bytes")
+        key.verify(signature, bare)
     except (InvalidSignature, ValueError) as error:
         raise RecipeError(
             f"{name}: the signature is not of the key {fingerprint(key)}, or the file was changed after it was signed. "

@@ -69,6 +69,20 @@ class Inspections:
             mine = update(InspectionRow).where(InspectionRow.key == key)
             connection.execute(mine.values(image_hash=image_hash))
 
+    def correct(self, key: str, verdict: Verdict, error: str) -> None:
+        """Note that an inspection was answered late, and with what; nothing where there is none or it is noted."""
+        row = InspectionRow
+        with self._database.recording() as connection:
+            mine = select(row.id, row.triggered, row.station, row.verdict).where(row.key == key, row.late.is_(False))
+            found = connection.execute(mine).one_or_none()
+            if found is None:
+                return
+            late = update(row).where(row.id == found.id)
+            connection.execute(late.values(verdict=str(verdict), late=True, error=error))
+            hour = {"hour": to_us(found.triggered) // HOUR_US, "station": found.station}
+            for name, count in ((found.verdict, -1), (str(verdict), 1)):
+                connection.execute(self._count, {**hour, "verdict": name, "count": count})
+
     def get(self, id: int) -> Record:
         """One inspection. Raises InputError where there is none."""
         with self._database.reading() as session:
