@@ -30,7 +30,7 @@ from sightline.train.training import train
 
 HERE = Path(__file__).parent
 SIDE_PX = 256
-GOALS = {"ms_p99": 60.0, "overhead_p50_ms": 3.0, "memory_growth": 0.03, "recovery_s": 5.0}
+RUNS = {"one": (1, 20.0), "two": (2, 8.0)}  # stations, parts per second and station
 
 
 def prepare(folder):
@@ -295,19 +295,18 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--faults", type=int, default=200)
-    parser.add_argument("--only", choices=("load", "faults"))
+    parser.add_argument("--only", choices=(*RUNS, "faults"), help="one run; the others keep their figures")
     options = parser.parse_args()
     path = HERE / "line.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     results["machine"] = machine()
     work = Path(tempfile.gettempdir()) / "sightline-line-recipe"
     recipe, belt = prepare(work)
-    if options.only != "faults":
-        results["load"] = {
-            "one station, 20 parts/s": load(recipe, belt, 1, 20.0, options.minutes),
-            "two stations, 8 parts/s each": load(recipe, belt, 2, 8.0, options.minutes),
-        }
-    if options.only != "load":
+    for name, (stations, per_second) in RUNS.items():
+        if options.only in (None, name):
+            title = f"{stations} station{'s' * (stations > 1)}, {per_second:g} parts/s each"
+            results.setdefault("load", {})[title] = load(recipe, belt, stations, per_second, options.minutes)
+    if options.only in (None, "faults"):
         results["faults"] = faults(recipe, belt, options.faults)
     path.write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "line.md").write_text(text_of(results))
