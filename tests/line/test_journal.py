@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,7 @@ def test_a_full_journal_refuses(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
+from contextlib import closing
 from pathlib import Path
 from sightline.core.errors import StoreError
 from sightline.line.journal import Journal
@@ -119,3 +123,47 @@ def test_kill_9_loses_no_entry_that_was_acknowledged(tmp_path: Path) -> None:
         assert journal.flush(10)
         journal.close()
         assert got[:acknowledged] == list(range(acknowledged))
+
+
+def test_a_transaction_that_breaks_off_is_rolled_back(tmp_path: Path) -> None:
+    """What is appended after it must not lie in it, where it would go with the process."""
+    tried = threading.Event()
+    journal = Journal(tmp_path / "j.db", lambda entries: tried.set())
+    journal._file.execute("CREATE TRIGGER no BEFORE DELETE ON entries BEGIN SELECT RAISE(FAIL, 'no space'); END")
+    journal.append({"n": 1})
+    assert tried.wait(5)
+    while not journal.error:
+        time.sleep(0.01)
+    journal.append({"n": 2})
+    with closing(sqlite3.connect(tmp_path / "j.db")) as other:
+        assert other.execute("SELECT COUNT(*) FROM entries").fetchone() == (2,)
+    with journal._changed:
+        journal._file.execute("DROP TRIGGER no")
+    assert journal.flush(10)
+    journal.close()
+
+
+def test_whatever_the_database_raises_the_journal_goes_on(tmp_path: Path) -> None:
+    got: list[Entry] = []
+    broken = threading.Event()
+
+    def deliver(entries: Sequence[Entry]) -> None:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("a driver's own mistake")
+        got.extend(entries)
+
+    journal = Journal(tmp_path / "j.db", deliver)
+    journal.append({"n": 1})
+    assert journal.flush(5)
+    journal.close()
+    assert got == [{"n": 1}]
+
+
+def test_a_text_that_is_no_unicode_is_kept(tmp_path: Path) -> None:
+    got: list[Entry] = []
+    journal = Journal(tmp_path / "j.db", got.extend)
+    journal.append({"n": "\ud800"})
+    assert journal.flush(5)
+    journal.close()
+    assert got == [{"n": "\ud800"}]

@@ -17,6 +17,7 @@ from sightline.devices.cameras.camera import Camera
 from sightline.devices.cameras.table import open_camera
 from sightline.devices.sinks.port import Controller, Sink
 from sightline.devices.sinks.table import open_sink
+from sightline.line.hold import Hold
 from sightline.line.judge import Load
 from sightline.line.judging import Judge
 from sightline.line.metrics import Metrics
@@ -60,6 +61,7 @@ class Gear:
     judge: Judge
     recorder: Recorder
     metrics: Metrics
+    hold: Hold
     shadow: Shadow = field(default_factory=Shadow)
 
     def signal(self, signal: Signal, pilot: bool = False) -> None:
@@ -116,7 +118,7 @@ class Gear:
     def close(self) -> None:
         """Close everything, the recorder last: it has the longest memory."""
         closing = [camera.close for camera in self.cameras] + [sink.close for sink in self.sinks]
-        for close in (*closing, self.judge.close, self.recorder.close):
+        for close in (*closing, self.judge.close, self.recorder.close, self.hold.close):
             try:
                 close()
             except Exception as error:  # noqa: BLE001  # the others want to be closed, too
@@ -137,8 +139,10 @@ def open_gear(settings: StationSettings) -> Gear:
         mm_per_px={view.name: view.mm_per_px for view in settings.views if view.mm_per_px is not None},
         public_key=None if settings.public_key is None else str(settings.public_key),
     )
-    judge = Judge(load, len(settings.views), round(settings.frame_mb * 2**20))
     with ExitStack() as undo:
+        hold = Hold(settings.folder)
+        undo.callback(hold.close)
+        judge = Judge(load, len(settings.views), round(settings.frame_mb * 2**20))
         undo.callback(judge.close)
         machine = open_sink(settings.controller)
         undo.callback(machine.close)
@@ -156,4 +160,4 @@ def open_gear(settings: StationSettings) -> Gear:
         judge.wait_ready()
         recorder = Recorder(settings)
         undo.pop_all()
-    return Gear(Desk(machine), cameras, sinks, judge, recorder, Metrics(settings.name, settings.folder))
+    return Gear(Desk(machine), cameras, sinks, judge, recorder, Metrics(settings.name, settings.folder), hold)

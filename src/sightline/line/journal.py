@@ -56,7 +56,7 @@ class Journal:
 
     def append(self, entry: Entry) -> None:
         """Keep an entry; when this returns, it survives the process. Raises StoreError where it cannot be kept."""
-        body = json.dumps(entry, ensure_ascii=False, allow_nan=False)
+        body = json.dumps(entry, allow_nan=False)  # ASCII: half a surrogate pair is text, too
         with self._changed:
             if self.waiting >= self._most:
                 raise StoreError(f"{self.waiting} records wait for the database, and no more may. Bring it back")
@@ -93,8 +93,10 @@ class Journal:
                     return
             try:
                 self._deliver_some()
-            except (SightlineError, sqlite3.Error) as error:
-                self._note(str(error))
+            except Exception as error:  # whatever it was: records that wait are not lost, those to come neither
+                if not isinstance(error, (SightlineError, sqlite3.Error)):
+                    LOG.exception("delivering records failed")
+                self._note(str(error) or type(error).__name__)
                 pause = min(PAUSE_S[0] * 2 ** min(failures, 10), PAUSE_S[1])
                 failures += 1
                 with self._changed:
@@ -109,19 +111,25 @@ class Journal:
         refused: list[tuple[int, str, str]] = []
         try:
             self._deliver([json.loads(body) for _, body in rows])
-        except InputError:
+        except (InputError, ValueError):
             # One of them can never be recorded: the others are, and that one is set apart.
             for number, body in rows:
                 try:
                     self._deliver([json.loads(body)])
-                except InputError as error:
+                except (InputError, ValueError) as error:
                     LOG.error("an entry cannot be recorded and is set apart: %s", error, extra={"cause": str(error)})
                     refused.append((number, body, str(error)))
         with self._changed:
             self._file.execute("BEGIN IMMEDIATE")
-            self._file.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", refused)
-            self._file.executemany("DELETE FROM entries WHERE id = ?", [(number,) for number, _ in rows])
-            self._file.execute("COMMIT")
+            try:
+                self._file.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", refused)
+                self._file.executemany("DELETE FROM entries WHERE id = ?", [(number,) for number, _ in rows])
+                self._file.execute("COMMIT")
+            except BaseException:
+                # SQLite may have done it already. Left open, it would take in what is appended next.
+                if self._file.in_transaction:
+                    self._file.execute("ROLLBACK")
+                raise
             self.waiting -= len(rows)
             self._changed.notify_all()
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
+from multiprocessing.heap import BufferWrapper
 from typing import Literal
 
 import numpy as np
@@ -69,10 +69,10 @@ class Ready:
     error: str = ""
 
 
-def serve(pipe: Connection, memory_name: str, load: Load) -> None:
+def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
     """Inspect jobs until the pipe closes. The frame of a job stays where it is until its reply was sent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the station, which ends this process in order
-    memory = SharedMemory(name=memory_name)
+    frames = memory.create_memoryview()
     try:
         inspectors: dict[str, Inspector] = {}
         hashes: dict[str, str] = {}
@@ -94,11 +94,9 @@ def serve(pipe: Connection, memory_name: str, load: Load) -> None:
                 pipe.send(Reply(job.number, dropped=True))
                 continue
             path = load.files[job.key]
-            pipe.send(_inspect(inspectors[path], job, memory, hashes[path], load.mm_per_px.get(job.key[1])))
+            pipe.send(_inspect(inspectors[path], job, frames, hashes[path], load.mm_per_px.get(job.key[1])))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the station has gone
-    finally:
-        memory.close()
 
 
 def file_hash(path: str) -> str:
@@ -112,9 +110,9 @@ def _margin(score: float, band: Band) -> float:
     return min(abs(score - band.low), abs(score - band.high)) / width if width > 0 else abs(score - band.low)
 
 
-def _inspect(inspector: Inspector, job: Job, memory: SharedMemory, digest: str, mm_per_px: float | None) -> Reply:
+def _inspect(inspector: Inspector, job: Job, frames: memoryview, digest: str, mm_per_px: float | None) -> Reply:
     start = time.perf_counter()
-    image = np.ndarray(job.shape, np.uint8, memory.buf, job.offset)
+    image = np.ndarray(job.shape, np.uint8, frames, job.offset)
     try:
         result = inspector.inspect(image)
     except Exception as error:  # noqa: BLE001  # whatever it was: this part has no result, the next one may have

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.heap import BufferWrapper
 from multiprocessing.process import BaseProcess
-from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,9 @@ class Judge:
     def __init__(self, load: Load, views: int, slot_bytes: int, budget: RestartBudget | None = None) -> None:
         self._load, self._views, self._slot_bytes = load, views, slot_bytes
         self._slots = 2 * views
-        self._memory = SharedMemory(create=True, size=self._slots * slot_bytes)
+        # Without a name in the system: it goes with the last process that has it, whatever that one dies of.
+        self._memory = BufferWrapper(self._slots * slot_bytes)
+        self._frames = self._memory.create_memoryview()
         self._budget = budget or RestartBudget()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -132,11 +134,8 @@ class Judge:
         self._replace()
 
     def close(self) -> None:
-        """End the process and give the memory back."""
+        """End the process."""
         self._end()
-        self._memory.close()
-        with suppress(FileNotFoundError):
-            self._memory.unlink()
 
     # -- one job
 
@@ -147,7 +146,7 @@ class Judge:
                 f"{self._slot_bytes / 2**20:.1f} MB. Raise frame_mb in the station's settings"
             )
         slot, self._slot = self._slot, (self._slot + 1) % self._slots
-        np.ndarray(image.shape, np.uint8, self._memory.buf, slot * self._slot_bytes)[...] = image
+        np.ndarray(image.shape, np.uint8, self._frames, slot * self._slot_bytes)[...] = image
         return self._post(key, slot, image.shape, shadow)
 
     def _post(self, key: RecipeKey, slot: int, shape: tuple[int, ...], shadow: bool) -> int:
@@ -199,7 +198,7 @@ class Judge:
         context = context_for(JUDGE)
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(  # type: ignore[attr-defined]  # typeshed knows it of each kind of context
-            target=serve, args=(theirs, self._memory.name, self._load), name="judge", daemon=True
+            target=serve, args=(theirs, self._memory, self._load), name="judge", daemon=True
         )
         self._started = time.monotonic()
         self._process.start()

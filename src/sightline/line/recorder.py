@@ -9,12 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 
-from sightline.core.errors import InputError, SightlineError, StoreError
+from sightline.core.errors import InputError, StoreError
 from sightline.core.frame import Frame
 from sightline.line.collection import Collector
 from sightline.line.decision import Decision, Seen
@@ -25,7 +26,7 @@ from sightline.line.settings import StationSettings
 
 PICTURES_WAITING = 8  # parts whose pictures wait to be written; beyond, pictures are dropped, verdicts never
 OWED = 10_000  # parts that could not be recorded and are remembered until they can
-CLEAR_S = 3600.0  # between two clearings of old pictures
+CLEAR_S, LOOK_S = 3600.0, 60.0  # between two clearings of old pictures, and two looks whether one is due
 LOG = logging.getLogger("sightline.line.recorder")
 
 
@@ -49,6 +50,7 @@ class Recorder:
         self._collector = Collector(settings.keep)
         self._cleared = time.monotonic()
         self._owed: deque[Entry] = deque(maxlen=OWED)
+        self._closing = threading.Event()
         self.pictures_dropped = 0
         self._thread = threading.Thread(target=self._keep, name="pictures", daemon=True)
         self._thread.start()
@@ -143,7 +145,9 @@ class Recorder:
 
     def close(self) -> None:
         """Write what waits, for a few seconds at most; the journal keeps the rest for the next start."""
-        self._pictures.put(None)
+        self._closing.set()
+        with suppress(queue.Full):
+            self._pictures.put_nowait(None)
         self._thread.join(timeout=3.0)
         self.tend()
         self._journal.close()
@@ -155,13 +159,13 @@ class Recorder:
             "station": self._settings.name,
             "line": self._settings.line or None,
             "product": part.recipe or None,
-            **self._settings.keep.names(part.id),
+            **self._settings.keep.names(_clean(part.id)),
             "triggered": part.triggered,
             "captured": part.captured,
         }
 
     def _keep_pictures(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
-        reason = self._collector.wants(decision, self._settings.keep.names(part.id).get("lot"))
+        reason = self._collector.wants(decision, self._settings.keep.names(_clean(part.id)).get("lot"))
         if not reason:
             return
         recipes = {seen.view: seen.recipe_hash for seen in decision.seen}
@@ -173,13 +177,18 @@ class Recorder:
                 self.pictures_dropped += 1
 
     def _keep(self) -> None:
-        while (picture := self._pictures.get()) is not None:
+        while not (self._closing.is_set() and self._pictures.empty()):
+            picture = None
+            with suppress(queue.Empty):
+                picture = self._pictures.get(timeout=min(CLEAR_S, LOOK_S))
             try:
-                self._keep_one(picture)
+                if picture is not None:
+                    self._keep_one(picture)
                 self._clear_old()
-            except (SightlineError, OSError, cv2.error) as error:
-                self.pictures_dropped += 1
-                LOG.error("a picture of part %s was not kept: %s", picture.part.id, error, extra={"cause": str(error)})
+            except Exception as error:  # noqa: BLE001  # the next picture wants to be kept
+                part = "" if picture is None else picture.part.id
+                self.pictures_dropped += picture is not None
+                LOG.error("a picture was not kept: %s", error, extra={"part": part, "cause": str(error)})
 
     def _keep_one(self, picture: Picture) -> None:
         part, frame = picture.part, picture.frame
@@ -195,8 +204,13 @@ class Recorder:
         """Once an hour, pictures whose time is over make room."""
         if time.monotonic() - self._cleared > CLEAR_S:
             self._cleared = time.monotonic()
-            self._ledger.clear()
             self._collector.cleared()
+            self._ledger.clear()
+
+
+def _clean(part_id: str) -> str:
+    # A machine may send anything: no database takes a zero byte in a text.
+    return "".join(letter if letter.isprintable() else "?" for letter in part_id)
 
 
 def _view(seen: Seen) -> dict[str, Any]:

@@ -41,10 +41,16 @@ LOG = logging.getLogger("sightline.line.station")
 class Station:
     """One station at work. `gear` is what it works with; `beat` is called at least every second while it lives."""
 
-    def __init__(self, settings: StationSettings, gear: Gear, beat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: StationSettings,
+        gear: Gear,
+        beat: Callable[[], None] = lambda: None,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self.settings, self.gear, self._beat = settings, gear, beat
         self.recipes, self.gate = Recipes(settings), Gate(settings.interlock)
-        self.stopping = threading.Event()
+        self.stopping = stopping or threading.Event()
         self._deadline = Deadline(self._too_late)
         self._number, self._tended = 0, 0.0
         self._error = ErrorCode.NONE

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized
-from multiprocessing.synchronize import Event
 from pathlib import Path
+from types import FrameType
 
-from sightline.core.errors import SightlineError
+from sightline.core.errors import SettingError, SightlineError
 from sightline.line.budget import RestartBudget
 from sightline.line.processes import STATION, context_for
 from sightline.line.settings import StationSettings, read_station
@@ -26,14 +28,20 @@ POLL_S = 0.2
 LOG = logging.getLogger("sightline.line.supervisor")
 
 
-def work(path: str, stop: Event, beat: Synchronized[float]) -> None:
-    """The station's process."""
+def work(path: str, stop: Connection, beat: ctypes.c_double) -> None:
+    """The station's process; it ends in order when `stop` closes, as it does when the supervisor is killed."""
     from sightline.line.gear import open_gear
     from sightline.line.log import open_log
     from sightline.line.port import open_port
     from sightline.line.station import Station
 
+    stopping = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor stops its stations in order
+    signal.signal(signal.SIGTERM, end)  # which a service manager sends to all processes
     settings = read_station(path)
     open_log(settings.name, settings.folder)
 
@@ -45,17 +53,23 @@ def work(path: str, stop: Event, beat: Synchronized[float]) -> None:
     except SightlineError as error:
         LOG.error("station %s cannot start: %s", settings.name, error, extra={"cause": str(error)})
         sys.exit(1)
-    station = Station(settings, gear, alive)
-    port = open_port(station)
-    threading.Thread(target=_stop_when, args=(stop, station.stopping), name="stop", daemon=True).start()
+    station = Station(settings, gear, alive, stopping)
+    try:
+        port = open_port(station)
+    except (SightlineError, OSError) as error:
+        LOG.error("station %s cannot start: its port: %s", settings.name, error, extra={"cause": str(error)})
+        gear.close()
+        sys.exit(1)
+    threading.Thread(target=_stop_when, args=(stop, stopping), name="stop", daemon=True).start()
     try:
         station.run()
     finally:
         port.close()
 
 
-def _stop_when(stop: Event, stopping: threading.Event) -> None:
-    stop.wait()
+def _stop_when(stop: Connection, stopping: threading.Event) -> None:
+    with suppress(EOFError, OSError):
+        stop.recv()  # nothing is ever sent: it ends with the other side
     stopping.set()
 
 
@@ -66,8 +80,8 @@ class Watched:
     path: Path
     settings: StationSettings
     process: BaseProcess
-    stop: Event
-    beat: Synchronized[float]
+    stop: Connection
+    beat: ctypes.c_double
     budget: RestartBudget = field(default_factory=RestartBudget)
     started: float = field(default_factory=time.monotonic)
     given_up: bool = False
@@ -88,7 +102,9 @@ class Supervisor:
     def __init__(self, paths: Sequence[str | Path]) -> None:
         self._context = context_for(STATION)
         self.stopping = threading.Event()
-        self.stations = [self._start(Path(path), read_station(path)) for path in paths]
+        settings = [read_station(path) for path in paths]
+        _check_apart(settings)
+        self.stations = [self._start(Path(path), one) for path, one in zip(paths, settings, strict=True)]
 
     def run(self) -> bool:
         """Watch until `stopping` is set or no station is left; whether all ended in order."""
@@ -102,7 +118,7 @@ class Supervisor:
     def stop(self) -> None:
         """End all stations: in order where they can, by force after `STOP_S`."""
         for station in self.stations:
-            station.stop.set()
+            station.stop.close()
         until = time.monotonic() + STOP_S
         for station in self.stations:
             station.process.join(max(0.1, until - time.monotonic()))
@@ -112,12 +128,15 @@ class Supervisor:
                 station.process.join(1.0)
 
     def _start(self, path: Path, settings: StationSettings) -> Watched:
-        stop, beat = self._context.Event(), self._context.Value("d", 0.0)
+        # Nothing with a lock: a station that is killed or stopped while it holds one would stop the supervisor, too.
+        theirs, stop = self._context.Pipe(duplex=False)
+        beat = self._context.RawValue(ctypes.c_double, 0.0)
         # Not a daemon: it has a process of its own, the judge.
         process = self._context.Process(  # type: ignore[attr-defined]
-            target=work, args=(str(path), stop, beat), name=f"station {settings.name}"
+            target=work, args=(str(path), theirs, beat), name=f"station {settings.name}"
         )
         process.start()
+        theirs.close()
         return Watched(path, settings, process, stop, beat)
 
     def _look_after(self, station: Watched) -> None:
@@ -135,7 +154,18 @@ class Supervisor:
             station.given_up = True
             LOG.error("station %s failed too often within a minute and is left off", station.settings.name)
             return
+        station.stop.close()
         anew = self._start(station.path, station.settings)
         station.process, station.stop, station.beat, station.started = (
             anew.process, anew.stop, anew.beat, anew.started,
         )  # fmt: skip
+
+
+def _check_apart(stations: Sequence[StationSettings]) -> None:
+    for what, names in (
+        ("name", [station.name for station in stations]),
+        ("folder", [str(station.folder) for station in stations]),
+    ):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise SettingError(f"two stations have the {what} {twice}. Give each its own")

@@ -1,0 +1,97 @@
+"""The recorder: pictures never hold anything up, and go on being kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightline.core.band import Verdict
+from sightline.core.command import Command, CommandKind
+from sightline.core.frame import Frame
+from sightline.line import recorder as module
+from sightline.line.decision import Decision, Seen
+from sightline.line.part import Part
+from sightline.line.recorder import Recorder
+from sightline.line.settings import StationSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, recipe_file: Path) -> StationSettings:
+    values: dict[str, Any] = {
+        "name": "desk",
+        "views": [{"camera": {"kind": "fake"}}],
+        "recipes": [{"name": "plates", "id": 7, "file": recipe_file}],
+        "controller": {"kind": "fake"},
+        "folder": tmp_path / "station",
+        "keep": {"disk_mb": 0.000001},
+    }
+    (tmp_path / "station").mkdir()
+    return StationSettings.model_validate(values)
+
+
+def record(recorder: Recorder, number: int) -> None:
+    part = Part.of(Command(kind=CommandKind.TRIGGER), number, "desk", ("plates", 7), 1.0)
+    seen = Seen("view", Verdict.NG, 2.0, 0.1, "a" * 64)
+    image = np.full((8, 8, 3), number, np.uint8)
+    frame = Frame(image=image, id=number, captured=time.time(), monotonic_s=time.monotonic(), camera="view")
+    recorder.record(part, Decision(Verdict.NG, (seen,)), time.time(), [frame])
+
+
+def until(holds: Any, timeout_s: float = 10) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.01)
+
+
+def test_a_full_disk_budget_is_freed_by_the_next_clearing(
+    settings: StationSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.1)
+    recorder = Recorder(settings)
+    record(recorder, 1)
+    until(lambda: recorder._collector._bytes > 0)
+    record(recorder, 2)
+    assert recorder._collector.reasons["ng"] == 1  # no room
+    monkeypatch.setattr(module, "CLEAR_S", 0.1)
+    until(lambda: recorder._collector._bytes == 0)
+    monkeypatch.setattr(module, "CLEAR_S", 3600.0)
+    record(recorder, 3)
+    assert recorder._collector.reasons["ng"] == 2
+    recorder.close()
+
+
+def test_pictures_go_on_after_whatever_one_of_them_has_raised(
+    settings: StationSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder._ledger, "keep", lambda *_: 1 / 0)
+        record(recorder, 1)
+        until(lambda: recorder.pictures_dropped == 1)
+    record(recorder, 2)
+    until(lambda: recorder._collector._bytes > 0)
+    recorder.close()
+
+
+def test_a_store_that_hangs_does_not_hold_up_the_end(
+    settings: StationSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.model_copy(update={"keep": settings.keep.model_copy(update={"disk_mb": 1.0})})
+    recorder = Recorder(settings)
+    free = threading.Event()
+    monkeypatch.setattr(recorder._ledger, "keep", lambda *_: free.wait(30) and "a" * 64)
+    for number in range(module.PICTURES_WAITING + 2):
+        record(recorder, number)
+    closing = threading.Thread(target=recorder.close, daemon=True)
+    closing.start()
+    closing.join(9)
+    ended = not closing.is_alive()
+    free.set()
+    closing.join(20)
+    assert ended
