@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightline.line.judge import RecipeKey
-from sightline.line.settings import RecipeEntry, StationSettings
+from sightline.line.settings import SHADOW, RecipeEntry, StationSettings
 
 
 class Recipes:
@@ -50,4 +50,4 @@ class Recipes:
 
 def shadow_name(recipe: str) -> str:
     """What the judge calls the shadow of a recipe."""
-    return f"{recipe} (shadow)"
+    return f"{recipe}{SHADOW}"
