@@ -144,3 +144,23 @@ def test_a_trigger_that_comes_while_waiting_does_not_overtake_a_wish() -> None:
     found = [desk.wait(1000), desk.wait(1000)]
     other.join()
     assert [one and one.kind for one in found] == [CommandKind.RECIPE, CommandKind.TRIGGER]
+
+
+def test_a_picture_that_came_before_the_part_before_was_answered_is_not_this_parts(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a short takt the time that a picture may lead its trigger by reaches back to the part before."""
+    asked: list[float] = []
+    views = [{"name": "v", "camera": {"kind": "fake", "trigger": "hardware"}}]
+    with bench(views=views, picture_lead_ms=5000) as one:
+        real = one.gear.cameras[0].grab
+
+        def grab(timeout_ms: float, after_s: float | None = None) -> Any:
+            asked.append(after_s or 0.0)
+            return real(timeout_ms, after_s)
+
+        monkeypatch.setattr(one.gear.cameras[0], "grab", grab)
+        one.judge("1")
+        answered = time.monotonic() - 0.05  # the test looks a moment later than it was
+        one.judge("2")
+    assert len(asked) == 2 and asked[1] >= answered

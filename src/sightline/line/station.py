@@ -56,6 +56,7 @@ class Station:
         self._error = ErrorCode.NONE
         self._busy = False
         self._lead_s = settings.picture_lead_ms / 1e3
+        self._answered_s = 0.0  # monotonic: when the part before had its answer
 
     def run(self) -> None:
         """Obey the machine until `stopping` is set; then everything is closed in order."""
@@ -100,6 +101,7 @@ class Station:
             if decision is None:
                 decision, frames = self._inspect(part)
             given = self._answer(part, decision, frames)
+        self._answered_s = time.monotonic()
         self._after(part, given, frames)
 
     def _inspect(self, part: Part) -> tuple[Decision, list[Frame]]:
@@ -129,9 +131,12 @@ class Station:
         for camera in self.gear.cameras:
             # A little before the deadline, so that what is told is the camera's cause.
             left_ms = max(1.0, (part.until - time.monotonic()) * 1e3 - GRAB_MARGIN_MS)
-            # Picture and trigger come by two ways: a picture that came long before is another part's.
+            # Picture and trigger come by two ways: a picture that came long before, or before the part before was done,
+            # is another part's.
             hardware = camera.settings.trigger == "hardware"
-            frames.append(camera.grab(left_ms, part.started - self._lead_s if hardware else None))
+            frames.append(
+                camera.grab(left_ms, max(part.started - self._lead_s, self._answered_s) if hardware else None)
+            )
         part.captured = max(frame.captured for frame in frames)
         part.frames = tuple(frame.id for frame in frames)
         part.source = str(frames[0].metadata.get("file", ""))
