@@ -164,3 +164,16 @@ def test_a_picture_that_came_before_the_part_before_was_answered_is_not_this_par
         answered = time.monotonic() - 0.05  # the test looks a moment later than it was
         one.judge("2")
     assert len(asked) == 2 and asked[1] >= answered
+
+
+def test_a_changeover_asks_for_the_check_parts_of_the_other_recipe(bench: Start, recipe_file: Any) -> None:
+    recipes = [{"name": name, "id": number, "file": recipe_file} for number, name in enumerate(("plates", "lids"), 7)]
+    parts = [{"part_id": f"golden {name}", "verdict": "OK", "recipe": name} for name in ("plates", "lids")]
+    with bench(recipes=recipes, interlock={"parts": parts}) as one:
+        assert one.judge("golden plates").verdict is Verdict.OK
+        assert one.judge("1").valid
+        one.ask(CommandKind.RECIPE, recipe="lids")
+        assert one.judge("2").error == ErrorCode.BLOCKED
+        assert one.judge("golden plates").error == ErrorCode.BLOCKED
+        assert one.judge("golden lids").verdict is Verdict.OK
+        assert one.judge("3").valid

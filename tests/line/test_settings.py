@@ -106,3 +106,15 @@ def test_a_password_in_the_databases_address_is_not_shown(tmp_path: Path) -> Non
     settings = read_station(write(tmp_path, text))
     assert "s3cret" not in running.to_json(settings) and "://a:***@b/c" in running.to_json(settings)
     assert settings.database == "postgresql://a:s3cret@b/c"
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ('{ part_id = "g", verdict = "OK" }, { part_id = "g", verdict = "NG" }', "is there twice"),
+        ('{ part_id = "g", verdict = "OK", recipe = "nobody" }', "no recipe is called"),
+    ],
+)
+def test_check_parts_are_known_and_of_a_recipe(tmp_path: Path, parts: str, told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        read_station(write(tmp_path, GOOD + f"[interlock]\nparts = [{parts}]\n"))

@@ -14,6 +14,11 @@ class Recipes:
         self._entries = settings.recipes
         self.active: RecipeEntry | None = settings.recipes[0]
 
+    @property
+    def name(self) -> str:
+        """Of the active recipe; "" where none is."""
+        return "" if self.active is None else self.active.name
+
     def find(self, wish: str) -> RecipeEntry | None:
         """The recipe of that name, number or barcode."""
         for entry in self._entries:

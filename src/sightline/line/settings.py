@@ -76,6 +76,7 @@ class CheckPart(Settings):
 
     part_id: str = Field(min_length=1, description="the id under which the machine presents it")
     verdict: Verdict = Field(description="the verdict that it must get")
+    recipe: str = Field("", description="name of the recipe that it belongs to; empty: it is shown to all of them")
 
 
 class Interlock(Settings):
@@ -147,6 +148,10 @@ class StationSettings(Settings):
                 raise ValueError(f"recipe {recipe.name} has no file for view {missing[0]}. Add it to its files")
         if self.combine.rule == "k_of_n" and self.combine.k > len(views):
             raise ValueError(f"combine.k is {self.combine.k}, but there are {len(views)} views")
+        _unique([part.part_id for part in self.interlock.parts], "check part")
+        for part in self.interlock.parts:
+            if part.recipe and part.recipe not in [recipe.name for recipe in self.recipes]:
+                raise ValueError(f"check part {part.part_id}: no recipe is called {part.recipe!r}. Correct it")
         if self.margin_ms >= self.deadline_ms:
             raise ValueError("margin_ms must be shorter than deadline_ms")
         return self

@@ -50,6 +50,7 @@ class Station:
     ) -> None:
         self.settings, self.gear, self._beat = settings, gear, beat
         self.recipes, self.gate = Recipes(settings), Gate(settings.interlock)
+        self.gate.recipe = self.recipes.name
         self.stopping = stopping or threading.Event()
         self._deadline = Deadline(self._too_late)
         self._number, self._tended = 0, 0.0
@@ -78,7 +79,7 @@ class Station:
         elif command.kind is CommandKind.RECIPE:
             self._change_over(command)
         elif command.kind is CommandKind.UNPREPARE:
-            self.recipes.active = None
+            self.recipes.active, self.gate.recipe = None, ""
             self.gear.note("changeover", "the machine has given up the recipe")
         else:
             self._error = ErrorCode.NONE
@@ -242,8 +243,9 @@ class Station:
         before = self.recipes.active
         start = time.monotonic()
         done = self.recipes.change(command.recipe)
+        self.gate.recipe = self.recipes.name
         self._error = ErrorCode.NONE if done else ErrorCode.UNKNOWN_RECIPE
-        now = "none" if self.recipes.active is None else self.recipes.active.name
+        now = self.recipes.name or "none"
         took = (time.monotonic() - max(start, command.monotonic_s)) * 1e3
         text = f"from {before.name if before else 'none'} to {now} ({command.recipe!r} was wished) in {took:.1f} ms"
         LOG.log(logging.INFO if done else logging.ERROR, "changeover %s", text)
