@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from sightline.line.settings import StationSettings, read_station
-from sightline.line.supervisor import Supervisor
+from sightline.line.supervisor import Supervisor, check_apart
 from sightline.store.database import locate
 
 
@@ -29,7 +29,9 @@ def run(paths: Sequence[Path]) -> bool:
 
 def check(paths: Sequence[Path]) -> list[StationSettings]:
     """The settings of stations, without starting them. Raises SettingError."""
-    return [read_station(path) for path in paths]
+    stations = [read_station(path) for path in paths]
+    check_apart(stations)
+    return stations
 
 
 def to_json(settings: StationSettings) -> str:
