@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 import pytest
 
 from sightline.core.band import Verdict
+from sightline.core.command import Command, CommandKind
 from sightline.core.errors import StoreError
 from sightline.core.fault import ErrorCode
+from sightline.devices.sinks.fake import FakeSink
+from sightline.devices.sinks.fake import Settings as FakeSettings
+from sightline.line.gear import Desk
 
 Start = Callable[..., Any]
 
@@ -111,3 +116,64 @@ def test_in_pilot_mode_no_machine_is_told_a_verdict(bench: Start) -> None:
         assert one.records()[0].verdict is Verdict.OK
         machine = one.machine
     assert machine.statuses[-1].pilot and not machine.statuses[-1].ready
+
+
+def test_commands_count_in_the_order_of_their_moments() -> None:
+    """A wish over the port and a trigger come by two ways; the part goes by what was wished before it came."""
+    machine = FakeSink(FakeSettings())
+    desk = Desk(machine)
+    machine.ask(Command(kind=CommandKind.TRIGGER, part_id="old"))
+    desk.wish("lids")
+    machine.ask(Command(kind=CommandKind.TRIGGER, part_id="new"))
+    found = [desk.wait(10) for _ in range(4)]
+    told = [None if one is None else one.part_id or one.recipe for one in found]
+    assert told == ["old", "lids", "new", None]
+
+
+def test_a_trigger_that_comes_while_waiting_does_not_overtake_a_wish() -> None:
+    machine = FakeSink(FakeSettings())
+    desk = Desk(machine)
+
+    def later() -> None:
+        time.sleep(0.1)
+        desk.wish("lids")
+        machine.ask(Command(kind=CommandKind.TRIGGER, part_id="new"))
+
+    other = threading.Thread(target=later)
+    other.start()
+    found = [desk.wait(1000), desk.wait(1000)]
+    other.join()
+    assert [one and one.kind for one in found] == [CommandKind.RECIPE, CommandKind.TRIGGER]
+
+
+def test_a_picture_that_came_before_the_part_before_was_answered_is_not_this_parts(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a short takt the time that a picture may lead its trigger by reaches back to the part before."""
+    asked: list[float] = []
+    views = [{"name": "v", "camera": {"kind": "fake", "trigger": "hardware"}}]
+    with bench(views=views, picture_lead_ms=5000) as one:
+        real = one.gear.cameras[0].grab
+
+        def grab(timeout_ms: float, after_s: float | None = None) -> Any:
+            asked.append(after_s or 0.0)
+            return real(timeout_ms, after_s)
+
+        monkeypatch.setattr(one.gear.cameras[0], "grab", grab)
+        one.judge("1")
+        answered = time.monotonic() - 0.05  # the test looks a moment later than it was
+        one.judge("2")
+    assert len(asked) == 2 and asked[1] >= answered
+
+
+def test_a_changeover_asks_for_the_check_parts_of_the_other_recipe(bench: Start, recipe_file: Any) -> None:
+    recipes = [{"name": name, "id": number, "file": recipe_file} for number, name in enumerate(("plates", "lids"), 7)]
+    parts = [{"part_id": f"golden {name}", "verdict": "OK", "recipe": name} for name in ("plates", "lids")]
+    with bench(recipes=recipes, interlock={"parts": parts}) as one:
+        assert one.judge("golden plates").verdict is Verdict.OK
+        assert one.judge("1").valid
+        one.ask(CommandKind.RECIPE, recipe="lids")
+        assert one.judge("2").error == ErrorCode.BLOCKED
+        assert one.judge("golden plates").error == ErrorCode.BLOCKED
+        assert one.judge("golden lids").verdict is Verdict.OK
+        assert one.judge("3").valid

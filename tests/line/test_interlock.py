@@ -91,3 +91,20 @@ def test_a_clock_that_jumps_over_midnight_makes_the_shift_between_due() -> None:
     back = gate(at_start=False, shifts=("22:00",))
     back.tick(NOON.replace(day=3, hour=5))
     assert back.blocked
+
+
+def test_check_parts_of_a_recipe_are_due_when_it_is_active() -> None:
+    """What was shown to one recipe says nothing about another."""
+    parts = (
+        CheckPart(part_id="cap-golden", verdict=Verdict.OK, recipe="cap"),
+        CheckPart(part_id="lid-golden", verdict=Verdict.OK, recipe="lid"),
+    )
+    one = Gate(Interlock(parts=parts), NOON)
+    one.recipe = "cap"
+    assert one.blocked and "lid" not in one.reason and one.checks("lid-golden") is None
+    assert one.judge("cap-golden", Verdict.OK, True) and not one.blocked and not one.reason
+    one.recipe = "lid"
+    assert one.blocked and one.checks("cap-golden") is None
+    assert one.judge("lid-golden", Verdict.OK, True) and not one.blocked
+    one.recipe = "cap"
+    assert not one.blocked

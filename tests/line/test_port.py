@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -90,3 +91,40 @@ def test_what_is_no_wish_is_refused(port: tuple[int, list[str]], body: bytes) ->
 def test_a_form_of_another_site_is_refused(port: tuple[int, list[str]]) -> None:
     assert post(port[0], {"recipe": "a"}, "t0ken", "text/plain") == 415
     assert get(port[0], "/nothing")[0] == 404
+
+
+JSON = b"Authorization: Bearer t0ken\r\nContent-Type: application/json\r\nContent-Length: "
+
+
+def raw(number: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", number), timeout=5) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "code"),
+    [
+        (b"Authorization: Bearer t\xe9", b"", b" 401 "),
+        (JSON + b"\xb2", b"", b" 400 "),
+        (JSON + b"4000", b"[" * 4000, b" 400 "),
+    ],
+)
+def test_odd_requests_are_answered_too(port: tuple[int, list[str]], head: bytes, body: bytes, code: bytes) -> None:
+    answer = raw(port[0], b"POST /recipe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + b"\r\n\r\n" + body)
+    assert code in answer.split(b"\r\n")[0] and not port[1]
+
+
+def test_without_a_token_only_this_machine_may_wish(bench: Start) -> None:
+    with bench(health={"host": "0.0.0.0"}) as one:
+        port = open_port(one.station)
+        assert post(port.number, {"recipe": "plates"}) == 403
+        assert get(port.number, "/healthz")[0] == 200
+        port.close()
+    with bench() as one:
+        port = open_port(one.station)
+        request = b"POST /recipe HTTP/1.1\r\nHost: evil.example:%d\r\nConnection: close\r\n" % port.number
+        request += b'Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"recipe": "plates"}'
+        assert b" 403 " in raw(port.number, request)  # a site whose name was pointed at this machine
+        port.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.command import running
 from sightline.core.errors import SettingError
 from sightline.line.settings import read_station
 
@@ -78,3 +79,50 @@ def test_the_station_of_the_docs_is_valid(tmp_path: Path) -> None:
     assert settings.mode == "pilot" and settings.recipes[1].name == "lid"
     assert settings.keep.names("L12-0042") == {"serial": "0042", "lot": "L12"}
     assert [part.verdict for part in settings.interlock.parts] == ["OK", "NG"]
+
+
+def test_what_calls_a_recipe_calls_one_only(tmp_path: Path) -> None:
+    """A PLC that asks for number 2 must not get the recipe whose name, or whose code, is "2"."""
+    more = '[[recipes]]\nname = "{}"\nid = 2\nfile = "lid.onnx"\nbarcodes = [{}]\n[controller]'
+    for name, codes in (("1", ""), ("lid", '"1"'), ("lid", '"cap"')):
+        with pytest.raises(SettingError, match="is there twice"):
+            read_station(write(tmp_path, GOOD.replace("[controller]", more.format(name, codes), 1)))
+    again = GOOD.replace("id = 1", 'id = 1\nbarcodes = ["cap", "1"]')
+    assert read_station(write(tmp_path, again)).recipes[0].barcodes == ("cap", "1")  # its own
+
+
+def test_no_recipe_is_called_as_anothers_shadow(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="shadow"):
+        read_station(write(tmp_path, GOOD.replace('name = "cap"', 'name = "cap (shadow)"', 1)))
+
+
+def test_every_path_counts_from_the_files_folder(tmp_path: Path) -> None:
+    text = GOOD.replace('name = "press-3"', 'name = "press-3"\ndatabase = "line.db"\nimages = "pictures"', 1)
+    text += '[health]\ntoken = { file = "token" }\n[[sinks]]\nkind = "mqtt"\nhost = "broker"\nuser = "u"\ntls = {}\n'
+    text += 'password = { file = "pw" }\n'
+    settings = read_station(write(tmp_path, text))
+    assert settings.database == str(tmp_path / "line.db") and settings.images == str(tmp_path / "pictures")
+    assert settings.health.token is not None and settings.health.token.file == tmp_path / "token"
+    assert settings.sinks[0]["password"] == {"file": str(tmp_path / "pw")}
+    remote = GOOD.replace('name = "press-3"', 'name = "press-3"\ndatabase = "postgresql://a@b/c"\nimages = "s3://x"', 1)
+    kept = read_station(write(tmp_path, remote))
+    assert (kept.database, kept.images) == ("postgresql://a@b/c", "s3://x")
+
+
+def test_a_password_in_the_databases_address_is_not_shown(tmp_path: Path) -> None:
+    text = GOOD.replace('name = "press-3"', 'name = "press-3"\ndatabase = "postgresql://a:s3cret@b/c"', 1)
+    settings = read_station(write(tmp_path, text))
+    assert "s3cret" not in running.to_json(settings) and "://a:***@b/c" in running.to_json(settings)
+    assert settings.database == "postgresql://a:s3cret@b/c"
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ('{ part_id = "g", verdict = "OK" }, { part_id = "g", verdict = "NG" }', "is there twice"),
+        ('{ part_id = "g", verdict = "OK", recipe = "nobody" }', "no recipe is called"),
+    ],
+)
+def test_check_parts_are_known_and_of_a_recipe(tmp_path: Path, parts: str, told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        read_station(write(tmp_path, GOOD + f"[interlock]\nparts = [{parts}]\n"))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.command import running
 from sightline.core.errors import SettingError
 from sightline.line.supervisor import Supervisor
 
@@ -110,6 +111,8 @@ def test_two_stations_of_one_name_or_folder_are_refused_before_any_starts(tmp_pa
         Supervisor([one, write(tmp_path, "two", recipe_file, "one")])
     with pytest.raises(SettingError, match="name"):
         Supervisor([one, one])
+    with pytest.raises(SettingError, match="name"):
+        running.check([one, one])
 
 
 def test_a_folder_belongs_to_one_station_at_a_time(tmp_path: Path, recipe_file: Path) -> None:

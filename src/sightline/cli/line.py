@@ -25,7 +25,7 @@ def run(
     from sightline.command import running
 
     for settings in running.check(stations):
-        line = settings.model_dump_json() if as_json else running.describe(settings)
+        line = running.to_json(settings) if as_json else running.describe(settings)
         console.say(line) if check else console.complain(line)
     if not check and not running.run(stations):
         raise typer.Exit(1)

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from sightline.line.settings import StationSettings, read_station
-from sightline.line.supervisor import Supervisor
+from sightline.line.supervisor import Supervisor, check_apart
+from sightline.store.database import locate
 
 
 def run(paths: Sequence[Path]) -> bool:
@@ -28,7 +29,16 @@ def run(paths: Sequence[Path]) -> bool:
 
 def check(paths: Sequence[Path]) -> list[StationSettings]:
     """The settings of stations, without starting them. Raises SettingError."""
-    return [read_station(path) for path in paths]
+    stations = [read_station(path) for path in paths]
+    check_apart(stations)
+    return stations
+
+
+def to_json(settings: StationSettings) -> str:
+    """A station's settings as JSON; a password in the database's address is left out."""
+    address = settings.database
+    shown = address if not address or "://" not in address else locate(address).render_as_string(hide_password=True)
+    return settings.model_copy(update={"database": shown}).model_dump_json()
 
 
 def describe(settings: StationSettings) -> str:

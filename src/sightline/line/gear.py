@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import queue
+from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -26,6 +26,7 @@ from sightline.line.recorder import Recorder
 from sightline.line.settings import StationSettings
 from sightline.line.shadow import Shadow
 
+WISHES = 32  # that wait for the station; the oldest gives way
 LOG = logging.getLogger("sightline.line.gear")
 
 
@@ -34,13 +35,20 @@ class Desk:
     """The machine's wishes, and those that came over the station's own port: one queue for the station."""
 
     machine: Controller
-    wishes: queue.SimpleQueue[Command] = field(default_factory=queue.SimpleQueue)
+    wishes: deque[Command] = field(default_factory=lambda: deque(maxlen=WISHES))
+    _held: Command | None = None
 
     def wait(self, timeout_ms: float) -> Command | None:
-        """The next command, of the port or of the machine."""
-        with suppress(queue.Empty):
-            return self.wishes.get_nowait()
-        return self.machine.wait(timeout_ms)
+        """The next command, of the port or of the machine, whichever was given first.
+
+        A part that was triggered after a wish was accepted is judged by what was wished, one from before it is not.
+        """
+        if self._held is None:
+            self._held = self.machine.wait(0.0 if self.wishes else timeout_ms)
+        if self.wishes and (self._held is None or self.wishes[0].monotonic_s <= self._held.monotonic_s):
+            return self.wishes.popleft()
+        command, self._held = self._held, None
+        return command
 
     def show(self, status: Status) -> None:
         """Tell the machine about the station."""
@@ -48,7 +56,7 @@ class Desk:
 
     def wish(self, recipe: str) -> None:
         """Ask for a changeover, from any thread."""
-        self.wishes.put(Command(kind=CommandKind.RECIPE, recipe=recipe))
+        self.wishes.append(Command(kind=CommandKind.RECIPE, recipe=recipe))
 
 
 @dataclass

@@ -18,6 +18,7 @@ class Gate:
         self._settings = settings
         self._parts = {part.part_id: part for part in settings.parts}
         self._due = set(self._parts) if settings.at_start else set()
+        self.recipe = ""  # the active one; parts of other recipes are due when theirs is
         self._since = 0
         self._looked = now or datetime.datetime.now().astimezone()
         self.failed: str = ""
@@ -25,19 +26,21 @@ class Gate:
     @property
     def blocked(self) -> bool:
         """Whether any check part is due, or had a wrong verdict last."""
-        return bool(self._due)
+        return bool(self._due_now())
 
     @property
     def reason(self) -> str:
         """What must happen before other parts are judged; "" where nothing must."""
-        if not self._due:
+        now = self._due_now()
+        if not now:
             return ""
-        due = ", ".join(sorted(self._due))
+        due = ", ".join(sorted(now))
         return f"{self.failed}; due: {due}" if self.failed else f"check parts are due: {due}"
 
     def checks(self, part_id: str) -> CheckPart | None:
-        """The check part of this id, None for parts of the production."""
-        return self._parts.get(part_id)
+        """The check part of this id, None for parts of the production and check parts of another recipe."""
+        part = self._parts.get(part_id)
+        return part if part is not None and part.recipe in ("", self.recipe) else None
 
     def passed_by(self) -> None:
         """Count a part of the production."""
@@ -64,7 +67,7 @@ class Gate:
         right = valid and verdict is part.verdict
         if right:
             # One that is shown while none is due opens nothing and puts nothing off: the others were not shown.
-            if self._due == {part_id}:
+            if self._due_now() == {part_id}:
                 self._since, self.failed = 0, ""
             self._due.discard(part_id)
             return True
@@ -73,6 +76,9 @@ class Gate:
         LOG.error("%s: the station is blocked", self.failed)
         self._due = set(self._parts)
         return False
+
+    def _due_now(self) -> set[str]:
+        return {part_id for part_id in tuple(self._due) if self.checks(part_id) is not None}
 
     def _make_due(self, why: str) -> None:
         LOG.warning("check parts are due: %s", why)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +21,7 @@ from sightline.line.station import Station
 
 MOST_BYTES = 4096  # of a request's body
 TIMEOUT_S = 5.0
+HERE = ("localhost", "127.0.0.1", "[::1]")
 LOG = logging.getLogger("sightline.line.port")
 
 
@@ -26,6 +30,7 @@ class Answers:
     """What the port answers with: Prometheus text, (healthy, why), the status, and a wish for a recipe.
 
     `wish` returns whether such a recipe is there; `token` must come with a wish, as `Authorization: Bearer TOKEN`.
+    Without one, wishes are only taken on loopback.
     """
 
     metrics: Callable[[], bytes]
@@ -33,6 +38,7 @@ class Answers:
     status: Callable[[], dict[str, Any]]
     wish: Callable[[str], bool]
     token: str = ""
+    loopback: bool = True
 
 
 class Port:
@@ -77,8 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
         if urlsplit(self.path).path != "/recipe":
             return self._send_json(HTTPStatus.NOT_FOUND, {"error": "Post to /recipe"})
         given = self.headers.get("Authorization", "")
-        if self.answers.token and not secrets.compare_digest(given, f"Bearer {self.answers.token}"):
+        if self.answers.token and not secrets.compare_digest(given.encode(), f"Bearer {self.answers.token}".encode()):
             return self._send_json(HTTPStatus.UNAUTHORIZED, {"error": "Send the token: Authorization: Bearer TOKEN"})
+        if not self.answers.token and not self._from_here():
+            return self._send_json(HTTPStatus.FORBIDDEN, {"error": "Set [health] token in the station's file"})
         # A page in a browser cannot send this type without asking first, so no site can change recipes by the way.
         if self.headers.get_content_type() != "application/json":
             return self._send_json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": "Send application/json"})
@@ -89,13 +97,18 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_json(HTTPStatus.NOT_FOUND, {"error": f"no recipe {wish!r} is loaded here"})
         return self._send_json(HTTPStatus.ACCEPTED, {"recipe": wish})
 
+    def _from_here(self) -> bool:
+        """Whether only this machine reaches the port, under its own name: a site's name may point here, too."""
+        host = re.sub(r":\d+$", "", self.headers.get("Host", ""))
+        return self.answers.loopback and host in HERE
+
     def _wish(self) -> str | None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or not 0 < int(length) <= MOST_BYTES:
+        if not re.fullmatch("[0-9]{1,4}", length) or not 0 < int(length) <= MOST_BYTES:
             return None
         try:
             wish = json.loads(self.rfile.read(int(length)))["recipe"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
         return str(wish) if isinstance(wish, str | int) and not isinstance(wish, bool) and str(wish) else None
 
@@ -133,4 +146,8 @@ def open_port(station: Station) -> Port:
         return found is not None
 
     token = health.token.read() if health.token is not None else ""
-    return Port(health.host, health.port, Answers(gear.metrics.text, healthy, status, wish, token))
+    loopback = health.host == "localhost"
+    with suppress(ValueError):  # a name, of which nobody knows where it leads
+        loopback = loopback or ipaddress.ip_address(health.host).is_loopback
+    answers = Answers(gear.metrics.text, healthy, status, wish, token, loopback)
+    return Port(health.host, health.port, answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightline.line.judge import RecipeKey
-from sightline.line.settings import RecipeEntry, StationSettings
+from sightline.line.settings import SHADOW, RecipeEntry, StationSettings
 
 
 class Recipes:
@@ -13,6 +13,11 @@ class Recipes:
         self._views = [view.name for view in settings.views]
         self._entries = settings.recipes
         self.active: RecipeEntry | None = settings.recipes[0]
+
+    @property
+    def name(self) -> str:
+        """Of the active recipe; "" where none is."""
+        return "" if self.active is None else self.active.name
 
     def find(self, wish: str) -> RecipeEntry | None:
         """The recipe of that name, number or barcode."""
@@ -50,4 +55,4 @@ class Recipes:
 
 def shadow_name(recipe: str) -> str:
     """What the judge calls the shadow of a recipe."""
-    return f"{recipe} (shadow)"
+    return f"{recipe}{SHADOW}"

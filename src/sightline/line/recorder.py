@@ -204,8 +204,8 @@ class Recorder:
         """Once an hour, pictures whose time is over make room."""
         if time.monotonic() - self._cleared > CLEAR_S:
             self._cleared = time.monotonic()
-            self._collector.cleared()
             self._ledger.clear()
+            self._collector.cleared()
 
 
 def _clean(part_id: str) -> str:

@@ -17,6 +17,7 @@ from sightline.devices.sinks.table import read_sink
 from sightline.line.collection import Keep
 from sightline.line.decision import Rule
 
+SHADOW = " (shadow)"  # what the judge calls the shadow of a recipe ends so
 WITH_OUTBOX = ("mqtt", "sparkplug", "webhook")
 
 
@@ -50,7 +51,13 @@ class RecipeEntry(Settings):
     def _one_way(self) -> RecipeEntry:
         if (self.file is None) == (not self.files):
             raise ValueError(f"recipe {self.name}: give either file, or files by view")
+        if self.name.endswith(SHADOW):
+            raise ValueError(f"recipe {self.name}: shadows are called so. Choose another name")
         return self
+
+    def calls(self) -> set[str]:
+        """Everything that calls for this recipe."""
+        return {self.name, str(self.id), *self.barcodes}
 
     def of(self, view: str) -> Path | None:
         """The recipe file that judges a view."""
@@ -69,6 +76,7 @@ class CheckPart(Settings):
 
     part_id: str = Field(min_length=1, description="the id under which the machine presents it")
     verdict: Verdict = Field(description="the verdict that it must get")
+    recipe: str = Field("", description="name of the recipe that it belongs to; empty: it is shown to all of them")
 
 
 class Interlock(Settings):
@@ -133,13 +141,17 @@ class StationSettings(Settings):
         _unique(views, "view")
         _unique([recipe.name for recipe in self.recipes], "recipe name")
         _unique([str(recipe.id) for recipe in self.recipes], "recipe id")
-        _unique([code for recipe in self.recipes for code in recipe.barcodes], "barcode")
+        _unique([call for recipe in self.recipes for call in recipe.calls()], "recipe name, id or barcode")
         for recipe in self.recipes:
             missing = [view for view in views if recipe.of(view) is None]
             if missing:
                 raise ValueError(f"recipe {recipe.name} has no file for view {missing[0]}. Add it to its files")
         if self.combine.rule == "k_of_n" and self.combine.k > len(views):
             raise ValueError(f"combine.k is {self.combine.k}, but there are {len(views)} views")
+        _unique([part.part_id for part in self.interlock.parts], "check part")
+        for part in self.interlock.parts:
+            if part.recipe and part.recipe not in [recipe.name for recipe in self.recipes]:
+                raise ValueError(f"check part {part.part_id}: no recipe is called {part.recipe!r}. Correct it")
         if self.margin_ms >= self.deadline_ms:
             raise ValueError("margin_ms must be shorter than deadline_ms")
         return self
@@ -190,12 +202,32 @@ def _from_folder(settings: StationSettings, folder: Path) -> StationSettings:
         # Where a sink keeps what waits for the other side is the station's business, unless its settings say.
         waits = {"outbox": str(own / f"outbox-{number}.db")} if values.get("kind") in WITH_OUTBOX else {}
         sinks.append(_device({**waits, **values}, read_sink, folder))
-    update = {"recipes": recipes, "folder": own, "public_key": key, "views": views}
+    health = settings.health
+    if health.token is not None and health.token.file is not None:
+        token = health.token.model_copy(update={"file": folder / health.token.file})
+        health = health.model_copy(update={"token": token})
+    update = {"recipes": recipes, "folder": own, "public_key": key, "views": views, "health": health}
+    update |= {name: _place(getattr(settings, name), folder) for name in ("database", "images")}
     return settings.model_copy(update=update | {"controller": sinks[0], "sinks": tuple(sinks[1:])})
 
 
 def _device(values: dict[str, Any], read: Callable[[Mapping[str, Any]], BaseModel], folder: Path) -> dict[str, Any]:
     """A device's settings, checked, with its paths counted from the file's folder. Raises SettingError."""
-    checked = read(values)
-    paths = {name: str(folder / value) for name in values if isinstance(value := getattr(checked, name, None), Path)}
-    return values | paths
+    return _absolute(values, read(values), folder)
+
+
+def _absolute(values: dict[str, Any], checked: BaseModel, folder: Path) -> dict[str, Any]:
+    """The values with every path of the model made absolute, those of secrets and TLS within it, too."""
+    found = dict(values)
+    for name, given in values.items():
+        value = getattr(checked, name, None)
+        if isinstance(value, Path):
+            found[name] = str(folder / value)
+        elif isinstance(value, BaseModel) and isinstance(given, dict):
+            found[name] = _absolute(given, value, folder)
+    return found
+
+
+def _place(address: str | None, folder: Path) -> str | None:
+    """A file or folder counted from `folder`; a URL as it is."""
+    return address if not address or "://" in address else str(folder / Path(address).expanduser())

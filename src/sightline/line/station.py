@@ -50,12 +50,14 @@ class Station:
     ) -> None:
         self.settings, self.gear, self._beat = settings, gear, beat
         self.recipes, self.gate = Recipes(settings), Gate(settings.interlock)
+        self.gate.recipe = self.recipes.name
         self.stopping = stopping or threading.Event()
         self._deadline = Deadline(self._too_late)
         self._number, self._tended = 0, 0.0
         self._error = ErrorCode.NONE
         self._busy = False
         self._lead_s = settings.picture_lead_ms / 1e3
+        self._answered_s = 0.0  # monotonic: when the part before had its answer
 
     def run(self) -> None:
         """Obey the machine until `stopping` is set; then everything is closed in order."""
@@ -77,7 +79,7 @@ class Station:
         elif command.kind is CommandKind.RECIPE:
             self._change_over(command)
         elif command.kind is CommandKind.UNPREPARE:
-            self.recipes.active = None
+            self.recipes.active, self.gate.recipe = None, ""
             self.gear.note("changeover", "the machine has given up the recipe")
         else:
             self._error = ErrorCode.NONE
@@ -100,6 +102,7 @@ class Station:
             if decision is None:
                 decision, frames = self._inspect(part)
             given = self._answer(part, decision, frames)
+        self._answered_s = time.monotonic()
         self._after(part, given, frames)
 
     def _inspect(self, part: Part) -> tuple[Decision, list[Frame]]:
@@ -129,9 +132,12 @@ class Station:
         for camera in self.gear.cameras:
             # A little before the deadline, so that what is told is the camera's cause.
             left_ms = max(1.0, (part.until - time.monotonic()) * 1e3 - GRAB_MARGIN_MS)
-            # Picture and trigger come by two ways: a picture that came long before is another part's.
+            # Picture and trigger come by two ways: a picture that came long before, or before the part before was done,
+            # is another part's.
             hardware = camera.settings.trigger == "hardware"
-            frames.append(camera.grab(left_ms, part.started - self._lead_s if hardware else None))
+            frames.append(
+                camera.grab(left_ms, max(part.started - self._lead_s, self._answered_s) if hardware else None)
+            )
         part.captured = max(frame.captured for frame in frames)
         part.frames = tuple(frame.id for frame in frames)
         part.source = str(frames[0].metadata.get("file", ""))
@@ -237,8 +243,9 @@ class Station:
         before = self.recipes.active
         start = time.monotonic()
         done = self.recipes.change(command.recipe)
+        self.gate.recipe = self.recipes.name
         self._error = ErrorCode.NONE if done else ErrorCode.UNKNOWN_RECIPE
-        now = "none" if self.recipes.active is None else self.recipes.active.name
+        now = self.recipes.name or "none"
         took = (time.monotonic() - max(start, command.monotonic_s)) * 1e3
         text = f"from {before.name if before else 'none'} to {now} ({command.recipe!r} was wished) in {took:.1f} ms"
         LOG.log(logging.INFO if done else logging.ERROR, "changeover %s", text)

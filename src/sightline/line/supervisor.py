@@ -103,7 +103,7 @@ class Supervisor:
         self._context = context_for(STATION)
         self.stopping = threading.Event()
         settings = [read_station(path) for path in paths]
-        _check_apart(settings)
+        check_apart(settings)
         self.stations = [self._start(Path(path), one) for path, one in zip(paths, settings, strict=True)]
 
     def run(self) -> bool:
@@ -161,7 +161,8 @@ class Supervisor:
         )  # fmt: skip
 
 
-def _check_apart(stations: Sequence[StationSettings]) -> None:
+def check_apart(stations: Sequence[StationSettings]) -> None:
+    """Raises SettingError where two stations have one name or one folder."""
     for what, names in (
         ("name", [station.name for station in stations]),
         ("folder", [str(station.folder) for station in stations]),

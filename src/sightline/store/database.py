@@ -35,7 +35,8 @@ def locate(url: str | Path | None) -> URL:
     try:
         address = make_url(text)
     except ArgumentError as error:
-        raise SettingError(f"'{text}' is no database address. Give a file, or postgresql://USER@HOST/NAME") from error
+        # The text is left out: it may hold a password.
+        raise SettingError("the database's address is none. Give a file, or postgresql://USER@HOST/NAME") from error
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() not in {"sqlite", "postgresql"}:

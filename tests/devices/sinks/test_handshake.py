@@ -143,3 +143,18 @@ def test_a_part_may_be_a_number_and_text_is_kept_harmless():
 @pytest.mark.parametrize("score", [math.nan, math.inf, 1e300])
 def test_a_score_that_is_no_number_is_the_largest(score):
     assert read_outputs(write_outputs(Outputs(score=score))).score == pytest.approx(3.4e38)
+
+
+def test_without_acknowledgement_a_trigger_takes_the_result_before_away(signal):
+    """A PLC that looks at `valid` alone must not take the OK of the part before for that of the next one."""
+    shake = Handshake(acknowledge=False)
+    shake.show(Status(ready=True))
+    shake.take(Inputs())
+    shake.take(Inputs(trigger=True, part_id="1"))
+    assert shake.wait(10) is not None
+    shake.present(signal("1", verdict=Verdict.OK))
+    assert shake.outputs().valid
+    shake.take(Inputs(part_id="2"))
+    shake.take(Inputs(trigger=True, part_id="2"))
+    said = shake.outputs()
+    assert said.busy and not said.valid and not said.inspected and said.verdict == 0 and said.part_id == ""

@@ -170,6 +170,8 @@ class Handshake:
             self._own_error = ErrorCode.TRIGGER_OVERRUN if occupied else ErrorCode.NOT_READY
             return
         self._running = True
+        # Without acknowledgement the result before is still there: it must not be taken for this part's.
+        self._shown, self._valid = None, False
         self._own_error = ErrorCode.NONE
         self._command(Command(kind=CommandKind.TRIGGER, part_id=inputs.part_id))
 
