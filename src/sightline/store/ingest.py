@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,12 +23,14 @@ from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation, an
 from sightline.store.database import Database
 from sightline.store.header import media_type
 from sightline.store.images import Images, StoredImage, image_key
+from sightline.store.shapes import region_from_json, region_to_json
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import AnnotationRow
 from sightline.store.tables.samples import SampleRow
 
 BATCH, BATCHES_AHEAD, THREADS = 64, 2, 4
 MOST_ERRORS = 100
+MASK = "image/png"
 Progress = Callable[[str, int, int], None]
 
 
@@ -57,6 +60,8 @@ class Ingest:
     def __init__(self, database: Database, images: Images, product: str, root: Path | None, author: str) -> None:
         if not product.strip():
             raise InputError("the samples need a product. Name what they show")
+        if re.search(r"@[0-9]+$", product):
+            raise InputError(f"'{product}' is what a version is called. Name the product without '@' and a number")
         self._database, self._images = database, images
         self._product, self._author = product, author
         self._root = None if root is None else root.absolute()
@@ -93,6 +98,7 @@ class Ingest:
     def _prepare(self, sample: Sample) -> _Ready:
         """Keep the image and the mask; all the heavy work, without the interpreter's lock."""
         name = self._name(sample.path)
+        _check_marks(sample)
         try:
             with sample.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -104,13 +110,17 @@ class Ingest:
         return _Ready(sample, name, self._images.put(sample.path), mask)
 
     def _is_present(self, name: str, digest: str) -> bool:
-        """Whether row and image are there; a row whose image was lost gets it back."""
-        query = select(SampleRow.media_type).where(
-            SampleRow.product == self._product, SampleRow.name == name, SampleRow.hash == digest
+        """Whether row, image and mask are there; a row whose image or mask was lost gets it back."""
+        mask = AnnotationRow.mask_hash
+        query = (
+            select(SampleRow.media_type, mask)
+            .outerjoin(AnnotationRow, (AnnotationRow.sample_id == SampleRow.id) & mask.is_not(None))
+            .where(SampleRow.product == self._product, SampleRow.name == name, SampleRow.hash == digest)
         )
         with self._database.reading() as session:
-            kind = session.scalar(query)
-        return kind is not None and self._images.shelf.holds(image_key(digest, kind))
+            rows = session.execute(query).all()
+        keys = {image_key(digest, kind) for kind, _ in rows} | {image_key(kept, MASK) for _, kept in rows if kept}
+        return bool(keys) and all(self._images.shelf.holds(key) for key in keys)
 
     def _name(self, path: Path) -> str:
         full = path.absolute()
@@ -176,6 +186,15 @@ def _ahead(
         if len(waiting) > BATCHES_AHEAD:
             yield waiting.popleft()
     yield from waiting
+
+
+def _check_marks(sample: Sample) -> None:
+    """What is kept is never changed, so marks that could not be read again must not go in."""
+    for region in () if sample.defective is False else sample.regions:
+        try:
+            region_from_json(region_to_json(region))
+        except InputError as error:
+            raise InputError(f"{sample.path}: {error}. Draw the mark again, or take it out") from error
 
 
 def _annotation(item: _Ready, author: str) -> Annotation | None:

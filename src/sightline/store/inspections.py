@@ -22,6 +22,7 @@ from sightline.store.tables.inspections import HourRow, InspectionRow
 
 HOUR_US = 3_600_000_000
 MOST = 1000  # records on a page
+AT_ONCE = 500  # keys in one query: both databases take a limited number
 Place = tuple[datetime, int]
 
 
@@ -40,13 +41,17 @@ class Inspections:
         )
 
     def record(self, record: Record) -> int:
-        """Keep one inspection; returns its id. After that it survives whatever happens to this program.
+        """Keep one inspection; returns its id, or that of the one whose key is the same.
 
+        After that it survives whatever happens to this program.
         On SQLite a power cut may cost what came after the last `Store.settle` (docs/decisions/0025). Raises InputError,
         StoreError.
         """
         check(record)
         with self._database.recording() as connection:
+            there = None if record.key is None else connection.scalar(_number_of(record.key))
+            if there is not None:
+                return int(there)
             number = connection.execute(self._one, _values(record)).scalar_one()
             if not record.shadow:
                 connection.execute(self._count, _hours((record,)))
@@ -121,10 +126,17 @@ class Inspections:
         )
 
 
+def _number_of(key: str) -> Select[int]:
+    return select(InspectionRow.id).where(InspectionRow.key == key)
+
+
 def _fresh(connection: Connection, records: Sequence[Record]) -> list[Record]:
     """The records whose keys are not there yet; the first of several with one key."""
     wanted = {record.key for record in records if record.key is not None}
-    there = set(connection.scalars(select(InspectionRow.key).where(InspectionRow.key.in_(wanted)))) if wanted else set()
+    names, there = sorted(wanted), set[str | None]()
+    for start in range(0, len(names), AT_ONCE):
+        some = InspectionRow.key.in_(names[start : start + AT_ONCE])
+        there |= set(connection.scalars(select(InspectionRow.key).where(some)))
     found = []
     for record in records:
         if record.key is None or record.key not in there:
