@@ -119,3 +119,19 @@ def test_kill_9_loses_no_entry_that_was_acknowledged(tmp_path: Path) -> None:
         assert journal.flush(10)
         journal.close()
         assert got[:acknowledged] == list(range(acknowledged))
+
+
+def test_a_fault_of_ours_does_not_end_the_delivery(tmp_path: Path) -> None:
+    got: list[int] = []
+    faults = [KeyError("station"), AttributeError("no")]
+
+    def deliver(entries: Sequence[Entry]) -> None:
+        if faults:
+            raise faults.pop()
+        got.extend(e["n"] for e in entries)
+
+    journal = Journal(tmp_path / "j.db", deliver)
+    journal.append({"n": 1})
+    assert journal.flush(10)
+    journal.close()
+    assert got == [1]

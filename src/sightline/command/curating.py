@@ -77,8 +77,11 @@ def check(
 
     if report is not None:
         check_writable(report)
+    if is_stored(data) and places["findings"] is not None:
+        # Applied to a table instead, a decision could move a frozen test image into training.
+        raise InputError("decisions about data in the store are kept there. Leave out --findings")
     with ExitStack() as opened:
-        stored = open_stored(data, opened) if places["findings"] is None else None
+        stored = open_stored(data, opened)
         keeper = stored.keeper if stored else FileKeeper(places["findings"] or beside(data, ".sightline-findings.json"))
         keeper.decisions()  # a damaged file is told before minutes of work
         dataset, signs = read(data, looks, quiet)

@@ -94,14 +94,20 @@ class Journal:
             try:
                 self._deliver_some()
             except (SightlineError, sqlite3.Error) as error:
-                self._note(str(error))
-                pause = min(PAUSE_S[0] * 2 ** min(failures, 10), PAUSE_S[1])
-                failures += 1
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closed, pause)
+                failures = self._pause(str(error), failures)
+            except Exception as error:  # a fault of ours: the thread goes on, and the entries are still there
+                LOG.exception("records cannot be delivered", extra={"cause": str(error)})
+                failures = self._pause(f"{type(error).__name__}: {error}", failures)
             else:
                 failures = 0
                 self._note("")
+
+    def _pause(self, error: str, failures: int) -> int:
+        """Wait before the next try, longer each time; returns the number of failures."""
+        self._note(error)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, min(PAUSE_S[0] * 2 ** min(failures, 10), PAUSE_S[1]))
+        return failures + 1
 
     def _deliver_some(self) -> None:
         with self._changed:

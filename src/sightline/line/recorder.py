@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from sightline.line.settings import StationSettings
 PICTURES_WAITING = 8  # parts whose pictures wait to be written; beyond, pictures are dropped, verdicts never
 OWED = 10_000  # parts that could not be recorded and are remembered until they can
 CLEAR_S = 3600.0  # between two clearings of old pictures
+TEND_S = 5.0  # how long the pictures' thread waits before it looks whether a clearing is due
 LOG = logging.getLogger("sightline.line.recorder")
 
 
@@ -173,13 +175,22 @@ class Recorder:
                 self.pictures_dropped += 1
 
     def _keep(self) -> None:
-        while (picture := self._pictures.get()) is not None:
-            try:
-                self._keep_one(picture)
-                self._clear_old()
-            except (SightlineError, OSError, cv2.error) as error:
-                self.pictures_dropped += 1
-                LOG.error("a picture of part %s was not kept: %s", picture.part.id, error, extra={"cause": str(error)})
+        going = True
+        while going:
+            with suppress(queue.Empty):
+                picture = self._pictures.get(timeout=TEND_S)
+                going = picture is not None
+                if picture is not None:
+                    self._try(picture)
+            # Whether a picture came or not: on a full disk none is kept, until old ones have made room.
+            self._clear_old()
+
+    def _try(self, picture: Picture) -> None:
+        try:
+            self._keep_one(picture)
+        except (SightlineError, OSError, cv2.error) as error:
+            self.pictures_dropped += 1
+            LOG.error("a picture of part %s was not kept: %s", picture.part.id, error, extra={"cause": str(error)})
 
     def _keep_one(self, picture: Picture) -> None:
         part, frame = picture.part, picture.frame
@@ -195,8 +206,12 @@ class Recorder:
         """Once an hour, pictures whose time is over make room."""
         if time.monotonic() - self._cleared > CLEAR_S:
             self._cleared = time.monotonic()
-            self._ledger.clear()
-            self._collector.cleared()
+            try:
+                self._ledger.clear()
+            except (SightlineError, OSError) as error:
+                LOG.error("old pictures were not cleared: %s", error, extra={"cause": str(error)})
+            else:
+                self._collector.cleared()
 
 
 def _view(seen: Seen) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation, annotation_values
+from sightline.store.collected import REASON
 from sightline.store.database import Database
 from sightline.store.header import media_type
 from sightline.store.images import Images, StoredImage, image_key
@@ -31,6 +32,7 @@ from sightline.store.tables.samples import SampleRow
 BATCH, BATCHES_AHEAD, THREADS = 64, 2, 4
 MOST_ERRORS = 100
 MASK = "image/png"
+ONCE = f"once {REASON}"
 Progress = Callable[[str, int, int], None]
 
 
@@ -171,7 +173,8 @@ class Ingest:
             "line": given.get("line"),
             "exposure_us": _number(given.get("exposure_us")),
             "gain_db": _number(given.get("gain_db")),
-            "details": dict(given),
+            # A sample that came from a station and is added again by a person is no longer the station's to remove.
+            "details": {ONCE if name == REASON else name: text for name, text in given.items()},
             "created": now(),
         }
 

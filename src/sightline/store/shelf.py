@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -135,6 +136,16 @@ class Shelf:
             (self.folder / key).unlink(missing_ok=True)
         elif self.holds(key):
             patiently(lambda: self._remote.rm_file(f"{self._root}/{key}"), self.name)
+
+    def age_s(self, key: str) -> float:
+        """How long ago a file was written or renewed, in s; infinite where there is none."""
+        try:
+            if self.folder is not None:
+                return time.time() - (self.folder / key).stat().st_mtime
+            found = patiently(lambda: self._remote.info(f"{self._root}/{key}"), self.name)
+        except FileNotFoundError:
+            return math.inf
+        return float(time.time() - found["LastModified"].timestamp())
 
     def renew(self, key: str) -> bool:
         """Whether the file is there; if so, its age begins anew, so that a check does not take it for forgotten."""
