@@ -1,5 +1,6 @@
 """Archives from outside: unpacked as they are, or refused with nothing left behind."""
 
+import gzip
 import io
 import stat
 import tarfile
@@ -113,3 +114,28 @@ def test_a_folder_in_use_is_left_alone(pack, tmp_path):
     with pytest.raises(InputError, match="in use"):
         unpack(pack([("1.png", b"one")]), tmp_path / "out")
     assert left(tmp_path / "out") == ["mine.txt"]
+
+
+def test_a_tar_header_that_claims_to_be_large_takes_no_memory(tmp_path):
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 64 << 20
+    archive = tmp_path / "bomb.tar.gz"
+    with gzip.open(archive, "wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    with pytest.raises(InputError, match="header of"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("packing", ["", "gz", "bz2", "xz"])
+def test_every_packing_of_tar(tmp_path, packing):
+    archive = tmp_path / f"a.tar.{packing}"
+    with tarfile.open(archive, f"w:{packing}") as package:
+        for name, size in (("a.bin", 3 << 20), ("n" * 300 + ".bin", 10)):
+            entry = tarfile.TarInfo(name[:200] + "/" + name[200:] if len(name) > 200 else name)
+            entry.size = size
+            package.addfile(entry, io.BytesIO(bytes(size)))
+    assert unpack(archive, tmp_path / "out") == 2
+    assert (tmp_path / "out" / "a.bin").stat().st_size == 3 << 20

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import os
 import struct
 
 import cv2
@@ -171,3 +172,26 @@ def test_where_the_images_are(monkeypatch, tmp_path):
         locate_images(None, None)
     monkeypatch.setenv("SIGHTLINE_STORE", "s3://parts/images")
     assert locate_images(None, None) == "s3://parts/images"
+
+
+def test_new_folders_are_synced_up_to_one_that_was_there(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(shelf_module, "_sync_folder", synced.append)
+    made = shelf_module.Shelf(tmp_path / "a" / "b")
+    made.write("images/00/x.png", io.BytesIO(b"x"))
+    folder = tmp_path / "a" / "b" / "images" / "00"
+    assert {*folder.parents[:4], folder} <= set(synced) and tmp_path in synced
+    synced.clear()
+    made.write("images/00/y.png", io.BytesIO(b"y"))
+    assert synced == [folder]
+
+
+def test_a_file_of_another_user_is_written_anew(tmp_path, monkeypatch):
+    images = Images(tmp_path / "images")
+    first = images.put(picture(1))
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert images.put(picture(1)) == first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ SHOWN = 20
 
 def agree(database: str | None, product: str) -> Agreement:
     """How the annotators of a product agree. Raises InputError where nothing was labelled twice."""
-    with Store.open(database) as store:
+    with Store.open(database, create=False) as store:
         found = agreement(store.annotations.words(product))
     if not found.parts:
         raise InputError(
@@ -54,7 +55,7 @@ def _interval(figure: dict[str, Any]) -> str:
 
 def blind(database: str | None, product: str, author: str, count: int) -> list[dict[str, Any]]:
     """Samples that `author` shall label without seeing the first label."""
-    with Store.open(database) as store:
+    with Store.open(database, create=False) as store:
         numbers = store.annotations.for_second_label(product, author, count)
         return [{"sample_id": number, "author": author} for number in numbers]
 
@@ -62,7 +63,7 @@ def blind(database: str | None, product: str, author: str, count: int) -> list[d
 def suggestions(database: str | None, product: str, recipe: Path, threads: int) -> Iterator[dict[str, Any]]:
     """What a recipe suggests for every sample of a product."""
     inspector, digest = Inspector(recipe, threads), Recipe.load(recipe).hash
-    with Store.open(database) as store:
+    with Store.open(database, create=False) as store:
         for sample in store.samples(product):
             word = suggest(inspector.inspect(sample.path), digest)
             yield {
@@ -74,15 +75,17 @@ def suggestions(database: str | None, product: str, recipe: Path, threads: int) 
             }
 
 
-def write_page(database: str | None, page: Page, author: str) -> Page:
-    """Write a page of the defect book."""
-    with Store.open(database) as store:
-        return store.book.write(page, author)
+def write_page(database: str | None, product: str, name: str, author: str, **given: Any) -> Page:
+    """Write a page of the defect book; of one that is there already, what is not `given` (None) stays."""
+    with Store.open(database, create=False) as store:
+        there = next((page for page in store.book.pages(product) if page.name == name), None)
+        told = {field: value for field, value in given.items() if value is not None}
+        return store.book.write(replace(there or Page(product=product, name=name), **told), author)
 
 
 def book(database: str | None, product: str) -> tuple[Page, ...]:
     """The defect book of a product."""
-    with Store.open(database) as store:
+    with Store.open(database, create=False) as store:
         return store.book.pages(product)
 
 

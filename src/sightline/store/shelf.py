@@ -69,6 +69,7 @@ class Shelf:
 
     def _write(self, root: Path, key: str, source: BinaryIO, durable: bool) -> str:
         target, draft = root / key, root / INCOMING / uuid4().hex
+        made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
         for folder in (target.parent, draft.parent):
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -82,7 +83,8 @@ class Shelf:
             draft.unlink(missing_ok=True)
             raise
         if durable:
-            _sync_folder(target.parent)
+            for folder in (target.parent, *(folder.parent for folder in made)):
+                _sync_folder(folder)  # the new folders' own names, too
         return digest
 
     def _upload(self, key: str, source: BinaryIO) -> str:
@@ -157,7 +159,7 @@ class Shelf:
             return False
         try:
             os.utime(self.folder / key)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # another user's file: it is written anew
             return False
         return True
 
