@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -136,6 +137,6 @@ def test_every_packing_of_tar(tmp_path, packing):
         for name, size in (("a.bin", 3 << 20), ("n" * 300 + ".bin", 10)):
             entry = tarfile.TarInfo(name[:200] + "/" + name[200:] if len(name) > 200 else name)
             entry.size = size
-            package.addfile(entry, io.BytesIO(bytes(size)))
+            package.addfile(entry, io.BytesIO(os.urandom(size)))
     assert unpack(archive, tmp_path / "out") == 2
     assert (tmp_path / "out" / "a.bin").stat().st_size == 3 << 20

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from sightline.core.errors import InputError
 
@@ -111,10 +111,10 @@ def _of_zip(archive: Path) -> Generator[_Member, None, None]:
 
 
 def _of_tar(archive: Path) -> Generator[_Member, None, None]:
-    with archive.open("rb") as file:
-        first = file.read(6)
+    with archive.open("rb") as head:
+        first = head.read(6)
     way = next((way for sign, way in PACKERS.items() if first.startswith(sign)), open)
-    with way(archive, "rb") as stream, tarfile.open(fileobj=_Sparing(stream), mode="r:") as package:
+    with way(archive, "rb") as stream, tarfile.TarFile(fileobj=cast(Any, _Sparing(stream))) as package:
         for entry in package:
             if entry.isdir():
                 continue
