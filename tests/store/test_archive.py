@@ -10,6 +10,7 @@ import zipfile
 import pytest
 
 from sightline.core.errors import InputError
+from sightline.store import archive as archive_module
 from sightline.store.archive import Limits, unpack
 
 
@@ -140,3 +141,15 @@ def test_every_packing_of_tar(tmp_path, packing):
             package.addfile(entry, io.BytesIO(os.urandom(size)))
     assert unpack(archive, tmp_path / "out") == 2
     assert (tmp_path / "out" / "a.bin").stat().st_size == 3 << 20
+
+
+def test_a_tar_of_folders_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "MOST_ENTRIES", 10)
+    path = tmp_path / "folders.tar"
+    with tarfile.open(path, "w") as package:
+        for number in range(11):
+            entry = tarfile.TarInfo(str(number))
+            entry.type = tarfile.DIRTYPE
+            package.addfile(entry)
+    with pytest.raises(InputError, match="more than 10 files and folders"):
+        unpack(path, tmp_path / "out")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError, SettingError, StoreError
+from sightline.store import patience
 from sightline.store import shelf as shelf_module
 from sightline.store.header import SUFFIXES
 from sightline.store.images import Images, image_key, locate_images, thumbnail_key
@@ -195,3 +196,20 @@ def test_a_file_of_another_user_is_written_anew(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "utime", refuse)
     assert images.put(picture(1)) == first
+
+
+class Torn(io.BytesIO):
+    """A source that gives some bytes, and then its disk fails."""
+
+    def read(self, size=-1):
+        if self.tell():
+            raise OSError(5, "Input/output error")
+        return super().read(8)
+
+
+def test_a_source_that_fails_half_way_leaves_nothing_under_its_name(place, monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.0)
+    made = shelf_module.Shelf(place)
+    with pytest.raises(StoreError):
+        made.write("images/00/x.png", Torn(b"x" * 100))
+    assert not made.holds("images/00/x.png")

@@ -233,3 +233,11 @@ def test_a_product_cannot_be_called_like_a_version(store, add, make_parts, tmp_p
     store.versions.snapshot("plates")
     with pytest.raises(InputError, match="what a version is called"):
         store.add(make_parts(tmp_path / "more", 1, first=9), "plates@1")
+
+
+def test_samples_that_are_hidden_are_said_to_be(store, add):
+    add(store, 4)
+    store.catalogue.delete([1, 2], "ann")
+    done = add(store, 4)
+    assert (done.added, done.present, done.hidden) == (0, 4, 2)
+    assert store.catalogue.products() == {"plates": 2}

@@ -34,7 +34,7 @@ def add(
         name = product or dataset.name
         done = store.add(dataset.samples, name, root=root, author=author(), progress=bar)
     figures = {"product": name, "added": done.added, "present": done.present, "refused": done.refused}
-    return {**figures, "errors": list(done.errors)}
+    return {**figures, "hidden": done.hidden, "errors": list(done.errors)}
 
 
 def check(place: Place, repair: bool, grace_minutes: float, quiet: bool) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sightline.core.errors import InputError
 
 CHUNK = 1 << 20
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+MOST_ENTRIES = 1_000_000  # of a tar, whose folders cost memory, too
 HEADER = 4 << 20  # bytes that the names and notes before a file may have
 PACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 SMALL = 1 << 20  # bytes below which a high ratio harms nobody
@@ -115,7 +116,9 @@ def _of_tar(archive: Path) -> Generator[_Member, None, None]:
         first = head.read(6)
     way = next((way for sign, way in PACKERS.items() if first.startswith(sign)), open)
     with way(archive, "rb") as stream, tarfile.TarFile(fileobj=cast(Any, _Sparing(stream))) as package:
-        for entry in package:
+        for number, entry in enumerate(package):
+            if number >= MOST_ENTRIES:
+                raise InputError(f"{archive}: holds more than {MOST_ENTRIES} files and folders. Split it")
             if entry.isdir():
                 continue
             file = package.extractfile(entry) if entry.isfile() else None

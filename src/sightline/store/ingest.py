@@ -38,12 +38,16 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """How many samples were added, were there already, and were refused; of those, the first errors in words."""
+    """How many samples were added, were there already, and were refused; of those, the first errors in words.
+
+    `hidden` of those that were there are deleted, by a person or a rollback, and stay so.
+    """
 
     added: int = 0
     present: int = 0
     refused: int = 0
     errors: tuple[str, ...] = field(default=(), repr=False)
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class _Ready:
     name: str
     image: StoredImage | None
     mask_hash: str | None = None
+    hidden: bool = False
 
 
 class Ingest:
@@ -95,7 +100,8 @@ class Ingest:
                 errors = [*errors, str(error)][:MOST_ERRORS]
         new = [item for item in ready if item.image is not None]
         added = self._commit(new) if new else 0
-        return Ingested(done.added + added, done.present + len(ready) - added, refused, tuple(errors))
+        hidden = done.hidden + sum(item.hidden for item in ready)
+        return Ingested(done.added + added, done.present + len(ready) - added, refused, tuple(errors), hidden)
 
     def _prepare(self, sample: Sample) -> _Ready:
         """Keep the image and the mask; all the heavy work, without the interpreter's lock."""
@@ -106,23 +112,26 @@ class Ingest:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise InputError(f"{sample.path}: cannot be read ({error.strerror}). Check the path") from error
-        if self._is_present(name, digest):
-            return _Ready(sample, name, None)
+        whole, hidden = self._look(name, digest)
+        if whole:
+            return _Ready(sample, name, None, hidden=hidden)
         mask = None if sample.mask is None or not sample.defective else self._images.put(*_as_png(sample.mask)).hash
-        return _Ready(sample, name, self._images.put(sample.path), mask)
+        return _Ready(sample, name, self._images.put(sample.path), mask, hidden)
 
-    def _is_present(self, name: str, digest: str) -> bool:
-        """Whether row, image and mask are there; a row whose image or mask was lost gets it back."""
+    def _look(self, name: str, digest: str) -> tuple[bool, bool]:
+        """Whether row, image and mask are there (a row whose image or mask was lost gets it back), and hidden."""
         mask = AnnotationRow.mask_hash
         query = (
-            select(SampleRow.media_type, mask)
+            select(SampleRow.media_type, mask, SampleRow.deleted_at)
             .outerjoin(AnnotationRow, (AnnotationRow.sample_id == SampleRow.id) & mask.is_not(None))
             .where(SampleRow.product == self._product, SampleRow.name == name, SampleRow.hash == digest)
         )
         with self._database.reading() as session:
             rows = session.execute(query).all()
-        keys = {image_key(digest, kind) for kind, _ in rows} | {image_key(kept, MASK) for _, kept in rows if kept}
-        return bool(keys) and all(self._images.shelf.holds(key) for key in keys)
+        keys = {image_key(digest, row.media_type) for row in rows}
+        keys |= {image_key(row.mask_hash, MASK) for row in rows if row.mask_hash}
+        whole = bool(keys) and all(self._images.shelf.holds(key) for key in keys)
+        return whole, any(row.deleted_at is not None for row in rows)
 
     def _name(self, path: Path) -> str:
         full = path.absolute()

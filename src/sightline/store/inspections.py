@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, cast, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, String, cast, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -178,7 +179,9 @@ def _conditions(wanted: Filter) -> Iterator[Any]:
         if (value := getattr(wanted, name)) is not None:
             yield getattr(row, name).is_(value)  # as the indices of these have it, word for word
     if wanted.type is not None:
-        yield cast(row.types, String).contains(f'"{wanted.type}":', autoescape=True)
+        # Not LIKE, which takes "Crack" for "crack" on SQLite and not on PostgreSQL.
+        told = cast(row.types, String)
+        yield func.replace(told, f"{json.dumps(wanted.type, ensure_ascii=False)}:", "") != told
 
 
 def _values(record: Record) -> dict[str, Any]:

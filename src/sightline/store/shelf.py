@@ -89,8 +89,15 @@ class Shelf:
 
     def _upload(self, key: str, source: BinaryIO) -> str:
         source.seek(0)
-        with self._remote.open(f"{self._root}/{key}", "wb") as file:  # S3 shows it once it is closed
-            return _copy(source, file)
+        file = self._remote.open(f"{self._root}/{key}", "wb")  # S3 shows it once it is closed
+        try:
+            digest = _copy(source, file)
+        except BaseException:
+            file.discard()
+            file.closed = True  # closing it would keep the part that was copied, under the name of the whole
+            raise
+        file.close()
+        return digest
 
     def holds(self, key: str) -> bool:
         """Whether there is a file."""
