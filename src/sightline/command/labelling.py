@@ -9,7 +9,7 @@ from typing import Any
 
 from sightline.core.errors import InputError
 from sightline.data.suggestion import suggest
-from sightline.evaluate.agreement import Agreement, agreement
+from sightline.evaluate.agreement import Agreement, agreement, independent
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
 from sightline.store.book import Page
@@ -22,10 +22,11 @@ SHOWN = 20
 def agree(database: str | None, product: str) -> Agreement:
     """How the annotators of a product agree. Raises InputError where nothing was labelled twice."""
     with Store.open(database, create=False) as store:
-        found = agreement(store.annotations.words(product))
+        found = agreement(independent(store.annotations.words(product)))
     if not found.parts:
         raise InputError(
-            f"{product}: no sample was labelled by two people. Draw some for a second label: sightline labels blind"
+            f"{product}: no sample was labelled by two people, the second one blind. "
+            "Draw some for a second label: sightline labels blind"
         )
     return found
 
