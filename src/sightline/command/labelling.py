@@ -69,6 +69,7 @@ def suggestions(database: str | None, product: str, recipe: Path, threads: int) 
             word = suggest(inspector.inspect(sample.path), digest)
             yield {
                 "image": sample.path.name,
+                "sample_ids": store.catalogue.numbers(product, sample.path.stem),
                 "label": word.label,
                 "types": list(word.types),
                 "regions": [region_to_json(region) for region in word.regions],

@@ -31,6 +31,13 @@ class Catalogue:
         with self._database.reading() as session:
             return {product: int(count) for product, count in session.execute(query)}
 
+    def numbers(self, product: str, hash: str) -> list[int]:
+        """Ids of the samples of a product that show an image, deleted ones left out."""
+        row = SampleRow
+        query = select(row.id).where(row.hash == hash, row.product == product, row.deleted_at.is_(None))
+        with self._database.reading() as session:
+            return list(session.scalars(query.order_by(row.id)))
+
     def sides(self, product: str) -> dict[tuple[str, str], str]:
         """The split of each group, and of each lot of samples without a group, that lies in one part alone.
 
