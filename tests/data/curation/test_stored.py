@@ -149,3 +149,9 @@ def test_a_table_of_a_product_is_the_product_as_it_is_now(store: Store, tmp_path
     store.catalogue.assign(range(1, 18), "test", "ann")
     check("-o", str(tmp_path / "now.csv"))
     assert {sample.split for sample in Dataset.open(tmp_path / "now.csv")} == {"test"}
+
+
+def test_decisions_about_the_store_are_kept_nowhere_else(store: Store, tmp_path: Path) -> None:
+    command = ["data", "check", "store:plates", "--backbone", "none", "--findings", str(tmp_path / "f.json")]
+    result = RUN.invoke(app, command)
+    assert isinstance(result.exception, InputError) and "Leave out --findings" in str(result.exception)
