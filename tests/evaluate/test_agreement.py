@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sightline.core.region import Rectangle, Region
-from sightline.evaluate.agreement import agreement, cohen_kappa, fleiss_kappa, region_overlap
+from sightline.evaluate.agreement import agreement, cohen_kappa, fleiss_kappa, independent, region_overlap
 from sightline.store.annotations import Annotation
 
 # The table of Fleiss (1971) as it is reproduced in textbooks: 10 parts, 14 raters, 5 categories; kappa .210.
@@ -94,3 +96,10 @@ def test_overlap_of_marks() -> None:
     one, other = Region("a", Rectangle(0, 0, 10, 10)), Region("a", Rectangle(5, 0, 10, 10))
     assert region_overlap([one], [other], 20, 20) == pytest.approx(50 / 150)
     assert region_overlap([], [], 20, 20) == 1.0 and region_overlap([one], [], 20, 20) == 0.0
+
+
+def test_whoever_saw_a_label_is_no_second_witness() -> None:
+    ann, ben = word(1, "ann"), word(2, "ben")
+    eve = replace(word(3, "eve"), blind=True)
+    again = word(4, "ann", label="defective")
+    assert independent({7: [ann, ben, eve, again], 8: [eve]}) == {7: [ann, eve, again], 8: [eve]}

@@ -11,8 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from sightline.core.band import Verdict
+from sightline.line import recorder
 from sightline.line.collection import Collector, Keep
 from sightline.line.decision import Decision, Seen
+from sightline.line.ledger import Ledger
+from sightline.store import retention
 from sightline.store.store import Store
 
 OK, NG, REVIEW = Verdict.OK, Verdict.NG, Verdict.REVIEW
@@ -95,3 +98,29 @@ def test_a_station_keeps_samples_that_know_where_they_come_from(bench: Callable[
 def test_margins_are_in_widths_of_the_band() -> None:
     seen = decision().seen[0]
     assert replace(seen, margin=0.5).margin == 0.5
+
+
+def test_a_station_whose_disk_is_full_clears_and_goes_on(
+    bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "LOOK_S", 0.05)
+    with bench(keep={"every": 1, "disk_mb": 0.000001}) as one:
+        kept = lambda: len([r for r in one.records() if r.image_hash])  # noqa: E731 - asked again and again
+        one.judge("1")
+        one.until(lambda: kept() == 1)
+        one.judge("2")
+        monkeypatch.setattr(recorder, "CLEAR_S", 0.0)
+        time.sleep(0.3)
+        one.judge("3")
+        one.until(lambda: kept() == 2)
+
+
+def test_pictures_in_all_are_bounded(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention.clear, "__defaults__", (*retention.clear.__defaults__[:-1], 0.0))  # type: ignore[index]
+    with bench(keep={"every": 1, "most_mb": 0.000001}) as one:
+        one.judge("1")
+        one.until(lambda: len([r for r in one.records() if r.image_hash]) == 1)
+        ledger = Ledger(one.settings)
+        ledger.clear()
+        ledger.close()
+        assert not [r for r in one.records() if r.image_hash]

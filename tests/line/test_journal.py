@@ -167,3 +167,19 @@ def test_a_text_that_is_no_unicode_is_kept(tmp_path: Path) -> None:
     assert journal.flush(5)
     journal.close()
     assert got == [{"n": "\ud800"}]
+
+
+def test_a_fault_of_ours_does_not_end_the_delivery(tmp_path: Path) -> None:
+    got: list[int] = []
+    faults = [KeyError("station"), AttributeError("no")]
+
+    def deliver(entries: Sequence[Entry]) -> None:
+        if faults:
+            raise faults.pop()
+        got.extend(e["n"] for e in entries)
+
+    journal = Journal(tmp_path / "j.db", deliver)
+    journal.append({"n": 1})
+    assert journal.flush(10)
+    journal.close()
+    assert got == [1]

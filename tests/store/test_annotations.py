@@ -91,3 +91,9 @@ def test_the_database_guards_them(store, sample, statement):
 def test_contradictions_are_refused(values):
     with pytest.raises(InputError):
         Annotation(**{"author": "ann", **values})
+
+
+def test_a_mark_without_a_place_is_refused(store, sample):
+    with pytest.raises(InputError, match="cannot be kept"):
+        mark = Region("crack", Rectangle(float("nan"), 1, 2, 3))
+        store.annotations.add(sample, Annotation(label="defective", author="ann", regions=(mark,)))

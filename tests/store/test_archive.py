@@ -1,6 +1,8 @@
 """Archives from outside: unpacked as they are, or refused with nothing left behind."""
 
+import gzip
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -8,6 +10,7 @@ import zipfile
 import pytest
 
 from sightline.core.errors import InputError
+from sightline.store import archive as archive_module
 from sightline.store.archive import Limits, unpack
 
 
@@ -113,3 +116,40 @@ def test_a_folder_in_use_is_left_alone(pack, tmp_path):
     with pytest.raises(InputError, match="in use"):
         unpack(pack([("1.png", b"one")]), tmp_path / "out")
     assert left(tmp_path / "out") == ["mine.txt"]
+
+
+def test_a_tar_header_that_claims_to_be_large_takes_no_memory(tmp_path):
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 64 << 20
+    archive = tmp_path / "bomb.tar.gz"
+    with gzip.open(archive, "wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    with pytest.raises(InputError, match="header of"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("packing", ["", "gz", "bz2", "xz"])
+def test_every_packing_of_tar(tmp_path, packing):
+    archive = tmp_path / f"a.tar.{packing}"
+    with tarfile.open(archive, f"w:{packing}") as package:
+        for name, size in (("a.bin", 3 << 20), ("n" * 300 + ".bin", 10)):
+            entry = tarfile.TarInfo(name[:200] + "/" + name[200:] if len(name) > 200 else name)
+            entry.size = size
+            package.addfile(entry, io.BytesIO(os.urandom(size)))
+    assert unpack(archive, tmp_path / "out") == 2
+    assert (tmp_path / "out" / "a.bin").stat().st_size == 3 << 20
+
+
+def test_a_tar_of_folders_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "MOST_ENTRIES", 10)
+    path = tmp_path / "folders.tar"
+    with tarfile.open(path, "w") as package:
+        for number in range(11):
+            entry = tarfile.TarInfo(str(number))
+            entry.type = tarfile.DIRTYPE
+            package.addfile(entry)
+    with pytest.raises(InputError, match="more than 10 files and folders"):
+        unpack(path, tmp_path / "out")

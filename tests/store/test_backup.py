@@ -3,10 +3,14 @@
 import json
 
 import pytest
+from sqlalchemy import make_url
 
 from sightline.core.errors import InputError, StoreError
+from sightline.store import backup
 from sightline.store.backup import MANIFEST
 from sightline.store.schema import StoreWarning
+from sightline.store.server import conninfo
+from sightline.store.shelf import Shelf
 from sightline.store.store import Store
 
 
@@ -104,3 +108,46 @@ def test_an_old_backup_is_migrated_when_it_is_opened(sqlite, tmp_path):
     Store.restore(folder, tmp_path / "new.db")
     with pytest.warns(StoreWarning, match="migrated"):
         Store.open(tmp_path / "new.db").close()
+
+
+def test_a_backup_that_was_stopped_goes_on_and_the_earlier_one_is_whole_until_then(
+    full, add, database, tmp_path, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "backup"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(backup, "_copy", stop)
+        full.backup(folder)
+    with pytest.raises(InputError, match="no whole backup"):
+        Store.restore(folder, database("empty"), tmp_path / "none")
+    full.backup(folder)
+    before = facts(full)
+    add(full, 2, first=6)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(backup, "_copy", stop)
+        full.backup(folder)
+    url = database("empty")
+    Store.restore(folder, url, tmp_path / "other-images")
+    with Store.open(url, tmp_path / "other-images") as again:
+        assert facts(again) == before
+        assert again.check(grace_s=0).ok
+
+
+def test_a_picture_that_is_cleared_meanwhile_does_not_stop_a_backup(full, tmp_path, monkeypatch):
+    listed = Shelf.listed
+
+    def late(shelf, prefix):
+        found = list(listed(shelf, prefix))
+        for kept in found[:1] if prefix.startswith("images/") and shelf.folder == tmp_path / "images" else ():
+            (shelf.folder / kept.key).unlink()
+        yield from found
+
+    monkeypatch.setattr(Shelf, "listed", late)
+    full.backup(tmp_path / "backup")
+
+
+def test_the_whole_address_of_a_server_is_told_to_its_programs_but_no_password():
+    url = make_url("postgresql://ann:secret@/parts?host=/run/pg&sslmode=require&application_name=it's")
+    assert conninfo(url) == ("host='/run/pg' user='ann' dbname='parts' sslmode='require' application_name='it\\'s'")

@@ -47,6 +47,7 @@ def test_a_change_is_audited_with_what_was_there(store: Store) -> None:
     [
         (Page(product="cap", name="a", min_mm=2, max_mm=1), "lies above"),
         (Page(product="cap", name="a", min_mm=-1), "negative"),
+        (Page(product="cap", name="a", min_mm=float("nan")), "a number of mm"),
         (Page(product="cap", name="a", examples=(99,)), "no sample 99"),
         (Page(product="cap", name=" "), "needs the type's name"),
     ],

@@ -53,3 +53,11 @@ def test_a_name_that_leads_out_is_not_written(store, numbers, tmp_path):
     with pytest.raises(StoreError, match="leads out"):
         list(store.samples("plates", folder=tmp_path / "out"))
     assert not (tmp_path / "evil.png").exists()
+
+
+def test_an_image_tells_its_samples(store, add):
+    add(store, 3)
+    hashes = [sample.path.stem for sample in store.samples("plates")]
+    assert [store.catalogue.numbers("plates", digest) for digest in hashes] == [[1], [2], [3]]
+    store.catalogue.delete([2], "ann")
+    assert store.catalogue.numbers("plates", hashes[1]) == store.catalogue.numbers("lids", hashes[0]) == []

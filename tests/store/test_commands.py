@@ -162,3 +162,20 @@ def test_every_command_has_an_example_and_json():
     for command in store.registered_commands:
         assert "Example: sightline store" in command.callback.__doc__
         assert "as_json" in command.callback.__annotations__
+
+
+def test_what_is_added_later_goes_where_its_group_is(desk, make_parts):
+    def table(each):
+        rows = [f"parts/part-{n}.png,good,g{n % 12}" for n in range(12 * each)]
+        (desk / "parts.csv").write_text("\n".join(["image,label,group", *rows]) + "\n")
+
+    make_parts(desk / "parts", 48)
+    sides = []
+    for each in (1, 4):
+        table(each)
+        ask("add", "parts.csv", "--test-fraction", "0.5" if each == 1 else "0.3")
+        with Store.open() as store:
+            samples = list(store.samples("parts"))
+            sides.append({s.group: {t.split for t in samples if t.group == s.group} for s in samples})
+    assert len(samples) == 48 and sides[0] == sides[1]
+    assert all(len(side) == 1 for side in sides[1].values())

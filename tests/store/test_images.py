@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import os
 import struct
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError, SettingError, StoreError
+from sightline.store import patience
 from sightline.store import shelf as shelf_module
 from sightline.store.header import SUFFIXES
 from sightline.store.images import Images, image_key, locate_images, thumbnail_key
@@ -171,3 +173,43 @@ def test_where_the_images_are(monkeypatch, tmp_path):
         locate_images(None, None)
     monkeypatch.setenv("SIGHTLINE_STORE", "s3://parts/images")
     assert locate_images(None, None) == "s3://parts/images"
+
+
+def test_new_folders_are_synced_up_to_one_that_was_there(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(shelf_module, "_sync_folder", synced.append)
+    made = shelf_module.Shelf(tmp_path / "a" / "b")
+    made.write("images/00/x.png", io.BytesIO(b"x"))
+    folder = tmp_path / "a" / "b" / "images" / "00"
+    assert {*folder.parents[:4], folder} <= set(synced) and tmp_path in synced
+    synced.clear()
+    made.write("images/00/y.png", io.BytesIO(b"y"))
+    assert synced == [folder]
+
+
+def test_a_file_of_another_user_is_written_anew(tmp_path, monkeypatch):
+    images = Images(tmp_path / "images")
+    first = images.put(picture(1))
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert images.put(picture(1)) == first
+
+
+class Torn(io.BytesIO):
+    """A source that gives some bytes, and then its disk fails."""
+
+    def read(self, size=-1):
+        if self.tell():
+            raise OSError(5, "Input/output error")
+        return super().read(8)
+
+
+def test_a_source_that_fails_half_way_leaves_nothing_under_its_name(place, monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.0)
+    made = shelf_module.Shelf(place)
+    with pytest.raises(StoreError):
+        made.write("images/00/x.png", Torn(b"x" * 100))
+    assert not made.holds("images/00/x.png")

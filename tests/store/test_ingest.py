@@ -208,3 +208,36 @@ def test_images_are_there_before_their_rows(store, add, monkeypatch):
     monkeypatch.setattr(Images, "_put", checked)
     add(store, 5)
     assert seen == [0] * 5
+
+
+def test_a_mask_that_was_lost_comes_back_with_a_second_run(tmp_path, store, make_parts):
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(cv2.imencode(".png", np.full((32, 48), 255, np.uint8))[1].tobytes())
+    part = replace(make_parts(tmp_path / "parts", 1)[0], defective=True, types=("crack",), mask=mask)
+    store.add([part], "plates")
+    store.images.path(store.annotations.history(1)[-1].mask_hash).unlink()
+    assert store.add([part], "plates").added == 0
+    assert store.check(grace_s=0).ok
+
+
+def test_a_mark_without_area_is_refused_and_the_product_stays_readable(tmp_path, store, make_parts):
+    parts = make_parts(tmp_path / "parts", 2)
+    flat = replace(parts[0], defective=True, regions=(Region("crack", Rectangle(1, 2, 0, 5)),))
+    done = store.add([flat, parts[1]], "plates")
+    assert (done.added, done.refused) == (1, 1) and "has no area" in done.errors[0]
+    assert len(list(store.samples("plates"))) == 1
+
+
+def test_a_product_cannot_be_called_like_a_version(store, add, make_parts, tmp_path):
+    add(store, 4)
+    store.versions.snapshot("plates")
+    with pytest.raises(InputError, match="what a version is called"):
+        store.add(make_parts(tmp_path / "more", 1, first=9), "plates@1")
+
+
+def test_samples_that_are_hidden_are_said_to_be(store, add):
+    add(store, 4)
+    store.catalogue.delete([1, 2], "ann")
+    done = add(store, 4)
+    assert (done.added, done.present, done.hidden) == (0, 4, 2)
+    assert store.catalogue.products() == {"plates": 2}

@@ -234,3 +234,13 @@ def test_settling_empties_the_log_while_the_line_goes_on(store):
         assert pages == moved
     store.inspections.record(record(50))
     assert len(store.inspections.page(limit=100)) == 51
+
+
+def test_a_type_is_found_by_its_exact_name(store):
+    for name in ("crack", "Crack", 'a "b"', "ä_c", "aXc"):
+        seen = Record(station="s", verdict=Verdict.NG, triggered=datetime.now(UTC), types={name: 0.5, "other": 0.1})
+        store.inspections.record(seen)
+    for name in ("crack", "Crack", 'a "b"', "ä_c"):
+        (found,) = store.inspections.page(Filter(type=name))
+        assert name in found.types
+    assert store.inspections.page(Filter(type="rack")) == ()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from sightline.core.band import Verdict
+from sightline.core.errors import InputError
 from sightline.store.record import Record
 from sightline.store.store import Store
 
@@ -47,3 +50,23 @@ def test_a_correction_changes_the_verdict_once_and_the_hour_with_it(store: Store
     start = kept["s-0"].triggered.replace(minute=0, second=0, microsecond=0)
     hours = store.inspections.hourly_yield(start, start + timedelta(hours=1))
     assert [(hour.ok, hour.ng) for hour in hours] == [(1, 1)]
+
+
+def test_one_that_comes_twice_has_the_first_ones_number(store: Store) -> None:
+    first = store.inspections.record(record(0))
+    assert store.inspections.record(record(0)) == first
+    assert store.inspections.hourly_yield(NOON, NOON + timedelta(hours=1))[0].ng == 1
+
+
+def test_a_batch_may_have_more_keys_than_a_query_takes_values(store: Store) -> None:
+    store.inspections.record_many([record(number) for number in range(66_000)])
+    store.inspections.record_many([record(number) for number in range(66_001)])
+    assert store.inspections.page(limit=1)[0].key == "s-66000"
+    assert sum(hour.ng for hour in store.inspections.hourly_yield(NOON, NOON + timedelta(days=1))) == 66_001
+
+
+@pytest.mark.parametrize("serial", ["A12\0\0", "A12\udcff"])
+def test_a_text_that_no_database_keeps_is_said_at_once(store: Store, serial: str) -> None:
+    # Not a StoreError: whoever waits for a database to come back would wait for ever.
+    with pytest.raises(InputError, match="cannot"):
+        store.inspections.record_many([replace(record(0), serial=serial)])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from sightline.core.band import Verdict
+from sightline.store import retention
 from sightline.store.annotations import Annotation
+from sightline.store.book import Page
 from sightline.store.collected import Origin, collect
 from sightline.store.record import Record
 from sightline.store.retention import Cleared, clear, collected_bytes
 from sightline.store.store import Store
+from sightline.store.tables.inspections import ReviewRow
 from sightline.store.tables.samples import SampleRow
 
 TODAY = datetime.now(UTC)
@@ -25,6 +30,12 @@ def picture(number: int) -> bytes:
     return bytes(cv2.imencode(".png", image)[1].tobytes())
 
 
+def age(store: Store, digest: str) -> None:
+    """As if the file had been on the shelf for two hours."""
+    then = TODAY.timestamp() - 7200
+    os.utime(store.images.path(digest), (then, then))
+
+
 def keep(store: Store, number: int, verdict: Verdict, days_old: float) -> int:
     image = store.images.put(picture(number), str(number))
     origin = Origin(
@@ -33,6 +44,7 @@ def keep(store: Store, number: int, verdict: Verdict, days_old: float) -> int:
     )  # fmt: skip
     collect(store.database, image, origin)
     collect(store.database, image, origin)  # delivered twice
+    age(store, image.hash)
     with store.reading() as session:
         return int(session.query(SampleRow.id).filter_by(name=f"{number}.png").one()[0])
 
@@ -87,6 +99,7 @@ def test_imported_images_are_never_cleared(store: Store, tmp_path: Path) -> None
 def test_an_inspection_forgets_a_picture_that_is_gone(store: Store) -> None:
     keep(store, 0, Verdict.OK, 999)
     digest = store.images.put(picture(0), "0").hash
+    age(store, digest)
     store.inspections.record(Record(station="s", verdict=Verdict.OK, triggered=TODAY, image_hash=digest))
     clear(store.database, store.images)
     assert store.inspections.page()[0].image_hash is None
@@ -96,3 +109,49 @@ def test_an_inspection_forgets_a_picture_that_is_gone(store: Store) -> None:
 def test_nothing_goes_before_its_time(store: Store, verdict: Verdict) -> None:
     keep(store, 0, verdict, 29)
     assert clear(store.database, store.images) == Cleared()
+
+
+def test_what_a_person_is_asked_about_stays_by_its_inspection_too(store: Store) -> None:
+    numbers = [keep(store, number, Verdict.OK, 999) for number in range(3)]
+    with store.reading() as session:
+        digest = session.get_one(SampleRow, numbers[0]).hash
+    seen = Record(station="s", verdict=Verdict.OK, triggered=TODAY, image_hash=digest)
+    inspection = store.inspections.record(seen)
+    with store.writing() as session:
+        session.add(ReviewRow(inspection_id=inspection, reason="doubtful", created=TODAY))
+    assert clear(store.database, store.images, most_bytes=0).pictures == 2
+    assert count(store) == 1
+
+
+def test_what_the_defect_book_shows_stays(store: Store) -> None:
+    numbers = [keep(store, number, Verdict.OK, 999) for number in range(2)]
+    store.book.write(Page(product="cap", name="crack", borderline=(numbers[1],)), "ann")
+    assert clear(store.database, store.images, most_bytes=0).pictures == 1
+    assert store.catalogue.products() == {"cap": 1}
+
+
+def test_what_is_labelled_at_the_last_moment_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = keep(store, 0, Verdict.OK, 999)
+    remove = retention._remove
+
+    def late(*given: Any) -> Any:
+        store.annotations.add(number, Annotation(label="good", author="ann"))
+        return remove(*given)
+
+    monkeypatch.setattr(retention, "_remove", late)
+    assert clear(store.database, store.images) == Cleared()
+    assert count(store) == 1 and store.check().ok
+
+
+def test_a_file_that_somebody_adds_again_just_now_stays(store: Store) -> None:
+    keep(store, 0, Verdict.OK, 999)
+    store.images.put(picture(0), "0")  # its row is on its way
+    assert clear(store.database, store.images) == Cleared()
+
+
+def test_a_collected_sample_that_a_person_adds_is_not_cleared(store: Store, tmp_path: Path) -> None:
+    keep(store, 0, Verdict.OK, 999)
+    store.add(list(store.samples("cap", folder=tmp_path / "out")), "lab")
+    assert next(store.samples("lab")).metadata["once collected"] == "every"
+    clear(store.database, store.images, dict.fromkeys(Verdict, 0.0), most_bytes=0, grace_s=0)
+    assert store.catalogue.products() == {"lab": 1}

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from sightline.core.band import Verdict
 from sightline.core.errors import StoreError
 from sightline.store.database import Database, locate
+from sightline.store.record import Record
 from sightline.store.schema import NEWEST, StoreWarning, upgrade
 from sightline.store.store import Store
 from sightline.store.tables import Base
@@ -107,3 +109,18 @@ def test_sqlalchemy_errors_do_not_come_through(store):
     with pytest.raises(StoreError) as caught, store.reading() as session:
         session.execute(text("SELECT * FROM nothing"))
     assert isinstance(caught.value.__cause__, DBAPIError)
+
+
+@pytest.mark.filterwarnings("ignore:.*migrated from schema")
+def test_inspections_of_an_older_schema_are_kept_and_new_ones_have_keys(database, tmp_path):
+    old = Database(locate(database("empty")))
+    upgrade(old, "0002")
+    row = "('s', 'OK', '{}', '{}', 1, false, false)"
+    with old.writing() as session:
+        columns = "station, verdict, types, details, triggered, late, shadow"
+        session.execute(text(f"INSERT INTO inspections ({columns}) VALUES {row}, {row}"))
+    old.close()
+    with Store.open(old.url.render_as_string(hide_password=False), tmp_path / "images") as store:
+        new = Record(station="s", verdict=Verdict.NG, triggered=now(), key="k")
+        assert store.inspections.record(new) == store.inspections.record(new)
+        assert [one.key for one in store.inspections.page()] == ["k", None, None]

@@ -47,3 +47,16 @@ def test_a_blind_word_is_heard_and_does_not_count(store: Store, labelled: list[i
     store.annotations.add(number, Annotation(label="defective", author="ben", blind=True))
     assert [word.author for word in store.annotations.words("cap")[number]] == ["ann", "ben"]
     assert store.annotations.current([number])[number].label == "good"
+
+
+def test_a_rollback_is_nobodys_word(store: Store, labelled: list[int]) -> None:
+    number = labelled[0]
+    suggested = Annotation(label="good", author="eve", suggested_by="a" * 64, outcome="corrected")
+    store.annotations.add(number, suggested)
+    store.versions.snapshot("cap", author="ann")
+    store.annotations.add(number, Annotation(label="defective", author="ben"))
+    store.versions.restore("cap@1", "ben")
+    last = store.annotations.history(number)[-1]
+    assert last.label == "good" and last.outcome is None
+    assert [(word.author, word.label) for word in store.annotations.words("cap")[number]][-1] == ("ben", "defective")
+    assert number not in store.annotations.for_second_label("cap", "ben", 50)

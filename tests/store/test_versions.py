@@ -164,3 +164,9 @@ def test_nothing_to_keep_or_to_freeze_is_said(store, add):
         store.versions.find("plates@7")
     with pytest.raises(InputError, match="Take one with"):
         list(store.samples("cups"))
+
+
+@pytest.mark.parametrize("name", ["plates@²", "plates@99999999999999999999999"])
+def test_a_number_that_is_none_finds_no_version(store, name):
+    with pytest.raises(InputError):
+        store.versions.find(name)

@@ -62,7 +62,7 @@ def suggest(
 def book(
     product: Product,
     name: Annotated[str | None, typer.Argument(help="Type to write about; none: show all.")] = None,
-    guideline: Annotated[str, typer.Option(help="What it is, and what it is not.")] = "",
+    guideline: Annotated[str | None, typer.Option(help="What it is, and what it is not.")] = None,
     min_mm: Annotated[float | None, typer.Option(help="Smaller ones do not count.")] = None,
     max_mm: Annotated[float | None, typer.Option(help="Larger ones always count.")] = None,
     author: Annotated[str, typer.Option(help="Who writes.")] = "",
@@ -71,11 +71,9 @@ def book(
 ) -> None:
     """The defect book. Example: sightline labels book cookies crack --guideline "Through the edge." --author ann"""
     from sightline.command import labelling
-    from sightline.store.book import Page
 
     if name is not None:
-        page = Page(product=product, name=name, guideline=guideline, min_mm=min_mm, max_mm=max_mm)
-        labelling.write_page(db, page, author)
+        labelling.write_page(db, product, name, author, guideline=guideline, min_mm=min_mm, max_mm=max_mm)
     for page in labelling.book(db, product):
         told = {**asdict(page), "updated": str(page.updated)}
         console.say_json(told) if as_json else console.say(labelling.describe_page(page))

@@ -15,6 +15,7 @@ from sightline.command.curating_store import is_stored, open_stored
 from sightline.core.errors import InputError
 
 if TYPE_CHECKING:
+    from sightline.command.curating_store import Stored
     from sightline.data.curation.coverage import Coverage
     from sightline.data.curation.diverse import Picked
     from sightline.data.curation.finding import Finding
@@ -76,18 +77,21 @@ def check(
 
     if report is not None:
         check_writable(report)
+    if is_stored(data) and places["findings"] is not None:
+        # Applied to a table instead, a decision could move a frozen test image into training.
+        raise InputError("decisions about data in the store are kept there. Leave out --findings")
     with ExitStack() as opened:
-        stored = open_stored(data, opened) if places["findings"] is None else None
+        stored = open_stored(data, opened)
         keeper = stored.keeper if stored else FileKeeper(places["findings"] or beside(data, ".sightline-findings.json"))
         keeper.decisions()  # a damaged file is told before minutes of work
         dataset, signs = read(data, looks, quiet)
         found = findings(signs)
-        changed = _decide(keeper, found, decide, note)
+        changed = _decide(keeper, found, decide, note, stored)
         decisions = dict(keeper.decisions())
-        if stored:
-            stored.apply([decisions[key].action for key in decide["apply"]])
     table = None
-    if (changed and not stored) or (places["output"] is not None and decisions):
+    if stored and places["output"] is not None:
+        table = _write_stored(data, places["output"])
+    elif not stored and (changed or (places["output"] is not None and decisions)):
         table = _write_table(dataset, data, decisions, places["output"])
     checked = Checked(dataset, signs, found, decisions, table)
     if report is not None:
@@ -140,22 +144,19 @@ def open_embedder(backbone: str, recipe: Path | None, threads: int) -> Embed | N
     return PooledTrunk(backbone, threads)
 
 
-def _decide(keeper: Keeper, found: Sequence[Finding], decide: Mapping[str, Sequence[str]], note: str) -> bool:
-    """Take decisions down; whether the corrected table changes by them."""
-    from sightline.data.curation.finding import Verb
+def _decide(
+    keeper: Keeper, found: Sequence[Finding], decide: Mapping[str, Sequence[str]], note: str, stored: Stored | None
+) -> bool:
+    """Take decisions down; whether the corrected table changes by them. In the store, what is applied is done first:
+    what was refused there must not be remembered as done.
+    """
     from sightline.data.curation.keeper import Decision, State
 
     known = {finding.key: finding for finding in found}
     earlier = keeper.decisions()
-    for key in (*decide["apply"], *decide["dismiss"]):
-        if key not in known:
-            raise InputError(f"no finding is called '{key}'. Run the check again and copy a key from it")
-    for key in decide["apply"]:
-        if known[key].action.verb is Verb.NONE:
-            raise InputError(f"finding '{key}' has nothing to apply: {known[key].remedy} Dismiss it when that is done")
-    for key in decide["reopen"]:
-        if key not in earlier:
-            raise InputError(f"nothing was decided about a finding '{key}'. Check the key")
+    _check_keys(known, earlier, decide)
+    if stored:
+        stored.apply([known[key].action for key in decide["apply"]])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for key in decide["apply"]:
         keeper.keep(Decision(key, State.APPLIED, now, note, known[key].action))
@@ -166,6 +167,30 @@ def _decide(keeper: Keeper, found: Sequence[Finding], decide: Mapping[str, Seque
     touched = {*decide["dismiss"], *decide["reopen"]}
     undone = any(earlier[key].state is State.APPLIED for key in touched if key in earlier)
     return bool(decide["apply"]) or undone
+
+
+def _check_keys(
+    known: Mapping[str, Finding], earlier: Mapping[str, Decision], decide: Mapping[str, Sequence[str]]
+) -> None:
+    from sightline.data.curation.finding import Verb
+
+    for key in (*decide["apply"], *decide["dismiss"]):
+        if key not in known:
+            raise InputError(f"no finding is called '{key}'. Run the check again and copy a key from it")
+    for key in decide["apply"]:
+        if known[key].action.verb is Verb.NONE:
+            raise InputError(f"finding '{key}' has nothing to apply: {known[key].remedy} Dismiss it when that is done")
+    for key in decide["reopen"]:
+        if key not in earlier:
+            raise InputError(f"nothing was decided about a finding '{key}'. Check the key")
+
+
+def _write_stored(data: Path, output: Path) -> Path:
+    """A product of the store as it is now: what was applied was done there, and may have been changed again since."""
+    from sightline.data.curation.correction import write_table
+    from sightline.data.dataset import Dataset
+
+    return write_table(Dataset.open(data, split=False).samples, output)
 
 
 def _write_table(dataset: Dataset, data: Path, decisions: dict[str, Decision], output: Path | None) -> Path:

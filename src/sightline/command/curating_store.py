@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.command.storing import author
 from sightline.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,14 +31,13 @@ class Stored:
 
     def apply(self, actions: Sequence[Action]) -> None:
         """Do what was decided to the samples of the store. Raises InputError for a version."""
-        from sightline.data.curation.stored import apply_to_store
+        from sightline.data.curation.stored import apply_all
 
         if actions and self.version:
             raise InputError(
                 f"a version never changes, so nothing can be applied to it. Check store:{self.product} as it is now"
             )
-        for action in actions:
-            apply_to_store(self.store, self.product, action, self.author)
+        apply_all(self.store, self.product, actions, self.author)
 
 
 def is_stored(data: Path) -> bool:
@@ -53,7 +52,8 @@ def open_stored(data: Path, opened: ExitStack) -> Stored | None:
     from sightline.data.curation.stored import StoreKeeper
     from sightline.store.store import Store
 
-    name, at, _ = str(data).removeprefix(STORED).partition("@")
+    name = str(data).removeprefix(STORED)
     store = opened.enter_context(Store.open(create=False))
-    author = getpass.getuser()
-    return Stored(store, name, bool(at), author, StoreKeeper(store, name, author))
+    version = name not in store.catalogue.products()  # a name of a version, or the first digits of its hash
+    product = store.versions.find(name).product if version else name
+    return Stored(store, product, version, author(), StoreKeeper(store, product, author()))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sightline.core.errors import InputError
 from sightline.data.suggestion import suggest
-from sightline.evaluate.agreement import Agreement, agreement
+from sightline.evaluate.agreement import Agreement, agreement, independent
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
 from sightline.store.book import Page
@@ -20,11 +21,12 @@ SHOWN = 20
 
 def agree(database: str | None, product: str) -> Agreement:
     """How the annotators of a product agree. Raises InputError where nothing was labelled twice."""
-    with Store.open(database) as store:
-        found = agreement(store.annotations.words(product))
+    with Store.open(database, create=False) as store:
+        found = agreement(independent(store.annotations.words(product)))
     if not found.parts:
         raise InputError(
-            f"{product}: no sample was labelled by two people. Draw some for a second label: sightline labels blind"
+            f"{product}: no sample was labelled by two people, the second one blind. "
+            "Draw some for a second label: sightline labels blind"
         )
     return found
 
@@ -54,7 +56,7 @@ def _interval(figure: dict[str, Any]) -> str:
 
 def blind(database: str | None, product: str, author: str, count: int) -> list[dict[str, Any]]:
     """Samples that `author` shall label without seeing the first label."""
-    with Store.open(database) as store:
+    with Store.open(database, create=False) as store:
         numbers = store.annotations.for_second_label(product, author, count)
         return [{"sample_id": number, "author": author} for number in numbers]
 
@@ -62,11 +64,12 @@ def blind(database: str | None, product: str, author: str, count: int) -> list[d
 def suggestions(database: str | None, product: str, recipe: Path, threads: int) -> Iterator[dict[str, Any]]:
     """What a recipe suggests for every sample of a product."""
     inspector, digest = Inspector(recipe, threads), Recipe.load(recipe).hash
-    with Store.open(database) as store:
+    with Store.open(database, create=False) as store:
         for sample in store.samples(product):
             word = suggest(inspector.inspect(sample.path), digest)
             yield {
                 "image": sample.path.name,
+                "sample_ids": store.catalogue.numbers(product, sample.path.stem),
                 "label": word.label,
                 "types": list(word.types),
                 "regions": [region_to_json(region) for region in word.regions],
@@ -74,15 +77,17 @@ def suggestions(database: str | None, product: str, recipe: Path, threads: int) 
             }
 
 
-def write_page(database: str | None, page: Page, author: str) -> Page:
-    """Write a page of the defect book."""
-    with Store.open(database) as store:
-        return store.book.write(page, author)
+def write_page(database: str | None, product: str, name: str, author: str, **given: Any) -> Page:
+    """Write a page of the defect book; of one that is there already, what is not `given` (None) stays."""
+    with Store.open(database, create=False) as store:
+        there = next((page for page in store.book.pages(product) if page.name == name), None)
+        told = {field: value for field, value in given.items() if value is not None}
+        return store.book.write(replace(there or Page(product=product, name=name), **told), author)
 
 
 def book(database: str | None, product: str) -> tuple[Page, ...]:
     """The defect book of a product."""
-    with Store.open(database) as store:
+    with Store.open(database, create=False) as store:
         return store.book.pages(product)
 
 

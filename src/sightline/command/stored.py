@@ -15,6 +15,8 @@ def init(found: dict[str, Any]) -> str:
 def added(found: dict[str, Any]) -> str:
     """How many went in, and what was refused."""
     text = f"{found['product']}: {found['added']} samples added, {found['present']} were there already"
+    if found["hidden"]:
+        text += f" ({found['hidden']} of them hidden, by a check or a rollback; a rollback brings them back)"
     if not found["refused"]:
         return text
     return f"{text}, {found['refused']} refused:" + "".join(f"\n  - {error}" for error in found["errors"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import getpass
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
 from sightline.command.console import progress
+from sightline.core.sample import Sample
 from sightline.store.store import Store
 from sightline.store.tables import Base
 
@@ -32,9 +35,20 @@ def add(
     root = data if data.is_dir() else data.parent
     with Store.open(*place) as store, progress(quiet) as bar:
         name = product or dataset.name
-        done = store.add(dataset.samples, name, root=root, author=author(), progress=bar)
+        samples = dataset.samples if dataset.given_split else _with_their_own(dataset.samples, store, name)
+        done = store.add(samples, name, root=root, author=author(), progress=bar)
     figures = {"product": name, "added": done.added, "present": done.present, "refused": done.refused}
-    return {**figures, "errors": list(done.errors)}
+    return {**figures, "hidden": done.hidden, "errors": list(done.errors)}
+
+
+def _with_their_own(samples: Sequence[Sample], store: Store, product: str) -> list[Sample]:
+    """Samples whose split was made here: those of a group or lot that the store has already go where that is."""
+    sides = store.catalogue.sides(product)
+    keys = [("lot", s.lot or "") if s.group is None else ("group", s.group) for s in samples]
+    return [
+        replace(sample, split=sides.get(key, sample.split) if sample.split else None)
+        for sample, key in zip(samples, keys, strict=True)
+    ]
 
 
 def check(place: Place, repair: bool, grace_minutes: float, quiet: bool) -> dict[str, Any]:

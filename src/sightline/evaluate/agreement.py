@@ -96,6 +96,17 @@ def agreement(words: Mapping[int, Sequence[Annotation]], rounds: int = 400) -> A
     return Agreement(tuple(pairs), overall, tuple(worst), len(common))
 
 
+def independent(words: Mapping[int, Sequence[Annotation]]) -> dict[int, list[Annotation]]:
+    """The words that were given without seeing another: the first labeller's, and blind ones. Whoever sees a label
+    before giving one agrees too often, or is asked only where it is wrong.
+    """
+    found: dict[int, list[Annotation]] = {}
+    for number, given in words.items():
+        first = next((word.author for word in given if not word.blind), None)
+        found[number] = [word for word in given if word.blind or word.author == first]
+    return found
+
+
 def cohen_kappa(first: ArrayLike, second: ArrayLike, weights: ArrayLike | None = None) -> float | None:
     """Cohen's kappa of two raters' categories (N,) whole numbers; None where chance alone would agree entirely.
 

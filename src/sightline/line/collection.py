@@ -30,6 +30,9 @@ class Keep(BaseModel):
     lot_quota: int = Field(0, ge=0, description="the first so many parts of every lot")
     cool_down_s: float = Field(0.0, ge=0, description="pause after a kept part; NG and REVIEW do not wait for it")
     disk_mb: float = Field(20_000.0, gt=0, description="pictures this station may add between two clearings")
+    most_mb: float = Field(
+        0.0, ge=0, description="collected pictures in the store in all; beyond, the least valuable go; 0: only by age"
+    )
     keep_days: Mapping[Verdict, float] = Field(
         {Verdict.OK: 30.0, Verdict.REVIEW: 365.0, Verdict.NG: 730.0},
         description="how long pictures are kept that nobody has labelled",

@@ -68,9 +68,10 @@ class Ledger:
         return image.hash
 
     def clear(self) -> None:
-        """Remove pictures whose time is over. Raises StoreError."""
+        """Remove pictures whose time is over, or that are too many. Raises StoreError."""
         store = self._store()
-        clear(store.database, store.images, self._settings.keep.keep_days)
+        keep = self._settings.keep
+        clear(store.database, store.images, keep.keep_days, int(keep.most_mb * 1e6) or None)
 
     def close(self) -> None:
         """Close the store."""

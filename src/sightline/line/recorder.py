@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -181,14 +181,20 @@ class Recorder:
             picture = None
             with suppress(queue.Empty):
                 picture = self._pictures.get(timeout=min(CLEAR_S, LOOK_S))
-            try:
-                if picture is not None:
-                    self._keep_one(picture)
-                self._clear_old()
-            except Exception as error:  # noqa: BLE001  # the next picture wants to be kept
-                part = "" if picture is None else picture.part.id
-                self.pictures_dropped += picture is not None
-                LOG.error("a picture was not kept: %s", error, extra={"part": part, "cause": str(error)})
+            if picture is not None:
+                one = picture
+                self.pictures_dropped += not self._try(lambda: self._keep_one(one), f"a picture of part {one.part.id}")
+            # Whether a picture could be kept or not: on a full disk none is, until old ones have made room.
+            self._try(self._clear_old, "the clearing of old pictures")
+
+    def _try(self, work: Callable[[], None], what: str) -> bool:
+        """Whether the work was done; whatever it raises, the next picture wants to be kept."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001
+            LOG.error("%s failed: %s", what, error, extra={"cause": str(error)})
+            return False
+        return True
 
     def _keep_one(self, picture: Picture) -> None:
         part, frame = picture.part, picture.frame

@@ -21,6 +21,7 @@ from sightline.store.tables.samples import SampleRow
 
 GOOD, DEFECTIVE, UNKNOWN = LABELS = ("good", "defective", "unknown")
 OUTCOMES = ("accepted", "corrected")
+RESTORED = "restored from "  # how the note begins of a label that a rollback gave again
 MOST_AT_ONCE = 500  # ids in one query: SQLite takes a limited number of them
 
 
@@ -95,11 +96,15 @@ class Annotations:
             return tuple(annotation_of(row) for row in session.scalars(query))
 
     def words(self, product: str) -> dict[int, list[Annotation]]:
-        """By sample of a product that is not deleted: all annotations, the oldest first, blind ones included."""
+        """By sample of a product that is not deleted: what people said, the oldest first, blind words included.
+
+        What a rollback gave again is left out: whoever did that has judged no part.
+        """
         query = (
             select(AnnotationRow)
             .join(SampleRow, SampleRow.id == AnnotationRow.sample_id)
             .where(SampleRow.product == product, SampleRow.deleted_at.is_(None))
+            .where(~AnnotationRow.note.startswith(RESTORED))
             .order_by(AnnotationRow.id)
         )
         found: dict[int, list[Annotation]] = {}

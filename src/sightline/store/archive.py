@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import tarfile
 import tempfile
@@ -11,12 +13,15 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 
 from sightline.core.errors import InputError
 
 CHUNK = 1 << 20
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+MOST_ENTRIES = 1_000_000  # of a tar, whose folders cost memory, too
+HEADER = 4 << 20  # bytes that the names and notes before a file may have
+PACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 SMALL = 1 << 20  # bytes below which a high ratio harms nobody
 
 
@@ -33,6 +38,20 @@ class Limits:
 class _Member:
     name: str
     file: IO[bytes]
+
+
+class _Sparing:
+    """A stream that is read in small pieces only: tarfile reads names and headers at whatever size they claim."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= HEADER:
+            raise InputError(f"the archive has a header of {size:,} bytes. Do not trust it; pack it again")
+        data: bytes = self._stream.read(size)
+        return data
 
 
 def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> int:
@@ -93,8 +112,13 @@ def _of_zip(archive: Path) -> Generator[_Member, None, None]:
 
 
 def _of_tar(archive: Path) -> Generator[_Member, None, None]:
-    with tarfile.open(archive) as package:
-        for entry in package:
+    with archive.open("rb") as head:
+        first = head.read(6)
+    way = next((way for sign, way in PACKERS.items() if first.startswith(sign)), open)
+    with way(archive, "rb") as stream, tarfile.TarFile(fileobj=cast(Any, _Sparing(stream))) as package:
+        for number, entry in enumerate(package):
+            if number >= MOST_ENTRIES:
+                raise InputError(f"{archive}: holds more than {MOST_ENTRIES} files and folders. Split it")
             if entry.isdir():
                 continue
             file = package.extractfile(entry) if entry.isfile() else None

@@ -22,6 +22,7 @@ from sightline.store.shelf import Shelf
 from sightline.store.tables.base import now
 
 MANIFEST, SQLITE, POSTGRESQL = "backup.json", "store.db", "store.dump"
+BEGUN = ".begun"  # a backup that was stopped goes on in its folder
 FOLDERS = ("images", "thumbnails")
 Progress = Callable[[str, int, int], None]
 
@@ -44,25 +45,33 @@ def back_up(database: Database, images: Images, folder: Path, progress: Progress
 
     Raises InputError for a folder of something else, StoreError where it cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file())):
+    mine = any((folder / name).is_file() for name in (MANIFEST, BEGUN))
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not mine)):
         raise InputError(f"{folder}: is in use. Name a new or an empty folder, or that of an earlier backup")
     name = SQLITE if database.is_sqlite else POSTGRESQL
     target = Shelf(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The database first: the images that it names are kept by then, and none of them ever changes.
+        (folder / BEGUN).touch()
+        # The database first: the images that it names are kept by then, and none of them ever changes. It takes its
+        # place when they are copied: until then the folder holds the earlier backup, whole.
         draft = folder / f".{name}"
         draft.unlink(missing_ok=True)
         _save(database, draft)
         _sync(draft)
+        copied = _copy(images.shelf, target, progress)
+        text = json.dumps({"schema": NEWEST, "database": name, "created": now().isoformat()})
+        manifest = folder / f".{MANIFEST}"
+        manifest.write_text(text + "\n")
+        _sync(manifest)
         draft.replace(folder / name)
+        manifest.replace(folder / MANIFEST)
+        (folder / BEGUN).unlink(missing_ok=True)
+        _sync(folder)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
             f"{folder}: the backup could not be written ({error}). Free space or choose another"
         ) from error
-    copied = _copy(images.shelf, target, progress)
-    text = json.dumps({"schema": NEWEST, "database": name, "created": now().isoformat()})
-    (folder / MANIFEST).write_text(text + "\n")
     return Backup(str(folder), name, copied)
 
 
@@ -91,14 +100,14 @@ def restore_backup(folder: Path, database: Database, images: Images, progress: P
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        found = dict(json.loads((folder / MANIFEST).read_text()))
+    except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{folder}: holds no whole backup. Make one with: sightline store backup FOLDER") from error
     if found.get("database") not in {SQLITE, POSTGRESQL} or not (folder / found["database"]).is_file():
         raise InputError(f"{folder}: the backup's database is missing. Take another backup")
     if found.get("schema", "") > NEWEST:
         raise StoreError(f"{folder}: made by a newer Sightline. Upgrade with: pip install -U sightline")
-    return dict(found)
+    return found
 
 
 def _save(database: Database, path: Path) -> None:
@@ -110,8 +119,11 @@ def _save(database: Database, path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _copy(source: Shelf, target: Shelf, progress: Progress) -> int:
@@ -121,9 +133,13 @@ def _copy(source: Shelf, target: Shelf, progress: Progress) -> int:
     for done, folder in enumerate(folders, start=1):
         there = {kept.key for kept in target.listed(folder)}
         for kept in list(source.listed(folder)):
-            if kept.key not in there:
+            if kept.key in there:
+                continue
+            try:
                 with source.open(kept.key) as file:
                     target.write(kept.key, file)
-                copied += folder.startswith("images/")
+            except FileNotFoundError:  # an old picture, cleared away since the folder was listed
+                continue
+            copied += folder.startswith("images/")
         progress("copying", done, len(folders))
     return copied

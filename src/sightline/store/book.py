@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,8 +69,8 @@ class Book:
             raise InputError("a page of the defect book needs the type's name and an author. Give both")
         if page.min_mm is not None and page.max_mm is not None and page.min_mm > page.max_mm:
             raise InputError(f"{page.name}: min_mm {page.min_mm:g} lies above max_mm {page.max_mm:g}. Swap them")
-        if any(limit is not None and limit < 0 for limit in (page.min_mm, page.max_mm)):
-            raise InputError(f"{page.name}: a size limit cannot be negative. Give it in mm")
+        if any(limit is not None and not 0 <= limit < math.inf for limit in (page.min_mm, page.max_mm)):
+            raise InputError(f"{page.name}: a size limit is a number of mm, and not negative. Correct it")
         with self._database.writing() as session:
             for number in [number for name in SAMPLES for number in getattr(page, name)]:
                 sample = session.get(SampleRow, number)

@@ -31,6 +31,28 @@ class Catalogue:
         with self._database.reading() as session:
             return {product: int(count) for product, count in session.execute(query)}
 
+    def numbers(self, product: str, hash: str) -> list[int]:
+        """Ids of the samples of a product that show an image, deleted ones left out."""
+        row = SampleRow
+        query = select(row.id).where(row.hash == hash, row.product == product, row.deleted_at.is_(None))
+        with self._database.reading() as session:
+            return list(session.scalars(query.order_by(row.id)))
+
+    def sides(self, product: str) -> dict[tuple[str, str], str]:
+        """The split of each group, and of each lot of samples without a group, that lies in one part alone.
+
+        Keys are ("group" or "lot", its name).
+        """
+        row = SampleRow
+        query = select(row.group, row.lot, row.split).where(row.product == product, row.split.is_not(None)).distinct()
+        found: dict[tuple[str, str], set[str]] = {}
+        with self._database.reading() as session:
+            for group, lot, split in session.execute(query):
+                key = ("lot", lot) if group is None else ("group", group)
+                found.setdefault((key[0], key[1] or ""), set()).add(str(split))
+        found.pop(("lot", ""), None)  # neither has a name
+        return {key: splits.pop() for key, splits in found.items() if len(splits) == 1}
+
     def assign(self, sample_ids: Collection[int], split: str | None, author: str) -> None:
         """Put samples into train, test or neither. Raises InputError for a frozen test image that is to leave."""
         if split not in SPLITS:

@@ -7,15 +7,14 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, StatementError
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import MissingExtraError, SettingError, StoreError
+from sightline.core.errors import InputError, MissingExtraError, SettingError, StoreError
 
 VARIABLE = "SIGHTLINE_DB"
 DEFAULT = "sightline.db"
@@ -47,7 +46,9 @@ def locate(url: str | Path | None) -> URL:
 
 
 class Database:
-    """An engine with two ways in. Everything that fails below comes out as StoreError with a remedy."""
+    """An engine with two ways in. What fails below comes out as StoreError with a remedy, or as InputError
+    where a value is such that no database can keep it.
+    """
 
     def __init__(self, url: URL) -> None:
         self.url = url
@@ -110,23 +111,35 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except DataError as error:
+            raise _not_kept(error.orig, self.name) from error
         except DBAPIError as error:
             raise _explained(error, self.name) from error
+        except StatementError as error:  # nothing was sent: a value has no form in a database
+            raise _not_kept(error.orig, self.name) from error
+        except (UnicodeError, OverflowError) as error:
+            raise _not_kept(error, self.name) from error
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
 
+def _to_text(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a value cannot be kept as JSON ({error}). Give finite numbers, texts and lists") from error
+
+
 def _engine(url: URL) -> Engine:
-    to_text = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         if url.get_backend_name() == "sqlite":
             arguments = {"timeout": BUSY_S, "isolation_level": None}
-            return create_engine(url, json_serializer=to_text, connect_args=arguments)
+            return create_engine(url, json_serializer=_to_text, connect_args=arguments)
         arguments = {"connect_timeout": CONNECT_S}
         return create_engine(
-            url, json_serializer=to_text, connect_args=arguments, pool_pre_ping=True, isolation_level="REPEATABLE READ"
+            url, json_serializer=_to_text, connect_args=arguments, pool_pre_ping=True, isolation_level="REPEATABLE READ"
         )
     except NoSuchModuleError as error:
         raise SettingError(f"{url}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
@@ -146,6 +159,13 @@ def _teach_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get(DURABLE) else 'NORMAL'}")
         # A transaction that first reads and then writes could not wait for another writer: it has to begin as one.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES) else "BEGIN")
+
+
+def _not_kept(error: BaseException | None, name: str) -> InputError:
+    """Waiting does not help here: the same value would be refused again."""
+    return (
+        error if isinstance(error, InputError) else InputError(f"{name}: a value cannot be kept ({error}). Correct it")
+    )
 
 
 def _explained(error: DBAPIError, name: str) -> StoreError:

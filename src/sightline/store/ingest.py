@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,26 +20,34 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation, annotation_values
+from sightline.store.collected import REASON
 from sightline.store.database import Database
 from sightline.store.header import media_type
 from sightline.store.images import Images, StoredImage, image_key
+from sightline.store.shapes import region_from_json, region_to_json
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import AnnotationRow
 from sightline.store.tables.samples import SampleRow
 
 BATCH, BATCHES_AHEAD, THREADS = 64, 2, 4
 MOST_ERRORS = 100
+MASK = "image/png"
+ONCE = f"once {REASON}"
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """How many samples were added, were there already, and were refused; of those, the first errors in words."""
+    """How many samples were added, were there already, and were refused; of those, the first errors in words.
+
+    `hidden` of those that were there are deleted, by a person or a rollback, and stay so.
+    """
 
     added: int = 0
     present: int = 0
     refused: int = 0
     errors: tuple[str, ...] = field(default=(), repr=False)
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class _Ready:
     name: str
     image: StoredImage | None
     mask_hash: str | None = None
+    hidden: bool = False
 
 
 class Ingest:
@@ -57,6 +67,8 @@ class Ingest:
     def __init__(self, database: Database, images: Images, product: str, root: Path | None, author: str) -> None:
         if not product.strip():
             raise InputError("the samples need a product. Name what they show")
+        if re.search(r"@[0-9]+$", product):
+            raise InputError(f"'{product}' is what a version is called. Name the product without '@' and a number")
         self._database, self._images = database, images
         self._product, self._author = product, author
         self._root = None if root is None else root.absolute()
@@ -88,29 +100,38 @@ class Ingest:
                 errors = [*errors, str(error)][:MOST_ERRORS]
         new = [item for item in ready if item.image is not None]
         added = self._commit(new) if new else 0
-        return Ingested(done.added + added, done.present + len(ready) - added, refused, tuple(errors))
+        hidden = done.hidden + sum(item.hidden for item in ready)
+        return Ingested(done.added + added, done.present + len(ready) - added, refused, tuple(errors), hidden)
 
     def _prepare(self, sample: Sample) -> _Ready:
         """Keep the image and the mask; all the heavy work, without the interpreter's lock."""
         name = self._name(sample.path)
+        _check_marks(sample)
         try:
             with sample.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise InputError(f"{sample.path}: cannot be read ({error.strerror}). Check the path") from error
-        if self._is_present(name, digest):
-            return _Ready(sample, name, None)
+        whole, hidden = self._look(name, digest)
+        if whole:
+            return _Ready(sample, name, None, hidden=hidden)
         mask = None if sample.mask is None or not sample.defective else self._images.put(*_as_png(sample.mask)).hash
-        return _Ready(sample, name, self._images.put(sample.path), mask)
+        return _Ready(sample, name, self._images.put(sample.path), mask, hidden)
 
-    def _is_present(self, name: str, digest: str) -> bool:
-        """Whether row and image are there; a row whose image was lost gets it back."""
-        query = select(SampleRow.media_type).where(
-            SampleRow.product == self._product, SampleRow.name == name, SampleRow.hash == digest
+    def _look(self, name: str, digest: str) -> tuple[bool, bool]:
+        """Whether row, image and mask are there (a row whose image or mask was lost gets it back), and hidden."""
+        mask = AnnotationRow.mask_hash
+        query = (
+            select(SampleRow.media_type, mask, SampleRow.deleted_at)
+            .outerjoin(AnnotationRow, (AnnotationRow.sample_id == SampleRow.id) & mask.is_not(None))
+            .where(SampleRow.product == self._product, SampleRow.name == name, SampleRow.hash == digest)
         )
         with self._database.reading() as session:
-            kind = session.scalar(query)
-        return kind is not None and self._images.shelf.holds(image_key(digest, kind))
+            rows = session.execute(query).all()
+        keys = {image_key(digest, row.media_type) for row in rows}
+        keys |= {image_key(row.mask_hash, MASK) for row in rows if row.mask_hash}
+        whole = bool(keys) and all(self._images.shelf.holds(key) for key in keys)
+        return whole, any(row.deleted_at is not None for row in rows)
 
     def _name(self, path: Path) -> str:
         full = path.absolute()
@@ -161,7 +182,8 @@ class Ingest:
             "line": given.get("line"),
             "exposure_us": _number(given.get("exposure_us")),
             "gain_db": _number(given.get("gain_db")),
-            "details": dict(given),
+            # A sample that came from a station and is added again by a person is no longer the station's to remove.
+            "details": {ONCE if name == REASON else name: text for name, text in given.items()},
             "created": now(),
         }
 
@@ -176,6 +198,15 @@ def _ahead(
         if len(waiting) > BATCHES_AHEAD:
             yield waiting.popleft()
     yield from waiting
+
+
+def _check_marks(sample: Sample) -> None:
+    """What is kept is never changed, so marks that could not be read again must not go in."""
+    for region in () if sample.defective is False else sample.regions:
+        try:
+            region_from_json(region_to_json(region))
+        except InputError as error:
+            raise InputError(f"{sample.path}: {error}. Draw the mark again, or take it out") from error
 
 
 def _annotation(item: _Ready, author: str) -> Annotation | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, cast, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, String, cast, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,7 @@ from sightline.store.tables.inspections import HourRow, InspectionRow
 
 HOUR_US = 3_600_000_000
 MOST = 1000  # records on a page
+AT_ONCE = 500  # keys in one query: both databases take a limited number
 Place = tuple[datetime, int]
 
 
@@ -40,13 +42,17 @@ class Inspections:
         )
 
     def record(self, record: Record) -> int:
-        """Keep one inspection; returns its id. After that it survives whatever happens to this program.
+        """Keep one inspection; returns its id, or that of the one whose key is the same.
 
+        After that it survives whatever happens to this program.
         On SQLite a power cut may cost what came after the last `Store.settle` (docs/decisions/0025). Raises InputError,
         StoreError.
         """
         check(record)
         with self._database.recording() as connection:
+            there = None if record.key is None else connection.scalar(_number_of(record.key))
+            if there is not None:
+                return int(there)
             number = connection.execute(self._one, _values(record)).scalar_one()
             if not record.shadow:
                 connection.execute(self._count, _hours((record,)))
@@ -121,10 +127,17 @@ class Inspections:
         )
 
 
+def _number_of(key: str) -> Select[int]:
+    return select(InspectionRow.id).where(InspectionRow.key == key)
+
+
 def _fresh(connection: Connection, records: Sequence[Record]) -> list[Record]:
     """The records whose keys are not there yet; the first of several with one key."""
     wanted = {record.key for record in records if record.key is not None}
-    there = set(connection.scalars(select(InspectionRow.key).where(InspectionRow.key.in_(wanted)))) if wanted else set()
+    names, there = sorted(wanted), set[str | None]()
+    for start in range(0, len(names), AT_ONCE):
+        some = InspectionRow.key.in_(names[start : start + AT_ONCE])
+        there |= set(connection.scalars(select(InspectionRow.key).where(some)))
     found = []
     for record in records:
         if record.key is None or record.key not in there:
@@ -166,7 +179,9 @@ def _conditions(wanted: Filter) -> Iterator[Any]:
         if (value := getattr(wanted, name)) is not None:
             yield getattr(row, name).is_(value)  # as the indices of these have it, word for word
     if wanted.type is not None:
-        yield cast(row.types, String).contains(f'"{wanted.type}":', autoescape=True)
+        # Not LIKE, which takes "Crack" for "crack" on SQLite and not on PostgreSQL.
+        told = cast(row.types, String)
+        yield func.replace(told, f"{json.dumps(wanted.type, ensure_ascii=False)}:", "") != told
 
 
 def _values(record: Record) -> dict[str, Any]:

@@ -115,11 +115,17 @@ class Hour:
         return self.ok / self.parts if self.parts else 0.0
 
 
+TEXTS = ("station", "line", "product", "lot", "serial", "recipe_hash", "image_hash", "error", "key")
+
+
 def check(record: Record) -> None:
-    """Raises InputError for a record that names no station, or has a moment without a time zone."""
+    """Raises InputError for a record without a station, with a moment without a time zone or a zero byte in a text."""
     if not record.station:
         raise InputError("an inspection needs a station. Name it")
     for name in ("triggered", "captured", "inferred", "signalled"):
         moment = getattr(record, name)
         if moment is not None and moment.tzinfo is None:
             raise InputError(f"{name}: {moment} has no time zone. Use datetime.now(UTC)")
+    for name in TEXTS:
+        if "\0" in (getattr(record, name) or ""):
+            raise InputError(f"{name}: holds a zero byte, which PostgreSQL cannot keep. Cut the text there")

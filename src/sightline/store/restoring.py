@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from sightline.store.annotations import UNKNOWN, current_ids
+from sightline.store.annotations import RESTORED, UNKNOWN, current_ids
 from sightline.store.audit import note as audit
 from sightline.store.snapshot import label_content
 from sightline.store.tables.base import now
@@ -15,7 +15,7 @@ from sightline.store.tables.labels import AnnotationRow
 from sightline.store.tables.samples import SampleRow
 from sightline.store.tables.versions import EntryRow, VersionRow
 
-COPIED = ("label", "types", "regions", "mask_hash", "grade", "suggested_by", "outcome")
+COPIED = ("label", "types", "regions", "mask_hash", "grade", "suggested_by")  # no outcome: nobody answered again
 
 
 def restore(session: Session, version: VersionRow, author: str) -> None:
@@ -80,7 +80,7 @@ def _relabel(session: Session, entries: dict[int, EntryRow], name: str, author: 
         values = {"label": UNKNOWN} if then is None else {column: getattr(then, column) for column in COPIED}
         session.add(
             AnnotationRow(
-                sample_id=number, author=author or "restore", created=now(), note=f"restored from {name}", **values
+                sample_id=number, author=author or "restore", created=now(), note=f"{RESTORED}{name}", **values
             )
         )
         given += 1

@@ -10,15 +10,17 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
+from sqlalchemy.orm import Session
 
 from sightline.core.band import Verdict
 from sightline.store.audit import note as audit
+from sightline.store.check import GRACE_S
 from sightline.store.collected import REASON
 from sightline.store.database import Database
 from sightline.store.images import Images, image_key, thumbnail_key
 from sightline.store.tables.base import now
 from sightline.store.tables.inspections import InspectionRow, ReviewRow
-from sightline.store.tables.labels import AnnotationRow
+from sightline.store.tables.labels import AnnotationRow, DefectTypeRow
 from sightline.store.tables.samples import SampleRow
 from sightline.store.tables.versions import EntryRow
 
@@ -45,23 +47,28 @@ class Picture(NamedTuple):
 
 
 def clear(
-    database: Database, images: Images, days: Mapping[Verdict, float] = DAYS, most_bytes: int | None = None
+    database: Database,
+    images: Images,
+    days: Mapping[Verdict, float] = DAYS,
+    most_bytes: int | None = None,
+    grace_s: float = GRACE_S,
 ) -> Cleared:
     """Remove collected pictures that are older than the days of their verdict, then, where all that is left has more
     than `most_bytes`, further ones: OK first, the oldest first. What a person has labelled or was asked about, and what
-    a version holds, stays, and so does everything that did not come from a station.
+    a version or the defect book holds, stays, and so does everything that did not come from a station. A file that was
+    put on the shelf less than `grace_s` ago stays, too: another program may be about to name it in a row.
     """
     done = Cleared()
     for verdict in ORDER:
         before = now() - timedelta(days=days.get(verdict, float(DAYS[verdict])))
-        done = _sum(done, _remove_all(database, images, verdict, before=before))
+        done = _sum(done, _remove_all(database, images, verdict, grace_s, before=before))
     if most_bytes is None:
         return done
     for verdict in ORDER:
         excess = collected_bytes(database) - most_bytes
         if excess <= 0:
             break
-        done = _sum(done, _remove_all(database, images, verdict, excess=excess))
+        done = _sum(done, _remove_all(database, images, verdict, grace_s, excess=excess))
     return done
 
 
@@ -73,18 +80,26 @@ def collected_bytes(database: Database) -> int:
 
 
 def _remove_all(
-    database: Database, images: Images, verdict: Verdict, before: datetime | None = None, excess: float = math.inf
+    database: Database,
+    images: Images,
+    verdict: Verdict,
+    grace_s: float,
+    before: datetime | None = None,
+    excess: float = math.inf,
 ) -> Cleared:
     """Remove the oldest pictures of a verdict, until `excess` bytes are gone or no more may go."""
-    done = Cleared()
+    done, young = Cleared(), set[int]()
     while done.bytes < excess:
         with database.reading() as session:
-            rows = [Picture(*row) for row in session.execute(_removable(verdict, before).limit(AT_ONCE))]
-        rows = _enough(rows, excess - done.bytes)
+            query = _removable(session, verdict, before).where(SampleRow.id.not_in(young)).limit(AT_ONCE)
+            rows = [Picture(*row) for row in session.execute(query)]
         if not rows:
             break
-        _remove(database, images, rows)
-        done = _sum(done, Cleared(len(rows), sum(row.bytes for row in rows)))
+        fresh = {row.id for row in rows if images.shelf.age_s(image_key(row.hash, row.media_type)) < grace_s}
+        young |= fresh
+        wanted = _enough([row for row in rows if row.id not in fresh], excess - done.bytes)
+        gone = _remove(database, images, verdict, wanted) if wanted else []
+        done = _sum(done, Cleared(len(gone), sum(row.bytes for row in gone)))
     return done
 
 
@@ -99,24 +114,46 @@ def _collected() -> ColumnElement[bool]:
     return there
 
 
-def _removable(verdict: Verdict, before: datetime | None) -> Select[int, str, str, int]:
+def _asked() -> Select[int]:
+    """Reviews of the inspection that a picture belongs to, by its image or by its part."""
+    mine = (InspectionRow.image_hash == SampleRow.hash) | (InspectionRow.key == SampleRow.details["part"].as_string())
+    return select(ReviewRow.id).join(InspectionRow, InspectionRow.id == ReviewRow.inspection_id).where(mine)
+
+
+def _in_the_book(session: Session) -> set[int]:
+    """Samples that the defect book shows."""
+    shown = select(DefectTypeRow.examples, DefectTypeRow.counter_examples, DefectTypeRow.borderline)
+    return {number for lists in session.execute(shown) for numbers in lists for number in numbers}
+
+
+def _removable(session: Session, verdict: Verdict, before: datetime | None) -> Select[int, str, str, int]:
     taken = func.coalesce(SampleRow.triggered, SampleRow.created)
     query = select(SampleRow.id, SampleRow.hash, SampleRow.media_type, SampleRow.bytes).where(
         _collected(),
         SampleRow.details["verdict"].as_string() == str(verdict),
         ~exists().where(AnnotationRow.sample_id == SampleRow.id),
-        ~exists().where(ReviewRow.sample_id == SampleRow.id),
+        # Looked up once: these have no index, and one look for each picture would take minutes.
+        SampleRow.id.not_in(select(ReviewRow.sample_id).where(ReviewRow.sample_id.is_not(None))),
         ~exists().where(EntryRow.sample_id == SampleRow.id),
+        ~_asked().exists(),
+        SampleRow.id.not_in(_in_the_book(session)),
     )
     if before is not None:
         query = query.where(taken < before)
     return query.order_by(taken, SampleRow.id)
 
 
-def _remove(database: Database, images: Images, rows: list[Picture]) -> None:
-    """Rows first, files after: a stop between the two leaves orphans, which the check removes, never a gap."""
-    ids, hashes = [row.id for row in rows], {row.hash for row in rows}
+def _remove(database: Database, images: Images, verdict: Verdict, rows: list[Picture]) -> list[Picture]:
+    """Rows first, files after: a stop between the two leaves orphans, which the check removes, never a gap.
+
+    Returns what was removed: somebody may have labelled one of them since they were looked up.
+    """
     with database.writing() as session:
+        mine = SampleRow.id.in_([row.id for row in rows])
+        session.execute(select(SampleRow.id).where(mine).order_by(SampleRow.id).with_for_update())
+        free = {row.id for row in session.execute(_removable(session, verdict, None).where(mine))}
+        rows = [row for row in rows if row.id in free]
+        ids, hashes = sorted(free), {row.hash for row in rows}
         session.execute(delete(SampleRow).where(SampleRow.id.in_(ids)))
         kept = set(session.scalars(select(SampleRow.hash).where(SampleRow.hash.in_(hashes))))
         kept |= set(session.scalars(select(AnnotationRow.mask_hash).where(AnnotationRow.mask_hash.in_(hashes))))
@@ -127,6 +164,7 @@ def _remove(database: Database, images: Images, rows: list[Picture]) -> None:
         if row.hash in gone:
             images.shelf.remove(image_key(row.hash, row.media_type))
             images.shelf.remove(thumbnail_key(row.hash))
+    return rows
 
 
 def _sum(one: Cleared, other: Cleared) -> Cleared:

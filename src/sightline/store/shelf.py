@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ class Shelf:
 
     def _write(self, root: Path, key: str, source: BinaryIO, durable: bool) -> str:
         target, draft = root / key, root / INCOMING / uuid4().hex
+        made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
         for folder in (target.parent, draft.parent):
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -81,13 +83,21 @@ class Shelf:
             draft.unlink(missing_ok=True)
             raise
         if durable:
-            _sync_folder(target.parent)
+            for folder in (target.parent, *(folder.parent for folder in made)):
+                _sync_folder(folder)  # the new folders' own names, too
         return digest
 
     def _upload(self, key: str, source: BinaryIO) -> str:
         source.seek(0)
-        with self._remote.open(f"{self._root}/{key}", "wb") as file:  # S3 shows it once it is closed
-            return _copy(source, file)
+        file = self._remote.open(f"{self._root}/{key}", "wb")  # S3 shows it once it is closed
+        try:
+            digest = _copy(source, file)
+        except BaseException:
+            file.discard()
+            file.closed = True  # closing it would keep the part that was copied, under the name of the whole
+            raise
+        file.close()
+        return digest
 
     def holds(self, key: str) -> bool:
         """Whether there is a file."""
@@ -136,6 +146,16 @@ class Shelf:
         elif self.holds(key):
             patiently(lambda: self._remote.rm_file(f"{self._root}/{key}"), self.name)
 
+    def age_s(self, key: str) -> float:
+        """How long ago a file was written or renewed, in s; infinite where there is none."""
+        try:
+            if self.folder is not None:
+                return time.time() - (self.folder / key).stat().st_mtime
+            found = patiently(lambda: self._remote.info(f"{self._root}/{key}"), self.name)
+        except FileNotFoundError:
+            return math.inf
+        return float(time.time() - found["LastModified"].timestamp())
+
     def renew(self, key: str) -> bool:
         """Whether the file is there; if so, its age begins anew, so that a check does not take it for forgotten."""
         if self.folder is None:
@@ -146,7 +166,7 @@ class Shelf:
             return False
         try:
             os.utime(self.folder / key)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # another user's file: it is written anew
             return False
         return True
 

@@ -112,7 +112,7 @@ def find_version(session: Session, name: str) -> VersionRow:
     """As `Versions.find`, in an open transaction."""
     product, _, number = name.rpartition("@")
     query = select(VersionRow).order_by(VersionRow.number.desc())
-    if product and number.isdigit():
+    if product and number.isascii() and number.isdigit():
         row = session.scalar(query.where(VersionRow.product == product, VersionRow.number == int(number)))
     else:
         row = session.scalar(query.where(VersionRow.product == name).limit(1))

@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sightline.cli import app
+from sightline.core.errors import InputError
+from sightline.core.sample import Sample
 from sightline.data.curation.finding import Action, Verb
 from sightline.data.curation.keeper import Decision, State
-from sightline.data.curation.stored import StoreKeeper, apply_to_store
+from sightline.data.curation.stored import StoreKeeper, apply_all, apply_to_store
 from sightline.data.dataset import Dataset
 from sightline.store.store import Store
 
@@ -98,3 +100,58 @@ def test_decisions_keep_their_order_and_their_action(store: Store) -> None:
     found = keeper.decisions()
     assert list(found) == ["near-2", "label-1"] and found["label-1"].state is State.DISMISSED
     assert StoreKeeper(store, "other", "ann").decisions() == {}
+
+
+def target(path: Path, number: int = 1) -> str:
+    return f"images/{path.parent.name}/{path.name}" + (f"#{number}" if number > 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("value", "label", "types", "grade"),
+    [("defect", True, (), None), ("a;b", True, ("a", "b"), None), ("grade 2", True, (), 2), ("grade 0", False, (), 0)],
+)
+def test_a_label_means_in_the_store_what_it_means_in_a_table(
+    store: Store, value: str, label: bool, types: tuple[str, ...], grade: int | None
+) -> None:
+    first = next(iter(store.samples("plates")))
+    apply_to_store(store, "plates", Action(Verb.RELABEL, (target(first.path),), value), "ann")
+    after = next(sample for sample in store.samples("plates") if sample.path == first.path)
+    assert (after.defective, after.types, after.grade) == (label, types, grade)
+
+
+def test_of_two_copies_none_is_taken_for_the_other(store: Store, tmp_path: Path) -> None:
+    first = next(iter(store.samples("plates")))
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(first.path.read_bytes())
+    store.add([Sample(copy, False)], "plates")
+    out = Action(Verb.REMOVE, (target(first.path, 2),))
+    apply_all(store, "plates", [out, out, Action(Verb.GROUP, (target(first.path, 2),), "g")], "ann")
+    left = [sample for sample in store.samples("plates") if sample.path == first.path]
+    assert len(left) == 1 and left[0].group is None
+    with pytest.raises(InputError, match="Run the check again"):
+        apply_to_store(store, "plates", out, "ann")
+
+
+def test_what_the_store_refuses_is_not_remembered_as_applied(store: Store) -> None:
+    version = store.versions.snapshot("plates", author="ann")
+    near = next(one for one in check()["findings"] if one["action"]["verb"] != "none")
+    for name in (version.name, version.hash[:12]):
+        result = RUN.invoke(app, ["data", "check", f"store:{name}", "--backbone", "none", "--apply", near["key"]])
+        assert "never changes" in str(result.exception)
+    found = check()
+    assert not found["decisions"] and near["key"] in [one["key"] for one in found["findings"]]
+
+
+def test_a_table_of_a_product_is_the_product_as_it_is_now(store: Store, tmp_path: Path) -> None:
+    first = next(iter(store.samples("plates")))
+    action = Action(Verb.SPLIT, (target(first.path),), "train")
+    StoreKeeper(store, "plates", "ann").keep(Decision("leakage-1", State.APPLIED, "", "", action))
+    store.catalogue.assign(range(1, 18), "test", "ann")
+    check("-o", str(tmp_path / "now.csv"))
+    assert {sample.split for sample in Dataset.open(tmp_path / "now.csv")} == {"test"}
+
+
+def test_decisions_about_the_store_are_kept_nowhere_else(store: Store, tmp_path: Path) -> None:
+    command = ["data", "check", "store:plates", "--backbone", "none", "--findings", str(tmp_path / "f.json")]
+    result = RUN.invoke(app, command)
+    assert isinstance(result.exception, InputError) and "Leave out --findings" in str(result.exception)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from sqlalchemy import select
 
 from sightline.core.errors import InputError
+from sightline.core.sample import Sample
+from sightline.data.curation.correction import relabelled
 from sightline.data.curation.finding import NO_ACTION, Action, Verb
 from sightline.data.curation.keeper import Decision, State
 from sightline.store.annotations import DEFECTIVE, GOOD, Annotation
@@ -62,7 +64,19 @@ def apply_to_store(store: Store, product: str, action: Action, author: str) -> N
 
     Nothing is lost: labels are added, samples hidden, and a snapshot made before brings all of it back.
     """
-    ids = [number for target in action.targets for number in _samples(store, product, target)]
+    apply_all(store, product, [action], author)
+
+
+def apply_all(store: Store, product: str, actions: Sequence[Action], author: str) -> None:
+    """As `apply_to_store`, one action after the other. All samples are looked up before the first is changed: of two
+    copies, the second is no longer the second when the first is hidden. What is hidden takes no label: it goes last.
+    """
+    found = [(action, [_sample(store, product, target) for target in action.targets]) for action in actions]
+    for action, ids in sorted(found, key=lambda one: one[0].verb is Verb.REMOVE):
+        _apply(store, action, list(dict.fromkeys(ids)), author)
+
+
+def _apply(store: Store, action: Action, ids: list[int], author: str) -> None:
     if action.verb is Verb.REMOVE:
         store.catalogue.delete(ids, author)
     elif action.verb is Verb.SPLIT:
@@ -70,25 +84,29 @@ def apply_to_store(store: Store, product: str, action: Action, author: str) -> N
     elif action.verb is Verb.GROUP:
         store.catalogue.group(ids, action.value, author)
     elif action.verb is Verb.RELABEL:
-        good = action.value == GOOD
+        # What a label means is said in one place, whatever the label is kept in.
+        told = relabelled(Sample(Path(), None), action.value)
+        label = DEFECTIVE if told.defective else GOOD
         for number in ids:
-            label, types = (GOOD, ()) if good else (DEFECTIVE, (action.value,))
-            store.annotations.add(number, Annotation(label=label, types=types, author=author, note="after a check"))
+            word = Annotation(label=label, types=told.types, grade=told.grade, author=author, note="after a check")
+            store.annotations.add(number, word)
 
 
-def _samples(store: Store, product: str, target: str) -> list[int]:
-    """Ids of the samples of an image, which a check calls by its file in the store; the file's name is its hash."""
-    digest = PurePosixPath(target.partition("#")[0]).stem
-    query = select(SampleRow.id).where(
-        SampleRow.product == product, SampleRow.hash == digest, SampleRow.deleted_at.is_(None)
+def _sample(store: Store, product: str, target: str) -> int:
+    """Id of the sample of an image, which a check calls by its file in the store; the file's name is its hash."""
+    name, _, number = target.partition("#")
+    digest, place = PurePosixPath(name).stem, int(number or 1) - 1
+    query = (
+        select(SampleRow.id)
+        .where(SampleRow.product == product, SampleRow.hash == digest, SampleRow.deleted_at.is_(None))
+        .order_by(SampleRow.id)
     )
     with store.reading() as session:
         found = list(session.scalars(query))
-    if not found:
-        raise InputError(f"{product}: image {digest[:12]} is not there any more. Run the check again")
     # Copies of one image have one hash: the n-th of them is the n-th sample.
-    number = int(target.partition("#")[2] or 1)
-    return found[number - 1 : number] or found[-1:]
+    if place >= len(found):
+        raise InputError(f"{product}: image {digest[:12]} is not there any more. Run the check again")
+    return found[place]
 
 
 def _decision(row: FindingRow) -> Decision:
