@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.command.console import progress
-from sightline.command.curating_store import is_stored, open_stored
+from sightline.command.curating_store import is_stored, open_stored, refuse_findings
 from sightline.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def check(
 
     if report is not None:
         check_writable(report)
-    if is_stored(data) and places["findings"] is not None:
-        # Applied to a table instead, a decision could move a frozen test image into training.
-        raise InputError("decisions about data in the store are kept there. Leave out --findings")
+    refuse_findings(data, places["findings"])
     with ExitStack() as opened:
         stored = open_stored(data, opened)
         keeper = stored.keeper if stored else FileKeeper(places["findings"] or beside(data, ".sightline-findings.json"))

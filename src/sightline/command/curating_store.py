@@ -57,3 +57,10 @@ def open_stored(data: Path, opened: ExitStack) -> Stored | None:
     version = name not in store.catalogue.products()  # a name of a version, or the first digits of its hash
     product = store.versions.find(name).product if version else name
     return Stored(store, product, version, author(), StoreKeeper(store, product, author()))
+
+
+def refuse_findings(data: Path, findings: Path | None) -> None:
+    """Raises InputError for a file of decisions about data in the store, which keeps them itself."""
+    if is_stored(data) and findings is not None:
+        # Applied to a table instead, a decision could move a frozen test image into training.
+        raise InputError("decisions about data in the store are kept there. Leave out --findings")

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -182,8 +183,8 @@ class Recorder:
             with suppress(queue.Empty):
                 picture = self._pictures.get(timeout=min(CLEAR_S, LOOK_S))
             if picture is not None:
-                one = picture
-                self.pictures_dropped += not self._try(lambda: self._keep_one(one), f"a picture of part {one.part.id}")
+                kept = self._try(partial(self._keep_one, picture), f"a picture of part {picture.part.id}")
+                self.pictures_dropped += not kept
             # Whether a picture could be kept or not: on a full disk none is, until old ones have made room.
             self._try(self._clear_old, "the clearing of old pictures")
 
