@@ -17,7 +17,7 @@ from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
 from sightline.train import training
 from sightline.train.intake import InputSize, Part
-from sightline.train.plans import Plan, offer_plans, source_of, with_small_cells
+from sightline.train.plans import SMALL_BANK, Plan, offer_plans, source_of, with_small_bank, with_small_cells
 from sightline.train.reader import Fitted, fit_reader
 from sightline.train.settings import TrainSettings
 
@@ -99,6 +99,14 @@ def test_what_leaves_them_out(options: dict[str, Any], tried: bool) -> None:
     if plan is not None:
         assert plan == replace(PLAN, small=True)
         assert source_of(plan, settings).stride_px == 4
+
+
+def test_four_times_the_cells_meet_a_quarter_of_the_patches() -> None:
+    small, settings = replace(PLAN, small=True), TrainSettings()
+    assert with_small_bank(PLAN, settings) is settings
+    assert with_small_bank(small, settings).bank_size == SMALL_BANK
+    given = TrainSettings(bank_size=300)
+    assert with_small_bank(small, given) is given
 
 
 def test_a_trunk_without_them_is_named(good_parts: list[Part]) -> None:

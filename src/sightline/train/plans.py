@@ -18,6 +18,7 @@ from sightline.train.settings import TrainSettings
 from sightline.train.trunk import OnnxTrunk
 
 USUAL_LEAD, ALIGNED_LEAD = 0.01, 0.05
+SMALL_BANK = 1024  # beside small cells: cells times patches stay what they usually are, and so does the time
 VARIED = 0.15  # relative spread of the images' height or width above which stretching is worth a try
 
 
@@ -75,6 +76,13 @@ def source_of(plan: Plan, settings: TrainSettings) -> Backbone:
     """The trunk as the plan's reader reads it."""
     source = backbone(settings.backbone)
     return (finer(source) or source) if plan.small else source
+
+
+def with_small_bank(plan: Plan, settings: TrainSettings) -> TrainSettings:
+    """The settings with fewer patches kept where cells are small: four times the cells, so a quarter of the patches."""
+    if not plan.small or settings.bank_size is not None:
+        return settings
+    return settings.model_copy(update={"bank_size": SMALL_BANK})
 
 
 def _sized(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], dict[str, str]]:

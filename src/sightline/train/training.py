@@ -25,7 +25,7 @@ from sightline.train.graph import recipe_model, with_card
 from sightline.train.intake import InputSize, Intake, Part, accept, warn
 from sightline.train.parity import IMAGES, TOLERANCE, check_parity
 from sightline.train.patches import Maps, Progress, check_enough
-from sightline.train.plans import USUAL_LEAD, Plan, offer_plans, source_of, with_small_cells
+from sightline.train.plans import USUAL_LEAD, Plan, offer_plans, source_of, with_small_bank, with_small_cells
 from sightline.train.reader import Fitted, fit_reader, part_score
 from sightline.train.recognition import Learned, learn_known
 from sightline.train.settings import TrainSettings
@@ -142,7 +142,7 @@ def _fit(plan: Plan, good: list[Part], settings: TrainSettings, progress: Progre
     intake = Intake(good, plan.size, settings.roi, plan.golden, told)
     int8 = _int8(settings, intake, progress)
     trunk = open_trunk(settings.backbone, settings.threads, int8)
-    fitted = fit_reader(Maps(trunk, source_of(plan, settings)), intake, settings, progress)
+    fitted = fit_reader(Maps(trunk, source_of(plan, settings)), intake, with_small_bank(plan, settings), progress)
     return _Tried(plan, fitted, intake, trunk, int8)
 
 
