@@ -18,7 +18,7 @@ from sightline.train.settings import TrainSettings
 from sightline.train.trunk import OnnxTrunk
 
 USUAL_LEAD, ALIGNED_LEAD = 0.01, 0.05
-SMALL_BANK = 1024  # beside small cells: cells times patches stay what they usually are, and so does the time
+SMALL_BANK = 1024  # beside small cells: cells times patches stay what they usually are
 VARIED = 0.15  # relative spread of the images' height or width above which stretching is worth a try
 
 
