@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sightline.models.backbone import backbone
+from sightline.core.errors import InputError
+from sightline.models.backbone import Backbone, backbone, finer
+from sightline.models.memory import MemoryReader
 from sightline.runtime.alignment import Golden
 from sightline.train.budget import area_in_time
 from sightline.train.intake import InputSize, Part, choose_size, image_shapes, stretched_size
@@ -16,16 +18,20 @@ from sightline.train.settings import TrainSettings
 from sightline.train.trunk import OnnxTrunk
 
 USUAL_LEAD, ALIGNED_LEAD = 0.01, 0.05
+SMALL_BANK = 1024  # beside small cells: cells times patches stay what they usually are
 VARIED = 0.15  # relative spread of the images' height or width above which stretching is worth a try
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One way: its name, the input, and the golden part that images are aligned to, if any."""
+    """One way: its name, the input, the golden part that images are aligned to, if any, and whether the fine level
+    has small cells.
+    """
 
     name: str
     size: InputSize
     golden: Golden | None = None
+    small: bool = False
 
     @property
     def lead(self) -> float:
@@ -37,7 +43,50 @@ class Plan:
 
 
 def offer_plans(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], dict[str, str]]:
-    """The ways to try, and what was found out on the way. One only where settings leave nothing to choose."""
+    """The ways to try, and what was found out on the way. One only where settings leave nothing to choose.
+
+    Raises InputError where small cells are wanted of a trunk that has none.
+    """
+    plans, reasons = _sized(good, settings)
+    if settings.small_cells != "always":
+        return plans, reasons
+    if finer(backbone(settings.backbone)) is None:
+        raise InputError(f"the backbone '{settings.backbone}' has no smaller cells. Leave small_cells at auto")
+    return [replace(plan, small=True) for plan in plans], reasons
+
+
+def with_small_cells(plan: Plan, reader: MemoryReader, settings: TrainSettings) -> tuple[Plan | None, str]:
+    """The plan with small cells, where they are worth a try once its reader is fitted; and why not, if not.
+
+    They are where parts lie alike, so that places are judged: what is usual at a place is sharper then, and drawn
+    defects tell (docs/decisions/0029). Elsewhere drawn defects, which are small, would ask for them and be wrong.
+    """
+    if plan.small or settings.small_cells != "auto":
+        return None, "as set"
+    if settings.effort == "quick" or settings.budget_ms is not None or settings.trunk != "frozen":
+        return None, "quick, budget_ms and a fine-tuned trunk leave smaller ones out"
+    if reader.place is None or not settings.drawings:
+        return None, "smaller ones are tried only where places are judged"
+    if finer(backbone(settings.backbone)) is None:
+        return None, "the backbone has none that are smaller"
+    return replace(plan, small=True), ""
+
+
+def source_of(plan: Plan, settings: TrainSettings) -> Backbone:
+    """The trunk as the plan's reader reads it."""
+    source = backbone(settings.backbone)
+    return (finer(source) or source) if plan.small else source
+
+
+def with_small_bank(plan: Plan, settings: TrainSettings) -> TrainSettings:
+    """The settings with fewer patches kept where cells are small: four times the cells, so a quarter of the patches."""
+    if not plan.small or settings.bank_size is not None:
+        return settings
+    return settings.model_copy(update={"bank_size": SMALL_BANK})
+
+
+def _sized(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], dict[str, str]]:
+    """The ways to bring images to the input."""
     if settings.tile_px is not None:
         size = InputSize(settings.tile_px, settings.tile_px, settings.tile_scale, settings.tile_overlap_px)
         return _posed([Plan("tiles", size)], good, settings)

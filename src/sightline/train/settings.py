@@ -98,6 +98,10 @@ class TrainSettings(BaseModel):
     align: Literal["auto", "never", "always"] = Field(
         default="auto", description="bring parts into the golden part's pose; auto = where a test shows that it helps"
     )
+    small_cells: Literal["auto", "never", "always"] = Field(
+        default="auto",
+        description="read cells of 4 px instead of 8 for tiny defects; auto = where parts lie alike and it helps",
+    )
     recognise: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
     recogniser_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
     boxes: bool = Field(default=True, description="learn boxes where people have drawn at least a hundred")
@@ -167,6 +171,8 @@ class TrainSettings(BaseModel):
                 "a trunk is fine-tuned on whole images with labelled types or grades. "
                 "Leave recognise on and tile_px out, or keep trunk=frozen"
             )
+        if self.trunk == "fine-tuned" and self.small_cells == "always":
+            raise ValueError("a fine-tuned trunk is read with the usual cells. Leave small_cells at auto")
         return self
 
     @model_validator(mode="after")

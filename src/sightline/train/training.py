@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -24,7 +25,7 @@ from sightline.train.graph import recipe_model, with_card
 from sightline.train.intake import InputSize, Intake, Part, accept, warn
 from sightline.train.parity import IMAGES, TOLERANCE, check_parity
 from sightline.train.patches import Maps, Progress, check_enough
-from sightline.train.plans import Plan, offer_plans
+from sightline.train.plans import USUAL_LEAD, Plan, offer_plans, source_of, with_small_bank, with_small_cells
 from sightline.train.reader import Fitted, fit_reader, part_score
 from sightline.train.recognition import Learned, learn_known
 from sightline.train.settings import TrainSettings
@@ -62,14 +63,15 @@ def train(
     name = str(getattr(samples, "name", "product"))
     good, known, by_unit = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
     plans, reasons = offer_plans(good, settings)
-    plan, fitted, intake, trunk, int8 = _fit_best(good, plans, settings, progress)
+    best = _fit_best(good, plans, settings, progress)
+    plan, fitted, intake, trunk = best.plan, best.fitted, best.intake, best.trunk
     _tell(fitted.suspects, settings)
     defects = Intake(known, plan.size, settings.roi, plan.golden)
     source = backbone(settings.backbone)
     learned = learn_known(trunk, source, (intake, defects), settings, progress, by_unit)
     if good[0].sample.defective and (learned is None or not learned.words.types):
         raise InputError("no good parts, and no type with at least 2 examples. Add good parts, or more of each type")
-    frozen = Basis(source, trunk, int8, int8 is not None, fitted, learned)
+    frozen = Basis(source, trunk, best.int8, best.int8 is not None, fitted, learned)
     basis, why = choose_trunk(frozen, (intake, defects), settings, progress, by_unit)
     card = _card(name, settings, basis, _scores(basis, defects, progress), intake, defects, by_unit)
     progress("exporting", 0, 1)
@@ -99,27 +101,49 @@ def _words(learned: Learned | None) -> tuple[dict[str, object], dict[str, str]]:
     return words, learned.reasons
 
 
-def _fit_best(
-    good: list[Part], plans: Sequence[Plan], settings: TrainSettings, progress: Progress
-) -> tuple[Plan, Fitted, Intake, Trunk, bytes | None]:
-    """Fit every plan; the first stays unless another tells synthetic defects better by its lead."""
+@dataclass(frozen=True)
+class _Tried:
+    """A plan, and what was fitted with it."""
+
+    plan: Plan
+    fitted: Fitted
+    intake: Intake
+    trunk: Trunk
+    int8: bytes | None
+
+
+def _fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, progress: Progress) -> _Tried:
+    """Fit every plan; the first stays unless another tells synthetic defects better by its lead. Then small cells."""
     best = None
     merits: dict[str, float] = {}
     told: set[str] = set()
     for plan in plans:
-        intake = Intake(good, plan.size, settings.roi, plan.golden, told)
-        int8 = _int8(settings, intake, progress)
-        trunk = open_trunk(settings.backbone, settings.threads, int8)
-        fitted = fit_reader(Maps(trunk, backbone(settings.backbone)), intake, settings, progress)
-        merits[plan.name] = fitted.merit
-        if best is None or fitted.merit > best[1].merit + best[0].lead:
-            best = plan, fitted, intake, trunk, int8
+        tried = _fit(plan, good, settings, progress, told)
+        merits[plan.name] = tried.fitted.merit
+        if best is None or tried.fitted.merit > best.fitted.merit + best.plan.lead:
+            best = tried
     assert best is not None
-    others = ", ".join(f"{name} {merit:.3f}" for name, merit in merits.items() if name != best[0].name)
-    why = f"{best[0].name}, {_why_size(best[0].size)}"
-    why += f"; AUROC and AUPRO on synthetic defects {best[1].merit:.3f}, {others}" if others else ""
-    best[1].reasons["input"] = why
+    others = ", ".join(f"{name} {merit:.3f}" for name, merit in merits.items() if name != best.plan.name)
+    why = f"{best.plan.name}, {_why_size(best.plan.size)}"
+    why += f"; AUROC and AUPRO on synthetic defects {best.fitted.merit:.3f}, {others}" if others else ""
+    small, cells = with_small_cells(best.plan, best.fitted.reader, settings)
+    if small is not None:
+        tried = _fit(small, good, settings, progress, told)
+        cells = (
+            f"AUROC and AUPRO on synthetic defects {tried.fitted.merit:.3f}, {best.fitted.merit:.3f} with usual ones"
+        )
+        best = tried if tried.fitted.merit > best.fitted.merit + USUAL_LEAD else best
+    width = source_of(best.plan, settings).stride_px
+    best.fitted.reasons.update({"input": why, "cells": f"{width} px of the input wide; {cells}"})
     return best
+
+
+def _fit(plan: Plan, good: list[Part], settings: TrainSettings, progress: Progress, told: set[str]) -> _Tried:
+    intake = Intake(good, plan.size, settings.roi, plan.golden, told)
+    int8 = _int8(settings, intake, progress)
+    trunk = open_trunk(settings.backbone, settings.threads, int8)
+    fitted = fit_reader(Maps(trunk, source_of(plan, settings)), intake, with_small_bank(plan, settings), progress)
+    return _Tried(plan, fitted, intake, trunk, int8)
 
 
 def _int8(settings: TrainSettings, intake: Intake, progress: Progress) -> bytes | None:
