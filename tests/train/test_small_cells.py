@@ -22,7 +22,7 @@ from sightline.train.reader import Fitted, fit_reader
 from sightline.train.settings import TrainSettings
 
 Train = Callable[..., Recipe]
-SMALL = {"bank_size": 64, "sample_patches": 1000, "place_weight": 2.0}
+SMALL = {"bank_size": 64, "sample_patches": 1000, "place_weight": 2.0, "effort": "max"}
 PLAN = Plan("one scale", InputSize(96, 128, 1.0))
 
 
@@ -82,6 +82,7 @@ def test_they_are_tried_only_where_places_are_judged(parts: Dataset, train_tiny:
     ("options", "tried"),
     [
         ({}, True),
+        ({"effort": "normal"}, False),
         ({"effort": "quick"}, False),
         ({"budget_ms": 50.0}, False),
         ({"trunk": "fine-tuned"}, False),
@@ -93,7 +94,7 @@ def test_they_are_tried_only_where_places_are_judged(parts: Dataset, train_tiny:
 def test_what_leaves_them_out(options: dict[str, Any], tried: bool) -> None:
     reader = MemoryReader({}, 0.7, (0.3,))
     reader.place = object()  # type: ignore[assignment]
-    settings = TrainSettings.parse(options)
+    settings = TrainSettings.parse({"effort": "max", **options})
     plan, why = with_small_cells(PLAN, reader, settings)
     assert (plan is not None) == tried == (why == "")
     if plan is not None:

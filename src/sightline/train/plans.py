@@ -63,8 +63,8 @@ def with_small_cells(plan: Plan, reader: MemoryReader, settings: TrainSettings) 
     """
     if plan.small or settings.small_cells != "auto":
         return None, "as set"
-    if settings.effort == "quick" or settings.budget_ms is not None or settings.trunk != "frozen":
-        return None, "quick, budget_ms and a fine-tuned trunk leave smaller ones out"
+    if settings.effort != "max" or settings.budget_ms is not None or settings.trunk != "frozen":
+        return None, "smaller ones are tried with effort max, without budget_ms and on a frozen trunk"
     if reader.place is None or not settings.drawings:
         return None, "smaller ones are tried only where places are judged"
     if finer(backbone(settings.backbone)) is None:
