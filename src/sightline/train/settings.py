@@ -100,7 +100,7 @@ class TrainSettings(BaseModel):
     )
     small_cells: Literal["auto", "never", "always"] = Field(
         default="auto",
-        description="cells of 4 px, not 8, for tiny defects; auto = with effort max, where parts lie alike and it helps",
+        description="cells of 4 px, not 8, for tiny defects; auto: with effort max, where parts lie alike",
     )
     recognise: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
     recogniser_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
