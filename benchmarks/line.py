@@ -190,14 +190,7 @@ def campaign(recipe, belt, count, kinds, camera="", seed=0):
         for number in range(count):
             kind = kinds[number % len(kinds)]
             started, first = time.monotonic(), len(tally.sorted)
-            if kind == "broker_down":
-                broker.kill()
-                undo = broker.start
-            elif kind == "model_exception":
-                tally.control.write_text("tiny")
-                undo = functools.partial(tally.control.write_text, "")
-            else:
-                undo = inject(kind, line, tally)
+            undo = begin(kind, broker, line, tally)
             time.sleep(random_.uniform(0.4, 1.5))
             undo()
             ended = time.monotonic()
@@ -216,6 +209,17 @@ def campaign(recipe, belt, count, kinds, camera="", seed=0):
     result = audit(folder, done, sorted_, broker.heard)
     shutil.rmtree(folder)
     return result
+
+
+def begin(kind, broker, line, tally):
+    """Begin a fault; what ends it."""
+    if kind == "broker_down":
+        broker.kill()
+        return broker.start
+    if kind == "model_exception":
+        tally.control.write_text("tiny")
+        return functools.partial(tally.control.write_text, "")
+    return inject(kind, line, tally)
 
 
 def recover(tally, first, timeout_s=30):
