@@ -166,6 +166,7 @@ def test_a_shadow_judges_the_same_parts_and_signals_nothing(bench: Start, recipe
             one.until(lambda n=number: sum(one.gear.shadow.agreement.values()) > n, 5)
         assert len(one.machine.signals) == 5
         assert not one.gear.shadow.differences
+        assert b'sightline_events_total{kind="shadow_agrees",station="desk"} 5.0' in one.gear.metrics.text()
         shadows = one.records(shadow=True)
         assert [record.serial for record in shadows] == ["0", "1", "2", "3", "4"]
         assert [record.verdict for record in shadows] == [record.verdict for record in one.records()]

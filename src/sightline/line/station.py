@@ -266,6 +266,7 @@ class Station:
         self._show()
 
     def _record_shadow(self, part: Part, active: Seen, said: Seen) -> None:
+        self.gear.metrics.event("shadow_agrees" if active.verdict is said.verdict else "shadow_differs")
         try:
             self.gear.recorder.record_shadow(part, active, said)
         except SightlineError as error:
