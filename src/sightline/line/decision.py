@@ -11,6 +11,15 @@ from sightline.core.band import Verdict
 from sightline.core.fault import ErrorCode
 
 Rule = Literal["worst", "k_of_n"]
+# Why a camera gave no frame, as the machine learns it.
+CAMERA_CODES = {
+    "timeout": ErrorCode.CAMERA_TIMEOUT,
+    "disconnected": ErrorCode.CAMERA_LOST,
+    "closed": ErrorCode.CAMERA_LOST,
+    "end": ErrorCode.CAMERA_LOST,
+    "stale": ErrorCode.CAMERA_STALE,
+    "frozen": ErrorCode.CAMERA_STALE,
+}
 RANK = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}
 
 

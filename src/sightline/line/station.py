@@ -16,7 +16,7 @@ from sightline.core.frame import Frame
 from sightline.core.signal import Signal
 from sightline.core.status import Status
 from sightline.line.deadline import Deadline
-from sightline.line.decision import Decision, Seen, combine, refuse
+from sightline.line.decision import CAMERA_CODES, Decision, Seen, combine, refuse
 from sightline.line.gear import Gear
 from sightline.line.interlock import Gate
 from sightline.line.judging import JudgeError, JudgeLateError
@@ -27,14 +27,6 @@ from sightline.line.settings import StationSettings
 IDLE_S = 0.05  # between two looks at everything else while no command comes
 TEND_S = 0.25
 GRAB_MARGIN_MS = 10.0
-CAMERA_CODES = {
-    "timeout": ErrorCode.CAMERA_TIMEOUT,
-    "disconnected": ErrorCode.CAMERA_LOST,
-    "closed": ErrorCode.CAMERA_LOST,
-    "end": ErrorCode.CAMERA_LOST,
-    "stale": ErrorCode.CAMERA_STALE,
-    "frozen": ErrorCode.CAMERA_STALE,
-}
 LOG = logging.getLogger("sightline.line.station")
 
 
