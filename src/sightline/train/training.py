@@ -66,8 +66,7 @@ def train(
     best = _fit_best(good, plans, settings, progress)
     plan, fitted, intake, trunk = best.plan, best.fitted, best.intake, best.trunk
     _tell(fitted.suspects, settings)
-    defects = Intake(known, plan.size, settings.roi, plan.golden)
-    source = backbone(settings.backbone)
+    defects, source = Intake(known, plan.size, settings.roi, plan.golden), backbone(settings.backbone)
     learned = learn_known(trunk, source, (intake, defects), settings, progress, by_unit)
     if good[0].sample.defective and (learned is None or not learned.words.types):
         raise InputError("no good parts, and no type with at least 2 examples. Add good parts, or more of each type")
