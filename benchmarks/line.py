@@ -297,6 +297,7 @@ def text_of(results):
                 f"| {kind} | {one['faults']} | {one['recovery_s_median']} | {one['recovery_s_max']} | "
                 f"{one['not_recovered']} |"
             )
+    lines += ["", *results.get("remarks", [])]
     return "\n".join(lines) + "\n"
 
 
