@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.core.region import Polygons, Rectangle, Region, Runs
+from sightline.core.region import Polygons, Rectangle, Region, Runs, overlap
 
 RING = np.array([(1.0, 1.0), (5.0, 1.0), (5.0, 4.0), (1.0, 4.0)])
 
@@ -73,3 +73,9 @@ def test_runs_of_an_absurd_size_are_refused_at_once() -> None:
 def test_an_empty_polygon_has_no_area() -> None:
     assert Polygons(()).box == (0, 0, 0, 0)
     assert Polygons(()).cut(5, 5) is None
+
+
+def test_overlap_of_marks() -> None:
+    one, other = Region("a", Rectangle(0, 0, 10, 10)), Region("a", Rectangle(5, 0, 10, 10))
+    assert overlap([one], [other], 20, 20) == pytest.approx(50 / 150)
+    assert overlap([], [], 20, 20) == 1.0 and overlap([one], [], 20, 20) == 0.0

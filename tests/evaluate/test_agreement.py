@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sightline.core.region import Rectangle, Region
-from sightline.evaluate.agreement import agreement, cohen_kappa, fleiss_kappa, independent, region_overlap
+from sightline.evaluate.agreement import agreement, cohen_kappa, fleiss_kappa, independent
 from sightline.store.annotations import Annotation
 
 # The table of Fleiss (1971) as it is reproduced in textbooks: 10 parts, 14 raters, 5 categories; kappa .210.
@@ -90,12 +89,6 @@ def test_an_authors_last_word_counts_and_unknown_says_nothing() -> None:
 def test_a_grade_alone_is_a_disagreement() -> None:
     found = agreement({1: [word(1, "ann", grade=1), word(2, "ben", grade=3)]})
     assert found.disagreements[0].words == (("ann", "good, grade 1"), ("ben", "good, grade 3"))
-
-
-def test_overlap_of_marks() -> None:
-    one, other = Region("a", Rectangle(0, 0, 10, 10)), Region("a", Rectangle(5, 0, 10, 10))
-    assert region_overlap([one], [other], 20, 20) == pytest.approx(50 / 150)
-    assert region_overlap([], [], 20, 20) == 1.0 and region_overlap([one], [], 20, 20) == 0.0
 
 
 def test_whoever_saw_a_label_is_no_second_witness() -> None:

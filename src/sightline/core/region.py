@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -184,3 +184,18 @@ class Region:
         """The part that is inside an image, None where there is none."""
         shape = self.shape.cut(height, width)
         return None if shape is None else Region(self.type, shape)
+
+
+def union(regions: Iterable[Region], height: int, width: int) -> NDArray[np.bool_]:
+    """All pixels that any of the regions marks: (height, width) bool. Raises InputError as `Region.mask` does."""
+    whole = np.zeros((height, width), bool)
+    for region in regions:
+        whole |= region.mask(height, width)
+    return whole
+
+
+def overlap(first: Iterable[Region], second: Iterable[Region], height: int, width: int) -> float:
+    """Intersection over union of two sets of marks on an image (height, width) px; 1 where neither marks any."""
+    one, other = union(first, height, width), union(second, height, width)
+    either = int((one | other).sum())
+    return float((one & other).sum() / either) if either else 1.0

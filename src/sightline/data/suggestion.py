@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sightline.core.band import Verdict
-from sightline.core.region import Polygons, Region
+from sightline.core.region import Polygons, Region, overlap
 from sightline.runtime.inspection import Inspection
 from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation
 
@@ -48,18 +44,5 @@ def settle(suggested: Annotation, given: Annotation, height: int, width: int) ->
         sorted(given.types),
         given.grade,
     )
-    same = same and _overlap(suggested.regions, given.regions, height, width) >= SAME_MARKS
+    same = same and overlap(suggested.regions, given.regions, height, width) >= SAME_MARKS
     return replace(given, suggested_by=suggested.suggested_by, outcome="accepted" if same else "corrected")
-
-
-def _overlap(first: Sequence[Region], second: Sequence[Region], height: int, width: int) -> float:
-    one, other = _mask(first, height, width), _mask(second, height, width)
-    union = int((one | other).sum())
-    return float((one & other).sum() / union) if union else 1.0
-
-
-def _mask(regions: Sequence[Region], height: int, width: int) -> NDArray[np.bool_]:
-    mask = np.zeros((height, width), bool)
-    for region in regions:
-        mask |= region.mask(height, width)
-    return mask

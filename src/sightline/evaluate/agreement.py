@@ -14,9 +14,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sightline.core.region import Region
 from sightline.evaluate.intervals import Interval, Rate, Weights, bootstrap, exact_rate
 from sightline.store.annotations import DEFECTIVE, UNKNOWN, Annotation
 
@@ -140,20 +139,6 @@ def fleiss_kappa(table: ArrayLike, weights: ArrayLike | None = None) -> float | 
     shares = (part[:, None] * counts).sum(axis=0) / (part * raters).sum()
     expected = float((shares**2).sum())
     return None if expected >= 1 else (observed - expected) / (1 - expected)
-
-
-def region_overlap(first: Sequence[Region], second: Sequence[Region], height: int, width: int) -> float:
-    """Intersection over union of two people's marks on an image (height, width) px; 1 where neither marked any."""
-    masks = [_union(regions, height, width) for regions in (first, second)]
-    union = int((masks[0] | masks[1]).sum())
-    return float((masks[0] & masks[1]).sum() / union) if union else 1.0
-
-
-def _union(regions: Sequence[Region], height: int, width: int) -> NDArray[np.bool_]:
-    mask = np.zeros((height, width), bool)
-    for region in regions:
-        mask |= region.mask(height, width)
-    return mask
 
 
 def _latest(words: Sequence[Annotation]) -> dict[str, Annotation]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
-from sightline.core.region import Region, Runs
+from sightline.core.region import Region, Runs, union
 from sightline.core.sample import Sample
 from sightline.data.formats.folders import is_good
 from sightline.data.image_size import image_size
@@ -58,10 +58,7 @@ class Picture:
 
     def mask(self) -> NDArray[np.bool_]:
         """All regions together, (height, width)."""
-        whole = np.zeros((self.height, self.width), bool)
-        for region in self.regions:
-            whole |= region.mask(self.height, self.width)
-        return whole
+        return union(self.regions, self.height, self.width)
 
     def copy(self, folder: Path) -> None:
         """Copy the image into `folder`, which is made where it is not there."""
