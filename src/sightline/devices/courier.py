@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sightline.core.errors import SinkError
+from sightline.core.signal import Signal
 from sightline.devices.link import Backoff
 from sightline.devices.outbox import Message
 
@@ -18,6 +20,9 @@ _log = logging.getLogger(__name__)
 
 class Box(Protocol):
     """Where messages wait: an Outbox on disk, or a MemoryBox."""
+
+    def put(self, body: bytes) -> None:
+        """Keep one message, at the end. Raises SinkError where it cannot be kept."""
 
     def peek(self, count: int) -> list[Message]:
         """The `count` oldest messages."""
@@ -75,6 +80,11 @@ class Courier:
         self.error = ""
         self._thread = threading.Thread(target=self._run, name=f"courier {name}", daemon=True)
         self._thread.start()
+
+    def send(self, signal: Signal) -> None:
+        """Keep a signal as JSON in the box and have it delivered. Raises SinkError where the box does not take it."""
+        self._box.put(json.dumps(signal.to_json()).encode())
+        self.wake()
 
     def wake(self) -> None:
         """There is something to deliver."""

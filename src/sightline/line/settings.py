@@ -13,12 +13,11 @@ from sightline.core.band import Verdict
 from sightline.core.errors import SettingError
 from sightline.devices.cameras.table import read_camera
 from sightline.devices.secret import Secret
-from sightline.devices.sinks.table import read_sink
+from sightline.devices.sinks.table import keeps_messages, read_sink
 from sightline.line.collection import Keep
 from sightline.line.decision import Rule
 
 SHADOW = " (shadow)"  # what the judge calls the shadow of a recipe ends so
-WITH_OUTBOX = ("mqtt", "sparkplug", "webhook")
 
 
 class Settings(BaseModel):
@@ -200,7 +199,7 @@ def _from_folder(settings: StationSettings, folder: Path) -> StationSettings:
     sinks = []
     for number, values in enumerate([settings.controller, *settings.sinks]):
         # Where a sink keeps what waits for the other side is the station's business, unless its settings say.
-        waits = {"outbox": str(own / f"outbox-{number}.db")} if values.get("kind") in WITH_OUTBOX else {}
+        waits = {"outbox": str(own / f"outbox-{number}.db")} if keeps_messages(values) else {}
         sinks.append(_device({**waits, **values}, read_sink, folder))
     health = settings.health
     if health.token is not None and health.token.file is not None:

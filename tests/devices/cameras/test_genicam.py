@@ -52,7 +52,7 @@ def test_every_picture_comes_in_turn_where_each_is_a_part(cti):
 def test_one_camera_can_be_opened_after_another(cti):
     for device in ("VikyTL_DEV_green", "2"):
         camera = opened(cti, device=device)
-        camera.grab(3000)
+        assert camera.grab(3000).image.size
         camera.close()
 
 

@@ -52,8 +52,7 @@ class CsvSink:
 
     def send(self, signal: Signal) -> None:
         """Have one line written. Raises SinkError where too many wait."""
-        self._box.put(json.dumps(signal.to_json()).encode())
-        self._courier.wake()
+        self._courier.send(signal)
 
     def health(self) -> Health:
         """Whether lines are written, and how many wait."""

@@ -52,15 +52,14 @@ class MqttSink:
         self._outbox = Outbox(settings.outbox, settings.outbox_mb)
         try:
             self._link = Link(f"sink {settings.name}", self._connect, MqttClient.close, settings.backoff)
-        except Exception:
+        except Exception:  # whatever it was goes on; the file must not stay held
             self._outbox.close()
             raise
         self._courier = Courier(settings.name, self._outbox, self._deliver, settings.backoff)
 
     def send(self, signal: Signal) -> None:
         """Keep the signal on disk and have it delivered. Raises SinkError where the disk does not take it."""
-        self._outbox.put(json.dumps(signal.to_json()).encode())
-        self._courier.wake()
+        self._courier.send(signal)
 
     def wait(self, timeout_ms: float) -> Command | None:
         """The next command from /command."""

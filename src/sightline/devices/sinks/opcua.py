@@ -182,8 +182,7 @@ class OpcuaSink:
 
     def send(self, signal: Signal) -> None:
         """Have one result made readable. Raises SinkError where too many wait."""
-        self._box.put(json.dumps(signal.to_json()).encode())
-        self._courier.wake()
+        self._courier.send(signal)
 
     def wait(self, timeout_ms: float) -> Command | None:
         """The next command of a client."""

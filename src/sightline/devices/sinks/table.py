@@ -28,6 +28,12 @@ def read_sink(values: Mapping[str, Any]) -> SinkSettings:
     return cast(SinkSettings, read_settings(values, SINKS, "sink"))
 
 
+def keeps_messages(values: Mapping[str, Any]) -> bool:
+    """Whether the sink that `values["kind"]` names keeps what waits in a file, its setting `outbox`."""
+    module = SINKS.get(str(values.get("kind", "")))
+    return module is not None and "outbox" in import_module(module).Settings.model_fields
+
+
 def open_sink(values: Mapping[str, Any] | SinkSettings) -> Sink:
     """The sink, connected or connecting in the background; where it takes commands, it is a Controller, too.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
-import json
 import logging
 import time
 import urllib.parse
@@ -70,8 +69,7 @@ class WebhookSink:
 
     def send(self, signal: Signal) -> None:
         """Keep the signal on disk and have it delivered. Raises SinkError where the disk does not take it."""
-        self._outbox.put(json.dumps(signal.to_json()).encode())
-        self._courier.wake()
+        self._courier.send(signal)
 
     def health(self) -> Health:
         """Whether the last delivery succeeded, and how many messages wait."""
