@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.command.simulating import _test_parts
+from sightline.command.simulating import lay_on_belt
 from sightline.data import sample
 from sightline.data.dataset import Dataset
 from sightline.line.faults import FAULTS, inject, status_of
@@ -40,7 +40,7 @@ def prepare(folder):
     if not recipe.exists():
         sample.write(parts, "cap")
         train(Dataset.open(parts).train, side_px=SIDE_PX).save(recipe)
-    return recipe, _test_parts(parts, folder / "belt")
+    return recipe, lay_on_belt(parts, folder / "belt")
 
 
 def rss_mb(pid):

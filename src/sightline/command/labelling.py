@@ -63,7 +63,8 @@ def blind(database: str | None, product: str, author: str, count: int) -> list[d
 
 def suggestions(database: str | None, product: str, recipe: Path, threads: int) -> Iterator[dict[str, Any]]:
     """What a recipe suggests for every sample of a product."""
-    inspector, digest = Inspector(recipe, threads), Recipe.load(recipe).hash
+    loaded = Recipe.load(recipe)
+    inspector, digest = Inspector(loaded, threads), loaded.hash
     with Store.open(database, create=False) as store:
         for sample in store.samples(product):
             word = suggest(inspector.inspect(sample.path), digest)

@@ -45,10 +45,10 @@ def prepare(folder: Path, product: str, say: Say) -> tuple[Path, Path]:
     if not recipe.exists():
         say("Learning a recipe from good parts")
         train(Dataset.open(parts).train, effort="quick").save(recipe)
-    return recipe, _test_parts(parts, folder / f"{product}-belt")
+    return recipe, lay_on_belt(parts, folder / f"{product}-belt")
 
 
-def _test_parts(parts: Path, belt: Path) -> Path:
+def lay_on_belt(parts: Path, belt: Path) -> Path:
     """The test parts of a dataset side by side in one folder, as they come along the belt."""
     from sightline.data.dataset import Dataset
 
