@@ -108,7 +108,7 @@ def calibrate(
     from sightline.command import calibrating
 
     if board:
-        console.say(f"{calibrating.print_board(image, squares, square_mm)}: print it at 300 dots per inch, unscaled")
+        console.say(calibrating.print_board(image, squares, square_mm))
         return
     figures = calibrating.calibrate(image, squares, square_mm)
     console.say_json(figures) if as_json else console.say(calibrating.describe(figures))

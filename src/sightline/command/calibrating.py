@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 from sightline.core.errors import InputError
-from sightline.runtime.board import draw_board, measure_scale
+from sightline.runtime.board import draw_board, measure_scale, square_px
 from sightline.runtime.inspection import Overlay
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def parse_squares(text: str) -> tuple[int, int]:
@@ -23,9 +27,24 @@ def calibrate(image: Path, squares: str, square_mm: float) -> dict[str, Any]:
     return measure_scale(image, *parse_squares(squares), square_mm).to_json()
 
 
-def print_board(output: Path, squares: str, square_mm: float) -> Path:
-    """Write the board as a picture for printing at 300 dots per inch."""
-    return Overlay(draw_board(*parse_squares(squares), square_mm)).save(output)
+def print_board(output: Path, squares: str, square_mm: float) -> str:
+    """Write the board as a PNG that knows its size in print; what to do with it, for people. Raises InputError."""
+    if output.suffix.lower() != ".png":
+        raise InputError(f"{output}: the board is written as PNG, which knows its size in print. Use a name with .png")
+    columns, rows = parse_squares(squares)
+    Overlay(draw_board(columns, rows, square_mm)).save(output)
+    _set_resolution(output, square_px(square_mm) / square_mm * 1000)
+    wide, high = (columns + 2) * square_mm, (rows + 2) * square_mm
+    return f"{output}: print it unscaled ({wide:g} x {high:g} mm), and check one square: {square_mm:g} mm"
+
+
+def _set_resolution(png: Path, px_per_m: float) -> None:
+    """Put a pHYs chunk behind the header (PNG specification, 11.3.5.3), so that 100 % in print is true to scale."""
+    data = png.read_bytes()
+    chunk = b"pHYs" + struct.pack(">IIB", round(px_per_m), round(px_per_m), 1)
+    head = len(PNG_SIGNATURE) + 25  # the header chunk always has 25 bytes
+    framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    png.write_bytes(data[:head] + framed + data[head:])
 
 
 def describe(figures: dict[str, Any]) -> str:

@@ -18,8 +18,10 @@ from sightline.runtime.image import Image, Source, read_image
 DICTIONARY = cv2.aruco.DICT_5X5_250
 MARKER_SHARE = 0.75  # of a square's side
 LEAST_CORNERS = 8
+MOST_PX = 20_000
 ASKEW = 0.02  # the scale differs by more than this over the board: measures depend on the place
 INCH_MM = 25.4
+WHOLE_PX = 28  # a square of a multiple of this has markers of 3/4 of it with 7 bits a side, all on whole pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,20 @@ def board_of(columns: int, rows: int, square_mm: float) -> cv2.aruco.CharucoBoar
     return cv2.aruco.CharucoBoard((columns, rows), square_mm, square_mm * MARKER_SHARE, dictionary)
 
 
-def draw_board(columns: int, rows: int, square_mm: float, dpi: int = 300) -> Image:
-    """The board to print at `dpi`, with a white border of a square: (H, W, 3) uint8 RGB."""
+def square_px(square_mm: float, dpi: float = 300.0) -> int:
+    """The side of a drawn square: whole pixels for every edge, nearest to `dpi`. A side cut to whole pixels by the
+    drawing would print up to a percent too small, and every measure with it."""
+    return max(WHOLE_PX, WHOLE_PX * round(square_mm / INCH_MM * dpi / WHOLE_PX))
+
+
+def draw_board(columns: int, rows: int, square_mm: float) -> Image:
+    """The board to print, `square_px(square_mm)` a square, with a white border of a square: (H, W, 3) uint8 RGB."""
     board = board_of(columns, rows, square_mm)
-    side = square_mm / INCH_MM * dpi
-    size = (round(side * (columns + 2)), round(side * (rows + 2)))
-    if max(size) > 20_000:
-        raise InputError(f"the board would have {size[0]} x {size[1]} px. Use a smaller board or fewer dots per inch")
-    grey = board.generateImage(size, marginSize=round(side))
+    side = square_px(square_mm)
+    size = (side * (columns + 2), side * (rows + 2))
+    if max(size) > MOST_PX:
+        raise InputError(f"the board would have {size[0]} x {size[1]} px, {MOST_PX} are possible. Use a smaller board")
+    grey = board.generateImage(size, marginSize=side)
     return np.repeat(np.asarray(grey, np.uint8)[..., None], 3, axis=2)
 
 
