@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sightline.core.evidence import ACROSS, CROP_PX, MOST_CROPS, MOST_SOURCES, VIEW_PX, Atlas, Evidence
 from sightline.models.memory import Level
+from sightline.models.nearest import nearest
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.image import Image
 from sightline.runtime.placement import Placement
@@ -116,13 +116,14 @@ def _nearest(trunk: Trunk, level: Level, fitted: Fitted, intake: Intake, part: P
         return ()
     image, _ = next(prepared.some(1))
     keys, _ = level.keys(trunk(image[None]))
-    squared = level.bank.square().sum(1) - 2 * keys @ level.bank.T
+    own = None
     if part in fitted.sampled:
-        own = fitted.origins[:, 0] == fitted.sampled.index(part)
-        squared[:, own.to(squared.device)] = torch.inf
-    best = squared.min(1)
-    hot: Tensor = (best.values + keys.square().sum(1)).topk(max(1, int(HOT_SHARE * len(keys)))).indices
-    found: list[int] = best.indices[hot].tolist()
+        own = (fitted.origins[:, 0] == fitted.sampled.index(part)).to(keys.device)
+    hot = nearest(keys, level.bank, own).topk(max(1, int(HOT_SHARE * len(keys)))).indices
+    squared = level.bank.square().sum(1) - 2 * keys[hot] @ level.bank.T
+    if own is not None:
+        squared[:, own] = torch.inf
+    found: list[int] = squared.argmin(1).tolist()
     return found
 
 

@@ -9,6 +9,7 @@ from sightline.train.light import without
 
 PER_ROUND = 32
 CANDIDATES = 256
+ROWS = 4096  # features that are centred at a time
 
 
 def principal_directions(features: Tensor, size: int, ignored: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -18,10 +19,18 @@ def principal_directions(features: Tensor, size: int, ignored: Tensor | None = N
     directions `ignored` (C, k) plays no part.
     """
     mean = features.mean(0)
-    centred = without(features - mean, ignored)
-    _, vectors = torch.linalg.eigh(centred.T @ centred / len(features))
-    kept = vectors[:, -size:].flip(1)
+    second = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64, device=features.device)
+    for rows in features.split(ROWS):  # few at a time: a copy of all features would be the training's largest array
+        centred = without(rows - mean, ignored)
+        second += centred.T @ centred
+    _, vectors = torch.linalg.eigh(second / len(features))
+    kept = vectors[:, -size:].flip(1).to(features.dtype)
     return mean, without(kept.T, ignored).T.contiguous()
+
+
+def projected(features: Tensor, mean: Tensor, directions: Tensor) -> Tensor:
+    """Keys (P, d) of features (P, C), without a copy of them."""
+    return torch.cat([(rows - mean) @ directions for rows in features.split(ROWS)])
 
 
 def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tensor:

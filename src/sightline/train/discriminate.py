@@ -73,10 +73,8 @@ def teach_discriminators(
     mean = seen.mean(0)
     spread = seen.std(0)
     spread = spread + SPREAD_SHARE * spread.mean()
-    pools = [  # by kind of cell, then by fold
-        _others((without(features, ignored) - mean) / spread, units, folds)
-        for features, units in (defective, good, beside)
-    ]
+    kinds = (defective, good, beside)
+    pools = [((without(features, ignored) - mean) / spread, _others(units, folds)) for features, units in kinds]
     generator = torch.Generator().manual_seed(seed)
     size = good[0].shape[1]
     net = _Nets(size, generator).to(mean.device)
@@ -84,7 +82,7 @@ def teach_discriminators(
     truth = torch.cat([torch.ones(DEFECTIVE), torch.zeros(GOOD + BESIDE)]).to(mean.device).expand(FOLDS, -1)
     for step in range(STEPS):
         counts = (DEFECTIVE, GOOD, BESIDE)
-        batch = torch.cat([_draw(pool, count, generator) for pool, count in zip(pools, counts, strict=True)], dim=1)
+        batch = torch.cat([_draw(*pool, count, generator) for pool, count in zip(pools, counts, strict=True)], dim=1)
         kept = torch.rand(batch.shape, generator=generator).to(batch.device) >= DROP
         loss = F.binary_cross_entropy_with_logits(net(batch * kept / (1 - DROP)), truth) * FOLDS
         step_by(torch.autograd.grad(loss, step_by.values), step)
@@ -133,12 +131,13 @@ class _Adam:
             value.mul_(1 - rate * WEIGHT_DECAY).addcdiv_(centred, spread, value=-rate)
 
 
-def _others(features: Tensor, units: Tensor, folds: dict[int, int]) -> list[Tensor]:
-    """For each fold, the features of all the others'."""
-    fold = torch.tensor([folds.get(int(unit), -1) for unit in units], device=features.device)
-    return [features[(fold >= 0) & (fold != turn)] for turn in range(FOLDS)]
+def _others(units: Tensor, folds: dict[int, int]) -> list[Tensor]:
+    """For each fold, which of the cells that come from `units` (P,) are all the others'."""
+    fold = torch.tensor([folds.get(int(unit), -1) for unit in units])
+    return [torch.nonzero((fold >= 0) & (fold != turn))[:, 0] for turn in range(FOLDS)]
 
 
-def _draw(pool: list[Tensor], count: int, generator: torch.Generator) -> Tensor:
-    """`count` random rows of each fold's features: (F, count, C)."""
-    return torch.stack([rows[torch.randint(len(rows), (count,), generator=generator).to(rows.device)] for rows in pool])
+def _draw(features: Tensor, others: list[Tensor], count: int, generator: torch.Generator) -> Tensor:
+    """`count` random rows of the features (P, C) for each fold: (F, count, C)."""
+    picked = [rows[torch.randint(len(rows), (count,), generator=generator)] for rows in others]
+    return features[torch.stack(picked).to(features.device)]

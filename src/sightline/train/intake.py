@@ -197,6 +197,11 @@ class Intake:
             self._room -= prepared.images.nbytes
         return prepared
 
+    def rest(self) -> None:
+        """Let the images go; a part that comes again is decoded again."""
+        self._cache.clear()
+        self._room = CACHE_BYTES
+
     def _warn_once(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)

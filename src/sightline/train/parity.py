@@ -19,6 +19,7 @@ from sightline.models.boxes import BoxHead
 from sightline.models.memory import MemoryReader
 from sightline.models.recogniser import Recogniser
 from sightline.runtime.session import OnnxSession
+from sightline.train.freed import release_memory
 from sightline.train.trunk import OnnxTrunk, TorchTrunk, Trunk
 
 TOLERANCE = 1e-3
@@ -38,34 +39,43 @@ def check_parity(
 ) -> Parity:
     """Score images (H, W, 3) uint8 in torch and in the recipe's graph. Raises RecipeError where they differ.
 
-    An `int8` trunk's reference is that trunk by itself in onnxruntime, as the thresholds were fitted on it, and the
-    reader in torch.
-    A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure; the same holds
-    for the logits of known types and the grade that `net` gives, and for the answers of `boxes`.
+    An `int8` trunk's reference is that trunk by itself in onnxruntime, which the thresholds were fitted on.
+    A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure; so it is for
+    the logits of types and the grade that `net` gives, and the answers of `boxes`.
     """
-    trunk, session, reader = _reference(backbone, int8), OnnxSession(model), copy.deepcopy(reader).to("cpu")
-    worst, flips, count = 0.0, 0, 0
-    for image in images:
-        maps, outputs = trunk(image[None]), session.run({"image": image[None]})
+    kept = list(images)
+    answers = _answers(model, kept)
+    trunk, reader = _reference(backbone, int8), copy.deepcopy(reader).to("cpu")
+    worst, flips = 0.0, 0
+    for image, outputs in zip(kept, answers, strict=True):
+        maps = trunk(image[None])
         expected, actual = float(reader(maps)[1]), float(outputs["score"][0])
         learned = max(_recognised(net, maps, outputs), _boxed(boxes, maps, outputs))
         difference = max(abs(actual - expected) / max(1.0, abs(expected)), learned)
         worst = max(worst, difference if np.isfinite(difference) else np.inf)
         # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
         flips += band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
-        count += 1
     if worst > TOLERANCE or flips:
         raise RecipeError(
             f"parity gate: the exported graph differs from torch by {worst:.2g} (limit {TOLERANCE}) with {flips} "
-            f"changed verdicts on {count} images, so no recipe was written. Reinstall with the pinned constraints"
+            f"changed verdicts on {len(kept)} images, so no recipe was written. Reinstall with the pinned constraints"
         )
     return Parity(
-        images=count,
+        images=len(kept),
         max_relative_difference=worst,
         verdict_flips=flips,
         reference=("int8 trunk and " if int8 else "") + f"torch {torch.__version__}",
         engine=f"onnxruntime {onnxruntime.__version__}",
     )
+
+
+def _answers(model: bytes, images: Iterable[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
+    """The graph's outputs; its session is gone before the reference comes, since both need hundreds of MB."""
+    session = OnnxSession(model)
+    found = [session.run({"image": image[None]}) for image in images]
+    del session
+    release_memory()
+    return found
 
 
 def _recognised(net: Recogniser | None, maps: dict[str, Tensor], outputs: dict[str, NDArray[np.float32]]) -> float:

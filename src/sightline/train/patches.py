@@ -81,10 +81,13 @@ class Samples:
 def sample_patches(
     maps_of: Maps, intake: Intake, most: int, light: float, generator: torch.Generator, progress: Progress
 ) -> dict[str, Samples]:
-    """About `most` random patches of all parts, by level; with copies `light` darker and brighter where it is not 0."""
+    """About `most` random patches of all parts at the first level, and half as many at others, which have fewer cells;
+    with copies `light` darker and brighter where it is not 0.
+    """
     factors = (1.0, 1 - light, 1 + light) if light else (1.0,)
     source, parts = maps_of.source, list(intake.parts)
     quota = max(1, most // (len(parts) * len(factors)))
+    quotas = {name: quota if turn == 0 else -(-quota // 2) for turn, name in enumerate(source.levels)}
     samples: dict[str, Samples] = {}
     for index, part in enumerate(parts):
         progress("learning good parts", index, len(parts))
@@ -93,15 +96,15 @@ def sample_patches(
             continue
         for turn, factor in enumerate(factors):
             tiles = list(prepared.some(SAMPLED_TILES, index * len(factors) + turn))
-            share = -(-quota // len(tiles))
             for number, (image, placement) in enumerate(tiles):
                 key = part.hash if factor == 1.0 and len(prepared) == 1 else None
                 maps = maps_of(image if factor == 1.0 else brightened(image, placement, factor), key)
                 for name, names in source.levels.items():
                     flat = level_features([maps[n] for n in names], source.pooled)[0].flatten(1).T
-                    cells = torch.randperm(len(flat), generator=generator)[:share]
+                    cells = torch.randperm(len(flat), generator=generator)[: -(-quotas[name] // len(tiles))]
                     if name not in samples:
-                        rows = len(parts) * len(factors) * min(quota + SAMPLED_TILES, SAMPLED_TILES * len(flat))
+                        most_rows = min(quotas[name] + SAMPLED_TILES, SAMPLED_TILES * len(flat))
+                        rows = len(parts) * len(factors) * most_rows
                         samples[name] = Samples(rows, tuple(maps[n].shape[1] for n in names), flat.device)
                     origin = (index, index * len(factors) + turn, number)
                     samples[name].add(flat[cells.to(flat.device)], part.unit, origin, cells)

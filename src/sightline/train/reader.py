@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.models.memory import Level, MemoryReader
-from sightline.train.bank import farthest_points, principal_directions
+from sightline.train.bank import farthest_points, principal_directions, projected
 from sightline.train.choice import choose
+from sightline.train.freed import release_memory
 from sightline.train.held_out import Comparer, Known, again
 from sightline.train.intake import Intake, Part, Prepared
 from sightline.train.light import light_directions
@@ -69,6 +70,7 @@ def fit_reader(
     good = good_cells(samples["fine"], settings, generator)
     ignored = light_directions(maps_of, intake, settings.light_directions, generator)
     reader, owners, origins = _with_banks(maps_of, samples, ignored, settings, generator, progress)
+    release_memory()
     parts = _parts_to_score(intake, settings, unseen)
     compared = partial(show, maps_of, reader, owners, intake, ignored.get("fine"), settings, progress)
     shown = compared(parts, good, None if unseen is None else intake.parts)
@@ -111,7 +113,7 @@ def _with_banks(
         block = samples.pop(name)
         features, units = block.take()
         mean, directions = principal_directions(features, settings.key_size, ignored.get(name))
-        keys = (features - mean) @ directions
+        keys = projected(features, mean, directions)
         # The coarse grid has fewer cells and smoother keys: half of the entries cover it as well.
         most = settings.bank_size or MOST_ENTRIES
         entries = most if name == "fine" else most // 2

@@ -15,6 +15,7 @@ from sightline.models.place import Place
 from sightline.train.choice import fit_scales
 from sightline.train.discriminate import MIN_DRAWINGS, MOST_GOOD, deal_units, teach_discriminators
 from sightline.train.drawn import Drawn, cells_to_teach, discriminated, draw_defects
+from sightline.train.freed import release_memory
 from sightline.train.held_out import Comparer, Known, again, known_distances
 from sightline.train.intake import Intake, Part, warn
 from sightline.train.patches import Maps, Progress, Samples
@@ -66,6 +67,7 @@ def show(
     drawn = draw_defects(compare, intake, parts, settings.drawings, settings.seed, folds, fine.names, progress)
     if drawn is not None and folds and good is not None:
         progress("learning what sets defects apart", 0, 1)
+        release_memory()
         defective, beside = cells_to_teach(drawn, fine, settings.seed)
         compare.discriminators = teach_discriminators(good, defective, beside, folds, settings.seed, ignored)
         drawn = discriminated(drawn, fine, compare.discriminators)

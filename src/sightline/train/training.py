@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -21,16 +20,18 @@ from sightline.evaluate.calibration import Targets, calibrate, calibrate_known
 from sightline.models.backbone import backbone
 from sightline.runtime.recipe import Recipe
 from sightline.train.atlas import gather_evidence
+from sightline.train.best_plan import fit_best
+from sightline.train.freed import release_memory
 from sightline.train.graph import recipe_model, with_card
-from sightline.train.intake import InputSize, Intake, Part, accept, warn
+from sightline.train.intake import Intake, Part, accept, warn
 from sightline.train.parity import IMAGES, TOLERANCE, check_parity
-from sightline.train.patches import Maps, Progress, check_enough
-from sightline.train.plans import USUAL_LEAD, Plan, offer_plans, source_of, with_small_bank, with_small_cells
-from sightline.train.reader import Fitted, fit_reader, part_score
+from sightline.train.patches import Progress, check_enough
+from sightline.train.plans import offer_plans
+from sightline.train.reader import part_score
 from sightline.train.recognition import Learned, learn_known
 from sightline.train.settings import TrainSettings
 from sightline.train.suspects import Suspect
-from sightline.train.trunk import Trunk, open_trunk, trunk_onnx
+from sightline.train.trunk import trunk_onnx
 from sightline.train.tuning.basis import Basis, choose_trunk
 
 GATED_TILES = 2  # of a part, that the parity gate sees
@@ -63,7 +64,7 @@ def train(
     name = str(getattr(samples, "name", "product"))
     good, known, by_unit = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
     plans, reasons = offer_plans(good, settings)
-    best = _fit_best(good, plans, settings, progress)
+    best = fit_best(good, plans, settings, progress)
     plan, fitted, intake, trunk = best.plan, best.fitted, best.intake, best.trunk
     _tell(fitted.suspects, settings)
     defects, source = Intake(known, plan.size, settings.roi, plan.golden), backbone(settings.backbone)
@@ -98,60 +99,6 @@ def _words(learned: Learned | None) -> tuple[dict[str, object], dict[str, str]]:
         "recognition": learned.card,
     }
     return words, learned.reasons
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """A plan, and what was fitted with it."""
-
-    plan: Plan
-    fitted: Fitted
-    intake: Intake
-    trunk: Trunk
-    int8: bytes | None
-
-
-def _fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, progress: Progress) -> _Tried:
-    """Fit every plan; the first stays unless another tells synthetic defects better by its lead. Then small cells."""
-    best = None
-    merits: dict[str, float] = {}
-    told: set[str] = set()
-    for plan in plans:
-        tried = _fit(plan, good, settings, progress, told)
-        merits[plan.name] = tried.fitted.merit
-        if best is None or tried.fitted.merit > best.fitted.merit + best.plan.lead:
-            best = tried
-    assert best is not None
-    others = ", ".join(f"{name} {merit:.3f}" for name, merit in merits.items() if name != best.plan.name)
-    why = f"{best.plan.name}, {_why_size(best.plan.size)}"
-    why += f"; AUROC and AUPRO on synthetic defects {best.fitted.merit:.3f}, {others}" if others else ""
-    small, cells = with_small_cells(best.plan, best.fitted.reader, settings)
-    if small is not None:
-        tried = _fit(small, good, settings, progress, told)
-        cells = (
-            f"AUROC and AUPRO on synthetic defects {tried.fitted.merit:.3f}, {best.fitted.merit:.3f} with usual ones"
-        )
-        best = tried if tried.fitted.merit > best.fitted.merit + USUAL_LEAD else best
-    width = source_of(best.plan, settings).stride_px
-    best.fitted.reasons.update({"input": why, "cells": f"{width} px of the input wide; {cells}"})
-    return best
-
-
-def _fit(plan: Plan, good: list[Part], settings: TrainSettings, progress: Progress, told: set[str]) -> _Tried:
-    intake = Intake(good, plan.size, settings.roi, plan.golden, told)
-    int8 = _int8(settings, intake, progress)
-    trunk = open_trunk(settings.backbone, settings.threads, int8)
-    fitted = fit_reader(Maps(trunk, source_of(plan, settings)), intake, with_small_bank(plan, settings), progress)
-    return _Tried(plan, fitted, intake, trunk, int8)
-
-
-def _int8(settings: TrainSettings, intake: Intake, progress: Progress) -> bytes | None:
-    if settings.precision != "int8":
-        return None
-    from sightline.train.quantise import int8_trunk  # most trainings need no quantiser
-
-    progress("quantising the trunk", 0, 1)
-    return int8_trunk(settings, intake)
 
 
 def _card(
@@ -191,12 +138,6 @@ def _card(
         choices={**fitted.reasons},
         provenance=_provenance(parts, settings).model_copy(update={"tuning": basis.tuning}),
     )
-
-
-def _why_size(size: InputSize) -> str:
-    if size.overlap is not None:
-        return f"tiles of {size.width} x {size.height} px, as set"
-    return f"{size.width} x {size.height} px, {size.scale:.2f} input px per image px"
 
 
 def _tiles(intake: Intake) -> Tiles | None:
@@ -270,6 +211,8 @@ def _provenance(parts: Sequence[Part], settings: TrainSettings) -> Provenance:
 def _export(basis: Basis, card: Card, intake: Intake, defects: Intake) -> Recipe:
     reader, held_out, learned = basis.fitted.reader, basis.fitted.held_out, basis.learned
     size = (card.height, card.width)
+    basis.trunk.rest()
+    release_memory()
     trunk = basis.exported or trunk_onnx(card.backbone, size)
     scores, embedding = held_out.scores.astype(np.float32), basis.source.embedding
     net, boxes = (None, None) if learned is None else (learned.net, learned.boxes)
@@ -287,7 +230,9 @@ def _export(basis: Basis, card: Card, intake: Intake, defects: Intake) -> Recipe
         for image, _ in prepared.some(GATED_TILES)
     )
     int8 = basis.exported if basis.int8 else None
+    release_memory()
     parity = check_parity(model.SerializeToString(), basis.source, reader, images, card.band, int8, net, boxes)
     final = card.model_copy(update={"parity": parity})
+    release_memory()
     evidence = gather_evidence(basis.trunk, basis.fitted, (intake, defects), net)
     return Recipe(with_card(model, final, evidence), final)

@@ -36,6 +36,9 @@ class Trunk(Protocol):
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, Tensor]: ...
 
+    def rest(self) -> None:
+        """Give memory back until the next call, as far as that costs next to nothing."""
+
 
 class OnnxTrunk:
     """The trunk in onnxruntime, several times faster than eager torch on a CPU.
@@ -47,7 +50,7 @@ class OnnxTrunk:
         self.device = torch.device("cpu")
         self._name, self._threads, self._given, self._source = name, threads, given, backbone(name)
         self._size: tuple[int, int] | None = None  # of the session, where it holds for one size only
-        self._session = self._open() if self._source.any_size else None
+        self._session: OnnxSession | None = None
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, Tensor]:
         size = _check_size(images, self._source.step_px)
@@ -55,6 +58,10 @@ class OnnxTrunk:
             self._size, self._session = size, self._open(size)
         maps = self._session.run({"image": images})
         return {key: torch.from_numpy(maps[key]) for key in self._source.maps}
+
+    def rest(self) -> None:
+        """Close the session; the next call opens it again, in a few dozen milliseconds."""
+        self._session = None
 
     def _open(self, size: tuple[int, int] | None = None) -> OnnxSession:
         return OnnxSession(
@@ -84,6 +91,9 @@ class TorchTrunk:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             maps = self._net(self._upload(images))
         return {name: x.float() for name, x in zip(self._source.maps, maps, strict=True)}
+
+    def rest(self) -> None:
+        """Keeps its weights: they are on their device, and bringing them there takes long."""
 
     def _upload(self, images: NDArray[np.uint8]) -> Tensor:
         batch = torch.from_numpy(images)

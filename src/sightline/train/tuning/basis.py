@@ -20,7 +20,6 @@ from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
 from sightline.train.patches import Maps, Progress
-from sightline.train.quantise import int8_trunk
 from sightline.train.reader import Fitted, fit_reader
 from sightline.train.recognise import fit_recogniser
 from sightline.train.recognition import LEAST_GOOD, Learned, answer_of, judge_known, labelled_parts
@@ -162,6 +161,8 @@ def _runnable(
     source = tuned_backbone(frozen.source, net.trunk.net)
     exported = export_trunk(source, None if source.any_size else (intake.size.height, intake.size.width))
     if frozen.int8:
+        from sightline.train.quantise import int8_trunk  # most trainings need no quantiser
+
         exported = int8_trunk(settings, intake, exported)
     elif torch.cuda.is_available():
         return source, TorchTrunk(source, "cuda"), exported
