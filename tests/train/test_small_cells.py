@@ -15,7 +15,7 @@ from sightline.models.backbone import backbone, finer
 from sightline.models.memory import MemoryReader
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.train import training
+from sightline.train import best_plan
 from sightline.train.intake import InputSize, Part
 from sightline.train.plans import SMALL_BANK, Plan, offer_plans, source_of, with_small_bank, with_small_cells
 from sightline.train.reader import Fitted, fit_reader
@@ -66,7 +66,7 @@ def test_they_stay_where_drawn_defects_say_so(
         fitted = fit_reader(maps_of, *others)
         return replace(fitted, merit=merit if maps_of.source.stride_px == 4 else 0.9)
 
-    monkeypatch.setattr(training, "fit_reader", fit)
+    monkeypatch.setattr(best_plan, "fit_reader", fit)
     choices = train_tiny(parts, **SMALL).card.choices
     assert choices["cells"] == (
         f"{width} px of the input wide; AUROC and AUPRO on synthetic defects {merit:.3f}, 0.900 with usual ones"

@@ -30,7 +30,10 @@ def principal_directions(features: Tensor, size: int, ignored: Tensor | None = N
 
 def projected(features: Tensor, mean: Tensor, directions: Tensor) -> Tensor:
     """Keys (P, d) of features (P, C), without a copy of them."""
-    return torch.cat([(rows - mean) @ directions for rows in features.split(ROWS)])
+    keys = features.new_empty(len(features), directions.shape[1])
+    for rows, own in zip(features.split(ROWS), keys.split(ROWS), strict=True):
+        torch.mm(rows - mean, directions, out=own)
+    return keys
 
 
 def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tensor:

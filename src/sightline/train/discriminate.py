@@ -73,8 +73,9 @@ def teach_discriminators(
     mean = seen.mean(0)
     spread = seen.std(0)
     spread = spread + SPREAD_SHARE * spread.mean()
+    del seen
     kinds = (defective, good, beside)
-    pools = [((without(features, ignored) - mean) / spread, _others(units, folds)) for features, units in kinds]
+    pools = [(without(features, ignored).sub(mean).div_(spread), _others(units, folds)) for features, units in kinds]
     generator = torch.Generator().manual_seed(seed)
     size = good[0].shape[1]
     net = _Nets(size, generator).to(mean.device)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 
 
 def release_memory() -> None:
-    """Collect cycles and hand freed heap pages back, where the C library is glibc; elsewhere only the former.
+    """Hand freed heap pages back, where the C library is glibc; elsewhere nothing is done.
 
     A stage frees hundreds of small blocks of several hundred KB, which the next stage's large ones do not fit
     between, so without this every stage adds its peak to those before it (glibc manual, malloc_trim).
     """
-    gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:

@@ -13,6 +13,7 @@ RIDGE = 1e-6  # of the mean variance: identical parts must not divide by zero
 MOST_PARTS = 128
 MOST_BYTES = 32 * 2**20  # of the parts' keys, kept while fitting
 MIN_PARTS = 10
+AT_ONCE = 256  # places whose scatter is computed together: their products need copies of the keys
 
 
 def parts_that_fit(cells: int) -> int:
@@ -30,8 +31,8 @@ class HeldOutPlaces:
     def __init__(self, keys: Tensor, units: Tensor) -> None:
         self._keys, self._units = keys, units
         self._mean = keys.mean(0)
-        offsets = keys - self._mean
-        self._scatter = torch.einsum("npd,npe->pde", offsets, offsets)
+        some = ((keys[:, i : i + AT_ONCE] - self._mean[i : i + AT_ONCE]) for i in range(0, keys.shape[1], AT_ONCE))
+        self._scatter = torch.cat([torch.einsum("npd,npe->pde", offsets, offsets) for offsets in some])
         size = keys.shape[2]
         overall = self._scatter.mean(0) / (len(keys) - 1)
         ridge = RIDGE * overall.diagonal().mean().clamp_min(RIDGE)

@@ -69,6 +69,7 @@ def fit_reader(
     samples = sample_patches(maps_of, intake, settings.sample_patches, light, generator, progress)
     good = good_cells(samples["fine"], settings, generator)
     ignored = light_directions(maps_of, intake, settings.light_directions, generator)
+    release_memory()
     reader, owners, origins = _with_banks(maps_of, samples, ignored, settings, generator, progress)
     release_memory()
     parts = _parts_to_score(intake, settings, unseen)
@@ -81,6 +82,7 @@ def fit_reader(
         parts = [part for part in parts if part in intake.parts]
         shown = compared(parts, good, None if unseen is None else intake.parts)
     reader.place, reader.discriminator = shown.others()
+    release_memory()
     chosen = choose(reader, shown.known, shown.drawn, settings, aligned=intake.golden is not None)
     held_out = _held_out(reader, shown.compare, intake, shown.known, chosen.heat, progress)
     reasons = {"light": f"{why}; directions left out of the keys: {settings.light_directions}", **chosen.reasons}

@@ -113,13 +113,16 @@ def _places(
         return None
     cells = (intake.size.height // maps_of.source.stride_px) * (intake.size.width // maps_of.source.stride_px)
     spread = np.linspace(0, len(parts) - 1, min(len(parts), parts_that_fit(cells))).astype(int)
-    keys, units = [], []
+    keys: Tensor | None = None
+    units: list[int] = []
     fine = next(iter(reader.levels.values()))
     for turn, index in enumerate(spread):
         progress("learning places", turn, len(spread))
         found, _ = fine.keys(maps_of(again(intake, parts[index]).images[0], parts[index].hash))
-        keys.append(found[:, :SIZE].clone())
+        if keys is None:  # one block, not a list that is stacked: the largest thing here would exist twice
+            keys = found.new_empty(len(spread), len(found), min(SIZE, found.shape[1]))
+        keys[turn] = found[:, :SIZE]
         units.append(parts[index].unit)
-    if len(keys) < MIN_PARTS or len(set(units)) < 2:
+    if keys is None or len(keys) < MIN_PARTS or len(set(units)) < 2:
         return None
-    return HeldOutPlaces(torch.stack(keys), torch.tensor(units, device=keys[0].device))
+    return HeldOutPlaces(keys, torch.tensor(units, device=keys.device))
