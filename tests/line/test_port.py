@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from sightline.line.port import Answers, Port, open_port
+from sightline.line.port import MOST_AT_ONCE, Answers, Port, open_port
 
 Start = Callable[..., Any]
 
@@ -127,4 +129,47 @@ def test_without_a_token_only_this_machine_may_wish(bench: Start) -> None:
         request = b"POST /recipe HTTP/1.1\r\nHost: evil.example:%d\r\nConnection: close\r\n" % port.number
         request += b'Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"recipe": "plates"}'
         assert b" 403 " in raw(port.number, request)  # a site whose name was pointed at this machine
+        port.close()
+
+
+def test_it_listens_on_the_other_family_too(bench: Start) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6 on loopback")
+    with bench(health={"host": "::1"}) as one:
+        port = open_port(one.station)
+        with urllib.request.urlopen(f"http://[::1]:{port.number}/status", timeout=5) as answer:
+            assert answer.status == 200
+        port.close()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_more_callers_than_it_has_threads_are_closed_and_it_answers_again(bench: Start) -> None:
+    with bench() as one:
+        port = open_port(one.station)
+        silent = [socket.create_connection(("127.0.0.1", port.number), timeout=5) for _ in range(MOST_AT_ONCE)]
+        deadline = time.monotonic() + 5
+        refused = False
+        while not refused and time.monotonic() < deadline:  # the last of them may not have its thread yet
+            with socket.create_connection(("127.0.0.1", port.number), timeout=5) as further:
+                further.sendall(b"GET /status HTTP/1.0\r\n\r\n")
+                try:
+                    refused = further.recv(1) == b""
+                except ConnectionResetError:
+                    refused = True
+        assert refused
+        for connection in silent:
+            connection.close()
+        answered = 0
+        while answered != 200 and time.monotonic() < deadline + 5:
+            with suppress(OSError):
+                answered = get(port.number, "/status")[0]
+        assert answered == 200
         port.close()

@@ -6,7 +6,6 @@ answer the machine.
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import time
 from collections import deque
@@ -75,15 +74,13 @@ def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
     frames = memory.create_memoryview()
     try:
         inspectors: dict[str, Inspector] = {}
-        hashes: dict[str, str] = {}
         for path in sorted(set(load.files.values())):
             inspectors[path] = Inspector(path, load.threads, load.engine, load.precision, load.public_key)
             inspectors[path].warm_up()
-            hashes[path] = file_hash(path)
     except SightlineError as error:
         pipe.send(Ready(error=str(error)))
         return
-    pipe.send(Ready({key: hashes[path] for key, path in load.files.items()}))
+    pipe.send(Ready({key: inspectors[path].digest for key, path in load.files.items()}))
     try:
         waiting: deque[Job] = deque()
         while True:
@@ -94,15 +91,9 @@ def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
                 pipe.send(Reply(job.number, dropped=True))
                 continue
             path = load.files[job.key]
-            pipe.send(_inspect(inspectors[path], job, frames, hashes[path], load.mm_per_px.get(job.key[1])))
+            pipe.send(_inspect(inspectors[path], job, frames, load.mm_per_px.get(job.key[1])))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the station has gone
-
-
-def file_hash(path: str) -> str:
-    """SHA-256 of a file, 64 hex digits."""
-    with open(path, "rb") as file:  # noqa: PTH123  # hashlib reads an open file in pieces
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _margin(score: float, band: Band) -> float:
@@ -110,7 +101,7 @@ def _margin(score: float, band: Band) -> float:
     return min(abs(score - band.low), abs(score - band.high)) / width if width > 0 else abs(score - band.low)
 
 
-def _inspect(inspector: Inspector, job: Job, frames: memoryview, digest: str, mm_per_px: float | None) -> Reply:
+def _inspect(inspector: Inspector, job: Job, frames: memoryview, mm_per_px: float | None) -> Reply:
     start = time.perf_counter()
     image = np.ndarray(job.shape, np.uint8, frames, job.offset)
     try:
@@ -118,7 +109,7 @@ def _inspect(inspector: Inspector, job: Job, frames: memoryview, digest: str, mm
     except Exception as error:  # noqa: BLE001  # whatever it was: this part has no result, the next one may have
         return Reply(job.number, error=f"{type(error).__name__}: {error}")
     times = {**result.times_ms, "judge": (time.perf_counter() - start) * 1e3}
-    return Reply(job.number, seen_of(result, job.key[1], digest, times, inspector.card.band, mm_per_px))
+    return Reply(job.number, seen_of(result, job.key[1], inspector.digest, times, inspector.card.band, mm_per_px))
 
 
 def seen_of(

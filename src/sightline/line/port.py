@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 from sightline.line.station import Station
 
 MOST_BYTES = 4096  # of a request's body
+MOST_AT_ONCE = 16  # requests; whoever opens more must not take the station's memory
 TIMEOUT_S = 5.0
 HERE = ("localhost", "127.0.0.1", "[::1]")
 LOG = logging.getLogger("sightline.line.port")
@@ -46,8 +48,7 @@ class Port:
 
     def __init__(self, host: str, port: int, answers: Answers) -> None:
         handler = type("Handler", (_Handler,), {"answers": answers})
-        self._server = ThreadingHTTPServer((host, port), handler)
-        self._server.daemon_threads = True
+        self._server = _server(host, port, handler)
         self.number = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="port", daemon=True)
         self._thread.start()
@@ -57,6 +58,36 @@ class Port:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread for each request, as many as `MOST_AT_ONCE`; one more is closed unheard, and its monitor asks again."""
+
+    daemon_threads = True
+
+    def __init__(self, *given: Any) -> None:
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hand the request to a thread, if one is left."""
+        if not self._free.acquire(blocking=False):
+            return self.shutdown_request(request)
+        return super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The thread's whole life."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+
+def _server(host: str, port: int, handler: type[_Handler]) -> _Server:
+    """Listens on an address of either family, or on a name."""
+    family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    kind: type[_Server] = type("Server", (_Server,), {"address_family": family})
+    return kind((host, port), handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,7 @@ A pyramid of 1x1 convolutions (Lin et al., CVPR 2017, reduced) brings every map 
 mixes it, and a 1x1 convolution gives a class map. The type of the whole part comes from the class map's hottest cells,
 from the maps' means and spreads, and from the evidence of single cells: linear discriminants with one covariance
 (Fisher, Annals of Eugenics 7, 1936), which a few marked examples are enough for. The grade comes from the means and
-spreads. The trunk stays as it is.
+spreads: linearly while the trunk learns with it, and else by likeness to known parts. The trunk stays as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sightline.models.likeness import Likeness
 from sightline.models.losses import ordered_thresholds
 from sightline.models.memory import enlarge, top_count
 
@@ -64,7 +65,7 @@ class Recogniser(nn.Module):
     carries one type at most, so that types compete with each other and with good. `temperature` divides the logits of
     the types, `thresholds` (grades - 1,) split the quality into grades. `usual` and `spread` are those of the evidence
     of good parts, `trust` what each share of cells counts; `centre` and `inverse` are those of good cells, from which
-    the evidence of one more type can be found.
+    the evidence of one more type can be found. `likeness`, once there is one, gives the quality and its thresholds.
     """
 
     temperature: Tensor
@@ -72,6 +73,7 @@ class Recogniser(nn.Module):
     spread: Tensor
     centre: Tensor
     inverse: Tensor
+    likeness: Likeness | None
 
     def __init__(
         self, names: tuple[str, ...], channels: tuple[int, ...], types: int, grades: int, exclusive: bool, width: int
@@ -90,6 +92,7 @@ class Recogniser(nn.Module):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.whole.bias)
         self.quality = nn.Linear(pooled, 1, bias=False) if grades else None
+        self.likeness = None
         self.evidence = nn.ModuleList(nn.Conv2d(count, types, 1, bias=False) for count in channels if types)
         self.evidence.requires_grad_(False).apply(_silence)
         self.register_buffer("usual", torch.zeros(len(EVIDENT) * types))
@@ -108,7 +111,7 @@ class Recogniser(nn.Module):
     @property
     def thresholds(self) -> Tensor:
         """Ordered thresholds (grades - 1,) of `models.losses.ordered_thresholds`."""
-        return ordered_thresholds(self.steps)
+        return ordered_thresholds(self.steps) if self.likeness is None else self.likeness.thresholds
 
     def describe(self, maps: dict[str, Tensor]) -> Tensor:
         """Means and spreads of every map (N, 2 * sum of C), as they are."""
@@ -153,7 +156,12 @@ class Recogniser(nn.Module):
         pooled = F.dropout(self.pooled(self.describe(maps)), drop, self.training)
         types = self.whole(pooled) + self.hottest(hottest(places))
         types = types + self.speak(self.evident(maps) if evident is None else evident)
-        return Recognised(types, places, None if self.quality is None else self.quality(pooled)[:, 0])
+        return Recognised(types, places, self._quality(pooled))
+
+    def _quality(self, pooled: Tensor) -> Tensor | None:
+        if self.likeness is not None:
+            return self.likeness.forward(pooled)
+        return None if self.quality is None else self.quality(pooled)[:, 0]
 
     def type_logits(self, types: Tensor) -> Tensor:
         """Class logits (N, K + 1) -> calibrated logits of each type (N, K), against good where types are exclusive."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -39,7 +40,7 @@ class Inspector:
     the graph, and `precision` what it computes in (docs/how-to/faster.md). With a `public_key` (PEM file), a recipe
     file that it has not signed is refused.
     Raises RecipeError for a file that is no usable recipe, SettingError for an engine or precision that is not to
-    be had here, MissingExtraError where the engine is not installed.
+    be had here, MissingExtraError where the engine is not installed. `digest` is the SHA-256 of what was loaded.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Inspector:
     ) -> None:
         name = "recipe" if isinstance(recipe, Recipe) else str(recipe)
         data = recipe.data if isinstance(recipe, Recipe) else read_recipe(recipe, public_key)
+        self.digest = hashlib.sha256(data).hexdigest()
         self._session = open_session(data, threads, engine, precision, name)
         self.card: Card = parse_card(self._session.metadata, name)
         size = (self.card.height, self.card.width)

@@ -15,6 +15,7 @@ from sightline.train.evidence import fit_evidence
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
 from sightline.train.labels import Vocabulary
+from sightline.train.likeness import fit_likeness
 from sightline.train.made_defects import make_defects
 from sightline.train.objective import objective
 from sightline.train.patches import Progress
@@ -45,7 +46,7 @@ def fit_recogniser(
     made = make_defects(labelled, words, rng) if settings.made_defects == "always" else []
     made += make_copies(labelled, settings.augment, settings.augment_without, rng)
     evident = fit_evidence(net, maps_of, labelled, settings.mirror, rng, made)
-    labelled = [*labelled, *made]
+    real, labelled = labelled, [*labelled, *made]
     counts = torch.from_numpy(_counts(labelled, words) ** (1 - BALANCE))
     steps, rate = _steps(labelled, settings), settings.recogniser_rate
     learned = [values for values in net.parameters() if values.requires_grad]
@@ -64,7 +65,8 @@ def fit_recogniser(
         optimiser.step()
         schedule.step()
     _moderate(net, torch.from_numpy(own[1:]).float())
-    return net.eval()
+    net.likeness = fit_likeness(net.eval(), maps_of, real, settings.seed)
+    return net
 
 
 @torch.no_grad()

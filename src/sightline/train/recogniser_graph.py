@@ -68,8 +68,20 @@ AGAINST_GOOD_TEXT = """    known_good = Slice(known_types, known_zero, known_one
 """
 ALONE_TEXT = """    type_logits = Div(known_said, known_temperature)
 """
-GRADE_TEXT = """    known_quality = Gemm(known_pooled, known_quality_weights, known_quality_bias)
-    known_margins = Sub(known_quality, known_thresholds)
+LINEAR_TEXT = """    known_quality = Gemm(known_pooled, known_quality_weights, known_quality_bias)
+"""
+LIKENESS_TEXT = """    known_level = Sub(known_pooled, known_pooled_mean)
+    known_scaled = Div(known_level, known_pooled_spread)
+    known_products = Gemm<transB=1>(known_scaled, known_centres, known_centre_halves)
+    known_squares = ReduceSumSquare<keepdims=1>(known_scaled, known_one)
+    known_half_squares = Mul(known_squares, known_half)
+    known_near = Sub(known_products, known_half_squares)
+    known_exponents = Mul(known_near, known_narrowness)
+    known_bounded = Min(known_exponents, known_nought)
+    known_alike = Exp(known_bounded)
+    known_quality = MatMul(known_alike, known_likeness_weights)
+"""
+GRADE_TEXT = """    known_margins = Sub(known_quality, known_thresholds)
     known_above = Sigmoid(known_margins)
     grade = ReduceSum<keepdims=0>(known_above, known_one)
 """
@@ -90,7 +102,9 @@ def recogniser_text(net: Recogniser, grids: dict[str, Grid]) -> str:
     tops, names = "".join(TOP_TEXT.format(i=i) for i in shares), ", ".join(f"known_top_{i}" for i in shares)
     text += HEAD_TEXT.format(mixed=mixed, tops=tops, names=names, moments=moments, evidence=_evidence_text(net, grids))
     text += AGAINST_GOOD_TEXT if net.exclusive else ALONE_TEXT
-    return text + (GRADE_TEXT if net.quality is not None else "")
+    if net.quality is None:
+        return text
+    return text + (LINEAR_TEXT if net.likeness is None else LIKENESS_TEXT) + GRADE_TEXT
 
 
 def _evidence_text(net: Recogniser, grids: dict[str, Grid]) -> str:
@@ -145,11 +159,25 @@ def recogniser_constants(net: Recogniser, grids: dict[str, Grid]) -> Arrays:
     for i, name in enumerate(net.names):
         constants |= _level(net, i, grids[name], grids[net.names[i + 1]] if i + 1 < len(net.names) else None)
     constants |= _evidence(net, grids) if len(net.evidence) else {}
-    if net.quality is not None:
+    return constants | (_grade(net) if net.quality is not None else {})
+
+
+def _grade(net: Recogniser) -> Arrays:
+    assert net.quality is not None
+    arrays: Arrays = {"known_thresholds": array_of(net.thresholds)}
+    if net.likeness is None:
         weights, bias = folded(net.pooled, net.quality.weight, None)
-        constants |= {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
-        constants["known_thresholds"] = array_of(net.thresholds)
-    return constants
+        return arrays | {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
+    return arrays | {
+        "known_pooled_mean": array_of(net.pooled.mean),
+        "known_pooled_spread": array_of(net.pooled.spread),
+        "known_centres": array_of(net.likeness.centres),
+        "known_centre_halves": array_of(-0.5 * net.likeness.centres.square().sum(1)),
+        "known_half": np.array(0.5, np.float32),
+        "known_nought": np.array(0, np.float32),
+        "known_narrowness": array_of(2 * net.likeness.narrowness),
+        "known_likeness_weights": array_of(net.likeness.weights)[:, None].copy(),
+    }
 
 
 def _level(net: Recogniser, index: int, grid: Grid, coarser: Grid | None) -> Arrays:

@@ -16,7 +16,7 @@ from sightline.core.band import Verdict
 from sightline.core.card import Card
 from sightline.core.errors import InputError, RecipeError
 from sightline.core.evidence import EVIDENCE_KEY, Evidence
-from sightline.evaluate.explain.contributions import quality_map
+from sightline.evaluate.explain.contributions import LIKENESS, LINEAR, quality_map
 from sightline.evaluate.explain.patches import Memory, Patch
 from sightline.evaluate.explain.probe import Probe, input_of, to_input
 from sightline.evaluate.explain.words import Said, sentences
@@ -91,7 +91,7 @@ class Explainer:
         self._evidence = read_evidence(recipe)
         level = self._evidence.level
         groups: list[tuple[str, ...]] = [(f"{level}_keys", f"{level}_entries", f"{level}_map")]
-        groups += [(*self._evidence.maps, "known_quality_weights", "known_quality_bias")] if recipe.card.grades else []
+        groups += [(*self._evidence.maps, *head) for head in (LINEAR, LIKENESS) if recipe.card.grades]
         self._probe = Probe(recipe.data, groups, threads)
         self._golden = None if recipe.card.golden is None else Golden.of(recipe.card.golden)
 

@@ -73,6 +73,7 @@ class Run:
         """A run that has not learned yet, on the fastest device, for inputs of `size` (H, W)."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = Whole(source, heads).to(device)
+        net.heads.likeness = None  # known parts move as the trunk learns: the linear head does, and it is found anew
         optimiser = torch.optim.AdamW(net.groups(size, settings), weight_decay=0.0)
         return cls(net, optimiser, Anchors(net), Average(net), put(net, net.learning), Course())
 

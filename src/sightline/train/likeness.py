@@ -1,0 +1,59 @@
+"""Fitting the grade's reader: proportional odds on a Gaussian kernel, a convex problem that is solved, not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.models.likeness import Likeness, alike
+from sightline.models.losses import cumulative_link_loss, ordered_thresholds
+from sightline.models.recogniser import Recogniser
+from sightline.train.kept_maps import KeptMaps
+from sightline.train.labelled import Labelled
+
+MOST_CENTRES = 1024  # parts that speak for others; more are learned from all the same
+PENALTY = 0.01  # of the function's squared norm, per part
+FLAT = 1e-8  # of the largest eigenvalue: directions in which the centres do not differ
+STEPS = 200
+
+
+def fit_likeness(net: Recogniser, maps_of: KeptMaps, labelled: Sequence[Labelled], seed: int) -> Likeness | None:
+    """What gives a grade, from the parts that have one; None where grades are not learned or all parts have the same.
+
+    Kernel proportional odds: the cumulative link loss of a function in the kernel's space, its squared norm held
+    down. Beyond `MOST_CENTRES` parts it is spanned by as many of them (Williams and Seeger, NIPS 2000).
+    """
+    graded = [x for x in labelled if x.grade >= 0]
+    if net.quality is None or len({x.grade for x in graded}) < 2:
+        return None
+    with torch.no_grad():
+        found = [{n: m.float() for n, m in maps_of(x.part.hash, x.image, False).items()} for x in graded]
+        pooled = torch.cat([net.pooled(net.describe(maps)) for maps in found]).double()
+    order = np.random.default_rng(seed).permutation(len(pooled))[:MOST_CENTRES]
+    centres, narrowness = pooled[torch.from_numpy(np.sort(order))], 1 / pooled.shape[1]
+    values, vectors = torch.linalg.eigh(alike(centres, centres, narrowness))
+    some = values > FLAT * values[-1]
+    root = vectors[:, some] / values[some].sqrt()
+    grades = torch.tensor([x.grade for x in graded])
+    weights, steps = _solve(alike(pooled, centres, narrowness) @ root, grades, len(net.steps))
+    return Likeness(centres.float(), (root @ weights).float(), ordered_thresholds(steps).float(), narrowness)
+
+
+def _solve(features: Tensor, grades: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Weights (D,) and free numbers (count,) of the thresholds for features (N, D) float64 and grades (N,)."""
+    weights = features.new_zeros(features.shape[1], requires_grad=True)
+    steps = features.new_tensor([0.0, *[1.0] * (count - 1)], requires_grad=True)
+    solver = torch.optim.LBFGS([weights, steps], max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-6)
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        total = cumulative_link_loss(features @ weights, steps, grades)
+        total = total + PENALTY * weights.square().sum() / len(features)
+        total.backward()
+        return total
+
+    solver.step(loss)
+    return weights.detach(), steps.detach()
