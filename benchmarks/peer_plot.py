@@ -38,15 +38,16 @@ def draw(result, target=TARGET):
                            fontsize=7.5, color="#57606a", va="center")  # fmt: skip
         panel.set_xlabel("ms per image, file to verdict (2 cores)")
         panel.set_ylabel(words)
+        panel.margins(x=0.3)  # for the names at the right
         panel.set_xlim(left=0)
-        panel.margins(x=0.22)
         panel.grid(alpha=0.25)
         for side in ("top", "right"):
             panel.spines[side].set_visible(False)
-    for label, colour, mark in STYLE.values():
+    shown = {model for entry in result["sets"].values() for model in entry["models"]}
+    for label, colour, mark in (style for model, style in STYLE.items() if model in shown):
         panels[0].scatter([], [], color=colour, marker=mark, label=label)
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8, frameon=False
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target)
