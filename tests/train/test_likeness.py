@@ -14,7 +14,7 @@ from sightline.models.recogniser import Recogniser
 from sightline.train import likeness as module
 from sightline.train.intake import Part
 from sightline.train.labelled import Labelled
-from sightline.train.likeness import fit_likeness
+from sightline.train.likeness import fit_grades
 
 CHANNELS = 6
 
@@ -57,23 +57,40 @@ def right(net: Recogniser, labelled: list[Labelled]) -> float:
 def test_grades_that_lie_around_the_best_one_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     learning, others = parts(150, 0), parts(60, 1)
     net = recogniser(learning)
-    net.likeness = fit_likeness(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
+    fit_grades(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
     assert net.likeness is not None and right(net, others) > 0.9
     monkeypatch.setattr(module, "MOST_CENTRES", 60)
-    net.likeness = fit_likeness(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
+    fit_grades(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
     assert net.likeness is not None and len(net.likeness.centres) == 60 and right(net, others) > 0.85
 
 
 def test_it_is_the_same_every_time_and_its_thresholds_are_in_order() -> None:
     learning = parts(45, 2)
     net = recogniser(learning)
-    first, second = (fit_likeness(net, FakeMaps(), learning, 0) for _ in range(2))  # type: ignore[arg-type]
-    assert first is not None and second is not None
+    found = []
+    for _ in range(2):
+        fit_grades(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
+        found.append(net.likeness)
+    first, second = found
+    assert first is not None and second is not None and first is not second
     assert torch.equal(first.weights, second.weights) and bool((first.thresholds.diff() > 0).all())
 
 
 def test_without_grades_there_is_none() -> None:
     learning = parts(45, 3)
-    assert fit_likeness(recogniser(learning, 0), FakeMaps(), learning, 0) is None  # type: ignore[arg-type]
-    alone = [x for x in learning if x.grade == 1]
-    assert fit_likeness(recogniser(alone), FakeMaps(), alone, 0) is None  # type: ignore[arg-type]
+    for net, some in (
+        (recogniser(learning, 0), learning),
+        (recogniser(learning), [x for x in learning if x.grade == 1]),
+    ):
+        fit_grades(net, FakeMaps(), some, 0)  # type: ignore[arg-type]
+        assert net.likeness is None
+
+
+def test_fine_tuning_starts_from_the_best_straight_line() -> None:
+    learning = [x for x in parts(90, 4) if x.grade < 2]
+    for x in learning:
+        x.image[0] += 3 * x.grade  # one direction tells
+    net = recogniser(learning, 2)
+    fit_grades(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
+    net.likeness = None
+    assert right(net, learning) > 0.95

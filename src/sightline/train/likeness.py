@@ -15,34 +15,45 @@ from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
 
 MOST_CENTRES = 1024  # parts that speak for others; more are learned from all the same
-PENALTY = 0.01  # of the function's squared norm, per part
+PENALTY, LINE_PENALTY = 0.01, 0.1  # of the function's squared norm, per part
 FLAT = 1e-8  # of the largest eigenvalue: directions in which the centres do not differ
 STEPS = 200
 
 
-def fit_likeness(net: Recogniser, maps_of: KeptMaps, labelled: Sequence[Labelled], seed: int) -> Likeness | None:
-    """What gives a grade, from the parts that have one; None where grades are not learned or all parts have the same.
-
-    Kernel proportional odds: the cumulative link loss of a function in the kernel's space, its squared norm held
-    down. Beyond `MOST_CENTRES` parts it is spanned by as many of them (Williams and Seeger, NIPS 2000).
+@torch.no_grad()
+def fit_grades(net: Recogniser, maps_of: KeptMaps, labelled: Sequence[Labelled], seed: int) -> None:
+    """Give the network what tells grades, from the parts that have one: a likeness, and the straight line that
+    fine-tuning starts from. Nothing happens where grades are not learned or all parts have the same.
     """
     graded = [x for x in labelled if x.grade >= 0]
     if net.quality is None or len({x.grade for x in graded}) < 2:
-        return None
-    with torch.no_grad():
-        found = [{n: m.float() for n, m in maps_of(x.part.hash, x.image, False).items()} for x in graded]
-        pooled = torch.cat([net.pooled(net.describe(maps)) for maps in found]).double()
+        return
+    found = [{n: m.float() for n, m in maps_of(x.part.hash, x.image, False).items()} for x in graded]
+    pooled = torch.cat([net.pooled(net.describe(maps)) for maps in found]).double()
+    grades, scale = torch.tensor([x.grade for x in graded]), pooled.shape[1] ** -0.5
+    weights, steps = _solve(pooled * scale, grades, len(net.steps), LINE_PENALTY)
+    net.quality.weight.copy_(scale * weights)
+    net.steps.copy_(steps)
+    net.likeness = _likeness(pooled, grades, len(net.steps), seed)
+
+
+def _likeness(pooled: Tensor, grades: Tensor, count: int, seed: int) -> Likeness:
+    """Kernel proportional odds on features (N, D) float64 and grades (N,) with `count` thresholds.
+
+    The cumulative link loss of a function in the kernel's space, its squared norm held down. Beyond `MOST_CENTRES`
+    parts it is spanned by as many of them (Williams and Seeger, NIPS 2000).
+    """
     order = np.random.default_rng(seed).permutation(len(pooled))[:MOST_CENTRES]
     centres, narrowness = pooled[torch.from_numpy(np.sort(order))], 1 / pooled.shape[1]
     values, vectors = torch.linalg.eigh(alike(centres, centres, narrowness))
     some = values > FLAT * values[-1]
     root = vectors[:, some] / values[some].sqrt()
-    grades = torch.tensor([x.grade for x in graded])
-    weights, steps = _solve(alike(pooled, centres, narrowness) @ root, grades, len(net.steps))
+    weights, steps = _solve(alike(pooled, centres, narrowness) @ root, grades, count, PENALTY)
     return Likeness(centres.float(), (root @ weights).float(), ordered_thresholds(steps).float(), narrowness)
 
 
-def _solve(features: Tensor, grades: Tensor, count: int) -> tuple[Tensor, Tensor]:
+@torch.enable_grad()
+def _solve(features: Tensor, grades: Tensor, count: int, penalty: float) -> tuple[Tensor, Tensor]:
     """Weights (D,) and free numbers (count,) of the thresholds for features (N, D) float64 and grades (N,)."""
     weights = features.new_zeros(features.shape[1], requires_grad=True)
     steps = features.new_tensor([0.0, *[1.0] * (count - 1)], requires_grad=True)
@@ -51,7 +62,7 @@ def _solve(features: Tensor, grades: Tensor, count: int) -> tuple[Tensor, Tensor
     def loss() -> Tensor:
         solver.zero_grad()
         total = cumulative_link_loss(features @ weights, steps, grades)
-        total = total + PENALTY * weights.square().sum() / len(features)
+        total = total + penalty * weights.square().sum() / len(features)
         total.backward()
         return total
 

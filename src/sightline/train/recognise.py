@@ -1,4 +1,4 @@
-"""Learning to recognise known defects on the frozen trunk: a plain loop over labelled parts."""
+"""Learning to recognise known defects on the frozen trunk: a plain loop over labelled parts; grades are solved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.train.evidence import fit_evidence
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
 from sightline.train.labels import Vocabulary
-from sightline.train.likeness import fit_likeness
+from sightline.train.likeness import fit_grades
 from sightline.train.made_defects import make_defects
 from sightline.train.objective import objective
 from sightline.train.patches import Progress
@@ -42,12 +42,26 @@ def fit_recogniser(
     rng = np.random.default_rng(settings.seed)
     torch.manual_seed(settings.seed)
     net = _start(maps_of, labelled, words, settings)
-    own = _counts(labelled, words)
-    made = make_defects(labelled, words, rng) if settings.made_defects == "always" else []
-    made += make_copies(labelled, settings.augment, settings.augment_without, rng)
-    evident = fit_evidence(net, maps_of, labelled, settings.mirror, rng, made)
-    real, labelled = labelled, [*labelled, *made]
-    counts = torch.from_numpy(_counts(labelled, words) ** (1 - BALANCE))
+    if words.types:  # else there are grades alone, which are solved, not learned step by step
+        made = make_defects(labelled, words, rng) if settings.made_defects == "always" else []
+        made += make_copies(labelled, settings.augment, settings.augment_without, rng)
+        evident = fit_evidence(net, maps_of, labelled, settings.mirror, rng, made)
+        _learn(net, maps_of, [*labelled, *made], evident, settings, rng, progress)
+        _moderate(net, torch.from_numpy(_counts(labelled, len(words.types) + 1)[1:]).float())
+    fit_grades(net.eval(), maps_of, labelled, settings.seed)
+    return net
+
+
+def _learn(
+    net: Recogniser,
+    maps_of: KeptMaps,
+    labelled: Sequence[Labelled],
+    evident: Tensor,
+    settings: TrainSettings,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> None:
+    counts = torch.from_numpy(_counts(labelled, net.classes.out_channels) ** (1 - BALANCE))
     steps, rate = _steps(labelled, settings), settings.recogniser_rate
     learned = [values for values in net.parameters() if values.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=rate, weight_decay=WEIGHT_DECAY)
@@ -64,9 +78,6 @@ def fit_recogniser(
         loss.backward()
         optimiser.step()
         schedule.step()
-    _moderate(net, torch.from_numpy(own[1:]).float())
-    net.likeness = fit_likeness(net.eval(), maps_of, real, settings.seed)
-    return net
 
 
 @torch.no_grad()
@@ -106,10 +117,10 @@ def _start(maps_of: KeptMaps, labelled: Sequence[Labelled], words: Vocabulary, s
     return net
 
 
-def _counts(labelled: Sequence[Labelled], words: Vocabulary) -> NDArray[np.float64]:
+def _counts(labelled: Sequence[Labelled], classes: int) -> NDArray[np.float64]:
     """How many parts carry each class, at least a half."""
     said = [x.classes for x in labelled if x.classes is not None]
-    return np.maximum(np.sum(said, axis=0, dtype=np.float64), 0.5) if said else np.ones(len(words.types) + 1)
+    return np.maximum(np.sum(said, axis=0, dtype=np.float64), 0.5) if said else np.ones(classes)
 
 
 def _draws(

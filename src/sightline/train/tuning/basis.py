@@ -19,7 +19,7 @@ from sightline.train.evidence import fit_evidence
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
-from sightline.train.likeness import fit_likeness
+from sightline.train.likeness import fit_grades
 from sightline.train.patches import Maps, Progress
 from sightline.train.reader import Fitted, fit_reader
 from sightline.train.recognise import fit_recogniser
@@ -145,7 +145,7 @@ def _attempt(
         tuned = tuned_backbone(frozen.source, net.trunk.net)
         maps_of = KeptMaps(TorchTrunk(tuned), tuned)
         _evidence(net.heads, maps_of, learning, settings)
-        net.heads.likeness = fit_likeness(net.heads.eval(), maps_of, learning, settings.seed)
+        fit_grades(net.heads.eval(), maps_of, learning, settings.seed)
     return _Attempt(net, course, figure_of(net, judging, counts), before)
 
 
