@@ -184,14 +184,16 @@ def test_a_recipe_of_tiles_is_evaluated(recipe: Recipe, tmp_path: Path, write: A
     assert evaluation.aupro is not None and evaluation.aupro > 0.7
 
 
+# Not ru_maxrss: that counts what the forking test run had, too.
 MEMORY = """
-import resource, sys, warnings
+import sys, warnings
 warnings.simplefilter("ignore")
 import sightline
 from sightline.core.sample import Sample
 samples = [Sample(path, False) for path in sys.argv[1:]]
 card = sightline.train(samples, tile_px=512, threads=1, brightness=0, calibration_images=5).card
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, card.tiles.most)
+peak_kb = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak_kb // 1024, card.tiles.most)
 """
 
 
@@ -206,4 +208,4 @@ def test_training_on_large_images_is_bounded(tmp_path: Path, write: Any) -> None
     done = subprocess.run([sys.executable, "-c", MEMORY, *paths], capture_output=True, text=True, check=True)
     peak_mb, tiles = map(int, done.stdout.split())
     assert tiles == 9 * 7
-    assert peak_mb < 2000
+    assert peak_mb < 1200

@@ -62,7 +62,9 @@ def test_a_picture_that_came_too_late_is_not_the_next_parts(camera, images):
     camera.grab(2000)
     source = camera._link.get(0)
     source._camera.ExecuteSoftwareTrigger()  # as if an earlier grab had run out of time
-    time.sleep(0.1)
+    deadline = time.monotonic() + 10
+    while source._camera.NumReadyBuffers.Value < 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
     frame = camera.grab(2000)
     assert np.array_equal(frame.image, images[2]) and frame.dropped == 1
 
