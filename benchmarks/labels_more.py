@@ -61,7 +61,7 @@ def plain(maps_of, parts, words, settings, progress):
         batch = [parts[i] for i in rng.choice(len(parts), settings.recogniser_batch)]
         mirrored = rng.random(len(batch)) < 0.5
         maps = maps_of.batch([(x.part.hash, x.image, bool(m)) for x, m in zip(batch, mirrored, strict=True)])
-        loss = objective(net, net(maps, 0.3, silent), batch, mirrored, counts, settings)
+        loss = objective(net, net(maps, 0.3, silent), batch, mirrored, counts, settings.loss)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
