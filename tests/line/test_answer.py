@@ -107,6 +107,7 @@ def test_every_view_has_its_shadow(bench: Start, recipe_file: Any) -> None:
         for number in range(3):
             one.judge(str(number))
             one.until(lambda n=number: sum(one.gear.shadow.agreement.values()) == 2 * n + 2, 5)
+        assert sum(one.gear.shadow.agreement.values()) == 6
 
 
 def test_in_pilot_mode_no_machine_is_told_a_verdict(bench: Start) -> None:

@@ -113,6 +113,7 @@ def test_a_station_whose_disk_is_full_clears_and_goes_on(
         time.sleep(0.3)
         one.judge("3")
         one.until(lambda: kept() == 2)
+        assert [bool(record.image_hash) for record in one.records()] == [True, False, True]
 
 
 def test_pictures_in_all_are_bounded(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

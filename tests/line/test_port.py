@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -151,25 +149,22 @@ def has_ipv6() -> bool:
     return True
 
 
+def answers(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as caller:
+        caller.sendall(b"GET /status HTTP/1.0\r\n\r\n")
+        try:
+            return caller.recv(1) != b""
+        except ConnectionResetError:
+            return False
+
+
 def test_more_callers_than_it_has_threads_are_closed_and_it_answers_again(bench: Start) -> None:
     with bench() as one:
         port = open_port(one.station)
         silent = [socket.create_connection(("127.0.0.1", port.number), timeout=5) for _ in range(MOST_AT_ONCE)]
-        deadline = time.monotonic() + 5
-        refused = False
-        while not refused and time.monotonic() < deadline:  # the last of them may not have its thread yet
-            with socket.create_connection(("127.0.0.1", port.number), timeout=5) as further:
-                further.sendall(b"GET /status HTTP/1.0\r\n\r\n")
-                try:
-                    refused = further.recv(1) == b""
-                except ConnectionResetError:
-                    refused = True
-        assert refused
+        one.until(lambda: not answers(port.number), 5)  # the last of them may not have its thread yet
         for connection in silent:
             connection.close()
-        answered = 0
-        while answered != 200 and time.monotonic() < deadline + 5:
-            with suppress(OSError):
-                answered = get(port.number, "/status")[0]
-        assert answered == 200
+        one.until(lambda: answers(port.number), 10)
+        assert get(port.number, "/status")[0] == 200
         port.close()

@@ -76,6 +76,7 @@ def test_pictures_go_on_after_whatever_one_of_them_has_raised(
         until(lambda: recorder.pictures_dropped == 1)
     record(recorder, 2)
     until(lambda: recorder._collector._bytes > 0)
+    assert recorder.pictures_dropped == 1
     recorder.close()
 
 

@@ -145,7 +145,8 @@ def test_a_picture_that_is_cleared_meanwhile_does_not_stop_a_backup(full, tmp_pa
         yield from found
 
     monkeypatch.setattr(Shelf, "listed", late)
-    full.backup(tmp_path / "backup")
+    made = full.backup(tmp_path / "backup")
+    assert made.images == 0 and (tmp_path / "backup" / made.database).is_file()  # the one of each folder has gone
 
 
 def test_the_whole_address_of_a_server_is_told_to_its_programs_but_no_password():

@@ -11,7 +11,6 @@ from sightline.core.errors import InputError
 from sightline.data.suggestion import suggest
 from sightline.evaluate.agreement import Agreement, agreement, independent
 from sightline.runtime.inspector import Inspector
-from sightline.runtime.recipe import Recipe
 from sightline.store.book import Page
 from sightline.store.shapes import region_to_json
 from sightline.store.store import Store
@@ -63,18 +62,17 @@ def blind(database: str | None, product: str, author: str, count: int) -> list[d
 
 def suggestions(database: str | None, product: str, recipe: Path, threads: int) -> Iterator[dict[str, Any]]:
     """What a recipe suggests for every sample of a product."""
-    loaded = Recipe.load(recipe)
-    inspector, digest = Inspector(loaded, threads), loaded.hash
+    inspector = Inspector(recipe, threads)
     with Store.open(database, create=False) as store:
         for sample in store.samples(product):
-            word = suggest(inspector.inspect(sample.path), digest)
+            word = suggest(inspector.inspect(sample.path), inspector.digest)
             yield {
                 "image": sample.path.name,
                 "sample_ids": store.catalogue.numbers(product, sample.path.stem),
                 "label": word.label,
                 "types": list(word.types),
                 "regions": [region_to_json(region) for region in word.regions],
-                "suggested_by": digest,
+                "suggested_by": inspector.digest,
             }
 
 

@@ -48,7 +48,7 @@ class Port:
 
     def __init__(self, host: str, port: int, answers: Answers) -> None:
         handler = type("Handler", (_Handler,), {"answers": answers})
-        self._server = _server(host, port, handler)
+        self._server = _Server(host, port, handler)
         self.number = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="port", daemon=True)
         self._thread.start()
@@ -65,9 +65,12 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, host: str, port: int, handler: type[_Handler]) -> None:
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
-        super().__init__(*given)
+        # An address of either family, or a name.
+        given = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = given[0][0]
+        super().__init__((host, port), handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Hand the request to a thread, if one is left."""
@@ -81,13 +84,6 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
-
-
-def _server(host: str, port: int, handler: type[_Handler]) -> _Server:
-    """Listens on an address of either family, or on a name."""
-    family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    kind: type[_Server] = type("Server", (_Server,), {"address_family": family})
-    return kind((host, port), handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -21,6 +21,7 @@ LEAST_CORNERS = 8
 MOST_PX = 20_000
 ASKEW = 0.02  # the scale differs by more than this over the board: measures depend on the place
 INCH_MM = 25.4
+DPI = 300  # of a printed board, about
 WHOLE_PX = 28  # a square of a multiple of this has markers of 3/4 of it with 7 bits a side, all on whole pixels
 
 
@@ -52,10 +53,10 @@ def board_of(columns: int, rows: int, square_mm: float) -> cv2.aruco.CharucoBoar
     return cv2.aruco.CharucoBoard((columns, rows), square_mm, square_mm * MARKER_SHARE, dictionary)
 
 
-def square_px(square_mm: float, dpi: float = 300.0) -> int:
-    """The side of a drawn square: whole pixels for every edge, nearest to `dpi`. A side cut to whole pixels by the
+def square_px(square_mm: float) -> int:
+    """The side of a drawn square: whole pixels for every edge, nearest to `DPI`. A side cut to whole pixels by the
     drawing would print up to a percent too small, and every measure with it."""
-    return max(WHOLE_PX, WHOLE_PX * round(square_mm / INCH_MM * dpi / WHOLE_PX))
+    return max(WHOLE_PX, WHOLE_PX * round(square_mm / INCH_MM * DPI / WHOLE_PX))
 
 
 def draw_board(columns: int, rows: int, square_mm: float) -> Image:

@@ -31,11 +31,9 @@ def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, p
     best = None
     merits: dict[str, float] = {}
     told: set[str] = set()
-    trunk = None
+    tried: Tried | None = None
     for plan in plans:
-        tried = _fit(plan, good, settings, progress, told, trunk)
-        trunk = _shared(tried, settings)
-        tried.intake.rest()
+        tried = _fit(plan, good, settings, progress, told, tried)
         merits[plan.name] = tried.fitted.merit
         if best is None or tried.fitted.merit > best.fitted.merit + best.plan.lead:
             best = tried
@@ -45,7 +43,7 @@ def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, p
     why += f"; AUROC and AUPRO on synthetic defects {best.fitted.merit:.3f}, {others}" if others else ""
     small, cells = with_small_cells(best.plan, best.fitted.reader, settings)
     if small is not None:
-        tried = _fit(small, good, settings, progress, told, trunk)
+        tried = _fit(small, good, settings, progress, told, tried)
         cells = (
             f"AUROC and AUPRO on synthetic defects {tried.fitted.merit:.3f}, {best.fitted.merit:.3f} with usual ones"
         )
@@ -55,18 +53,18 @@ def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, p
     return best
 
 
-def _shared(tried: Tried, settings: TrainSettings) -> Trunk | None:
-    """The trunk for the next plan, too: each takes memory of its own. None where it was made for this plan's images."""
-    return tried.trunk if tried.int8 is None and backbone(settings.backbone).any_size else None
-
-
 def _fit(
-    plan: Plan, good: list[Part], settings: TrainSettings, progress: Progress, told: set[str], trunk: Trunk | None
+    plan: Plan, good: list[Part], settings: TrainSettings, progress: Progress, told: set[str], before: Tried | None
 ) -> Tried:
+    """Fit a plan. The one `before` lets its images go, and lends its trunk unless that was made for them."""
+    lent: Trunk | None = None
+    if before is not None:
+        before.intake.rest()
+        lent = before.trunk if before.int8 is None and backbone(settings.backbone).any_size else None
     release_memory()
     intake = Intake(good, plan.size, settings.roi, plan.golden, told)
     int8 = _int8(settings, intake, progress)
-    trunk = trunk or open_trunk(settings.backbone, settings.threads, int8)
+    trunk = lent or open_trunk(settings.backbone, settings.threads, int8)
     fitted = fit_reader(Maps(trunk, source_of(plan, settings)), intake, with_small_bank(plan, settings), progress)
     return Tried(plan, fitted, intake, trunk, int8)
 

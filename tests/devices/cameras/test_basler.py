@@ -58,13 +58,11 @@ def test_a_failed_buffer_is_no_picture_and_the_next_one_is_good(camera, images):
     assert any(np.array_equal(good.image, image) for image in images)
 
 
-def test_a_picture_that_came_too_late_is_not_the_next_parts(camera, images):
+def test_a_picture_that_came_too_late_is_not_the_next_parts(camera, images, until):
     camera.grab(2000)
     source = camera._link.get(0)
     source._camera.ExecuteSoftwareTrigger()  # as if an earlier grab had run out of time
-    deadline = time.monotonic() + 10
-    while source._camera.NumReadyBuffers.Value < 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: source._camera.NumReadyBuffers.Value)
     frame = camera.grab(2000)
     assert np.array_equal(frame.image, images[2]) and frame.dropped == 1
 

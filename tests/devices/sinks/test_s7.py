@@ -77,6 +77,7 @@ def test_a_plc_that_goes_away_is_found_again(cpu, plc, until, signal):
 def test_a_block_that_is_missing_is_named(cpu, until):
     sink = opened(cpu, db=8)
     until(lambda: "DB8" in sink.health().error)
+    assert not sink.health().connected
     sink.close()
 
 
