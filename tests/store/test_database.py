@@ -1,9 +1,14 @@
 """Addresses, and what happens when the database cannot be used."""
 
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 import pytest
 
 from sightline.core.errors import SettingError, StoreError
-from sightline.store.database import locate
+from sightline.store.database import _set_wal, locate
 from sightline.store.store import Store
 
 
@@ -36,3 +41,19 @@ def test_a_password_is_not_shown():
     with pytest.raises(StoreError) as caught:
         Store.open("postgresql://ann:secret@127.0.0.1:1/parts", "images")
     assert "secret" not in str(caught.value)
+
+
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path):
+    together = threading.Barrier(3)
+
+    def opened(path):
+        together.wait()
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+            _set_wal(connection)
+            connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
+            connection.execute("INSERT INTO t VALUES (1)")
+            return connection.execute("PRAGMA journal_mode").fetchone()[0]
+
+    with ThreadPoolExecutor(3) as pool:
+        for turn in range(100):  # one in five fails where nobody waits
+            assert list(pool.map(opened, [tmp_path / f"{turn}.db"] * 3)) == ["wal"] * 3

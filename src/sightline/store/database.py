@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ VARIABLE = "SIGHTLINE_DB"
 DEFAULT = "sightline.db"
 CONNECT_S = 10
 BUSY_S = 30  # how long a writer waits for another one
+WAL_PAUSE_S = 0.01
 WRITES, DURABLE = "sightline_writes", "sightline_durable"
 
 
@@ -150,7 +152,8 @@ def _engine(url: URL) -> Engine:
 def _teach_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4000"):
+        _set_wal(connection)
+        for pragma in ("foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -159,6 +162,20 @@ def _teach_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get(DURABLE) else 'NORMAL'}")
         # A transaction that first reads and then writes could not wait for another writer: it has to begin as one.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES) else "BEGIN")
+
+
+def _set_wal(connection: Any) -> None:
+    """SQLite does not wait here by itself: of several that open a new file at once, some are told that it is locked."""
+    end = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(WAL_PAUSE_S)
+        else:
+            return
 
 
 def _not_kept(error: BaseException | None, name: str) -> InputError:
