@@ -27,6 +27,7 @@ from sightline.models.backbone import backbone
 from sightline.runtime.boxes import read_boxes
 from sightline.runtime.image import read_image, read_mask
 from sightline.runtime.inspector import Inspector
+from sightline.runtime.recipe import Recipe
 from sightline.runtime.recognition import named
 from sightline.train.boxes import learn_boxes
 from sightline.train.intake import Intake, accept, choose_size, image_shapes, stretched_size
@@ -86,7 +87,7 @@ def run(name, folds):
         start = time.perf_counter()
         seen = [x for x, other in zip(labelled, fold, strict=True) if other != turn]
         net = fit_recogniser(maps_of, seen, words, settings, lambda *_: None)
-        head = learn_boxes(maps_of, seen, [intake], words, source, settings, lambda *_: None)
+        head = learn_boxes(maps_of, seen, words, source, settings, lambda *_: None)
         seconds.append(time.perf_counter() - start)
         for index in np.flatnonzero(fold == turn):
             said[int(index)] = judge(net, trunk, labelled[index], dice, head, place_of, words, boxes)
@@ -151,15 +152,18 @@ def balanced_accuracy(judge, net, ready, test):
     return types(said, ready.truth, ready.units, ready.words)["balanced_accuracy"]
 
 
-def taught(name, count=5):
-    """Each type in turn is left out of a recipe and taught with `count` examples; recall on a held-out fold."""
+def taught(name, folder, count=5):
+    """Each type in turn is left out of a recipe and taught with `count` examples; recall on a held-out fold.
+
+    Recipes without the type are kept in `folder`, where there is one: teaching is what is measured, not training.
+    """
     rows = {}
     samples = list(Dataset.open(DATA / name, split=False))
     truth = [next(iter(types_of(sample)), "good") for sample in samples]
     fold = grouped_folds(truth, [str(sample.group) for sample in samples], FOLDS, 0)
     for left_out in sorted(set(truth) - {"good"}):
         known = [s for s, kind, one in zip(samples, truth, fold, strict=True) if one and kind != left_out]
-        recipe = train(known)
+        recipe = without(left_out, known, folder)
         new = [s.path for s, kind, one in zip(samples, truth, fold, strict=True) if one and kind == left_out]
         made = teach(recipe, left_out, list(np.random.default_rng(0).permutation(new)[:count]))
         before, after = Inspector(recipe), Inspector(made.recipe)
@@ -175,6 +179,17 @@ def taught(name, count=5):
         }  # fmt: skip
         print(name, left_out, rows[left_out], flush=True)
     return rows
+
+
+def without(left_out, known, folder):
+    file = None if folder is None else folder / f"without-{left_out}.onnx"
+    if file is not None and file.exists():
+        return Recipe.load(file)
+    recipe = train(known)
+    if file is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(recipe.data)
+    return recipe
 
 
 def balanced(pairs):
@@ -279,6 +294,7 @@ def main():
     parser.add_argument("--imbalance", action="store_true", help="learn from one defect in a hundred parts")
     parser.add_argument("--speed", action="store_true", help="time the graph with and without what recognises")
     parser.add_argument("--teach", action="store_true", help="teach each type in turn")
+    parser.add_argument("--recipes", type=Path, help="with --teach: folder for recipes without a type")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     file = HERE / "labels.json"
@@ -296,7 +312,7 @@ def main():
     if options.speed:
         result["speed"] = speed(list(Dataset.open(DATA / "magnetic_tile", split=False)))
     if options.teach:
-        result["taught"] = taught("magnetic_tile")
+        result["taught"] = taught("magnetic_tile", options.recipes)
     file.write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "labels.md").write_text(page(result))
     print(page(result))

@@ -14,15 +14,18 @@ import torch
 from torch import nn
 
 import sightline
-from sightline.core.region import Rectangle, Region
+from sightline.core.region import Polygons, Rectangle, Region
 from sightline.core.sample import Sample
+from sightline.data.augment import LOOKS, Augmentation
 from sightline.evaluate.boxes import Boxes, box_scores
 from sightline.models.boxes import BoxHead
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.placement import place
 from sightline.runtime.recipe import Recipe
 from sightline.train import boxes as learning
-from sightline.train.boxes import Where, _assign, _mirror, _overlap, fit_boxes
+from sightline.train.box_labels import DrawnBoxes, boxes_on_input, input_corners
+from sightline.train.boxes import _assign, _overlap, fit_boxes
+from sightline.train.labels import Vocabulary
 from sightline.train.settings import TrainSettings
 
 SETTINGS = {"side_px": 160, "bank_size": 256, "sample_patches": 4000, "threads": 1, "synthetic": 0}
@@ -72,9 +75,43 @@ def test_a_cell_answers_for_the_smallest_box_around_it() -> None:
 
 
 def test_mirroring_twice_changes_nothing() -> None:
-    corners = torch.tensor([[10.0, 5.0, 30.0, 25.0]])
-    assert _mirror(corners, True, 100).tolist() == [[70, 5, 90, 25]]
-    assert torch.equal(_mirror(_mirror(corners, True, 100), True, 100), corners)
+    boxes = DrawnBoxes(np.array([[10.0, 5.0, 30.0, 25.0]], np.float32), np.array([1]))
+    assert boxes.mirrored(100).corners.tolist() == [[70, 5, 90, 25]]
+    assert np.array_equal(boxes.mirrored(100).mirrored(100).corners, boxes.corners)
+
+
+def test_boxes_move_as_their_pixels_do() -> None:
+    """A square that is drawn, moved with the picture, and found again lies where its box was moved to."""
+    rng = np.random.default_rng(3)
+    augment = Augmentation(1.0, {*LOOKS, "rotation"})
+    for _ in range(20):
+        image = np.zeros((80, 120, 3), np.uint8)
+        image[20:44, 30:70] = 255
+        boxes = DrawnBoxes(np.array([[30.0, 20, 70, 44]], np.float32), np.array([0]))
+        made, _, matrix = augment.with_move(image, np.zeros((0, 80, 120), np.float32), rng)
+        (corners,) = boxes.moved(matrix, (80, 120)).corners
+        rows, columns = (np.flatnonzero((made[..., 0] > 127).any(axis)) for axis in (1, 0))
+        found = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        assert corners == pytest.approx(found, abs=1.0)
+
+
+def test_a_box_that_leaves_the_picture_is_nobodys() -> None:
+    away = np.array([[1.0, 0, -60], [0, 1, 0], [0, 0, 1]])
+    boxes = DrawnBoxes(np.array([[10.0, 5, 70, 25], [50, 5, 90, 25]], np.float32), np.array([0, 1]))
+    moved = boxes.moved(away, (40, 100))
+    assert moved.types.tolist() == [1] and moved.corners.tolist() == [[0, 5, 30, 25]]
+
+
+def test_only_what_people_have_said_of_boxes_is_known() -> None:
+    words, where, path = Vocabulary(("a", "b"), (), True), place((40, 40), (40, 40)), Path("x.png")
+    box, mask = Region("b", Rectangle(4, 6, 10, 8)), Region("b", Polygons((((0.0, 0.0), (9.0, 0.0), (9.0, 9.0)),)))
+    good = boxes_on_input(Sample(path, False), where, words)
+    assert good is not None and good.corners.shape == (0, 4)
+    assert boxes_on_input(Sample(path, None), where, words) is None
+    assert boxes_on_input(Sample(path, True, ("b",)), where, words) is None
+    assert boxes_on_input(Sample(path, True, ("b",), regions=(box, mask)), where, words) is None
+    drawn = boxes_on_input(Sample(path, True, ("b",), regions=(box,)), where, words)
+    assert drawn is not None and drawn.corners.tolist() == [[4, 6, 14, 14]] and drawn.types.tolist() == [1]
 
 
 def test_generalised_overlap() -> None:
@@ -105,7 +142,8 @@ def test_boxes_are_in_the_json_and_in_the_figures(recipe: Recipe, samples: list[
 
 
 def test_few_boxes_teach_none() -> None:
-    few: Any = [SimpleNamespace(types=torch.zeros(learning.LEAST_BOXES - 1, dtype=torch.long))]
+    few: Any = [SimpleNamespace(boxes=DrawnBoxes(np.zeros((learning.LEAST_BOXES - 1, 4), np.float32),
+                                                 np.zeros(learning.LEAST_BOXES - 1, np.int64)))]  # fmt: skip
     nothing: Any = None
     assert fit_boxes(nothing, few, nothing, 2, TrainSettings(), nothing) is None
 
@@ -123,8 +161,8 @@ def test_the_head_standardises_what_it_sees() -> None:
 def test_boxes_move_with_an_aligned_part() -> None:
     boxes = np.array([[10.0, 20, 30, 8]])
     where = place((64, 96), (128, 192), scale=2.0)
-    assert Where(where).corners(boxes) == pytest.approx(np.array([[20, 40, 80, 56]]))
-    shifted = Where(where, np.array([[1.0, 0, 4], [0, 1, -2]])).corners(boxes)
+    assert input_corners(boxes, where) == pytest.approx(np.array([[20, 40, 80, 56]]))
+    shifted = input_corners(boxes, where, np.array([[1.0, 0, 4], [0, 1, -2]]))
     assert shifted == pytest.approx(np.array([[12, 44, 72, 60]]))
-    quarter = Where(where, np.array([[0.0, -1, 63], [1, 0, 0]])).corners(boxes)  # its sides change places
+    quarter = input_corners(boxes, where, np.array([[0.0, -1, 63], [1, 0, 0]]))  # its sides change places
     assert quarter[0, 2] - quarter[0, 0] == pytest.approx(16) and quarter[0, 3] - quarter[0, 1] == pytest.approx(60)

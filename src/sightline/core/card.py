@@ -66,9 +66,13 @@ class Tuning(Part):
 
     epochs: int = Field(ge=1, description="epochs run")
     best_epoch: int = Field(ge=1, description="epoch whose weights are in the recipe")
-    stopping: float = Field(ge=0, le=1, description="mean recall on the parts that chose that epoch")
+    stopping: float = Field(ge=0, le=1, description="recall (below) on the parts that chose that epoch")
     stopping_parts: int = Field(ge=1, description="how many parts those were")
-    recall: float = Field(ge=0, le=1, description="mean recall of classes and grades on parts that chose nothing else")
+    recall: float = Field(
+        ge=0,
+        le=1,
+        description="mean of recall of classes, of grades, and boxes' mAP50, on parts that chose nothing else",
+    )
     recall_frozen: float = Field(ge=0, le=1, description="the same with the trunk frozen")
     parts: int = Field(ge=1, description="how many parts those were")
     guard: float | None = Field(description="mean of AUROC and AUPRO of the guard on drawn defects; None: not compared")

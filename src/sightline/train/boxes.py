@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sightline.core.region import Rectangle
 from sightline.models.backbone import Backbone
 from sightline.models.boxes import BoxHead, BoxMaps
-from sightline.runtime.alignment import Warp
-from sightline.runtime.placement import Placement
-from sightline.train.intake import Intake
+from sightline.train.box_labels import DrawnBoxes
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
 from sightline.train.labels import Vocabulary
@@ -35,81 +29,27 @@ NONE = 1e9  # area of a box that a cell does not answer for
 MOST_MOMENTS = 256
 
 
-@dataclass(frozen=True)
-class Where:
-    """Where a part's image lies in the input, and its `warp` (2, 3) from aligned px to those of the file, if any."""
-
-    placement: Placement
-    warp: Warp | None = None
-
-    def corners(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Boxes (n, 4) x, y, width, height in px of the file -> left, top, right, bottom in px of the input."""
-        x, y, wide, high = boxes.T
-        ends = np.stack([np.stack([x + i * wide, y + j * high], 1) for i in (0, 1) for j in (0, 1)], 1)
-        if self.warp is not None:
-            back = cv2.invertAffineTransform(self.warp)
-            ends = ends @ back[:, :2].T + back[:, 2]
-        left, top, inner_w, inner_h = self.placement.inner
-        crop_x, crop_y, crop_w, crop_h = self.placement.crop
-        ends = (ends - (crop_x, crop_y)) * (inner_w / crop_w, inner_h / crop_h) + (left, top)
-        return np.hstack([ends.min(1), ends.max(1)])
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Boxes of one part: `corners` (n, 4) left, top, right, bottom in px of the input, `types` (n,) their numbers."""
-
-    labelled: Labelled
-    corners: Tensor
-    types: Tensor
-
-
 def learn_boxes(
     maps_of: KeptMaps,
     labelled: Sequence[Labelled],
-    intakes: Sequence[Intake],
     words: Vocabulary,
     source: Backbone,
     settings: TrainSettings,
     progress: Progress,
 ) -> BoxHead | None:
-    """A box head where people have drawn enough boxes and settings want one; `intakes` hold the labelled parts."""
+    """A box head where people have drawn enough boxes and settings want one."""
     if not settings.boxes or not words.types:
         return None
-    places = {
-        part.hash: Where(prepared.placements[0], prepared.warp)
-        for intake in intakes
-        for part in list(intake.parts)
-        if part.sample.regions and (prepared := intake(part)) is not None
-    }
-    # Good parts have no box, wherever they lie.
-    usable = [x for x in labelled if x.part.hash in places or not x.part.sample.defective]
-    some = next(iter(places.values()), None)
-    if some is None:
-        return None
-    where = [places.get(x.part.hash, some) for x in usable]
-    return fit_boxes(maps_of, drawn_boxes(usable, where, words), source, len(words.types), settings, progress)
-
-
-def drawn_boxes(labelled: Sequence[Labelled], places: Sequence[Where], words: Vocabulary) -> list[Drawn]:
-    """The parts whose boxes people have drawn, and good parts, which have none."""
-    found = []
-    for x, where in zip(labelled, places, strict=True):
-        sample = x.part.sample
-        boxes = [region for region in sample.regions if region.type in words.types]
-        if sample.defective and not (boxes and all(isinstance(region.shape, Rectangle) for region in boxes)):
-            continue
-        corners = where.corners(np.array([region.box for region in boxes], np.float64).reshape(-1, 4))
-        types = torch.tensor([words.types.index(region.type) for region in boxes], dtype=torch.long)
-        found.append(Drawn(x, torch.from_numpy(corners).float(), types))
-    return found
+    return fit_boxes(
+        maps_of, [x for x in labelled if x.boxes is not None], source, len(words.types), settings, progress
+    )
 
 
 def fit_boxes(
-    maps_of: KeptMaps, drawn: list[Drawn], source: Backbone, types: int, settings: TrainSettings, progress: Progress
+    maps_of: KeptMaps, drawn: list[Labelled], source: Backbone, types: int, settings: TrainSettings, progress: Progress
 ) -> BoxHead | None:
-    """A box head learned from these parts, the trunk untouched; None where too few boxes are drawn."""
-    if sum(len(x.types) for x in drawn) < LEAST_BOXES:
+    """A box head learned from parts whose boxes are known, the trunk untouched; None where too few boxes are drawn."""
+    if sum(len(known_boxes(x).types) for x in drawn) < LEAST_BOXES:
         return None
     rng = np.random.default_rng(settings.seed)
     torch.manual_seed(settings.seed)
@@ -122,8 +62,12 @@ def fit_boxes(
         progress("learning boxes", step, steps)
         batch = [drawn[i] for i in rng.choice(len(drawn), BATCH, replace=len(drawn) < BATCH)]
         mirrored = [bool(m) for m in rng.random(BATCH) < (0.5 if settings.mirror else 0.0)]
-        views = [(x.labelled.part.hash, x.labelled.image, m) for x, m in zip(batch, mirrored, strict=True)]
-        loss = _loss(net, net(maps_of.batch(views)), batch, mirrored)
+        views = [(x.part.hash, x.image, m) for x, m in zip(batch, mirrored, strict=True)]
+        boxes = [
+            known_boxes(x).mirrored(x.image.shape[1]) if m else known_boxes(x)
+            for x, m in zip(batch, mirrored, strict=True)
+        ]
+        loss = box_loss(net, net(maps_of.batch(views)), boxes)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -131,48 +75,47 @@ def fit_boxes(
     return net.eval()
 
 
-def _start(maps_of: KeptMaps, drawn: list[Drawn], source: Backbone, types: int) -> BoxHead:
+def known_boxes(x: Labelled) -> DrawnBoxes:
+    """The boxes of a part whose boxes are known."""
+    assert x.boxes is not None
+    return x.boxes
+
+
+def _start(maps_of: KeptMaps, drawn: list[Labelled], source: Backbone, types: int) -> BoxHead:
     """An untrained head that knows the features' means and spreads."""
     # From the finest map of the memory's fine level on: finer ones speak of texture.
     names = source.maps[source.maps.index(source.levels["fine"][0]) :]
     spread = np.linspace(0, len(drawn) - 1, min(len(drawn), MOST_MOMENTS)).astype(int)
-    found = [maps_of(drawn[i].labelled.part.hash, drawn[i].labelled.image, False) for i in spread]
+    found = [maps_of(drawn[i].part.hash, drawn[i].image, False) for i in spread]
     net = BoxHead(names, tuple(found[0][name].shape[1] for name in names), types, source.stride_px, WIDTH)
     for name, standard in zip(names, net.standards, strict=True):
         standard.fit(torch.cat([maps[name].float().flatten(2)[0, :, ::7].T for maps in found]))
     return net
 
 
-def _loss(net: BoxHead, said: BoxMaps, batch: Sequence[Drawn], mirrored: Sequence[bool]) -> Tensor:
+def box_loss(net: BoxHead, said: BoxMaps, drawn: Sequence[DrawnBoxes]) -> Tensor:
     """Focal loss of the types (Lin et al., ICCV 2017), GIoU of the boxes (Rezatofighi et al., CVPR 2019), and
-    cross-entropy of the fit against the boxes' IoU.
+    cross-entropy of the fit against the boxes' IoU, of a batch; on the device of what was `said`.
     """
-    high, wide = said.fit.shape[1:]
-    width = batch[0].labelled.image.shape[1]
-    centres = net.centres(high, wide)
-    rows = [_assign(centres, _mirror(x.corners, m, width), net.stride_px) for x, m in zip(batch, mirrored, strict=True)]
     logits = said.types.flatten(2)
-    truth = torch.zeros_like(logits)
-    for number, (x, (which, _)) in enumerate(zip(batch, rows, strict=True)):
+    device = logits.device
+    centres = net.centres(*said.fit.shape[1:])
+    rows = [_assign(centres, torch.from_numpy(x.corners), net.stride_px) for x in drawn]
+    truth = torch.zeros(logits.shape)
+    for number, (x, (which, _)) in enumerate(zip(drawn, rows, strict=True)):
         cells = torch.nonzero(which >= 0)[:, 0]
-        truth[number, x.types[which[cells]], cells] = 1
-    sure = torch.stack([which >= 0 for which, _ in rows])
+        truth[number, torch.from_numpy(x.types)[which[cells]], cells] = 1
+    truth, sure = truth.to(device), torch.stack([which >= 0 for which, _ in rows]).to(device)
     count = max(1, int(sure.sum()))
     share = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     total = (torch.where(truth > 0, 0.25 * (1 - share) ** 2, 0.75 * share**2) * entropy).sum() / count
     if not sure.any():
         return total
-    wanted = torch.stack([sides for _, sides in rows])[sure]
+    wanted = torch.stack([sides for _, sides in rows]).to(device)[sure]
     generalised, iou = _overlap(said.sides.flatten(2).transpose(1, 2)[sure], wanted)
     fit = F.binary_cross_entropy_with_logits(said.fit.flatten(1)[sure], iou.detach())
     return total + 2 * (1 - generalised).mean() + 0.5 * fit
-
-
-def _mirror(corners: Tensor, mirrored: bool, width: int) -> Tensor:
-    if not mirrored:
-        return corners
-    return torch.stack([width - corners[:, 2], corners[:, 1], width - corners[:, 0], corners[:, 3]], dim=1)
 
 
 def _assign(centres: Tensor, corners: Tensor, stride_px: int) -> tuple[Tensor, Tensor]:

@@ -38,10 +38,10 @@ def _copy(x: Labelled, turn: int, augment: Augmentation, rng: np.random.Generato
     image, moved = augment(x.image, cells, rng)
     part = replace(x.part, hash=f"{x.part.hash}-copy-{picture_hash(image)}")
     if x.cells is None:
-        return replace(x, part=part, image=image, marks=None)
+        return replace(x, part=part, image=image, marks=None, boxes=None)
     found = np.zeros_like(x.cells)
     grid = found.shape[2], found.shape[1]
     for to, one in zip(found[1:], moved, strict=True):
         to[:] = cv2.resize(one, grid, interpolation=cv2.INTER_AREA)
     found[0] = 1 - found[1:].max(axis=0, initial=0.0)
-    return replace(x, part=part, image=image, cells=found, marks=None)
+    return replace(x, part=part, image=image, cells=found, marks=None, boxes=None)

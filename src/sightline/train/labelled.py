@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.region import Rectangle
+from sightline.train.box_labels import DrawnBoxes, boxes_on_input
 from sightline.train.intake import Intake, Part, Prepared, TrainingWarning
 from sightline.train.labels import Vocabulary, check_marks, place_map
 
@@ -21,6 +22,7 @@ class Labelled:
     cells (K + 1, h, w), None where nothing is marked, and grade, -1 where there is none.
 
     `marks` (H, W) uint8 are the class of every marked pixel, 0 elsewhere; None where a defect's shape is not known.
+    `boxes` are those that people drew, none on a good part; None where they are not known.
     """
 
     part: Part
@@ -29,6 +31,7 @@ class Labelled:
     cells: NDArray[np.float32] | None
     grade: int
     marks: NDArray[np.uint8] | None = None
+    boxes: DrawnBoxes | None = None
 
 
 def label_parts(intakes: Iterable[Intake], words: Vocabulary, grid: tuple[int, int]) -> list[Labelled]:
@@ -42,7 +45,8 @@ def label_parts(intakes: Iterable[Intake], words: Vocabulary, grid: tuple[int, i
         cells = place_map(part.sample, prepared.placements[0], words, grid, prepared.warp)
         grade = part.sample.grade if words.grades and part.sample.grade is not None else -1
         marks = None if cells is None else _marks(part, prepared, words)
-        found.append(Labelled(part, prepared.images[0], words.classes(part.sample), cells, grade, marks))
+        boxes = boxes_on_input(part.sample, prepared.placements[0], words, prepared.warp)
+        found.append(Labelled(part, prepared.images[0], words.classes(part.sample), cells, grade, marks, boxes))
     return found
 
 

@@ -79,7 +79,7 @@ def learn_known(
     net, found, reasons, settings = learn_labelled(maps_of, labelled, words, settings, progress)
     card = judge_known(net, labelled, found.logits, words, settings, by_unit) if words.types else None
     kept = replay(net, maps_of, labelled, found.logits) if words.types else {}
-    boxes = learn_boxes(maps_of, labelled, intakes, words, source, settings, progress)
+    boxes = learn_boxes(maps_of, labelled, words, source, settings, progress)
     return Learned(net, words, card, kept, reasons, settings).with_boxes(boxes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from sightline.core.sample import Sample
 from sightline.models.backbone import Backbone
 from sightline.models.recogniser import Recogniser
+from sightline.train.box_labels import DrawnBoxes
 from sightline.train.intake import Part
 from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
@@ -91,6 +93,21 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tiny:
 @pytest.fixture
 def parts_of() -> Callable[..., list[Labelled]]:
     return make_parts
+
+
+def with_boxes(x: Labelled) -> Labelled:
+    """The same part with a box around its square."""
+    assert x.cells is not None
+    marked = x.cells[1:].max(axis=0)
+    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    ends = [[4 * columns[0], 4 * rows[0], 4 * columns[-1] + 4, 4 * rows[-1] + 4]] if len(rows) else []
+    types = np.flatnonzero(x.cells[1:].any(axis=(1, 2)))
+    return replace(x, boxes=DrawnBoxes(np.array(ends, np.float32).reshape(-1, 4), types))
+
+
+@pytest.fixture
+def boxed() -> Callable[..., list[Labelled]]:
+    return lambda *given: [with_boxes(x) for x in make_parts(*given)]
 
 
 @pytest.fixture

@@ -80,18 +80,18 @@ def test_whatever_decides_a_run_is_in_its_name(
     tiny: Any, settings: TrainSettings, parts_of: Callable[..., list[Labelled]]
 ) -> None:
     parts, more = parts_of(6), parts_of(3, 90)
-    first = run_key(tiny.source, tiny.heads, (parts, more), settings)
-    assert first == run_key(tiny.source, tiny.heads, (parts_of(6), parts_of(3, 90)), settings)
+    first = run_key(tiny.source, (tiny.heads,), (parts, more), settings)
+    assert first == run_key(tiny.source, (tiny.heads,), (parts_of(6), parts_of(3, 90)), settings)
     other_label = [replace(parts[0], classes=np.array([False, False, True])), *parts[1:]]
     other_image = [replace(parts[0], image=255 - parts[0].image), *parts[1:]]
     keys = {
-        run_key(tiny.source, tiny.heads, (other_label, more), settings),
-        run_key(tiny.source, tiny.heads, (other_image, more), settings),
-        run_key(tiny.source, tiny.heads, (parts + more, []), settings),
-        run_key(tiny.source, tiny.heads, (parts, more), settings.model_copy(update={"seed": 3})),
-        run_key(tiny.source._replace(identity="tiny-2"), tiny.heads, (parts, more), settings),
+        run_key(tiny.source, (tiny.heads,), (other_label, more), settings),
+        run_key(tiny.source, (tiny.heads,), (other_image, more), settings),
+        run_key(tiny.source, (tiny.heads,), (parts + more, []), settings),
+        run_key(tiny.source, (tiny.heads,), (parts, more), settings.model_copy(update={"seed": 3})),
+        run_key(tiny.source._replace(identity="tiny-2"), (tiny.heads,), (parts, more), settings),
     }
     with torch.no_grad():
         tiny.heads.mix.weight[0, 0, 0, 0] += 1
-    keys.add(run_key(tiny.source, tiny.heads, (parts, more), settings))
+    keys.add(run_key(tiny.source, (tiny.heads,), (parts, more), settings))
     assert len(keys | {first}) == 7

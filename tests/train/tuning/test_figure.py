@@ -43,3 +43,28 @@ def test_grades_count_beside_types(tiny: Any, parts_of: Callable[..., list[Label
     with torch.no_grad():
         heads.steps.fill_(9.0)  # no part reaches the threshold: every grade is 0
     assert figure_of(Whole(tiny.source, heads), graded, torch.ones(3)).value == pytest.approx(0.5)
+
+
+def test_boxes_count_beside_types(tiny: Any, boxed: Callable[..., list[Labelled]]) -> None:
+    """Of the squares of both types, a head that answers with the truth has all, one that is never sure has none."""
+
+    class Told(torch.nn.Module):
+        def __init__(self, score: float) -> None:
+            super().__init__()
+            self.rows, self.score = iter(boxed(12)), score
+
+        def answers(self, maps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+            scores, corners = torch.zeros(len(maps["stride_4"]), 2, 1), torch.zeros(len(maps["stride_4"]), 4, 1)
+            for row, x in enumerate(x for x, _ in zip(self.rows, scores, strict=False)):
+                assert x.boxes is not None
+                for kind, ends in zip(x.boxes.types, x.boxes.corners, strict=True):
+                    scores[row, kind, 0], corners[row, :, 0] = self.score, torch.from_numpy(ends)
+            return scores, corners
+
+    found = []
+    for score in (0.9, 0.01):
+        net = Whole(tiny.source, tiny.heads)
+        without = figure_of(net, boxed(12), torch.ones(3))
+        net.boxes = Told(score)  # type: ignore[assignment]
+        found.append(2 * figure_of(net, boxed(12), torch.ones(3)).value - without.value)
+    assert found == pytest.approx([1.0, 0.0])

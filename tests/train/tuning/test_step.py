@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sightline.core.errors import TrainingError
+from sightline.models.boxes import BoxHead
 from sightline.train.intake import TrainingWarning
 from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
@@ -27,11 +28,11 @@ class Narrow(Whole):
 
     most, error, sizes = 1, ERRORS["cpu"], ()
 
-    def forward(self, images: torch.Tensor, drop: float = 0.0, evident: torch.Tensor | None = None) -> Any:
+    def maps(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         self.sizes = (*self.sizes, len(images))
         if len(images) > self.most:
             raise self.error
-        return super().forward(images, drop, evident)
+        return super().maps(images)
 
 
 @pytest.fixture
@@ -98,3 +99,19 @@ def test_a_gradient_that_is_no_number_changes_nothing(
     loss, _ = step.learn_from(net, optimiser, parts_of(4), PRIOR, 0, 1)
     assert loss != loss
     assert all(torch.equal(a, b) for a, b in zip(before, net.learning.values(), strict=True))
+
+
+def test_boxes_teach_the_trunk_where_they_are_known(
+    tiny: Any, settings: TrainSettings, boxed: Callable[..., list[Labelled]], parts_of: Callable[..., list[Labelled]]
+) -> None:
+    """Parts without a word about boxes add nothing to what a box head is taught, and cost nothing."""
+    gradients = []
+    for parts in (parts_of(4), boxed(4), boxed(4)[:2] + parts_of(4)[2:]):
+        net = Whole(tiny.source, tiny.heads, BoxHead(tiny.source.maps, (8, 16), 2, 4, 8))
+        optimiser = torch.optim.SGD(net.groups((32, 32), settings), lr=0.0)
+        step.learn_from(net, optimiser, parts, PRIOR, 0, 1)
+        assert net.boxes is not None
+        layer = net.boxes.types.weight.grad
+        gradients.append((layer is not None, net.trunk.net.blocks[0].weight.grad.clone()))
+    assert [found for found, _ in gradients] == [False, True, True]
+    assert not torch.allclose(gradients[0][1], gradients[1][1])

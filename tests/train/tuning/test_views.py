@@ -99,3 +99,17 @@ def test_a_ruled_out_flip_holds_for_the_heads_on_the_frozen_trunk(
     words = Vocabulary(("type1", "type2"), (), True)
     fit_recogniser(maps_of, tiny.learning, words, TrainSettings(augment_without=without), lambda *_: None)
     assert any(asked) is mirrored and len(asked) > 0
+
+
+def test_boxes_move_with_the_picture_and_are_not_turned(boxed: Parts, settings: TrainSettings) -> None:
+    found = 0
+    for batch in islice(Views(boxed(12), settings).batches(0), 10):
+        for x in batch:
+            assert x.boxes is not None
+            for kind, (left, top, right, bottom) in zip(x.boxes.types, x.boxes.corners, strict=True):
+                colour = x.image[..., 0].astype(float) - x.image[..., 2]
+                marked = (colour if kind == 0 else -colour) > 60
+                inside = marked[round(top) : round(bottom), round(left) : round(right)]
+                assert inside.mean() > 0.6 and inside.sum() > 0.6 * marked.sum()  # a border mirrors
+                found += 1
+    assert found > 15

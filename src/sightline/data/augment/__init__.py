@@ -59,14 +59,18 @@ class Augmentation:
 
         A move that would take most of a mark out of the picture is left out. Raises InputError for other shapes.
         """
+        return self.with_move(image, masks, rng)[:2]
+
+    def with_move(self, image: Image, masks: Masks, rng: np.random.Generator) -> tuple[Image, Masks, geometry.Matrix]:
+        """The same, and the matrix (3, 3) of the move over pixels' middles (x, y, 1), for marks of other kinds."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"an image {image.shape} {image.dtype} cannot be augmented. Give (H, W, 3) uint8")
         if masks.ndim != 3 or masks.shape[1:] != image.shape[:2]:
             raise InputError(f"masks {masks.shape} do not fit an image {image.shape}. Give (K, H, W)")
         if not self.strength:
-            return image.copy(), masks.copy()
+            return image.copy(), masks.copy(), np.eye(3)
         moves = [move for name, move in MOVES.items() if name not in self.without]
-        image, masks = geometry.move(image, masks, moves, self.strength, rng)
+        image, masks, matrix = geometry.move(image, masks, moves, self.strength, rng)
         grey = bool((image == image[..., :1]).all())
         pixels = image.astype(np.float32)
         for name, look in LOOKS.items():
@@ -74,4 +78,4 @@ class Augmentation:
                 pixels = np.clip(look(pixels, self.strength, rng), 0, 255)
         if grey:  # a grey camera gives no colours
             pixels[:] = pixels.mean(axis=2, keepdims=True)
-        return np.rint(pixels).astype(np.uint8), masks
+        return np.rint(pixels).astype(np.uint8), masks, matrix

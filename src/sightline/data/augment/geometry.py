@@ -51,8 +51,9 @@ MOVES: dict[str, Move] = {"flip": flip, "rotation": rotation, "shift": shift, "s
 
 def move(
     image: Image, masks: NDArray[Any], moves: Sequence[Move], strength: float, rng: np.random.Generator
-) -> tuple[Image, NDArray[Any]]:
-    """An image (H, W, 3) uint8 and masks (K, H, W) after these moves about the picture's centre.
+) -> tuple[Image, NDArray[Any], Matrix]:
+    """An image (H, W, 3) uint8 and masks (K, H, W) after these moves about the picture's centre, and the matrix (3, 3)
+    that took each pixel's place (x, y, 1) to its new one.
 
     Beyond the border both are mirrored alike, so that a mark which comes in with the border is marked, too. A bool
     mask is resampled as the picture is and holds where at least half of a pixel was marked.
@@ -66,8 +67,8 @@ def move(
     moved = _moved_masks(masks, matrix)
     before, after = masks.sum(axis=(1, 2), dtype=float), moved.sum(axis=(1, 2), dtype=float)
     if (after < KEPT * before * abs(np.linalg.det(matrix))).any():
-        return image.copy(), masks.copy()
-    return np.asarray(_warp(image, matrix), np.uint8), moved
+        return image.copy(), masks.copy(), np.eye(3)
+    return np.asarray(_warp(image, matrix), np.uint8), moved, matrix
 
 
 def _moved_masks(masks: NDArray[Any], matrix: Matrix) -> NDArray[Any]:

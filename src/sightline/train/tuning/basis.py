@@ -19,6 +19,7 @@ from sightline.train.evidence import fit_evidence
 from sightline.train.intake import Intake, warn
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
+from sightline.train.labels import Vocabulary
 from sightline.train.likeness import fit_grades
 from sightline.train.patches import Maps, Progress
 from sightline.train.reader import Fitted, fit_reader
@@ -66,10 +67,10 @@ class _Attempt:
     @property
     def story(self) -> str:
         """What was done, in words."""
-        best = self.course.best
+        best, figure = self.course.best, "mean recall" if self.net.boxes is None else "mean of recall and boxes' mAP50"
         return (
             f"{len(self.course.figures) - 1} epochs of fine-tuning, the best is number {self.course.best_epoch} with a "
-            f"mean recall of {best.value:.3f} on {best.parts} parts; on {self.tuned.parts} others "
+            f"{figure} of {best.value:.3f} on {best.parts} parts; on {self.tuned.parts} others "
             f"{self.tuned.value:.3f}, frozen {self.frozen.value:.3f}"
         )
 
@@ -92,7 +93,7 @@ def choose_trunk(
         return frozen, {"trunk": "frozen: groups are given for some parts only, or too few"}
     labelled = labelled_parts(frozen.trunk, frozen.source, intakes, frozen.learned.words)
     split = split_parts(labelled, settings.seed)
-    if split is None or sum(not labelled[i].part.sample.defective for i in split.judging) < LEAST_GOOD:
+    if split is None or _few_good(labelled, split):
         warn("the trunk stays frozen: too few parts or groups to hold some out from fine-tuning. Label more parts")
         return frozen, {"trunk": "frozen: too few parts or groups to hold some out from fine-tuning"}
     attempt = _attempt(frozen, frozen.learned, labelled, split, settings, progress)
@@ -108,10 +109,16 @@ def choose_trunk(
         return frozen, {"trunk": f"frozen: the guard would lose; {attempt.story}; {guard}"}
     maps_of = KeptMaps(trunk, source)
     learned = _learned(frozen.learned, attempt.net.heads, maps_of, labelled, split, settings, by_unit)
-    learned = learned.with_boxes(learn_boxes(maps_of, labelled, intakes, learned.words, source, settings, progress))
+    learned = learned.with_boxes(attempt.net.boxes)
     tuning = _tuning(attempt, (before, fitted.merit) if settings.drawings else None)
     basis = Basis(source, trunk, exported, frozen.int8, fitted, learned, unseen, tuning)
     return basis, {"trunk": f"fine-tuned: {attempt.story}; {guard}"}
+
+
+def _few_good(labelled: list[Labelled], split: Split) -> bool:
+    """Whether too few good parts judge; sets without any decide without them (docs/decisions/0019)."""
+    good = [not x.part.sample.defective for x in labelled]
+    return any(good) and sum(good[index] for index in split.judging) < LEAST_GOOD
 
 
 def _own(intake: Intake) -> Intake:
@@ -129,24 +136,42 @@ def _attempt(
     settings: TrainSettings,
     progress: Progress,
 ) -> _Attempt:
-    """Heads on the frozen trunk, then both together, from the same parts; judged on the same others."""
+    """Heads on the frozen trunk and both together, judged on the same parts."""
     learning, stopping, judging = (
         [labelled[index] for index in side] for side in (split.learning, split.stopping, split.judging)
     )
     settings = learned.settings or settings
     maps_of = KeptMaps(frozen.trunk, frozen.source)
-    heads = fit_recogniser(maps_of, learning, learned.words, settings, progress)
+    before, net, course = tune(maps_of, frozen.source, learned.words, (learning, stopping), settings, progress)
+    counts = Views(learning, settings).counts(net.heads.classes.out_channels)
+    was = figure_of(before, judging, counts)
+    return _Attempt(net, course, figure_of(net, judging, counts), was)
+
+
+def tune(
+    maps_of: KeptMaps,
+    source: Backbone,
+    words: Vocabulary,
+    sides: tuple[list[Labelled], list[Labelled]],
+    settings: TrainSettings,
+    progress: Progress,
+) -> tuple[Whole, Whole, Course]:
+    """Heads on the frozen trunk `source`, then both together, from the same parts; and how that went.
+
+    `sides` are the parts that are learned from and those that say when to stop. Raises TrainingError.
+    """
+    learning, stopping = sides
+    heads = fit_recogniser(maps_of, learning, words, settings, progress)
+    boxes = learn_boxes(maps_of, learning, words, source, settings, progress)
     evident = _evidence(heads, maps_of, learning, settings)
-    counts = Views(learning, settings).counts(heads.classes.out_channels)
-    before = figure_of(Whole(frozen.source, heads), judging, counts)
-    net, course = fine_tune(frozen.source, heads, learning, stopping, settings, progress, evident)
+    net, course = fine_tune(source, heads, learning, stopping, settings, progress, evident, boxes)
     net = net.cpu()
     if course.best_epoch:
-        tuned = tuned_backbone(frozen.source, net.trunk.net)
+        tuned = tuned_backbone(source, net.trunk.net)
         maps_of = KeptMaps(TorchTrunk(tuned), tuned)
         _evidence(net.heads, maps_of, learning, settings)
         fit_grades(net.heads.eval(), maps_of, learning, settings.seed)
-    return _Attempt(net, course, figure_of(net, judging, counts), before)
+    return Whole(source, heads, boxes).eval(), net, course
 
 
 def _evidence(

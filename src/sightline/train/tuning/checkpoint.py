@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from sightline.core.errors import TrainingError
 from sightline.models.backbone import Backbone
-from sightline.models.recogniser import Recogniser
 from sightline.runtime.recipe import write_atomically
 from sightline.train.intake import warn
 from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.trunk import cache_folder
 
-VERSION = 1  # raise it when the loop changes, so that no run goes on with another one's state
+VERSION = 2  # raise it when the loop changes, so that no run goes on with another one's state
 EVERY_S = 60.0  # seconds between two savings, which is what a kill can cost
 KEPT_DAYS, KEPT_RUNS = 7, 4  # others in the folder: what a run can be gone on with, and what a disk must bear
 
@@ -109,10 +109,15 @@ def _classes(batch: Sequence[Labelled]) -> list[NDArray[np.int8]]:
     return [np.full(width, -1, np.int8) if x.classes is None else x.classes.astype(np.int8) for x in batch]
 
 
-def run_key(source: Backbone, heads: Recogniser, parts: Sequence[Sequence[Labelled]], settings: TrainSettings) -> str:
+def run_key(
+    source: Backbone,
+    heads: Sequence[nn.Module | None],
+    parts: Sequence[Sequence[Labelled]],
+    settings: TrainSettings,
+) -> str:
     """What tells a run from all others: trunk, first weights of the heads, images, labels and settings."""
     total = hashlib.sha256(f"{VERSION} {source.identity} {settings.model_dump_json()}".encode())
-    for value in heads.state_dict().values():
+    for value in [value for head in heads if head is not None for value in head.state_dict().values()]:
         total.update(value.cpu().numpy().tobytes())
     for labelled in parts:
         total.update(f"{len(labelled)}".encode())
@@ -120,4 +125,5 @@ def run_key(source: Backbone, heads: Recogniser, parts: Sequence[Sequence[Labell
             total.update(x.image.tobytes() + f"{x.grade} {x.part.unit}".encode())
             total.update(b"" if x.classes is None else x.classes.tobytes())
             total.update(b"" if x.cells is None else x.cells.tobytes())
+            total.update(b"" if x.boxes is None else x.boxes.corners.tobytes() + x.boxes.types.tobytes())
     return total.hexdigest()[:16]

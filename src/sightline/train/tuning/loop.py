@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.core.errors import TrainingError
 from sightline.models.backbone import Backbone
+from sightline.models.boxes import BoxHead
 from sightline.models.recogniser import Recogniser
 from sightline.train.labelled import Labelled
 from sightline.train.patches import Progress
@@ -69,10 +70,9 @@ class Run:
     course: Course
 
     @classmethod
-    def start(cls, source: Backbone, heads: Recogniser, size: tuple[int, int], settings: TrainSettings) -> Run:
+    def start(cls, net: Whole, size: tuple[int, int], settings: TrainSettings) -> Run:
         """A run that has not learned yet, on the fastest device, for inputs of `size` (H, W)."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        net = Whole(source, heads).to(device)
+        net.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         net.heads.likeness = None  # known parts move as the trunk learns: the linear head does, and it is found anew
         optimiser = torch.optim.AdamW(net.groups(size, settings), weight_decay=0.0)
         return cls(net, optimiser, Anchors(net), Average(net), put(net, net.learning), Course())
@@ -92,12 +92,13 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.course = Course(**state["course"])
 
-    def begin(self, state: State | None, stopping: Sequence[Labelled], counts: Tensor) -> None:
-        """Go on with a state, or judge what there is before learning."""
+    def begin(self, state: State | None, stopping: Sequence[Labelled], counts: Tensor) -> Course:
+        """Go on with a state, or judge what there is before learning; where the run stands then."""
         if state is None:
             self.judge(stopping, counts)
         else:
             self.go_on(state)
+        return self.course
 
     def set_rates(self, share: float) -> float:
         """Every layer's learning rate, `share` of its highest."""
@@ -121,19 +122,19 @@ def fine_tune(
     settings: TrainSettings,
     progress: Progress,
     evident: dict[str, Tensor] | None = None,
+    boxes: BoxHead | None = None,
 ) -> tuple[Whole, Course]:
-    """The trunk and `heads`, which were fitted on it, after learning; and how it went. Raises TrainingError.
+    """The trunk and the heads that were fitted on it (`Whole`) after learning; and how it went. Raises TrainingError.
 
-    The weights are those of the epoch that calls the parts `stopping`, of other groups, best; epoch 0 is before
-    learning. A run that was stopped goes on where it was last saved. `evident` is `Whole.evident`.
+    The weights are those of the epoch that calls `stopping`, parts of other groups, best; epoch 0 is before learning.
+    A run that was stopped goes on where it was last saved.
     """
-    run = Run.start(source, heads, learned_from[0].image.shape[:2], settings)
-    net, views, run.net.evident = run.net, Views(learned_from, settings), evident or {}
+    net, views = Whole(source, heads, boxes, evident), Views(learned_from, settings)
+    run = Run.start(net, learned_from[0].image.shape[:2], settings)
     counts = views.counts(heads.classes.out_channels).to(next(net.parameters()).device)
-    checkpoint = Checkpoint(run_key(source, heads, (learned_from, stopping), settings))
+    checkpoint = Checkpoint(run_key(source, (heads, boxes), (learned_from, stopping), settings))
     epoch, steps = lengths(learned_from, settings)
-    run.begin(checkpoint.load(), stopping, counts)
-    course = run.course
+    course = run.begin(checkpoint.load(), stopping, counts)
     for batch in views.batches(course.step):
         if course.step == steps or course.tired(steps):
             break

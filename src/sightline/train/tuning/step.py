@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import TrainingError
+from sightline.train.boxes import box_loss, known_boxes
 from sightline.train.intake import warn
 from sightline.train.labelled import Labelled
 from sightline.train.objective import objective
@@ -74,9 +75,20 @@ def _gradient(
     total, size = 0.0, -(-len(batch) // pieces)
     for start in range(0, len(batch), size):
         piece = list(batch[start : start + size])
-        said = net(as_batch([x.image for x in piece], counts.device), DROP, net.recalled(piece))
+        maps = net.maps(as_batch([x.image for x in piece], counts.device))
+        said = net.heads(maps, DROP, net.recalled(piece))
         loss = objective(net.heads, said, piece, np.zeros(len(piece), bool), counts, loss_name)
+        loss = loss + _boxes(net, maps, piece)
         loss = loss * (len(piece) / len(batch))
         loss.backward()
         total += float(loss.detach())
     return total
+
+
+def _boxes(net: Whole, maps: dict[str, Tensor], piece: Sequence[Labelled]) -> Tensor | float:
+    """The loss of the boxes, of those parts whose boxes are known."""
+    known = [index for index, x in enumerate(piece) if x.boxes is not None]
+    if net.boxes is None or not known:
+        return 0.0
+    said = net.boxes({name: values[known] for name, values in maps.items()})
+    return box_loss(net.boxes, said, [known_boxes(piece[index]) for index in known])

@@ -26,7 +26,9 @@ class Views:
 
     def __init__(self, labelled: list[Labelled], settings: TrainSettings) -> None:
         self._labelled, self._seed = labelled, settings.seed
-        self._augment = Augmentation(STRENGTH, set(settings.augment_without))
+        boxed = any(x.boxes is not None and len(x.boxes.types) for x in labelled)
+        # An upright box around a turned one is too large, and would teach where no defect is.
+        self._augment = Augmentation(STRENGTH, {*settings.augment_without, *(["rotation"] if boxed else [])})
         groups = [x.part.unit for x in labelled]
         self._order = BalancedOrder([label(x) for x in labelled], groups, settings.tune_batch, BALANCE, settings.seed)
 
@@ -56,16 +58,17 @@ def label(x: Labelled) -> Hashable:
 
 
 def seen(x: Labelled, augment: Augmentation, rng: np.random.Generator) -> Labelled:
-    """A part in another look, its marks along with it."""
-    if x.cells is None:
-        return replace(x, image=augment(x.image, np.zeros((0, *x.image.shape[:2]), np.float32), rng)[0])
-    high, wide = x.cells.shape[1:]
-    marked = [place for place in range(1, len(x.cells)) if x.cells[place].any()]
+    """A part in another look, its marks and boxes along with it."""
     size = (x.image.shape[1], x.image.shape[0])
-    masks = [cv2.resize(x.cells[place], size, interpolation=cv2.INTER_LINEAR) for place in marked]
-    image, moved = augment(x.image, np.array(masks, np.float32).reshape(len(masks), *size[::-1]), rng)
+    marked = [] if x.cells is None else [place for place in range(1, len(x.cells)) if x.cells[place].any()]
+    masks = [cv2.resize(x.cells[place], size, interpolation=cv2.INTER_LINEAR) for place in marked]  # type: ignore[index]
+    image, moved, matrix = augment.with_move(x.image, np.array(masks, np.float32).reshape(len(masks), *size[::-1]), rng)
+    boxes = None if x.boxes is None else x.boxes.moved(matrix, size[::-1])
+    if x.cells is None:
+        return replace(x, image=image, boxes=boxes)
+    high, wide = x.cells.shape[1:]
     cells = np.zeros_like(x.cells)
     for place, mask in zip(marked, moved, strict=True):
         cells[place] = cv2.resize(mask, (wide, high), interpolation=cv2.INTER_AREA)
     cells[0] = 1 - cells[1:].max(axis=0)
-    return replace(x, image=image, cells=cells)
+    return replace(x, image=image, cells=cells, boxes=boxes)

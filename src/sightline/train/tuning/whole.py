@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.models.backbone import Backbone
+from sightline.models.boxes import BoxHead
 from sightline.models.efficientnet_lite import fold_frozen
 from sightline.models.recogniser import Recognised, Recogniser
 from sightline.train.labelled import Labelled
@@ -29,12 +30,20 @@ class Whole(nn.Module):
     The statistics of its batch norms are those of millions of pictures; a few parts have no better ones.
     On a GPU the trunk computes in bfloat16, and its maps are widened before the heads. `evident` says, by hash, what
     single cells of the parts that it learns from say: a part's own marks must not be among what it is called by.
+    `boxes` draws boxes from the same maps, where people have drawn enough of them to learn from.
     """
 
-    def __init__(self, source: Backbone, heads: Recogniser) -> None:
+    def __init__(
+        self,
+        source: Backbone,
+        heads: Recogniser,
+        boxes: BoxHead | None = None,
+        evident: dict[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.trunk, self.heads, self._names = ImageTrunk(source).eval(), copy.deepcopy(heads), source.maps
-        self.evident: dict[str, Tensor] = {}
+        self.boxes = copy.deepcopy(boxes)
+        self.evident = evident or {}
 
     def recalled(self, parts: Sequence[Labelled]) -> Tensor | None:
         """Evidence (N, shares * K) that was found without each part itself; None where it is not known of all."""
@@ -42,12 +51,14 @@ class Whole(nn.Module):
             return None
         return torch.stack([self.evident[x.part.hash] for x in parts]).to(self.heads.trust.device)
 
-    def forward(self, images: Tensor, drop: float = 0.0, evident: Tensor | None = None) -> Recognised:
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """What the trunk sees: {name: (N, C, h, w) float32}."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
             maps = self.trunk(images)
-        said: Recognised = self.heads(
-            {name: x.float() for name, x in zip(self._names, maps, strict=True)}, drop, evident
-        )
+        return {name: x.float() for name, x in zip(self._names, maps, strict=True)}
+
+    def forward(self, images: Tensor) -> Recognised:
+        said: Recognised = self.heads(self.maps(images))
         return said
 
     @property
@@ -65,7 +76,10 @@ class Whole(nn.Module):
         self.heads.evidence.requires_grad_(False)
         self.heads.trust.requires_grad_(False)
         rates = [(layer.parameters, settings.tune_rate * layer.share) for layer in freed]
-        own = tuple(parameter for parameter in self.heads.parameters() if parameter.requires_grad)
+        if self.boxes is not None:
+            self.boxes.requires_grad_(True)
+        heads = (self.heads, *([] if self.boxes is None else [self.boxes]))
+        own = tuple(parameter for head in heads for parameter in head.parameters() if parameter.requires_grad)
         rates.append((own, settings.tune_rate * HEAD_RATE))
         return [{"params": list(parameters), "rate": rate} for parameters, rate in rates]
 
