@@ -117,8 +117,8 @@ def page(result):
                  "|---|---|---|---|---|---|---|---|"]  # fmt: skip
         for label, row in (("frozen", one["frozen"]), ("fine-tuned", one["tuned"])):
             recalls = ", ".join(f"{kind} {right}/{of}" for kind, (right, of) in row["recalls"].items())
-            rows.append(f"| {label} | " + " | ".join(map(number, (row["balanced_accuracy"], row["from"], row["to"])))
-                        + f" | {row['parts']} | {number(row['accuracy'])} | {number(row['map50'])} | {recalls} |")  # fmt: skip
+            shown = [number(row[key]) for key in ("balanced_accuracy", "from", "to", "accuracy", "map50")]
+            rows.append(f"| {label} | " + " | ".join([*shown[:3], str(row["parts"]), *shown[3:], recalls]) + " |")
     return "\n".join(rows) + "\n"
 
 
