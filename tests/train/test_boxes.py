@@ -23,10 +23,13 @@ from sightline.runtime.inspector import Inspector
 from sightline.runtime.placement import place
 from sightline.runtime.recipe import Recipe
 from sightline.train import boxes as learning
+from sightline.train import recognise
 from sightline.train.box_labels import DrawnBoxes, boxes_on_input, input_corners
 from sightline.train.boxes import _assign, _overlap, fit_boxes
 from sightline.train.labels import Vocabulary
 from sightline.train.settings import TrainSettings
+from sightline.train.tuning import basis, loop
+from sightline.train.tuning.figure import Figure
 
 SETTINGS = {"side_px": 160, "bank_size": 256, "sample_patches": 4000, "threads": 1, "synthetic": 0}
 COLOURS = {"paint": (40, 60, 235), "stain": (230, 230, 20)}
@@ -166,3 +169,25 @@ def test_boxes_move_with_an_aligned_part() -> None:
     assert shifted == pytest.approx(np.array([[12, 44, 72, 60]]))
     quarter = input_corners(boxes, where, np.array([[0.0, -1, 63], [1, 0, 0]]))  # its sides change places
     assert quarter[0, 2] - quarter[0, 0] == pytest.approx(16) and quarter[0, 3] - quarter[0, 1] == pytest.approx(60)
+
+
+def test_boxes_learn_with_the_trunk(samples: list[Sample], recipe: Recipe, tmp_path: Path) -> None:
+    """Without a good part, too; the judging side says that the fine-tuned trunk is better."""
+    values, rising = iter([0.5, 0.75]), iter([0.1, 0.2, 0.3])
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        patch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+        patch.setattr(learning, "WIDTH", 32)
+        patch.setattr(learning, "BATCH", 8)
+        patch.setattr(learning, "LEAST_BOXES", 50)  # not all of the parts teach
+        patch.setattr(learning, "LEAST_STEPS", 40)
+        patch.setattr(recognise, "LEAST_STEPS", 20)
+        patch.setattr(basis, "figure_of", lambda net, parts, counts: Figure(next(values), 1.0, len(parts)))
+        patch.setattr(loop, "figure_of", lambda net, parts, counts: Figure(next(rising), 1.0, len(parts)))
+        patch.setattr(loop, "LEAST_STEPS", 16)
+        tuned = sightline.train(samples[:48], **SETTINGS, trunk="fine-tuned", tune_epochs=2, tune_batch=8)
+    assert tuned.card.choices["trunk"].startswith("fine-tuned: 2 epochs")
+    assert "mean of recall and boxes' mAP50 of 0.300" in tuned.card.choices["trunk"]
+    assert tuned.card.recognition is not None and tuned.card.recognition.boxes
+    said, plain = (Inspector(one, threads=1).inspect(samples[50].path).boxes for one in (tuned, recipe))
+    assert said and [box.xywh for box in said] != [box.xywh for box in plain]

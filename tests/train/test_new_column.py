@@ -7,7 +7,7 @@ import pytest
 
 from sightline.train.new_column import BORNE, NEED_MARGIN, Example, Kept, by_evidence, by_regression, choose_way
 
-PARTS = 40
+PARTS = 100
 
 
 def _kept(room: list[float]) -> Kept:
@@ -34,6 +34,20 @@ def test_kept_parts_bound_the_bias() -> None:
 def test_small_classes_lose_nothing() -> None:
     column = by_evidence(_kept([1.5, 4.0, 4.0]), _examples([8.0, 6.0]), True)
     assert column[-1] == pytest.approx(1.5, abs=0.02)
+
+
+def test_what_is_borne_is_a_mean_over_classes() -> None:
+    """Of 100 good parts 4 may be taken where the other class loses none of its 50, of which one counts twice."""
+    rooms = [1.0, 1.2, 1.4, 1.6, *[9.0] * 96], [1.8, 2.0, *[9.0] * 48]
+    good, other = (_kept(room) for room in rooms)
+    other.logits[:] = (0.0, 5.0)
+    other.classes[:] = (False, True)
+    both = [np.concatenate(pair) for pair in zip(vars(good).values(), vars(other).values(), strict=True)]
+    kept = Kept(*both)
+    column = by_evidence(kept, _examples([8.0, 6.0]), True)
+    taken = kept.said(column) > 5
+    assert column[-1] == pytest.approx(1.8, abs=0.02)
+    assert taken[:100].mean() == 0.04 and taken[100:].mean() == 0.0
 
 
 def test_it_is_not_raised_beyond_what_the_examples_need() -> None:

@@ -17,7 +17,7 @@ from sightline.train.new_evidence import NewEvidence
 from sightline.train.replay import CLASSES, FEATURES, LOGITS
 
 PENALTY = 1e-3
-BORNE = 0.05  # of the kept parts of a class that the new type may take, in whole parts
+BORNE = 0.02  # of the kept parts that the new type may take, as a mean over their classes
 MARGIN = 0.01  # logits below the point at which one more part changes sides
 NEED_MARGIN = 1.0  # logits more than the examples need: they were chosen, what comes is not
 
@@ -95,17 +95,21 @@ def by_evidence(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Col
 
 
 def _bias(kept: Kept, examples: Sequence[Example], exclusive: bool) -> np.float32:
-    """As high as the examples need to win, each judged by the others, and as the kept parts of every class bear."""
+    """As high as the examples need to win, each judged by the others, and as the kept parts bear."""
     rival = kept.logits.max(1) if exclusive else np.zeros(len(kept.logits))
     room = rival - kept.spoken
     if exclusive:  # a part that is called wrongly already is no loss
         room = np.where(kept.classes[np.arange(len(room)), kept.logits.argmax(1)], room, np.inf)
-    least = []
-    for own in kept.classes.T:
-        if own.any():
-            least.append(np.sort(room[own])[min(int(own.sum()) - 1, int(BORNE * own.sum()))])
     need = [float(((x.logits.max(1) if exclusive else 0.0) - x.spoken).mean()) for x in examples]
-    return np.float32(min(min(least, default=np.inf) - MARGIN, max(0.0, max(need) + NEED_MARGIN)))
+    return np.float32(min(_borne(room, kept.classes) - MARGIN, max(0.0, max(need) + NEED_MARGIN)))
+
+
+def _borne(room: NDArray[np.floating[Any]], classes: NDArray[np.bool_]) -> float:
+    """The bias at which one more part of those with so much `room` (R,) would be lost than the `classes` bear."""
+    share = (classes / classes.sum(0).clip(1)).sum(1) / max(1, int(classes.any(0).sum()))
+    order = np.argsort(room, kind="stable")
+    beyond = np.flatnonzero(np.cumsum(share[order]) > BORNE)
+    return float(room[order[beyond[0]]]) if len(beyond) else np.inf
 
 
 def by_regression(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Column:

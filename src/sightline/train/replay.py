@@ -16,8 +16,8 @@ from sightline.train.evidence import cell_features, strangeness
 from sightline.train.kept_maps import KeptMaps
 from sightline.train.labelled import Labelled
 
-PER_CLASS = 40
-STRANGE_CELLS = 12  # kept of each part
+PER_CLASS, GOOD = 40, 160  # a line makes good parts above all: what they bear must be known to a percent
+STRANGE_CELLS = 24  # kept of each part
 FEATURES, CLASSES = "known_replay", "known_replay_classes"  # initializers of the recipe that no operator reads
 CELLS, SCALE, CENTRE, INVERSE, LOGITS = (
     f"known_replay_{name}" for name in ("cells", "scale", "centre", "inverse", "logits")
@@ -28,7 +28,8 @@ CELLS, SCALE, CENTRE, INVERSE, LOGITS = (
 def replay(
     net: Recogniser, maps_of: KeptMaps, labelled: Sequence[Labelled], held_out: NDArray[np.float64]
 ) -> dict[str, NDArray[np.generic]]:
-    """Features (R, pooled + hottest) float16 of up to `PER_CLASS` parts of each class, and their classes (R, K + 1).
+    """Features (R, pooled + hottest) float16 of up to `PER_CLASS` parts of each type and `GOOD` good ones, and their
+    classes (R, K + 1).
 
     Also their strangest cells (R, n, F) float16 in standardised features, mean and spread (2, F) that those rest on,
     centre (F,) and inverse covariance (F, F) of good cells, and the parts' logits (R, K + 1). Logits of parts that
@@ -40,8 +41,9 @@ def replay(
         own = [index for index in known if labelled[index].classes[column]]  # type: ignore[index]
         judged = [index for index in own if np.isfinite(held_out[index, 0])]
         others = [index for index in own if not np.isfinite(held_out[index, 0])]
-        chosen += _spread(judged, PER_CLASS)
-        chosen += _spread(others, PER_CLASS - len(judged))
+        most = PER_CLASS if column else GOOD
+        chosen += _spread(judged, most)
+        chosen += _spread(others, most - len(judged))
     rows = [_features(net, maps_of, labelled[index]) for index in dict.fromkeys(chosen)]
     classes = [labelled[index].classes for index in dict.fromkeys(chosen)]
     logits = [
