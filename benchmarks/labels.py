@@ -152,8 +152,8 @@ def balanced_accuracy(judge, net, ready, test):
     return types(said, ready.truth, ready.units, ready.words)["balanced_accuracy"]
 
 
-def taught(name, folder, count=5):
-    """Each type in turn is left out of a recipe and taught with `count` examples; recall on a held-out fold.
+def taught(name, kinds, folder, count=5):
+    """Each type of `kinds`, all where none is named, is left out and taught with `count` examples; recall on a fold.
 
     Recipes without the type are kept in `folder`, where there is one: teaching is what is measured, not training.
     """
@@ -161,7 +161,7 @@ def taught(name, folder, count=5):
     samples = list(Dataset.open(DATA / name, split=False))
     truth = [next(iter(types_of(sample)), "good") for sample in samples]
     fold = grouped_folds(truth, [str(sample.group) for sample in samples], FOLDS, 0)
-    for left_out in sorted(set(truth) - {"good"}):
+    for left_out in kinds or sorted(set(truth) - {"good"}):
         known = [s for s, kind, one in zip(samples, truth, fold, strict=True) if one and kind != left_out]
         recipe = without(left_out, known, folder)
         new = [s.path for s, kind, one in zip(samples, truth, fold, strict=True) if one and kind == left_out]
@@ -293,7 +293,7 @@ def main():
     parser.add_argument("--few", action="store_true", help="learn from 5 and 10 examples of each type")
     parser.add_argument("--imbalance", action="store_true", help="learn from one defect in a hundred parts")
     parser.add_argument("--speed", action="store_true", help="time the graph with and without what recognises")
-    parser.add_argument("--teach", action="store_true", help="teach each type in turn")
+    parser.add_argument("--teach", nargs="?", const="", help="teach each type in turn, or those named: A,B")
     parser.add_argument("--recipes", type=Path, help="with --teach: folder for recipes without a type")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -311,8 +311,9 @@ def main():
         result["imbalance"] = imbalance(ready, judge, balanced_accuracy)
     if options.speed:
         result["speed"] = speed(list(Dataset.open(DATA / "magnetic_tile", split=False)))
-    if options.teach:
-        result["taught"] = taught("magnetic_tile", options.recipes)
+    if options.teach is not None:
+        kinds = list(filter(None, options.teach.split(",")))
+        result["taught"] = taught("magnetic_tile", kinds, options.recipes)
     file.write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "labels.md").write_text(page(result))
     print(page(result))

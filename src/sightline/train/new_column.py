@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,7 @@ from sightline.evaluate.bounds import rate
 from sightline.train.new_evidence import NewEvidence
 from sightline.train.replay import CLASSES, FEATURES, LOGITS
 
-PENALTY = 1e-3
-BORNE = 0.02  # of the kept parts that the new type may take, as a mean over their classes
-MARGIN = 0.01  # logits below the point at which one more part changes sides
-NEED_MARGIN = 1.0  # logits more than the examples need: they were chosen, what comes is not
+PENALTY = 1.0  # of the weights' squared norm: what five examples teach beside the evidence is little
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,6 @@ class Example:
 
 
 Column = NDArray[np.float32]  # weights (F + 1,) of standardised features, the bias last, beside the evidence
-Way = Callable[[Kept, Sequence[Example], bool], Column]
 
 
 def feature_moments(numbers: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -82,38 +78,8 @@ def kept_parts(
     return Kept(standardised(features, mean, spread), logits, spoken, numbers[CLASSES].astype(bool))
 
 
-def choose_way(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Way:
-    """The way of learning that recognises more examples when they are left out themselves; of equal ones, evidence."""
-    if not any(x.spoken.any() for x in examples):
-        return by_regression
-    return max((by_evidence, by_regression), key=lambda way: left_out(way, kept, examples, exclusive).count)
-
-
-def by_evidence(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Column:
-    """Nothing but a bias: evidence knows what five examples can teach, and old types hardly look like it."""
-    return np.append(np.zeros(kept.features.shape[1], np.float32), _bias(kept, examples, exclusive))
-
-
-def _bias(kept: Kept, examples: Sequence[Example], exclusive: bool) -> np.float32:
-    """As high as the examples need to win, each judged by the others, and as the kept parts bear."""
-    rival = kept.logits.max(1) if exclusive else np.zeros(len(kept.logits))
-    room = rival - kept.spoken
-    if exclusive:  # a part that is called wrongly already is no loss
-        room = np.where(kept.classes[np.arange(len(room)), kept.logits.argmax(1)], room, np.inf)
-    need = [float(((x.logits.max(1) if exclusive else 0.0) - x.spoken).mean()) for x in examples]
-    return np.float32(min(_borne(room, kept.classes) - MARGIN, max(0.0, max(need) + NEED_MARGIN)))
-
-
-def _borne(room: NDArray[np.floating[Any]], classes: NDArray[np.bool_]) -> float:
-    """The bias at which one more part of those with so much `room` (R,) would be lost than the `classes` bear."""
-    share = (classes / classes.sum(0).clip(1)).sum(1) / max(1, int(classes.any(0).sum()))
-    order = np.argsort(room, kind="stable")
-    beyond = np.flatnonzero(np.cumsum(share[order]) > BORNE)
-    return float(room[order[beyond[0]]]) if len(beyond) else np.inf
-
-
-def by_regression(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Column:
-    """A logistic regression against the features of the kept parts, beside the evidence: where old types look alike."""
+def fit_column(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Column:
+    """A logistic regression against the kept parts' features, beside the evidence; every class counts the same."""
     features = torch.from_numpy(np.concatenate([kept.features, *(x.features for x in examples)]))
     old = torch.from_numpy(np.concatenate([kept.logits, *(x.logits for x in examples)]))
     spoken = torch.from_numpy(np.concatenate([kept.spoken, *(x.spoken for x in examples)]))
@@ -153,10 +119,10 @@ def recalls(kept: Kept, column: NDArray[np.float32] | None, card: Card) -> dict[
     }
 
 
-def left_out(way: Way, kept: Kept, examples: Sequence[Example], exclusive: bool) -> Bounded:
+def left_out(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Bounded:
     """Each example against a column that was fitted on the others."""
     right = 0
     for index, x in enumerate(examples):
-        column = way(kept, [*examples[:index], *examples[index + 1 :]], exclusive)
+        column = fit_column(kept, [*examples[:index], *examples[index + 1 :]], exclusive)
         right += float(x.said(column)[0]) > (float(x.logits[0].max()) if exclusive else 0.0)
     return rate(right, len(examples))

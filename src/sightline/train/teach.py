@@ -26,7 +26,7 @@ from sightline.runtime.placement import place, prepare
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import OnnxSession
 from sightline.train.graph import with_card
-from sightline.train.new_column import Example, choose_way, feature_moments, kept_parts, left_out, recalls, standardised
+from sightline.train.new_column import Example, feature_moments, fit_column, kept_parts, left_out, recalls, standardised
 from sightline.train.new_evidence import (
     Examples,
     NewEvidence,
@@ -76,8 +76,7 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     mean, spread = feature_moments(numbers)
     kept = kept_parts(numbers, mean, spread, evidence)
     examples = _examples(seen, evidence, mean, spread)
-    way = choose_way(kept, examples, card.exclusive)
-    column = way(kept, examples, card.exclusive)
+    column = fit_column(kept, examples, card.exclusive)
     made = _extended(model, numbers, column, mean, spread, [x.features[0] for x in seen])
     if known is not None and evidence is not None:
         said = np.concatenate([kept.said(column), np.array([x.said(column)[0] for x in examples])])
@@ -90,7 +89,7 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
         recipe=taught,
         before=recalls(kept, None, card),
         after=recalls(kept, column, card),
-        recognised=left_out(way, kept, examples, card.exclusive),
+        recognised=left_out(kept, examples, card.exclusive),
         seconds=time.perf_counter() - start,
     )
 
