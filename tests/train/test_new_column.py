@@ -61,3 +61,14 @@ def test_types_that_do_not_exclude_each_other_are_held_against_0() -> None:
     kept = _kept()
     column = fit_column(kept, _examples(), False)
     assert all((x.said(column) > 0).all() for x in _examples()) and (kept.said(column) < 0).all()
+
+
+def test_what_it_takes_is_bounded_as_a_mean_over_classes() -> None:
+    """Where 16 of 40 good parts look like the examples, 1 may be taken: 2 % of two classes, in whole parts."""
+    kept = _kept()
+    kept.spoken[:16] = 3.0
+    kept.logits[:16, 0] = np.linspace(2.1, 3.6, 16)
+    column = fit_column(kept, _examples(spoken=4.0, good=2.0), True)
+    assert _taken(kept, column) == 1
+    kept.logits[0] = (0.0, 2.1)  # called wrongly already, so that it is no loss
+    assert _taken(kept, fit_column(kept, _examples(spoken=4.0, good=2.0), True)) == 2

@@ -16,6 +16,8 @@ from sightline.evaluate.bounds import rate
 from sightline.train.new_evidence import NewEvidence
 from sightline.train.replay import CLASSES, FEATURES, LOGITS
 
+BORNE = 0.02  # of the kept parts that the new type may take, as a mean over their classes
+MARGIN = 0.01  # logits below the point at which one more part changes sides
 PENALTY = 1.0  # of the weights' squared norm: what five examples teach beside the evidence is little
 
 
@@ -105,7 +107,20 @@ def fit_column(kept: Kept, examples: Sequence[Example], exclusive: bool) -> Colu
         return total
 
     solver.step(loss)
-    return np.asarray(column.detach().numpy(), np.float32)
+    return _bounded(np.asarray(column.detach().numpy(), np.float32), kept, exclusive)
+
+
+def _bounded(column: Column, kept: Kept, exclusive: bool) -> Column:
+    """The column with a bias so low that it takes no more of the kept parts than their classes bear."""
+    rival = kept.logits.max(1) if exclusive else np.zeros(len(kept.logits))
+    room = rival - kept.said(column)
+    if exclusive:  # a part that is called wrongly already is no loss
+        room = np.where(kept.classes[np.arange(len(room)), kept.logits.argmax(1)], room, np.inf)
+    share = (kept.classes / kept.classes.sum(0).clip(1)).sum(1) / max(1, int(kept.classes.any(0).sum()))
+    order = np.argsort(room, kind="stable")
+    beyond = order[np.cumsum(share[order]) > BORNE]
+    excess = max(0.0, MARGIN - float(room[beyond[0]])) if len(beyond) else 0.0
+    return np.append(column[:-1], np.float32(column[-1] - excess))
 
 
 def recalls(kept: Kept, column: NDArray[np.float32] | None, card: Card) -> dict[str, Bounded]:
