@@ -108,7 +108,7 @@ def page(result):
         "stop; the frozen row is the same parts' heads on the frozen trunk. mAP50 is the mean of the folds.",
     ]  # fmt: skip
     for name, one in result.items():
-        key, goal = GOALS[name]
+        key, goal = GOALS[name.partition(":")[0]]
         folds, value = one["folds"], one["tuned"][key]
         rows += ["", f"## {name}", "", f"{one['date']}, {one['threads']} threads, {len(folds)} of {FOLDS} folds, "
                  f"settings {one['settings']}. Slowest fold {max(x['seconds'] for x in folds.values()):.0f} s. "
@@ -127,12 +127,12 @@ def number(value):
 
 
 def measure(name, count, settings, result, save):
-    """All folds of a set that are not in `result` yet; `save` after each."""
+    """All folds of SET or SET:SETTINGS that are not in `result` yet; `save` after each."""
     said = settings.model_dump_json(exclude_defaults=True)
     if result.get(name, {}).get("settings") != said:  # another run's folds say nothing of this one
         result[name] = {"settings": said, "threads": settings.threads, "folds": {}}
     one = result[name]
-    labelled, words, maps_of, source = prepare(name, settings)
+    labelled, words, maps_of, source = prepare(name.partition(":")[0], settings)
     truth = [types_of(x.part.sample) or ("good",) for x in labelled]
     units = [str(x.part.unit) for x in labelled]
     fold = grouped_folds([kinds[0] for kinds in truth], units, FOLDS, 0)
@@ -163,7 +163,7 @@ def main():
         options.output.with_suffix(".md").write_text(page(found))
 
     for name in options.sets.split(","):
-        measure(name, options.folds, settings, result, save)
+        measure(":".join([name, *options.set]), options.folds, settings, result, save)
 
 
 if __name__ == "__main__":
