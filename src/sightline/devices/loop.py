@@ -64,4 +64,8 @@ class Loop:
         for task in others:
             task.cancel()
         await asyncio.wait([asyncio.gather(*others, return_exceptions=True)], timeout=CLOSE_S / 2) if others else None
+        # A server that stops while somebody connects can leave that connection open, and the loop is its last owner.
+        for transport in list(getattr(self._loop, "_transports", {}).values()):
+            transport.abort()
+        await asyncio.sleep(0)  # the turn in which what was aborted is closed
         self._loop.stop()
