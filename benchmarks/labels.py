@@ -19,8 +19,8 @@ import torch
 from labels_more import IMBALANCE_GOAL, SPEED_GOAL, imbalance, speed
 
 from sightline.data.dataset import Dataset
-from sightline.evaluate.boxes import Boxes, box_scores
-from sightline.evaluate.found_boxes import boxes_of
+from sightline.evaluate.boxes import box_scores
+from sightline.evaluate.found_boxes import boxes_of, scored_boxes
 from sightline.evaluate.grades import grade_auroc, grade_scores
 from sightline.evaluate.types import single_label
 from sightline.models.backbone import backbone
@@ -218,8 +218,7 @@ def judge(net, trunk, x, dice, head=None, place_of=None, words=None, boxes=None)
         where, shape = place_of(x.part), read_image(x.part.sample.path)[0].shape[:2]
         scores, corners = head.answers({name: maps.float() for name, maps in trunk(x.image[None]).items()})
         seen = read_boxes(scores[0].numpy(), corners[0].numpy(), words.types, where)
-        said = Boxes.of([box.xywh for box in seen], [box.type for box in seen], [box.score for box in seen])
-        boxes.append((boxes_of(x.part.sample, None, shape, words.types), said))
+        boxes.append((boxes_of(x.part.sample, None, shape, words.types), scored_boxes(seen)))
     return found.types[0].numpy(), None if found.quality is None else float(net.grade(found.quality)[0])
 
 

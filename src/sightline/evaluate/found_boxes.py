@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.card import Card
+from sightline.core.result import Box
 from sightline.core.sample import Sample
 from sightline.evaluate.boxes import Boxes
 from sightline.runtime.image import read_mask
@@ -37,14 +38,17 @@ def boxes_of(sample: Sample, mask: Path | None, size: tuple[int, int], types: Se
     return Boxes.of(found, [named[0]] * len(found))
 
 
+def scored_boxes(found: Sequence[Box]) -> Boxes:
+    """Boxes that a recipe drew, as they are scored."""
+    return Boxes.of([box.xywh for box in found], [box.type for box in found], [box.score for box in found])
+
+
 def found_boxes(seen: Inspection, card: Card) -> Boxes:
     """The recipe's own boxes where it draws them; else those around regions of each type's class map, scored by the
     map's mean inside times the part's probability.
     """
     if card.recognition is not None and card.recognition.boxes:
-        return Boxes.of(
-            [box.xywh for box in seen.boxes], [box.type for box in seen.boxes], [box.score for box in seen.boxes]
-        )
+        return scored_boxes(seen.boxes)
     if seen.class_maps is None:
         return Boxes.of([], [])
     high, wide = seen.image.shape[:2]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.evaluate.boxes import Boxes, box_scores
+from sightline.evaluate.found_boxes import scored_boxes
 from sightline.models.recogniser import Recognised
 from sightline.runtime.boxes import read_boxes
 from sightline.runtime.placement import place
@@ -75,8 +76,7 @@ class BoxFigure:
             x = batch[index]
             where = place(x.image.shape[:2], x.image.shape[:2])
             seen = read_boxes(scores[row].cpu().numpy(), corners[row].cpu().numpy(), names, where)
-            said = Boxes.of([box.xywh for box in seen], [box.type for box in seen], [box.score for box in seen])
-            self._pairs.append((_drawn(known_boxes(x)), said))
+            self._pairs.append((_drawn(known_boxes(x)), scored_boxes(seen)))
 
     def values(self) -> list[float]:
         """mAP50, where any box is known."""
