@@ -7,7 +7,6 @@ finetune.md.
 
 import argparse
 import json
-import os
 import time
 import warnings
 from datetime import UTC, datetime
@@ -15,54 +14,33 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from labelled_set import FOLDS, open_set
 
-from sightline.data.dataset import Dataset
 from sightline.evaluate.types import single_label
-from sightline.models.backbone import backbone
-from sightline.train.intake import Intake, accept, choose_size, image_shapes, stretched_size
-from sightline.train.kept_maps import KeptMaps
-from sightline.train.labelled import label_parts
-from sightline.train.labels import types_of, vocabulary
-from sightline.train.plans import VARIED
+from sightline.train.labels import types_of
 from sightline.train.recognition import deal_folds
-from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings, parse_pairs
-from sightline.train.trunk import open_trunk
 from sightline.train.tuning.basis import tune
 from sightline.train.tuning.figure import BoxFigure
 from sightline.train.tuning.split import FOLDS as INNER
 from sightline.train.tuning.whole import as_batch
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("SIGHTLINE_DATA", HERE.parent.parent / "shared" / "data"))
 GOALS = {"magnetic_tile": ("balanced_accuracy", 0.98), "steel_voc": ("map50", 0.70)}
-FOLDS = 5
 
 
-def prepare(name, settings):
-    """Labelled parts, their words, and the frozen trunk's kept maps."""
-    parts = accept(list(Dataset.open(DATA / name, split=False)), by_unit=True)
-    shapes, source = image_shapes(parts, np.random.default_rng(0)), backbone(settings.backbone)
-    varied = float(np.max(np.std(shapes, axis=0) / np.mean(shapes, axis=0))) > VARIED
-    size = (stretched_size if varied else choose_size)(shapes, settings.area_px, step_px=source.step_px)
-    words, trunk = vocabulary(parts), open_trunk(settings.backbone, settings.threads)
-    grid = trunk(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
-    labelled = label_parts([Intake(parts, size, settings.roi)], words, tuple(grid))
-    return labelled, words, KeptMaps(trunk, source), source
-
-
-def run(turn, fold, labelled, words, maps_of, source, settings):
+def run(turn, ready):
     """What fold `turn` is called by heads on the frozen trunk and by the fine-tuned network; the others teach both."""
-    start = time.perf_counter()
-    others = [x for x, own in zip(labelled, fold, strict=True) if own != turn]
+    start, labelled, settings = time.perf_counter(), ready.labelled, ready.settings
+    others = [x for x, own in zip(labelled, ready.fold, strict=True) if own != turn]
     inner = deal_folds(others, INNER, settings.seed)
     sides = (
         [x for x, own in zip(others, inner, strict=True) if own],
         [x for x, own in zip(others, inner, strict=True) if not own],
     )
-    frozen, tuned, course = tune(maps_of, source, words, sides, settings, shown)
+    frozen, tuned, course = tune(ready.maps_of, ready.source, ready.words, sides, settings, shown)
     seconds = time.perf_counter() - start
-    test = [int(index) for index in np.flatnonzero(fold == turn)]
+    test = [int(index) for index in np.flatnonzero(ready.fold == turn)]
     return {
         "index": test, "frozen": answers(frozen, labelled, test), "tuned": answers(tuned, labelled, test),
         "seconds": round(seconds, 1), "learning": len(sides[0]), "stopping": len(sides[1]),
@@ -132,16 +110,14 @@ def measure(name, count, settings, result, save):
     if result.get(name, {}).get("settings") != said:  # another run's folds say nothing of this one
         result[name] = {"settings": said, "threads": settings.threads, "folds": {}}
     one = result[name]
-    labelled, words, maps_of, source = prepare(name.partition(":")[0], settings)
-    truth = [types_of(x.part.sample) or ("good",) for x in labelled]
-    units = [str(x.part.unit) for x in labelled]
-    fold = grouped_folds([kinds[0] for kinds in truth], units, FOLDS, 0)
+    ready = open_set(name.partition(":")[0], settings)
+    truth = [types_of(x.part.sample) or ("good",) for x in ready.labelled]
     for turn in range(count):
         if str(turn) not in one["folds"]:
-            one["folds"][str(turn)] = run(turn, fold, labelled, words, maps_of, source, settings)
+            one["folds"][str(turn)] = run(turn, ready)
         one["date"] = datetime.now(UTC).strftime("%Y-%m-%d")
         for which in ("frozen", "tuned"):
-            one[which] = figures(list(one["folds"].values()), which, truth, units, ("good", *words.types))
+            one[which] = figures(list(one["folds"].values()), which, truth, ready.units, ("good", *ready.words.types))
             print(name, len(one["folds"]), "folds", which, one[which], flush=True)
         save(result)
 

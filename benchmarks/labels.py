@@ -11,11 +11,11 @@ import time
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from labelled_set import DATA, FOLDS, open_set, usual_class
 from labels_more import IMBALANCE_GOAL, SPEED_GOAL, imbalance, speed
 
 from sightline.data.dataset import Dataset
@@ -23,28 +23,21 @@ from sightline.evaluate.boxes import box_scores
 from sightline.evaluate.found_boxes import boxes_of, scored_boxes
 from sightline.evaluate.grades import grade_auroc, grade_scores
 from sightline.evaluate.types import single_label
-from sightline.models.backbone import backbone
 from sightline.runtime.boxes import read_boxes
 from sightline.runtime.image import read_image, read_mask
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.recognition import named
 from sightline.train.boxes import learn_boxes
-from sightline.train.intake import Intake, accept, choose_size, image_shapes, stretched_size
-from sightline.train.kept_maps import KeptMaps
-from sightline.train.labelled import Labelled, label_parts
-from sightline.train.labels import Vocabulary, types_of, vocabulary
-from sightline.train.plans import VARIED
+from sightline.train.labels import types_of
 from sightline.train.recognise import fit_recogniser
 from sightline.train.recognition import learn_labelled
 from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings
 from sightline.train.teach import teach
 from sightline.train.training import train
-from sightline.train.trunk import Trunk, open_trunk
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("SIGHTLINE_DATA", HERE.parent.parent / "shared" / "data"))
 GOALS = {
     "magnetic_tile": {"balanced_accuracy": 0.97, "dice": 0.70},
     "solar_cells": {"kappa": 0.72, "auroc_0_3": 0.94},
@@ -52,7 +45,6 @@ GOALS = {
 }
 SETS = ("magnetic_tile", "solar_cells", "solar_cells:dinov2-s", "steel_voc")
 FEW_GOALS = {5: 0.75, 10: 0.82}
-FOLDS = 5
 
 
 def run(name, folds):
@@ -62,70 +54,35 @@ def run(name, folds):
     """
     base, trunk_name, side = [*name.split(":"), "", ""][:3]
     settings = TrainSettings(backbone=trunk_name or "lite0", side_px=int(side) if side else None)
-    parts = accept(list(Dataset.open(DATA / base, split=False)), by_unit=True)
-    shapes = image_shapes(parts, np.random.default_rng(0))
-    varied = float(np.max(np.std(shapes, axis=0) / np.mean(shapes, axis=0))) > VARIED
-    source = backbone(settings.backbone)
-    size = (stretched_size if varied else choose_size)(
-        shapes, settings.area_px, capped=settings.side_px is None, step_px=source.step_px
-    )
-    words, trunk = vocabulary(parts), open_trunk(settings.backbone, settings.threads)
-    maps_of = KeptMaps(trunk, source)
-    intake = Intake(parts, size, settings.roi)
-    grid = trunk(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
-    labelled = label_parts([intake], words, tuple(grid))
-    graded = bool(words.grades)
-    truth = [x.part.sample.grade if graded else next(iter(types_of(x.part.sample)), "good") for x in labelled]
-    units = [str(x.part.unit) for x in labelled]
-    fold = grouped_folds([str(one) for one in truth], units, FOLDS, 0)
+    ready = open_set(base, settings)
+    words, labelled, graded = ready.words, ready.labelled, bool(ready.words.grades)
     said, seconds, dice, boxes = {}, [], [], []
 
     def place_of(part):
-        return intake(part).placements[0]
+        return ready.intake(part).placements[0]
 
     for turn in range(folds):
         start = time.perf_counter()
-        seen = [x for x, other in zip(labelled, fold, strict=True) if other != turn]
-        net = fit_recogniser(maps_of, seen, words, settings, lambda *_: None)
-        head = learn_boxes(maps_of, seen, words, source, settings, lambda *_: None)
+        seen = [x for x, other in zip(labelled, ready.fold, strict=True) if other != turn]
+        net = fit_recogniser(ready.maps_of, seen, words, settings, lambda *_: None)
+        head = learn_boxes(ready.maps_of, seen, words, ready.source, settings, lambda *_: None)
         seconds.append(time.perf_counter() - start)
-        for index in np.flatnonzero(fold == turn):
-            said[int(index)] = judge(net, trunk, labelled[index], dice, head, place_of, words, boxes)
+        for index in np.flatnonzero(ready.fold == turn):
+            said[int(index)] = judge(net, ready.trunk, labelled[index], dice, head, place_of, words, boxes)
         print(name, "fold", turn, f"{seconds[-1]:.0f} s", flush=True)
-    truth = truth if graded else [_shown(x, said.get(i), words, truth[i]) for i, x in enumerate(labelled)]
-    figures = grades(said, truth, units) if graded else types(said, truth, units, words)
+    if graded:
+        figures = grades(said, [x.part.sample.grade for x in labelled], ready.units)
+    else:
+        truth = [_shown(x, said.get(i), words, ready.truth[i]) for i, x in enumerate(labelled)]
+        figures = types(said, truth, ready.units, words)
     if boxes:
         found = box_scores(*zip(*boxes, strict=True))
         figures |= {"map50": found.map50, "map50_95": found.map50_95, "boxes": sum(kind.truths for kind in found.types),
                     "ap50": {kind.name: kind.ap50 for kind in found.types}}  # fmt: skip
     if dice:
         figures |= {"dice": float(np.mean(dice)), "defect_maps": len(dice)}
-    return figures | {"folds": folds, "parts": len(said), "fit_s": max(seconds), "input": [size.height, size.width]}
-
-
-class Ready(NamedTuple):
-    """A set that is open: its parts with their labels, what they are called, and five folds by group."""
-
-    settings: TrainSettings
-    words: Vocabulary
-    trunk: Trunk
-    maps_of: KeptMaps
-    labelled: list[Labelled]
-    truth: list[str]
-    units: list[str]
-    fold: np.ndarray
-
-
-def open_set(name):
-    settings = TrainSettings()
-    parts = accept(list(Dataset.open(DATA / name, split=False)), by_unit=True)
-    size = stretched_size(image_shapes(parts, np.random.default_rng(0)), settings.area_px)
-    words, trunk = vocabulary(parts), open_trunk(settings.backbone, settings.threads)
-    labelled = label_parts([Intake(parts, size, settings.roi)], words, (size.height // 4, size.width // 4))
-    truth = [next(iter(types_of(x.part.sample)), "good") for x in labelled]
-    units = [str(x.part.unit) for x in labelled]
-    maps_of = KeptMaps(trunk, backbone(settings.backbone))
-    return Ready(settings, words, trunk, maps_of, labelled, truth, units, grouped_folds(truth, units, FOLDS, 0))
+    size = list(labelled[0].image.shape[:2])
+    return figures | {"folds": folds, "parts": len(said), "fit_s": max(seconds), "input": size}
 
 
 def few(ready, count, seeds=3):
@@ -159,7 +116,7 @@ def taught(name, kinds, folder, count=5):
     """
     rows = {}
     samples = list(Dataset.open(DATA / name, split=False))
-    truth = [next(iter(types_of(sample)), "good") for sample in samples]
+    truth = [usual_class(sample) for sample in samples]
     fold = grouped_folds(truth, [str(sample.group) for sample in samples], FOLDS, 0)
     for left_out in kinds or sorted(set(truth) - {"good"}):
         known = [s for s, kind, one in zip(samples, truth, fold, strict=True) if one and kind != left_out]
@@ -303,7 +260,7 @@ def main():
         result["sets"][name] = run(name, options.folds)
         file.write_text(json.dumps(result, indent=1) + "\n")
         (HERE / "labels.md").write_text(page(result))
-    ready = open_set("magnetic_tile") if options.few or options.imbalance else None
+    ready = open_set("magnetic_tile", TrainSettings()) if options.few or options.imbalance else None
     if options.few:
         result["few"] = [few(ready, count) for count in FEW_GOALS]
     if options.imbalance:
@@ -312,7 +269,7 @@ def main():
         result["speed"] = speed(list(Dataset.open(DATA / "magnetic_tile", split=False)))
     if options.teach is not None:
         kinds = list(filter(None, options.teach.split(",")))
-        result["taught"] = taught("magnetic_tile", kinds, options.recipes)
+        result["taught"] = result.get("taught", {}) | taught("magnetic_tile", kinds, options.recipes)
     file.write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "labels.md").write_text(page(result))
     print(page(result))
