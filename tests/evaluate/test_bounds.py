@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
-from sightline.evaluate.bounds import clopper_pearson, rate, share, upper_bound
+from sightline.evaluate.bounds import clopper_pearson, mean_of_all_right, rate, share, upper_bound
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 20), (1, 20), (2, 40), (7, 9), (20, 20), (3, 5000)])
@@ -41,6 +41,19 @@ def test_the_upper_bound_covers_at_its_confidence() -> None:
     assert (bounds[draws] >= 0.1).mean() >= 0.95 - 0.015
 
 
+def test_the_mean_of_rates_without_a_failure_is_bounded_by_the_worst_rates_that_fit() -> None:
+    assert mean_of_all_right([17]) == pytest.approx(clopper_pearson(17, 17)[0])
+    assert mean_of_all_right([]) == mean_of_all_right([0]) == 0.0
+    assert mean_of_all_right([0, 20]) == pytest.approx(clopper_pearson(20, 20)[0] / 2)
+    tried = np.array([4, 9, 60])
+    found = optimize.minimize(
+        np.mean, [0.9, 0.9, 0.99], bounds=[(1e-6, 1.0)] * 3, method="SLSQP", options={"ftol": 1e-12},
+        constraints={"type": "ineq", "fun": lambda rates: np.sum(tried * np.log(rates)) - np.log(0.025)},
+    )  # fmt: skip
+    assert mean_of_all_right(list(tried)) == pytest.approx(found.fun, abs=1e-5)
+    assert mean_of_all_right([5, 5, 5, 5]) < mean_of_all_right([20, 20, 20, 20]) < 1.0
+
+
 def test_rate_carries_count_sample_and_bound() -> None:
     seen = rate(2, 40, 0.95)
     assert (seen.count, seen.of, seen.confidence) == (2, 40, 0.95)
@@ -52,3 +65,9 @@ def test_rate_carries_count_sample_and_bound() -> None:
 def test_impossible_questions_are_refused(count: int, of: int, confidence: float) -> None:
     with pytest.raises(ValueError, match="Give"):
         upper_bound(count, of, confidence)
+
+
+@pytest.mark.parametrize(("tried", "confidence"), [([4, -1], 0.95), ([4], 1.0)])
+def test_an_impossible_mean_is_refused(tried: list[int], confidence: float) -> None:
+    with pytest.raises(ValueError, match="Give"):
+        mean_of_all_right(tried, confidence)

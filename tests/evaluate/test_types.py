@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sk
 
 from sightline.core.errors import InputError
-from sightline.evaluate.bounds import clopper_pearson
+from sightline.evaluate.bounds import clopper_pearson, mean_of_all_right
 from sightline.evaluate.types import average_precision, confusion, multi_label, single_label
 
 NAMES = ("crack", "dent", "stain")
@@ -59,7 +59,7 @@ def test_a_type_that_is_never_shown_or_never_said_is_stated_as_such() -> None:
     b = found.types[1]
     assert (b.precision.value, b.recall.value, b.f1.value, b.f1.lower) == (None, None, None, None)
     assert found.macro_recall == 1.0
-    assert (found.balanced_accuracy.value, found.balanced_accuracy.lower) == (1.0, None)
+    assert (found.balanced_accuracy.value, found.balanced_accuracy.lower) == (1.0, mean_of_all_right([2]))
     silent = single_label(["a", "b"], ["a", "a"], ("a", "b"))
     assert (silent.types[1].precision.value, silent.macro_precision) == (None, 0.25)
 
@@ -100,6 +100,14 @@ def test_lots_are_resampled_whole() -> None:
     lots = single_label(truth, said, NAMES, groups=[n % 10 for n in range(100)]).balanced_accuracy
     assert lots.value == pytest.approx(alone.value)
     assert lots.upper - lots.lower > 2 * (alone.upper - alone.lower)
+
+
+def test_all_right_promises_no_more_than_the_rarest_type_allows() -> None:
+    found = single_label(TRUTH, TRUTH, NAMES).balanced_accuracy
+    assert (found.value, found.upper, found.of) == (1.0, 1.0, 10)
+    assert found.lower == pytest.approx(mean_of_all_right([4, 4, 2]))
+    lots = single_label(TRUTH, TRUTH, NAMES, groups=["one"] * 4 + list("abcdef")).balanced_accuracy
+    assert lots.lower == pytest.approx(mean_of_all_right([1, 4, 2]))
 
 
 def test_empty_inputs_give_none() -> None:

@@ -6,6 +6,9 @@ the binomial", Biometrika 26 (1934) 404-413, in the form of quantiles of the bet
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from sightline.core.card import Bounded
 from sightline.evaluate.extra import require
 
@@ -34,6 +37,27 @@ def upper_bound(count: int, of: int, confidence: float = CONFIDENCE) -> float:
 def rate(count: int, of: int, confidence: float = CONFIDENCE) -> Bounded:
     """A rate as the card writes it: events, parts, and the one-sided exact upper bound."""
     return Bounded(count=count, of=of, upper=upper_bound(count, of, confidence), confidence=confidence)
+
+
+def mean_of_all_right(tried: Sequence[int], confidence: float = CONFIDENCE) -> float:
+    """Lower end of the two-sided interval of the mean of K rates where all of `tried` (K,) trials of each succeeded.
+
+    The least mean among rates p under which so many successes are seen in (1 - confidence) / 2 of all samples. That
+    share is the product of p_k ** n_k, so at the least mean p_k is min(1, r n_k): the rates tried least give way. With
+    one rate it is the Clopper-Pearson bound. Nothing tried: 0.0. Raises ValueError for a negative number of trials or
+    a confidence outside (0, 1).
+    """
+    ordered = sorted(tried)
+    for count in ordered:
+        _check(count, count, confidence)
+    seen = [count for count in ordered if count]  # a rate that was never tried may be 0
+    tail, r = math.log((1.0 - confidence) / 2.0), 0.0
+    for most in range(1, len(seen) + 1):
+        giving = seen[:most]
+        r = math.exp((tail - sum(n * math.log(n) for n in giving)) / sum(giving))
+        if most < len(seen) and r * seen[most] >= 1.0:
+            break
+    return sum(min(1.0, r * n) for n in seen) / max(1, len(ordered))
 
 
 def share(bounded: Bounded) -> float | None:

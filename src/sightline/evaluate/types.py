@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
-from sightline.evaluate.bounds import CONFIDENCE
+from sightline.evaluate.bounds import CONFIDENCE, mean_of_all_right
 from sightline.evaluate.intervals import ROUNDS, Interval, Rate, Statistic, Weights, bootstrap, exact_rate
 
 Flags = NDArray[np.bool_]
@@ -49,6 +50,7 @@ class TypeScores:
     `accuracy`: parts with everything said right. `balanced_accuracy`: single-label the mean recall, multi-label
     the mean over types of (recall + specificity) / 2, over types that some parts show and others do not. The
     balanced accuracy and macro F1 come with bootstrap intervals; a resample without a type averages over the rest.
+    Where one of several types is right on every part, the balanced accuracy has its exact interval.
     """
 
     types: tuple[TypeScore, ...]
@@ -137,6 +139,8 @@ def single_label(
         return _mean(_divide(*_recalled(shown, called, weights)))
 
     found = bootstrap(balanced, len(truth), groups=groups, rounds=rounds, seed=seed, confidence=confidence)
+    if found.value == 1.0:
+        found = _all_right(truth, groups, found)
     macro = bootstrap(
         _macro_f1(shown, called), len(truth), groups=groups, rounds=rounds, seed=seed, confidence=confidence
     )
@@ -215,6 +219,12 @@ def _scores(
         macro_ap=_mean(np.array([kind.ap for kind in there], np.float64)) if ranked is not None else None,
         balanced_accuracy=balanced,
     )
+
+
+def _all_right(truth: Sequence[str], groups: Sequence[Hashable] | None, found: Interval) -> Interval:
+    """The exact interval where every part is right, so that resamples agree; a group is one trial of its type."""
+    trials = Counter(kind for kind, _ in set(zip(truth, range(len(truth)) if groups is None else groups, strict=True)))
+    return replace(found, lower=mean_of_all_right(list(trials.values()), found.confidence), upper=1.0)
 
 
 def _score(name: str, shown: Flags, called: Flags, ranked: NDArray[np.float64] | None, confidence: float) -> TypeScore:
