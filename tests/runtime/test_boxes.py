@@ -6,19 +6,38 @@ import numpy as np
 import pytest
 
 from sightline.core.result import Box
-from sightline.runtime.boxes import back, read_boxes
+from sightline.runtime.boxes import FADE, back, read_boxes
 from sightline.runtime.placement import Placement
 
 PLACE = Placement((100, 200), (0, 0, 200, 100), (0, 32, 128, 64), (128, 128))
 
 
-def test_corners_go_back_to_the_image_and_doubles_are_dropped() -> None:
-    corners = np.array([[32, 48, 64, 64], [33, 48, 64, 64], [0, 32, 16, 48], [np.nan, 0, 1, 1]], np.float32).T
+def test_corners_go_back_to_the_image_and_doubles_fade() -> None:
+    corners = np.array([[32, 48, 64, 64], [34, 48, 64, 64], [0, 32, 16, 48], [np.nan, 0, 1, 1]], np.float32).T
     scores = np.array([[0.9, 0.8, 0.01, 0.9], [0.0, 0.0, 0.6, 0.0]], np.float32)
     found = read_boxes(scores, corners, ("dent", "scratch"), PLACE)
-    assert [(box.type, round(box.score, 2)) for box in found] == [("dent", 0.9), ("scratch", 0.6)]
+    assert [(box.type, round(box.score, 2)) for box in found[:2]] == [("dent", 0.9), ("scratch", 0.6)]
     assert found[0].xywh == pytest.approx((50, 25, 50, 25))
     assert found[1].xywh == pytest.approx((0, 0, 25, 25))
+    (double,) = found[2:]
+    iou = 30 / 32  # of the input's pixels; both are 16 high
+    assert double.score == pytest.approx(0.8 * np.exp(-(iou**2) / FADE), abs=1e-3)
+    assert double.xywh == pytest.approx((34 / 128 * 200, 25, 30 / 128 * 200, 25), abs=1e-4)
+
+
+def test_one_place_is_one_box_and_other_types_and_places_keep_their_score() -> None:
+    corners = np.array([[0, 32, 40, 72], [0, 32, 40, 72], [60, 32, 100, 72]], np.float32).T
+    scores = np.array([[0.9, 0.3, 0.5], [0.0, 0.8, 0.0]], np.float32)
+    found = read_boxes(scores, corners, ("dent", "scratch"), PLACE)
+    assert [(box.type, round(box.score, 2)) for box in found] == [("dent", 0.9), ("scratch", 0.8), ("dent", 0.5)]
+
+
+def test_boxes_of_a_very_large_image_are_compared_without_overflow() -> None:
+    place = Placement((60_000, 80_000), (0, 0, 80_000, 60_000), (0, 16, 128, 96), (128, 128))
+    corners = np.array([[0, 16, 128, 112], [0, 16, 64, 112], [64, 16, 128, 112]], np.float32).T
+    found = read_boxes(np.array([[0.9, 0.8, 0.7]], np.float32), corners, ("dent",), place)
+    faded = np.exp(-0.25 / FADE)
+    assert [box.score for box in found] == pytest.approx([0.9, 0.8 * faded, 0.7 * faded], abs=1e-3)
 
 
 def test_boxes_outside_are_cut_and_empty_ones_left_out() -> None:

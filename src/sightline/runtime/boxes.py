@@ -1,4 +1,8 @@
-"""From the box head's answers to boxes on the image: the surest of each place and type."""
+"""From the box head's answers to boxes on the image: the surest of each place and type.
+
+Suppression is soft (N. Bodla et al., "Soft-NMS: Improving object detection with one line of code", ICCV 2017): the more
+a box lies under surer ones, the less it counts, instead of being kept whole below one overlap and dropped above it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ from sightline.runtime.placement import Placement
 
 LEAST_SCORE = 0.05
 MOST_CELLS, MOST_BOXES = 200, 100  # of a type that are looked at, and of an image that are kept
-SAME = 0.5  # IoU from which the less sure of two boxes of one type is the same place (greedy suppression)
+FADE = 0.5  # a box's score falls by exp(-IoU^2 / FADE) for each surer one of its type (soft suppression)
+FINE = 2**14  # whole steps along an image's side in which boxes are compared: areas stay within 31 bits
 
 Floats = NDArray[np.float32]
 
@@ -21,20 +26,25 @@ Floats = NDArray[np.float32]
 def read_boxes(scores: Floats, corners: Floats, names: Sequence[str], placement: Placement) -> tuple[Box, ...]:
     """Scores (K, cells) and corners (4, cells) in px of the input -> boxes on the image, the surest first.
 
-    A cell whose numbers are not finite is passed over.
+    A cell whose numbers are not finite is passed over. The score is what is left of a cell's once surer boxes of its
+    type that overlap have taken their share.
     """
     ends = _on_image(corners, placement)
     sized = np.concatenate([ends[:2], ends[2:] - ends[:2]])
     fine = np.isfinite(sized).all(0) & (sized[2:] > 0).all(0)
-    found = []
+    steps, found = FINE / max(placement.image_size), []
     for name, share in zip(names, scores, strict=True):
         sure = np.flatnonzero(fine & (share > LEAST_SCORE))
         sure = sure[np.argsort(-share[sure], kind="stable")][:MOST_CELLS]
         if not len(sure):
             continue
-        boxes = sized[:, sure].T.astype(float).tolist()
-        kept = cv2.dnn.NMSBoxes(boxes, share[sure].astype(float).tolist(), LEAST_SCORE, SAME)
-        found += [Box(name, float(share[sure[i]]), tuple(boxes[i])) for i in np.asarray(kept, int).ravel()]
+        boxes = sized[:, sure].T
+        whole = np.rint(boxes * steps).astype(int).tolist()
+        left, kept = cv2.dnn.softNMSBoxes(whole, share[sure].astype(float).tolist(), LEAST_SCORE, 0.0, sigma=FADE)
+        found += [
+            Box(name, float(score), tuple(boxes[index].tolist()))
+            for score, index in zip(np.ravel(left), np.ravel(kept), strict=True)
+        ]
     return tuple(sorted(found, key=lambda box: -box.score)[:MOST_BOXES])
 
 
