@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sightline.train.labelled import Labelled
-from sightline.train.tuning.figure import Figure, figure_of, mean_recall
+from sightline.train.tuning.figure import figure_of, mean_recall, recall_error
 from sightline.train.tuning.whole import Whole
 
 
@@ -21,10 +21,20 @@ def test_every_class_counts_the_same() -> None:
     assert mean_recall(truth, truth) == 1.0
 
 
-def test_equal_recalls_are_told_apart_by_the_loss() -> None:
-    assert Figure(0.9, 2.0, 10).beats(Figure(0.8, 1.0, 10))
-    assert Figure(0.9, 1.0, 10).beats(Figure(0.9, 2.0, 10))
-    assert not Figure(0.9, 1.0, 10).beats(Figure(0.9, 1.0, 10))
+def test_a_few_parts_say_little_however_right_they_are() -> None:
+    truth = np.array([0] * 98 + [1, 1])
+    sure, few = 99 / 100 * (1 / 100) / 100, 3 / 4 * (1 / 4) / 4
+    assert recall_error(truth, truth) == pytest.approx(np.sqrt(sure + few) / 2)
+    assert recall_error(np.tile(truth, 50), np.tile(truth, 50)) < recall_error(truth, truth) / 5
+
+
+def test_several_types_at_once_count_each_as_there_and_as_not_there(
+    tiny: Any, parts_of: Callable[..., list[Labelled]]
+) -> None:
+    heads = type(tiny.heads)(("stride_4", "stride_8"), (8, 16), 2, 0, False, 8).eval()
+    torch.nn.init.constant_(heads.whole.bias, -9.0)  # no type is ever said
+    found = figure_of(Whole(tiny.source, heads), parts_of(30), torch.ones(3))
+    assert found.value == pytest.approx(0.5) and 0 < found.error < 0.1
 
 
 def test_the_figure_says_on_how_many_parts(tiny: Any, parts_of: Callable[..., list[Labelled]]) -> None:

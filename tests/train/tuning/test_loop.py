@@ -20,7 +20,7 @@ from sightline.train.labelled import Labelled
 from sightline.train.settings import TrainSettings
 from sightline.train.tuning import checkpoint, loop, whole
 from sightline.train.tuning.figure import Figure
-from sightline.train.tuning.loop import fine_tune
+from sightline.train.tuning.loop import Course, fine_tune
 from sightline.train.tuning.whole import Whole
 
 Quiet = Callable[[str, int, int], None]
@@ -152,6 +152,22 @@ def test_it_stops_when_held_out_parts_gain_no_more_and_keeps_the_best(
     assert course.best == Figure(0.9, 1.0, 9)
     assert all(torch.equal(a, b) for a, b in zip(kept[2], net.learning.values(), strict=True))
     assert set.union(*asked) == {x.part.hash for x in tiny.stopping}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best"),
+    [
+        ([(0.90, 0.5), (0.90, 0.4), (0.90, 0.4)], 1),  # as right: the surer one, and of equals the earlier
+        ([(0.95, 0.5), (0.93, 0.3), (0.90, 0.1)], 1),  # a little less right is surer; much less right is worse
+        ([(0.90, 0.2), (0.95, 0.5)], 1),  # much better: what was best is out of reach
+        ([(0.92, 0.2), (0.95, 0.5), (0.93, 0.3)], 0),  # in reach of the highest, and still the surest
+        ([(0.90, 0.2), (0.95, 0.5), (0.93, 0.3)], 2),
+    ],
+)
+def test_within_what_chance_explains_the_loss_decides(epochs: list[tuple[float, float]], best: int) -> None:
+    course = Course()
+    said = [course.judged(Figure(value, loss, 100, 0.03)) for value, loss in epochs]
+    assert course.best_epoch == best and said[best] and not any(said[best + 1 :])
 
 
 def test_it_does_not_stop_while_the_rate_is_high(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,21 +23,19 @@ from sightline.train.objective import objective
 from sightline.train.tuning.whole import Whole, as_batch
 
 READ = 16  # images at a time
+Called = tuple[NDArray[np.generic], NDArray[np.generic]]  # what parts are (N,), and what they are said to be (N,)
 
 
 @dataclass(frozen=True)
 class Figure:
     """Mean of what can be said of `parts` parts (0..1): recall of the classes, of the grades, and mAP50 of the boxes;
-    and their mean loss, that of the boxes left out.
+    and their mean loss, that of the boxes left out. `error` is the standard error of the value, by the recalls.
     """
 
     value: float
     loss: float
     parts: int
-
-    def beats(self, other: Figure) -> bool:
-        """Higher recall, or the same at a lower loss."""
-        return (self.value, -self.loss) > (other.value, -other.loss)
+    error: float = 0.0
 
 
 @torch.no_grad()
@@ -54,8 +53,11 @@ def figure_of(net: Whole, labelled: Sequence[Labelled], counts: Tensor) -> Figur
         boxes.add(maps, batch)
     types = np.concatenate([one for one, _ in said])
     grades = np.concatenate([one for _, one in said])
-    found = [*_values(types, grades, labelled, net.heads.exclusive), *boxes.values()]
-    return Figure(float(np.mean(found)) if found else 0.0, sum(losses) / len(labelled), len(labelled))
+    recalls = _recalls(types, grades, labelled, net.heads.exclusive)
+    found = [*(mean_recall(*recall) for recall in recalls), *boxes.values()]
+    value = float(np.mean(found)) if found else 0.0
+    error = math.hypot(*(recall_error(*recall) for recall in recalls)) / max(1, len(found))
+    return Figure(value, sum(losses) / len(labelled), len(labelled), error)
 
 
 class BoxFigure:
@@ -95,25 +97,40 @@ def _on_cpu(answer: Recognised, net: Whole) -> tuple[NDArray[np.float32], NDArra
     return types, np.asarray(np.rint(grade), np.float32)
 
 
-def _values(
+def _recalls(
     types: NDArray[np.float32], grades: NDArray[np.float32], labelled: Sequence[Labelled], exclusive: bool
-) -> list[float]:
-    """What can be said: recall over classes (or over presence and absence of each type), and over grades."""
-    found = []
+) -> list[Called]:
+    """True and said classes of the parts whose class is known, and true and said grades; presence and absence of each
+    type where parts may carry several.
+    """
+    found: list[Called] = []
     named = [i for i, x in enumerate(labelled) if x.classes is not None and x.classes.any()]
     if named and types.shape[1] > 1:
         truth = np.array([labelled[i].classes for i in named])
         if exclusive:
-            found.append(mean_recall(truth.argmax(1), types[named].argmax(1)))
+            found.append((truth.argmax(1), types[named].argmax(1)))
         else:
-            each = [mean_recall(truth[:, k], types[named, k] > 0) for k in range(1, types.shape[1])]
-            found.append(float(np.mean(each)))
+            # All types together are one question: class 2k is type k's absence, 2k + 1 its presence.
+            pair = 2 * np.arange(types.shape[1] - 1)
+            found.append(((pair + truth[:, 1:]).ravel().astype(int), (pair + (types[named, 1:] > 0)).ravel()))
     graded = [i for i, x in enumerate(labelled) if x.grade >= 0]
     if graded:
-        found.append(mean_recall(np.array([labelled[i].grade for i in graded]), grades[graded]))
+        found.append((np.array([labelled[i].grade for i in graded]), grades[graded]))
     return found
 
 
 def mean_recall(truth: NDArray[np.generic], said: NDArray[np.generic]) -> float:
     """Mean over the classes that are there of the share that is called so: balanced accuracy."""
     return float(np.mean([np.mean(said[truth == one] == one) for one in np.unique(truth)]))
+
+
+def recall_error(truth: NDArray[np.generic], said: NDArray[np.generic]) -> float:
+    """Standard error of `mean_recall`. With one more part right and one more wrong in each class, or a class of three
+    that are all right would be sure of itself (A. Agresti and B. A. Coull, The American Statistician 52, 1998).
+    """
+    classes, errors = np.unique(truth), []
+    for one in classes:
+        of = int((truth == one).sum()) + 2
+        share = (int((said[truth == one] == one).sum()) + 1) / of
+        errors.append(share * (1 - share) / of)
+    return math.sqrt(sum(errors)) / len(classes)

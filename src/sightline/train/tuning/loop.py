@@ -36,7 +36,7 @@ class Course:
     step: int = 0
     pieces: int = 1
     best_epoch: int = 0
-    figures: list[tuple[float, float, int]] = field(default_factory=list)
+    figures: list[tuple[float, float, int, float]] = field(default_factory=list)
 
     @property
     def best(self) -> Figure:
@@ -51,9 +51,18 @@ class Course:
         return self.step >= steps / 2 and len(self.figures) - 1 - self.best_epoch > PATIENCE
 
     def judged(self, figure: Figure) -> bool:
-        """Note an epoch's figure; whether it is the best so far."""
-        self.figures.append((figure.value, figure.loss, figure.parts))
-        better = len(self.figures) == 1 or figure.beats(self.best)
+        """Note an epoch's figure; whether it is the best so far.
+
+        Of the epochs whose value lies within one standard error of the highest, that with the lowest loss is: a few
+        rare parts make most of the value, and the loss hears all of them (the one-standard-error rule: L. Breiman et
+        al., "Classification and Regression Trees", 1984, section 3.4.3).
+        """
+        self.figures.append((figure.value, figure.loss, figure.parts, figure.error))
+        if len(self.figures) == 1:
+            return True
+        highest, _, _, error = max(self.figures, key=lambda one: (one[0], -one[1]))
+        best, enough = self.best, highest - error
+        better = figure.value >= enough and (figure.loss < best.loss or best.value < enough)
         self.best_epoch = len(self.figures) - 1 if better else self.best_epoch
         return better
 
