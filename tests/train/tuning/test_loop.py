@@ -147,8 +147,8 @@ def test_it_stops_when_held_out_parts_gain_no_more_and_keeps_the_best(
         return Figure(next(values), 1.0, len(parts))
 
     monkeypatch.setattr(loop, "figure_of", figure)
-    net, course = fine_tune(*tiny, settings.model_copy(update={"tune_epochs": 10}), quiet)
-    assert course.best_epoch == 2 and len(course.figures) == 2 + 1 + loop.PATIENCE + 1
+    net, course = fine_tune(*tiny, settings.model_copy(update={"tune_epochs": 20}), quiet)
+    assert course.best_epoch == 2 and len(course.figures) == 10 + 1 + loop.PATIENCE + 1  # half of the epochs are free
     assert course.best == Figure(0.9, 1.0, 9)
     assert all(torch.equal(a, b) for a, b in zip(kept[2], net.learning.values(), strict=True))
     assert set.union(*asked) == {x.part.hash for x in tiny.stopping}
@@ -173,10 +173,10 @@ def test_within_what_chance_explains_the_loss_decides(epochs: list[tuple[float, 
 def test_it_does_not_stop_while_the_rate_is_high(
     tiny: Any, settings: TrainSettings, quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = iter([0.9, *[0.5] * 9, 0.95, *[0.5] * 20])
+    values = iter([0.9, *[0.5] * 11, 0.95, *[0.5] * 20])
     monkeypatch.setattr(loop, "figure_of", lambda net, parts, prior: Figure(next(values), 1.0, len(parts)))
     _, course = fine_tune(*tiny, settings.model_copy(update={"tune_epochs": 20}), quiet)
-    assert course.best_epoch == 10 and len(course.figures) == 10 + 1 + loop.PATIENCE + 1
+    assert course.best_epoch == 12 and len(course.figures) == 12 + 1 + loop.PATIENCE + 1
 
 
 def test_only_stopping_parts_say_when_to_stop_and_they_are_never_learned_from(

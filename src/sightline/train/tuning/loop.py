@@ -46,9 +46,12 @@ class Course:
     def tired(self, steps: int) -> bool:
         """Whether too many epochs have passed without a better figure.
 
-        Not in the first half of the steps: while the rate is high, even a good run is often worse than its start.
+        Those of the first half of the steps do not count: while the rate is high, even a good run is mostly worse
+        than its start, and it gains when the rate falls.
         """
-        return self.step >= steps / 2 and len(self.figures) - 1 - self.best_epoch > PATIENCE
+        passed = len(self.figures) - 1
+        half = -(-passed * steps // (2 * max(self.step, 1)))  # of the steps, in epochs
+        return passed - max(self.best_epoch, half) > PATIENCE
 
     def judged(self, figure: Figure) -> bool:
         """Note an epoch's figure; whether it is the best so far.
