@@ -43,7 +43,7 @@ GOALS = {
     "solar_cells": {"kappa": 0.72, "auroc_0_3": 0.94},
     "steel_voc": {"accuracy": 0.998, "map50": 0.70},
 }
-SETS = ("magnetic_tile", "solar_cells", "solar_cells:dinov2-s", "steel_voc")
+SETS = ("magnetic_tile", "solar_cells", "solar_cells:dinov2-s", "solar_cells:dinov2-s:280", "steel_voc")
 FEW_GOALS = {5: 0.75, 10: 0.82}
 
 
