@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := .[all,dev]
 
-.PHONY: install demo test lint bench bench-peer clean
+.PHONY: install demo test lint bench bench-peer bench-generalise clean
 
 install: .venv/installed
 
@@ -30,6 +30,10 @@ bench: install
 # Makes .venv-peer with anomalib 2.7.0 and runs both on the same images; not part of CI.
 bench-peer: install
 	$(BIN)/python benchmarks/peer.py $(ARGS)
+
+# The defaults on the real sets of ../shared/data, parts apart; about ten minutes a seed on two cores.
+bench-generalise: install
+	$(BIN)/python benchmarks/generalise.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-peer demo build dist

@@ -19,14 +19,12 @@ import cv2
 import numpy as np
 
 from sightline.core.sample import Sample
-from sightline.data.curation.labels import suspicion
-from sightline.data.curation.pairs import clusters, find_pairs, neighbours_of
-from sightline.data.curation.prints import difference_hash
-from sightline.data.curation.reading import read_signs
-from sightline.data.curation.signs import Signs
+from sightline.data.curation.image_statistics import ImageStatistics, difference_hash, read_statistics
+from sightline.data.curation.label_errors import suspicion
+from sightline.data.curation.near_duplicates import clusters, find_pairs, neighbours_of
 from sightline.data.dataset import Dataset
-from sightline.runtime.image import read_image
-from sightline.train.pooled import PooledTrunk
+from sightline.imaging.image import read_image
+from sightline.train.backbone.extractor import PooledExtractor
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("SIGHTLINE_DATA", HERE.parent.parent / "shared" / "data"))
@@ -62,26 +60,26 @@ def write(image, quality, stem):
 def joined(one, other):
     """Signs of two sets as those of one."""
     parts = {}
-    for field in fields(Signs):
+    for field in fields(ImageStatistics):
         a, b = getattr(one, field.name), getattr(other, field.name)
         parts[field.name] = a + b if isinstance(a, tuple) else np.concatenate([a, b])
-    return Signs(**parts)
+    return ImageStatistics(**parts)
 
 
-def planted_duplicates(signs, own, embed, seed):
+def planted_duplicates(statistics, own, embed, seed):
     """How many of 50 copies are found, and how many of the pairs that they are in are false."""
     rng = np.random.default_rng(seed)
-    sources = rng.permutation(len(signs))[:PLANTED]
+    sources = rng.permutation(len(statistics))[:PLANTED]
     kinds = [KINDS[k % len(KINDS)] for k in range(len(sources))]
     with tempfile.TemporaryDirectory() as folder:
         copies = []
         for number, (source, kind) in enumerate(zip(sources, kinds, strict=True)):
-            image, quality = copy_of(read_image(signs.samples[source].path)[0], kind, rng)
+            image, quality = copy_of(read_image(statistics.samples[source].path)[0], kind, rng)
             copies.append(Sample(write(image, quality, Path(folder) / f"copy{number:02}"), None))
-        whole = joined(signs, read_signs(copies, embed))
+        whole = joined(statistics, read_statistics(copies, embed))
     pairs = find_pairs(whole, neighbours_of(whole))
-    total = len(signs)
-    same = same_part(signs, own)
+    total = len(statistics)
+    same = same_part(statistics, own)
     origin = {total + number: int(source) for number, source in enumerate(sources)}
     found, true, false = set(), 0, []
     for pair in pairs:
@@ -93,7 +91,7 @@ def planted_duplicates(signs, own, embed, seed):
             if i == j:
                 found.add(pair.second - total)
         else:
-            false.append((whole.names[pair.first], signs.names[j], round(pair.likeness, 2)))
+            false.append((whole.names[pair.first], statistics.names[j], round(pair.likeness, 2)))
     linked = {k for cluster in clusters(pairs, len(whole)) for k in cluster if k >= total and origin[k] in cluster}
     missed = [kinds[number] for number in range(len(sources)) if total + number not in linked]
     return {
@@ -102,10 +100,10 @@ def planted_duplicates(signs, own, embed, seed):
     }  # fmt: skip
 
 
-def same_part(signs, own):
+def same_part(statistics, own):
     """Whether two of the set's own images are known to be one part: paired before planting, or in one group."""
-    cluster_of = {k: number for number, members in enumerate(clusters(own, len(signs))) for k in members}
-    groups = [sample.group for sample in signs.samples]
+    cluster_of = {k: number for number, members in enumerate(clusters(own, len(statistics))) for k in members}
+    groups = [sample.group for sample in statistics.samples]
 
     def same(i, j):
         if i == j or (groups[i] is not None and groups[i] == groups[j]):
@@ -115,34 +113,34 @@ def same_part(signs, own):
     return same
 
 
-def own_pairs(signs, own):
+def own_pairs(statistics, own):
     """What the set itself holds: pairs within a group, others, and how many others frame numbers contradict."""
-    groups = [sample.group for sample in signs.samples]
+    groups = [sample.group for sample in statistics.samples]
     apart = [p for p in own if groups[p.first] is None or groups[p.first] != groups[p.second]]
-    numbers = [re.search(r"num_(\d+)", name) for name in signs.names]
+    numbers = [re.search(r"num_(\d+)", name) for name in statistics.names]
     far = None
     if all(numbers):
         frame = [int(number[1]) for number in numbers]
         far = sum(abs(frame[p.first] - frame[p.second]) > 3000 for p in apart)
     return {
-        "images": len(signs), "pairs": len(own), "same_group": len(own) - len(apart), "others": len(apart),
-        "others_far_in_time": far, "clusters": len(clusters(own, len(signs))),
+        "images": len(statistics), "pairs": len(own), "same_group": len(own) - len(apart), "others": len(apart),
+        "others_far_in_time": far, "clusters": len(clusters(own, len(statistics))),
     }  # fmt: skip
 
 
-def planted_labels(signs, seed):
+def planted_labels(statistics, seed):
     """Share of 5 % planted label errors in the first tenth of the suspicion list, and how many are findings."""
     rng = np.random.default_rng(seed)
-    labels = signs.labels
+    labels = statistics.labels
     names = sorted(set(labels))
     flipped = rng.permutation(len(labels))[: round(FLIPPED * len(labels))]
     for i in flipped:
-        labels[i] = str(rng.choice([name for name in names if name != signs.labels[i]]))
+        labels[i] = str(rng.choice([name for name in names if name != statistics.labels[i]]))
     start = time.perf_counter()
-    units = [sample.group if sample.group is not None else str(i) for i, sample in enumerate(signs.samples)]
-    found = suspicion(signs.embeddings, labels, units, 0)
+    units = [sample.group if sample.group is not None else str(i) for i, sample in enumerate(statistics.samples)]
+    found = suspicion(statistics.embeddings, labels, units, 0)
     first = np.argsort(found.margin)[: round(TOP * len(labels))]
-    right = sum(found.other[i] == signs.labels[i] for i in flipped)
+    right = sum(found.other[i] == statistics.labels[i] for i in flipped)
     return {
         "seed": seed, "planted": len(flipped), "in_top_tenth": round(float(np.isin(flipped, first).mean()), 4),
         "doubted": int(found.doubted.sum()), "doubted_planted": int(found.doubted[flipped].sum()),
@@ -163,16 +161,16 @@ def search_time(seed=0):
     for source, place in zip(sources, places, strict=True):
         thumbs[place] = cv2.resize(thumbs[source][2:62, 3:63], (64, 64), interpolation=cv2.INTER_LINEAR)
         embeddings[place] = embeddings[source] + rng.normal(0, 0.5, 864)
-    signs = Signs(
+    statistics = ImageStatistics(
         samples=tuple(Sample(Path(str(i)), None) for i in range(MANY)), names=tuple(map(str, range(MANY))),
         digests=tuple(map(str, range(MANY))), hashes=np.stack([difference_hash(thumb) for thumb in thumbs]),
         thumbs=thumbs, sizes=np.full((MANY, 2), 64, np.int32), measured=np.zeros((MANY, 10), np.float32),
         embeddings=embeddings,
     )  # fmt: skip
     start, used = time.perf_counter(), time.process_time()
-    near = neighbours_of(signs)
+    near = neighbours_of(statistics)
     halfway = time.perf_counter()
-    pairs = {(p.first, p.second) for p in find_pairs(signs, near)}
+    pairs = {(p.first, p.second) for p in find_pairs(statistics, near)}
     seconds, used = time.perf_counter() - start, time.process_time() - used
     planted = {(int(s), int(p)) for s, p in zip(sources, places, strict=True)}
     return {
@@ -185,26 +183,26 @@ def search_time(seed=0):
 def read(name, embed):
     root = DATA / name
     start = time.perf_counter()
-    signs = read_signs(Dataset.open(root, split=False).samples, embed, root=root)
-    return replace(signs), round(len(signs) / (time.perf_counter() - start), 1)
+    statistics = read_statistics(Dataset.open(root, split=False).samples, embed, root=root)
+    return replace(statistics), round(len(statistics) / (time.perf_counter() - start), 1)
 
 
 def run(sets, seeds, threads, search):
-    embed = PooledTrunk(threads=threads)
+    embed = PooledExtractor(threads=threads)
     result = {
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "machine": platform.machine(), "threads": threads,
         "seeds": list(seeds), "tuned_on": list(TUNED_ON), "sets": {}, "labels": [],
     }  # fmt: skip
     for name in sets:
-        signs, speed = read(name, embed)
+        statistics, speed = read(name, embed)
         start = time.perf_counter()
-        own = find_pairs(signs, neighbours_of(signs))
-        row = own_pairs(signs, own) | {"images_per_s": speed, "search_s": round(time.perf_counter() - start, 1)}
-        row["planted"] = [planted_duplicates(signs, own, embed, seed) for seed in seeds]
+        own = find_pairs(statistics, neighbours_of(statistics))
+        row = own_pairs(statistics, own) | {"images_per_s": speed, "search_s": round(time.perf_counter() - start, 1)}
+        row["planted"] = [planted_duplicates(statistics, own, embed, seed) for seed in seeds]
         result["sets"][name] = row
         print(name, json.dumps(row), flush=True)
         if name == "magnetic_tile":
-            result["labels"] = [planted_labels(signs, seed) for seed in seeds]
+            result["labels"] = [planted_labels(statistics, seed) for seed in seeds]
             print(json.dumps(result["labels"]), flush=True)
     result["search"] = search_time() if search else None
     print(json.dumps(result["search"]))

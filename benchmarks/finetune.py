@@ -1,4 +1,4 @@
-"""The trunk fine-tuned beside frozen, by grouped 5-fold cross-validation: python benchmarks/finetune.py
+"""The backbone fine-tuned beside frozen, by grouped 5-fold cross-validation: python benchmarks/finetune.py
 
 magnetic_tile (6 classes) or steel_voc (6 types and their boxes), with the functions that `sightline train` uses; the
 same folds as benchmarks/labels.py. Writes finetune.json after each fold, goes on where it was stopped, and writes
@@ -16,21 +16,23 @@ import numpy as np
 import torch
 from labelled_set import FOLDS, open_set
 
-from sightline.evaluate.types import single_label
-from sightline.train.labels import types_of
-from sightline.train.recognition import deal_folds
+from sightline.evaluate.metrics.types import single_label
+from sightline.train.classify.validation import deal_folds
+from sightline.train.finetune.batches import FOLDS as INNER
+from sightline.train.finetune.network import as_batch
+from sightline.train.finetune.selection import tune
+from sightline.train.finetune.validation import BoxValidationScore
+from sightline.train.labels.targets import types_of
 from sightline.train.settings import TrainSettings, parse_pairs
-from sightline.train.tuning.basis import tune
-from sightline.train.tuning.figure import BoxFigure
-from sightline.train.tuning.split import FOLDS as INNER
-from sightline.train.tuning.whole import as_batch
 
 HERE = Path(__file__).parent
 GOALS = {"magnetic_tile": ("balanced_accuracy", 0.98), "steel_voc": ("map50", 0.70)}
 
 
 def run(turn, ready):
-    """What fold `turn` is called by heads on the frozen trunk and by the fine-tuned network; the others teach both."""
+    """What fold `turn` is called by heads on the frozen backbone and by the fine-tuned network; the others teach
+    both.
+    """
     start, labelled, settings = time.perf_counter(), ready.labelled, ready.settings
     others = [x for x, own in zip(labelled, ready.fold, strict=True) if own != turn]
     inner = deal_folds(others, INNER, settings.seed)
@@ -56,7 +58,7 @@ def shown(stage, done, of):
 @torch.inference_mode()
 def answers(net, labelled, test):
     """The class of each part, and the boxes' mAP50 where any are drawn."""
-    called, boxes = [], BoxFigure(net)
+    called, boxes = [], BoxValidationScore(net)
     for index in test:
         maps = net.maps(as_batch([labelled[index].image], torch.device("cpu")))
         called.append(int(net.heads(maps).types.argmax()))
@@ -81,9 +83,9 @@ def figures(folds, which, truth, units, names):
 
 def page(result):
     rows = [
-        "# The trunk fine-tuned", "",
+        "# The backbone fine-tuned", "",
         "By `python benchmarks/finetune.py`, grouped folds. Nine tenths of the other folds teach, one says when to",
-        "stop; the frozen row is the same parts' heads on the frozen trunk. mAP50 is the mean of the folds.",
+        "stop; the frozen row is the same parts' heads on the frozen backbone. mAP50 is the mean of the folds.",
     ]  # fmt: skip
     for name, one in result.items():
         key, goal = GOALS[name.partition(":")[0]]
@@ -91,7 +93,7 @@ def page(result):
         rows += ["", f"## {name}", "", f"{one['date']}, {one['threads']} threads, {len(folds)} of {FOLDS} folds, "
                  f"settings {one['settings']}. Slowest fold {max(x['seconds'] for x in folds.values()):.0f} s. "
                  f"Goal {key} {goal}: {'reached' if value >= goal else '**not reached**'}.", "",
-                 "| trunk | balanced accuracy | from | to | parts | accuracy | mAP50 | recalls |",
+                 "| backbone | balanced accuracy | from | to | parts | accuracy | mAP50 | recalls |",
                  "|---|---|---|---|---|---|---|---|"]  # fmt: skip
         for label, row in (("frozen", one["frozen"]), ("fine-tuned", one["tuned"])):
             recalls = ", ".join(f"{kind} {right}/{of}" for kind, (right, of) in row["recalls"].items())
@@ -130,7 +132,7 @@ def main():
     parser.add_argument("--output", type=Path, default=HERE / "finetune.json", help="where folds are kept")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    settings = TrainSettings.parse({"trunk": "fine-tuned", **parse_pairs(options.set)})
+    settings = TrainSettings.parse({"backbone_training": "fine-tuned", **parse_pairs(options.set)})
     torch.set_num_threads(settings.threads)
     result = json.loads(options.output.read_text()) if options.output.exists() else {}
 

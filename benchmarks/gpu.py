@@ -1,8 +1,8 @@
 """What a CUDA machine does with the lab's heavy parts. Run on an otherwise idle one: python benchmarks/gpu.py
 
-Trunk: images per second by batch, in bfloat16, uploads included. Distances: the fused kernel against the chunked form
-and against the chip's own limit, which is measured as well, as one large matrix product. Training: seconds from sample
-parts to a recipe. Checks first that every way gives the CPU's distances. Results: benchmarks/gpu.json.
+Backbone: images per second by batch, in bfloat16, uploads included. Distances: the fused kernel against the chunked
+form and against the chip's own limit, which is measured as well, as one large matrix product. Training: seconds from
+sample parts to a recipe. Checks first that every way gives the CPU's distances. Results: benchmarks/gpu.json.
 """
 
 import json
@@ -24,7 +24,7 @@ TRUNKS = {"lite0": (384, 384), "dinov2-s": (392, 392)}
 # Keys x entries x dimensions: one image, a batch, and a bank as large as settings allow.
 DISTANCES = ((2_304, 4_096, 64), (2_304 * 64, 4_096, 64), (2_304 * 64, 65_536, 64), (2_304 * 64, 4_096, 128))
 PARTS = (50, 200)
-SECONDS, MOST = 1.0, 200  # of each measurement, and repetitions at most
+SECONDS, MAX = 1.0, 200  # of each measurement, and repetitions at most
 LIMIT_SIDE = 8_192
 
 
@@ -34,7 +34,7 @@ def seconds(action):
         action()
     torch.cuda.synchronize()
     times, begin = [], time.perf_counter()
-    while len(times) < 5 or (time.perf_counter() - begin < SECONDS and len(times) < MOST):
+    while len(times) < 5 or (time.perf_counter() - begin < SECONDS and len(times) < MAX):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         action()
@@ -58,12 +58,12 @@ def limits():
 def trunks():
     """Images per second, from uint8 in the machine's memory to float32 maps on the GPU."""
     from sightline.core.errors import SightlineError
-    from sightline.train.trunk import TorchTrunk
+    from sightline.train.backbone.extractor import TorchExtractor
 
     rows = {}
     for name, size in TRUNKS.items():
         try:
-            kinds = {"bf16": TorchTrunk(name, "cuda"), "fp32": TorchTrunk(name, "cuda", half=False)}
+            kinds = {"bf16": TorchExtractor(name, "cuda"), "fp32": TorchExtractor(name, "cuda", half=False)}
         except SightlineError as error:
             rows[name] = {"left_out": str(error)}
             continue
@@ -78,7 +78,7 @@ def trunks():
 
 def distances(limit):
     """TFLOP/s counted as 2 Q M d; the kernel makes three tf32 products for each, so a third of tf32 is its limit."""
-    from sightline.models.nearest import chunked_closest, has_triton
+    from sightline.models.memory_bank import chunked_closest, has_triton
 
     rows = []
     for count, entries, size in DISTANCES:
@@ -101,7 +101,7 @@ def distances(limit):
 
 def agreement():
     """Largest error of a distance against float64 on the CPU, relative to the mean distance."""
-    from sightline.models.nearest import nearest
+    from sightline.models.memory_bank import nearest
 
     keys, bank = torch.randn(4_000, 64), torch.randn(3_000, 64)
     keys[:500] = bank[:500] + 0.05 * torch.randn(500, 64)  # near ones, where digits cancel
@@ -115,7 +115,9 @@ def agreement():
 
 
 def trainings(folder):
-    """Seconds of `sightline.train` on sample parts, trunk and bank on the GPU; the first also warms everything up."""
+    """Seconds of `sightline.train` on sample parts, backbone and bank on the GPU; the first also warms everything
+    up.
+    """
     import cv2
 
     import sightline
@@ -150,7 +152,7 @@ def main():
         "limit_tflops": limits(),
     }
     result["distances"] = distances(result["limit_tflops"])
-    result["trunks"] = trunks()
+    result["backbones"] = trunks()
     with tempfile.TemporaryDirectory() as folder:
         result["training"] = trainings(Path(folder))
     (HERE / "gpu.json").write_text(json.dumps(result, indent=1) + "\n")

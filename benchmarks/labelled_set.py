@@ -9,14 +9,13 @@ import numpy as np
 from sightline.core.sample import Sample
 from sightline.data.dataset import Dataset
 from sightline.models.backbone import Backbone, backbone
-from sightline.train.intake import Intake, accept
-from sightline.train.kept_maps import KeptMaps
-from sightline.train.labelled import Labelled, label_parts
-from sightline.train.labels import Vocabulary, types_of, vocabulary
+from sightline.train.backbone.cache import CachedMaps
+from sightline.train.backbone.extractor import FeatureExtractor, open_extractor
+from sightline.train.images.loader import ImageLoader, accept
+from sightline.train.labels.sampling import grouped_folds
+from sightline.train.labels.targets import Labelled, LabelMap, label_parts, types_of, vocabulary
 from sightline.train.plans import offer_plans
-from sightline.train.sampling import grouped_folds
 from sightline.train.settings import TrainSettings
-from sightline.train.trunk import Trunk, open_trunk
 
 DATA = Path(os.environ.get("SIGHTLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FOLDS = 5
@@ -26,11 +25,11 @@ class LabelledSet(NamedTuple):
     """A set's parts with their labels, what they are called, and five folds by group."""
 
     settings: TrainSettings
-    words: Vocabulary
+    words: LabelMap
     source: Backbone
-    trunk: Trunk
-    maps_of: KeptMaps  # the trunk's maps, each part seen once
-    intake: Intake
+    extractor: FeatureExtractor
+    maps_of: CachedMaps  # the backbone's maps, each part seen once
+    loader: ImageLoader
     labelled: list[Labelled]
     truth: list[str]  # the grade of each part, as text, where parts are graded; otherwise its first type or "good"
     units: list[str]
@@ -39,18 +38,18 @@ class LabelledSet(NamedTuple):
 
 def open_set(name: str, settings: TrainSettings) -> LabelledSet:
     """The set at DATA / name, not aligned: labels alone are judged, stretched where its images vary in shape."""
-    parts = accept(list(Dataset.open(DATA / name, split=False)), by_unit=True)
+    parts = accept(list(Dataset.open(DATA / name, split=False)))
     plans, _ = offer_plans(parts, settings.model_copy(update={"align": "never"}))
     size, source = plans[-1].size, backbone(settings.backbone)
-    words, trunk = vocabulary(parts), open_trunk(settings.backbone, settings.threads)
-    intake = Intake(parts, size, settings.roi)
-    grid = trunk(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
-    labelled = label_parts([intake], words, tuple(grid))
+    words, extractor = vocabulary(parts), open_extractor(settings.backbone, settings.threads)
+    loader = ImageLoader(parts, size, settings.roi)
+    grid = extractor(np.zeros((1, size.height, size.width, 3), np.uint8))[source.maps[0]].shape[2:]
+    labelled = label_parts([loader], words, tuple(grid))
     truth = [usual_class(x.part.sample, graded=bool(words.grades)) for x in labelled]
     units = [str(x.part.unit) for x in labelled]
     fold = grouped_folds(truth, units, FOLDS, 0)
     return LabelledSet(
-        settings, words, source, trunk, KeptMaps(trunk, source), intake, labelled, truth, units, fold
+        settings, words, source, extractor, CachedMaps(extractor, source), loader, labelled, truth, units, fold
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Recognising known defects on the frozen trunk, by grouped 5-fold cross-validation: python benchmarks/labels.py
+"""Recognising known defects on the frozen backbone, by grouped 5-fold cross-validation: python benchmarks/labels.py
 
 Types, places and grades of the real sets, with the functions that `sightline train` uses.
 Writes labels.json and labels.md.
@@ -19,22 +19,21 @@ from labelled_set import DATA, FOLDS, open_set, usual_class
 from labels_more import IMBALANCE_GOAL, SPEED_GOAL, imbalance, speed
 
 from sightline.data.dataset import Dataset
-from sightline.evaluate.boxes import box_scores
-from sightline.evaluate.found_boxes import boxes_of, scored_boxes
-from sightline.evaluate.grades import grade_auroc, grade_scores
-from sightline.evaluate.types import single_label
-from sightline.runtime.boxes import read_boxes
-from sightline.runtime.image import read_image, read_mask
+from sightline.evaluate.metrics.detection import box_scores, boxes_of, scored_boxes
+from sightline.evaluate.metrics.grades import grade_auroc, grade_scores
+from sightline.evaluate.metrics.types import single_label
+from sightline.imaging.image import read_image
+from sightline.imaging.mask import read_mask
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.runtime.recognition import named
-from sightline.train.boxes import learn_boxes
-from sightline.train.labels import types_of
-from sightline.train.recognise import fit_recogniser
-from sightline.train.recognition import learn_labelled
-from sightline.train.sampling import grouped_folds
+from sightline.runtime.recognition import named, read_boxes
+from sightline.train.classify.classifier import fit_classifier
+from sightline.train.classify.detector import learn_boxes
+from sightline.train.classify.validation import learn_labelled
+from sightline.train.labels.sampling import grouped_folds
+from sightline.train.labels.targets import types_of
 from sightline.train.settings import TrainSettings
-from sightline.train.teach import teach
+from sightline.train.teach.teaching import teach
 from sightline.train.training import train
 
 HERE = Path(__file__).parent
@@ -48,27 +47,27 @@ FEW_GOALS = {5: 0.75, 10: 0.82}
 
 
 def run(name, folds):
-    """Every part of `folds` of the five folds judged by a recogniser that has not seen its group.
+    """Every part of `folds` of the five folds judged by a classifier that has not seen its group.
 
     `name` is a set, SET:BACKBONE, or SET:BACKBONE:SIDE_PX.
     """
-    base, trunk_name, side = [*name.split(":"), "", ""][:3]
-    settings = TrainSettings(backbone=trunk_name or "lite0", side_px=int(side) if side else None)
+    base, backbone_name, side = [*name.split(":"), "", ""][:3]
+    settings = TrainSettings(backbone=backbone_name or "lite0", side_px=int(side) if side else None)
     ready = open_set(base, settings)
     words, labelled, graded = ready.words, ready.labelled, bool(ready.words.grades)
     said, seconds, dice, boxes = {}, [], [], []
 
     def place_of(part):
-        return ready.intake(part).placements[0]
+        return ready.loader(part).letterboxes[0]
 
     for turn in range(folds):
         start = time.perf_counter()
         seen = [x for x, other in zip(labelled, ready.fold, strict=True) if other != turn]
-        net = fit_recogniser(ready.maps_of, seen, words, settings, lambda *_: None)
+        net = fit_classifier(ready.maps_of, seen, words, settings, lambda *_: None)
         head = learn_boxes(ready.maps_of, seen, words, ready.source, settings, lambda *_: None)
         seconds.append(time.perf_counter() - start)
         for index in np.flatnonzero(ready.fold == turn):
-            said[int(index)] = judge(net, ready.trunk, labelled[index], dice, head, place_of, words, boxes)
+            said[int(index)] = judge(net, ready.extractor, labelled[index], dice, head, place_of, words, boxes)
         print(name, "fold", turn, f"{seconds[-1]:.0f} s", flush=True)
     if graded:
         figures = grades(said, [x.part.sample.grade for x in labelled], ready.units)
@@ -105,7 +104,7 @@ def learn_all(*given):
 
 
 def balanced_accuracy(judge, net, ready, test):
-    said = {int(i): judge(net, ready.trunk, ready.labelled[i], []) for i in test}
+    said = {int(i): judge(net, ready.extractor, ready.labelled[i], []) for i in test}
     return types(said, ready.truth, ready.units, ready.words)["balanced_accuracy"]
 
 
@@ -142,7 +141,7 @@ def without(left_out, known, folder):
     file = None if folder is None else folder / f"without-{left_out}.onnx"
     if file is not None and file.exists():
         return Recipe.load(file)
-    recipe = train(known, synthetic=0)  # the guard, which chooses by drawn defects, takes no part in this
+    recipe = train(known, synthetic=0)  # the guard, which chooses by synthetic defects, takes no part in this
     if file is not None:
         folder.mkdir(parents=True, exist_ok=True)
         file.write_bytes(recipe.data)
@@ -161,11 +160,11 @@ def _shown(x, said, words, usual):
 
 
 @torch.inference_mode()
-def judge(net, trunk, x, dice, head=None, place_of=None, words=None, boxes=None):
+def judge(net, extractor, x, dice, head=None, place_of=None, words=None, boxes=None):
     """Class logits and expected grade of one part; its map's Dice goes to `dice` where it has a mask, its boxes, true
     and found by `head`, to `boxes` where any are drawn.
     """
-    found = net({name: maps.float() for name, maps in trunk(x.image[None]).items()})
+    found = net({name: maps.float() for name, maps in extractor(x.image[None]).items()})
     if x.part.sample.mask is not None and x.cells is not None:
         mask = read_mask(x.part.sample.mask)
         seen = 1 - found.places.softmax(1)[0, 0].numpy()
@@ -173,7 +172,7 @@ def judge(net, trunk, x, dice, head=None, place_of=None, words=None, boxes=None)
         dice.append(2 * float((marked & mask).sum()) / max(1, int(marked.sum() + mask.sum())))
     if head is not None and x.part.sample.regions:
         where, shape = place_of(x.part), read_image(x.part.sample.path)[0].shape[:2]
-        scores, corners = head.answers({name: maps.float() for name, maps in trunk(x.image[None]).items()})
+        scores, corners = head.answers({name: maps.float() for name, maps in extractor(x.image[None]).items()})
         seen = read_boxes(scores[0].numpy(), corners[0].numpy(), words.types, where)
         boxes.append((boxes_of(x.part.sample, None, shape, words.types), scored_boxes(seen)))
     return found.types[0].numpy(), None if found.quality is None else float(net.grade(found.quality)[0])
@@ -204,9 +203,9 @@ def grades(said, truth, units):
 
 def page(result):
     rows = [
-        "# Known defects on the frozen trunk", "",
+        "# Known defects on the frozen backbone", "",
         f"Measured {result['date']} on {os.cpu_count()} cores by `python benchmarks/labels.py`: grouped 5-fold",
-        "cross-validation, EfficientNet-Lite0 frozen where no other trunk is named, default settings, seed 0.", "",
+        "cross-validation, EfficientNet-Lite0 frozen where no other backbone is named, default settings, seed 0.", "",
         "| set | figure | measured | must reach | reached |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name, figures in result["sets"].items():

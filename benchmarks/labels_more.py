@@ -11,8 +11,7 @@ import torch
 
 from sightline.core.sample import TRAIN
 from sightline.runtime.session import OnnxSession
-from sightline.train.objective import objective
-from sightline.train.recognise import _start, _steps, fit_recogniser
+from sightline.train.classify.classifier import _start, _steps, fit_classifier, objective
 from sightline.train.training import train
 
 RARE = 0.01  # defective parts in the training part
@@ -33,7 +32,7 @@ def imbalance(ready, judge, balanced, seeds=3):
         wanted = round(len(by_kind["good"]) * RARE / (1 - RARE))
         bad = [i for rank in range(wanted) for kind in kinds for i in by_kind[kind][rank : rank + 1]][:wanted]
         parts = [ready.labelled[i] for i in (*by_kind["good"], *bad)]
-        for name, learn in (("ours", fit_recogniser), ("plain", plain)):
+        for name, learn in (("ours", fit_classifier), ("plain", plain)):
             net = learn(ready.maps_of, parts, ready.words, ready.settings, lambda *_: None)
             found[name].append(balanced(judge, net, ready, np.flatnonzero(ready.fold == seed)))
         print("1 in 100, seed", seed, {name: round(values[-1], 4) for name, values in found.items()}, flush=True)
@@ -52,13 +51,13 @@ def plain(maps_of, parts, words, settings, progress):
     )
     net.trust.data.zero_()
     counts = torch.ones(len(words.types) + 1)
-    silent = torch.zeros(settings.recogniser_batch, len(net.usual))
-    rate = settings.recogniser_rate
+    silent = torch.zeros(settings.classifier_batch, len(net.default))
+    rate = settings.classifier_rate
     optimiser = torch.optim.AdamW([x for x in net.parameters() if x.requires_grad], lr=rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
     net.train()
     for _ in range(steps):
-        batch = [parts[i] for i in rng.choice(len(parts), settings.recogniser_batch)]
+        batch = [parts[i] for i in rng.choice(len(parts), settings.classifier_batch)]
         mirrored = rng.random(len(batch)) < 0.5
         maps = maps_of.batch([(x.part.hash, x.image, bool(m)) for x, m in zip(batch, mirrored, strict=True)])
         loss = objective(net, net(maps, 0.3, silent), batch, mirrored, counts, settings.loss)

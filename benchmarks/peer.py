@@ -27,14 +27,12 @@ from peer_plot import draw
 from peer_table import page
 from peer_worker import DINOV2
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.data.dataset import Dataset
 from sightline.data.sample import write
-from sightline.evaluate.aupro import area
-from sightline.evaluate.curve import pixel_curve
 from sightline.evaluate.inspected import Inspected
-from sightline.evaluate.metrics import image_metrics
-from sightline.evaluate.pixels import heat_and_masks, usable_mask
+from sightline.evaluate.metrics.image import image_metrics
+from sightline.evaluate.metrics.pixel import area, heat_and_masks, pixel_curve, usable_mask
 
 HERE = Path(__file__).parent
 PEER_VENV = HERE.parent / ".venv-peer"

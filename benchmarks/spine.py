@@ -66,23 +66,23 @@ def training_cost(folder):
 
 
 def speed(recipe, photo):
-    """Bare trunk, whole graph and file to verdict at the same size and settings, measured in turn."""
+    """Bare backbone, whole graph and file to verdict at the same size and settings, measured in turn."""
     import onnx
 
     from sightline.runtime.inspector import Inspector
     from sightline.runtime.session import OnnxSession
-    from sightline.train.trunk import trunk_onnx
+    from sightline.train.backbone.extractor import backbone_onnx
 
     inspector = Inspector(recipe, THREADS)
     size = (inspector.card.height, inspector.card.width)
-    trunk = onnx.load_from_string(trunk_onnx(inspector.card.backbone))
+    trunk = onnx.load_from_string(backbone_onnx(inspector.card.backbone))
     del trunk.graph.output[0]  # stride 4, which the recipe does not read
     for axis in (1, 2):
         trunk.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size[axis - 1]
     bare, whole = OnnxSession(trunk.SerializeToString(), THREADS), OnnxSession(Path(recipe).read_bytes(), THREADS)
     image = np.random.default_rng(0).integers(0, 255, (1, *size, 3), np.uint8)
     actions = {
-        "trunk": lambda: bare.run({"image": image}),
+        "backbone": lambda: bare.run({"image": image}),
         "graph": lambda: whole.run({"image": image}),
         "inspect": lambda: inspector.inspect(photo),
     }
@@ -95,8 +95,8 @@ def speed(recipe, photo):
                 action()
                 times[name].append((time.perf_counter() - start) * 1e3)
     p50 = {name: float(np.percentile(values, 50)) for name, values in times.items()}
-    return {"size": size, "p50_ms": p50, "graph_ratio": p50["graph"] / p50["trunk"],
-            "inspect_ratio": p50["inspect"] / p50["trunk"]}  # fmt: skip
+    return {"size": size, "p50_ms": p50, "graph_ratio": p50["graph"] / p50["backbone"],
+            "inspect_ratio": p50["inspect"] / p50["backbone"]}  # fmt: skip
 
 
 def machine():
@@ -128,9 +128,9 @@ def table(result):
     banks = {entry["bank"] for entry in cost.values()}
     rows.append(line("bank entries at 50, 100, 200 images", sorted(banks), "one value", len(banks) == 1))
     fast = result["speed"]
-    rows.append(line("whole graph / bare trunk", f"{fast['graph_ratio']:.2f}", "<= 2.0", fast["graph_ratio"] <= 2))
+    rows.append(line("whole graph / bare backbone", f"{fast['graph_ratio']:.2f}", "<= 2.0", fast["graph_ratio"] <= 2))
     ratio = fast["inspect_ratio"]
-    rows.append(line("JPEG file to verdict / bare trunk", f"{ratio:.2f}", "<= 2.5", ratio <= 2.5))
+    rows.append(line("JPEG file to verdict / bare backbone", f"{ratio:.2f}", "<= 2.5", ratio <= 2.5))
     ms = ", ".join(f"{name} {value:.1f} ms" for name, value in fast["p50_ms"].items())
     rows += ["", f"One image of {fast['size'][1]} x {fast['size'][0]} px, {THREADS} threads, p50: {ms}.", ""]
     heads = ("set", "image AUROC", "image AP", "pixel AUROC", "AUPRO", "AUPRO to 5 %", "escape (at most)")
@@ -149,7 +149,9 @@ def main():
     result = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": machine()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sightline("train", DATA / "cookies", "-o", folder / "warm.onnx", "--effort", "quick")  # fills the trunk cache
+        sightline(
+            "train", DATA / "cookies", "-o", folder / "warm.onnx", "--effort", "quick"
+        )  # fills the backbone cache
         result["accuracy"] = accuracy(folder)
         result["speed"] = speed(folder / "cookies.onnx", next((DATA / "cookies" / "test" / "good").glob("*.jpg")))
         result["training_cost"] = training_cost(folder)

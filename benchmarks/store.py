@@ -18,9 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.core.sample import Sample
-from sightline.store.record import Filter, Record
+from sightline.store.inspections import Filter, Record
 from sightline.store.store import Store
 
 HERE = Path(__file__).parent

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import signal
+import socket
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -22,7 +24,7 @@ GOOD, SCRATCHED = 14, 6
 TINY = {
     **{"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1},
     # All of these are learned in tests of their own.
-    **{"recognise": False, "place_weight": 0.0, "discriminator_weight": 0.0, "light_directions": 0, "synthetic": 24},
+    **{"classify": False, "position_weight": 0.0, "discriminator_weight": 0.0, "light_directions": 0, "synthetic": 24},
 }
 
 Draw = Callable[..., tuple[NDArray[np.uint8], NDArray[np.uint8]]]
@@ -78,6 +80,14 @@ def parts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_rgb(folder / f"images/stain/{seed}.png", image)
         write_rgb(folder / f"masks/stain/{seed}.png", mask)
     return folder
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """What the test starts hears Ctrl-C, also where a shell in the background had the tests ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
@@ -144,3 +154,15 @@ def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         return made[kind]
 
     return folder
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A TCP port on loopback that nobody listens on."""
+
+    def port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return port

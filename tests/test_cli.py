@@ -7,6 +7,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from sightline.cli import app
+from sightline.core.errors import MissingExtraError
 
 EVALUATE_KEYS = {
     *("image_auroc", "image_ap", "f1_max", "pixel_auroc", "aupro", "aupro_05"),
@@ -101,8 +105,8 @@ def test_synthesize_writes_a_sheet_of_made_defects(parts, tmp_path):
     assert "nothing to cut and paste" in sightline("synthesize", parts, "-o", sheet, "--images", 2).stdout
     assert sheet.read_bytes() == first
     wrong = sightline("synthesize", parts, "-o", tmp_path / "sheet.doc")
-    assert wrong.returncode == 1
-    assert "Name a .png or .jpg file" in wrong.stderr
+    assert wrong.returncode == 2
+    assert "Name it sheet.png" in wrong.stderr
 
 
 def test_inspect_prints_one_line_per_image_and_ng_is_no_error(parts, recipe, tmp_path):
@@ -113,7 +117,8 @@ def test_inspect_prints_one_line_per_image_and_ng_is_no_error(parts, recipe, tmp
     assert len(lines) == 8
     assert {line["verdict"] for line in lines[4:]} == {"NG"}
     assert all(line["defects"] for line in lines[4:])
-    assert len(list((tmp_path / "o").iterdir())) == 8
+    assert {path.parent.name for path in (tmp_path / "o").rglob("*.png")} == {"good", "spot"}
+    assert len(list((tmp_path / "o").rglob("*.png"))) == 8
     assert sightline("inspect", recipe, spot, "--fail-on-ng").returncode == 1
 
 
@@ -136,7 +141,8 @@ def test_errors_are_one_line_with_the_right_exit_code(parts, recipe, tmp_path):
     assert sightline("train", parts, "-o", tmp_path / "x.onnx", "--set", "no_such=1").returncode == 2
     assert sightline("train", parts, "-o", tmp_path / "x.onnx", "--effort", "heroic").returncode == 2
     assert sightline("train", parts).returncode == 2
-    assert sightline("inspect", parts / "test" / "good" / "0.png", parts / "test" / "good" / "0.png").returncode == 1
+    picture = parts / "test" / "good" / "0.png"
+    assert sightline("inspect", picture, picture).returncode == 2  # no recipe: bad usage
     assert not (tmp_path / "x.onnx").exists()
 
 
@@ -160,9 +166,9 @@ def doubtful(recipe):
     """The recipe with a band so wide that every part is left in REVIEW."""
     import onnx
 
-    from sightline.core.band import Band
+    from sightline.core.result import Band
     from sightline.runtime.recipe import Recipe
-    from sightline.train.graph import with_card
+    from sightline.train.export.graph import with_card
 
     card = Recipe.load(recipe).card.model_copy(update={"band": Band(low=-1e6, high=1e6)})
     path = recipe.with_name("doubtful.onnx")
@@ -203,7 +209,7 @@ def test_two_recipes_of_different_products_are_refused(parts, recipe):
     import onnx
 
     from sightline.runtime.recipe import Recipe
-    from sightline.train.graph import with_card
+    from sightline.train.export.graph import with_card
 
     other = recipe.with_name("other.onnx")
     card = Recipe.load(recipe).card.model_copy(update={"product": "washers"})
@@ -222,7 +228,8 @@ def test_explain_writes_a_picture_or_a_folder_of_them(parts, recipe, tmp_path):
     assert cv2.imread(str(tmp_path / "why.png")).shape[1] == 1240
     several = sightline("explain", recipe, image, good, tmp_path / "none.png", "-o", tmp_path / "why")
     assert several.returncode == 1 and "not judged" in several.stdout
-    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == ["0-why-1.png", "0-why-2.png"]
+    pictures = sorted(path.relative_to(tmp_path / "why").as_posix() for path in (tmp_path / "why").rglob("*.png"))
+    assert pictures == ["good/0-why.png", "spot/0-why.png"]
     refused = sightline("explain", recipe, image, good, "-o", tmp_path / "both.png")
     assert refused.returncode == 1 and "Name a folder" in refused.stderr
 
@@ -236,3 +243,27 @@ def test_compare_says_what_may_be_concluded(parts, recipe, tmp_path):
     assert "<html" in (tmp_path / "compare.html").read_text()
     said = sightline("compare", recipe, recipe, parts)
     assert "0 parts changed verdict" in said.stdout
+
+
+@pytest.mark.parametrize("words", [["demo", "--folder", "/sys/sightline"], ["keys", "/sys/sightline"]])
+def test_a_disk_that_takes_nothing_is_said_and_is_no_traceback(words):
+    """Nobody, root included, makes a folder there."""
+    result = sightline(*words)
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr and "/sys/sightline" in result.stderr
+    assert "error: " in result.stderr
+
+
+def test_pictures_on_a_disk_that_takes_nothing(recipe, parts):
+    part = next(parts.rglob("*.png"))
+    for words in (["inspect", recipe, part, "--overlays"], ["explain", recipe, part, "--output"]):
+        result = sightline(*words, "/sys/sightline")
+        assert result.returncode == 1, result.stderr
+        assert "Traceback" not in result.stderr and "/sys/sightline" in result.stderr
+
+
+def test_simulate_asks_for_its_extra_before_it_works(tmp_path, monkeypatch):
+    monkeypatch.setattr("sightline.operations.line.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"sightline\[modbus\]"):
+        CliRunner().invoke(app, ["simulate", "--folder", str(tmp_path / "sim")], catch_exceptions=False)
+    assert not (tmp_path / "sim").exists()

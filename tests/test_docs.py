@@ -17,9 +17,10 @@ PAGES += ["docs/how-to/prepare-data.md", "docs/how-to/rare-defects.md", "docs/ho
 PAGES += ["docs/how-to/known-defects.md", "docs/how-to/explain.md", "docs/how-to/compare.md"]
 PAGES += ["docs/how-to/fine-tune.md", "docs/how-to/store.md", "docs/how-to/label.md", "docs/how-to/simulate.md"]
 PAGES += ["docs/how-to/sign-recipes.md", "docs/how-to/calibrate.md", "docs/how-to/check-data.md"]
+PAGES += ["docs/how-to/set-thresholds.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "doctor"}
-COMMANDS |= {"data", "store", "labels", "run", "simulate", "keys", "sign", "verify", "calibrate"}
+COMMANDS |= {"data", "store", "labels", "run", "simulate", "keys", "sign", "verify", "calibrate", "threshold"}
 
 
 def blocks(page, language):
@@ -74,10 +75,25 @@ def test_links_inside_the_docs_lead_somewhere():
                 assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-def test_paths_named_in_architecture_exist():
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    for folder in re.findall(r"\| `(\w+)/`", text):
-        assert (ROOT / "src" / "sightline" / folder).is_dir(), folder
+def test_files_and_modules_named_in_architecture_exist():
+    """Every path, and every `package.module` in backticks, leads to a file or folder of the package."""
+    source, text = ROOT / "src" / "sightline", (ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
+    assert len(named) > 10
+    assert [path for path in sorted(named) if not (source / path).exists() and not (ROOT / path).exists()] == []
+    dotted = set(re.findall(r"`(\w+(?:\.\w+)+)`", text))
+    floors = {path.name for path in source.iterdir() if path.is_dir()}
+    modules = {name for name in dotted if name.split(".")[0] in floors and name.split(".")[-1] != "py"}
+    assert len(modules) > 30
+
+    def leads_somewhere(name):
+        parts = name.split(".")
+        while parts[-1][0].isupper():
+            parts.pop()
+        path = source.joinpath(*parts)
+        return path.is_dir() or path.with_suffix(".py").exists() or path.parent.with_suffix(".py").exists()
+
+    assert [name for name in sorted(modules) if not leads_somewhere(name)] == []
 
 
 def test_every_setting_is_in_the_reference():

@@ -10,18 +10,19 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "sightline"
 FLOORS = (
     {"core"},
+    {"imaging"},
     {"runtime", "store", "devices"},
     {"data", "evaluate", "line"},
     {"models", "improve"},
     {"train"},
     {"web"},
-    {"command"},
+    {"operations"},
     {"cli"},
     {"__main__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 TORCH = {"models", "train"}
-MAX_LINES, MAX_FUNCTION_LINES, MAX_COMMAND_LINES = 300, 40, 15
+MAX_LINES, MAX_FUNCTION_LINES, MAX_COMMAND_LINES = 400, 60, 15
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 
@@ -59,6 +60,44 @@ def test_a_file_imports_only_from_lower_floors(path):
         assert here in TORCH or name.split(".")[0] != "torch", f"{path}: torch belongs to models/ and train/"
 
 
+def imported(path, modules):
+    """Which of `modules` a file imports; `from package import module` is an import of the module."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in modules else node.module for name in names if {name, node.module} & modules)
+
+
+def cycles(graph):
+    """The strongly connected components of a graph in which there is a way from each node to itself."""
+
+    def reach(start):
+        found, waiting = set(), [start]
+        while waiting:
+            new = graph[waiting.pop()] - found
+            found |= new
+            waiting += new
+        return found
+
+    reached = {name: reach(name) for name in graph}
+    return {frozenset(other for other in reached[name] if name in reached[other]) for name in graph} - {frozenset()}
+
+
+def test_cycles_are_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b", "e"}, "e": set(), "f": {"f", "a"}}
+    assert cycles(graph) == {frozenset("bcd"), frozenset("f")}
+
+
+def test_no_modules_import_each_other():
+    """Lazy and typing-only imports count: modules that need each other are one module, or a third is missing."""
+    files = {".".join(("sightline", *path.relative_to(SRC).with_suffix("").parts)): path for path in FILES}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    graph = {name: set(imported(path, files.keys())) for name, path in files.items()}
+    assert cycles(graph) == set()
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
 def test_files_and_functions_stay_small(path):
     assert len(path.read_text().splitlines()) <= MAX_LINES
@@ -67,7 +106,7 @@ def test_files_and_functions_stay_small(path):
 
 
 def test_commands_stay_small():
-    for path in (SRC / "cli").glob("*.py"):
+    for path in (SRC / "cli").glob("[!t]*.py"):  # but for text_*.py, which word what they print
         for name, _, body in functions(path):
             assert body <= MAX_COMMAND_LINES, f"{path.name}: {name} has {body} lines"
 
@@ -83,8 +122,8 @@ def run(code):
 def test_the_line_side_needs_no_torch_and_no_training_package():
     banned = ("torch", "sklearn", "scipy", "onnx", "matplotlib", "jinja2", "optuna")
     code = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in banned)
-    line_side = ("core.card", "runtime.inspector", "runtime.recipe", "data.dataset", "evaluate.evaluation", "cli")
-    line_side += ("evaluate.explain.picture", "evaluate.explain.explanation")
+    line_side = ("core.card", "runtime.inspector", "runtime.recipe", "data.dataset", "evaluate.evaluating", "cli")
+    line_side += ("evaluate.explain.explaining",)
     line_side += ("devices.cameras.table", "devices.sinks.table", "devices.outbox")
     code += "".join(f"import sightline.{name}\n" for name in line_side)
     result = run(code)

@@ -18,7 +18,7 @@ def dataset(name):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:a suspect")  # real sets hold good parts that look like no other
+@pytest.mark.filterwarnings("ignore:an outlier", "ignore:.*photos")  # real sets hold odd parts, and some part twice
 def test_cookies_from_31_good_photos():
     parts = dataset("cookies")
     recipe = sightline.train(parts)
@@ -31,7 +31,7 @@ def test_cookies_from_31_good_photos():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:a suspect")  # real sets hold good parts that look like no other
+@pytest.mark.filterwarnings("ignore:an outlier", "ignore:.*photos")  # real sets hold odd parts, and some part twice
 def test_cubes_from_58_good_photos():
     parts = dataset("cubes").with_train_good(58)
     recipe = sightline.train(parts, effort="quick")
@@ -41,7 +41,7 @@ def test_cubes_from_58_good_photos():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:a suspect")  # real sets hold good parts that look like no other
+@pytest.mark.filterwarnings("ignore:an outlier", "ignore:.*photos")  # real sets hold odd parts, and some part twice
 def test_groups_of_tiles_stay_on_one_side():
     parts = dataset("magnetic_tile")
     train = {sample.group for sample in parts.train}

@@ -20,7 +20,7 @@ from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import Engine, Session, open_session
 
 TOLERANCE = 1e-3
-INT8_TOLERANCE = 0.5  # engines round activations to different neighbours; 1 is the spread of good parts' scores
+INT8_TOLERANCE = 0.75  # engines round activations to different neighbours; 1 is the spread of good parts' top means
 
 
 @pytest.fixture(params=get_args(Engine))

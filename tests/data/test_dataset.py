@@ -13,8 +13,10 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
+from sightline.data.curation.check import check
+from sightline.data.curation.findings import Kind
 from sightline.data.dataset import Dataset, DatasetWarning
-from sightline.runtime.image import content_hash
+from sightline.imaging.image import content_hash
 
 
 def _counts(dataset: Dataset) -> Counter[tuple[str | None, bool | None]]:
@@ -86,6 +88,18 @@ def test_near_duplicates_stay_on_one_side(seed: int, tmp_path: Path, write: Any,
     assert set(split.values()) == {"train", "test"}
 
 
+def test_a_crop_stays_with_its_part_as_the_check_would_have_it(tmp_path: Path, write: Any, draw: Any) -> None:
+    for number in range(70):
+        image = draw(number)[0]
+        write(tmp_path / f"good/{number:02}.png", image)
+        if number % 7 == 0:
+            write(tmp_path / f"good/{number:02} crop.png", image[6:-4, 5:-6])
+    dataset = Dataset.open(tmp_path)
+    split = {sample.path.name: sample.split for sample in dataset}
+    assert [n for n in range(0, 70, 7) if split[f"{n:02}.png"] != split[f"{n:02} crop.png"]] == []
+    assert not [f for f in check(dataset.samples) if f.kind is Kind.LEAKAGE]
+
+
 def test_parts_that_all_look_alike_are_split_with_a_warning(tmp_path: Path, write: Any, draw: Any) -> None:
     image = draw(0)[0]
     for number in range(10):
@@ -94,6 +108,17 @@ def test_parts_that_all_look_alike_are_split_with_a_warning(tmp_path: Path, writ
     with pytest.warns(DatasetWarning, match=r"10 of 10 images are near-identical.* Add a group column"):
         dataset = Dataset.open(tmp_path)
     assert _counts(dataset) == {("train", False): 7, ("test", False): 3}
+
+
+def test_names_stand_where_all_parts_look_alike(tmp_path: Path, write: Any, draw: Any) -> None:
+    image, rows = draw(0)[0], ["image,group"]
+    for number in range(10):
+        noise = np.random.default_rng(number).normal(0, 1, image.shape)
+        write(tmp_path / f"good/{number}.png", np.clip(image + noise, 0, 255).astype(np.uint8))
+        rows.append(f"good/{number}.png,part {number // 2}")
+    (tmp_path / "groups.csv").write_text("\n".join(rows))
+    units = Dataset.open(tmp_path).units()  # without a warning that asks for a group column
+    assert units == [f"group:part {number // 2}" for number in range(10)]
 
 
 def test_a_given_split_is_kept(tmp_path: Path, write: Any, draw: Any) -> None:
@@ -107,6 +132,8 @@ def test_a_given_split_is_kept(tmp_path: Path, write: Any, draw: Any) -> None:
 
 
 def test_rows_without_a_split_take_no_part_where_others_have_one(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.png").write_bytes(b"")
     (tmp_path / "a.csv").write_text("image,label,split\n1.png,good,train\n2.png,good,\n3.png,dent,test\n")
     dataset = Dataset.open(tmp_path / "a.csv")
     assert [sample.path.name for sample in dataset] == ["1.png", "3.png"]

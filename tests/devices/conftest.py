@@ -7,7 +7,6 @@ import importlib.util
 import ipaddress
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,18 +49,6 @@ def need_program() -> Callable[[str], str]:
         return path
 
     return program
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A TCP port on loopback that nobody listens on."""
-
-    def port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return port
 
 
 @pytest.fixture(scope="session")

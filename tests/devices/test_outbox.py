@@ -10,9 +10,8 @@ import time
 import pytest
 
 from sightline.core.errors import SettingError, SinkError
-from sightline.devices.courier import Courier, MemoryBox, Refused
 from sightline.devices.link import Backoff
-from sightline.devices.outbox import Outbox
+from sightline.devices.outbox import Courier, MemoryBox, Outbox, Refused
 
 QUICK = Backoff(first_ms=10, longest_ms=20)
 

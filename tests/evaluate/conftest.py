@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sightline.core.band import Band
-from sightline.core.card import Calibration, Card, Parity, Provenance
+from sightline.core.card import Calibration, Card, OutOfDistribution, Parity, Provenance
+from sightline.core.result import Band
 from sightline.core.sample import Sample
-from sightline.evaluate.bounds import rate
-from sightline.runtime.image import read_image
+from sightline.evaluate.statistics.intervals import rate
+from sightline.imaging.image import read_image
 from sightline.runtime.inspection import Inspection
 
 HEIGHT, WIDTH, CELL = 48, 64, 4
@@ -44,6 +44,7 @@ def card() -> Card:
             heat_threshold=4.0,
             promises=("20 good parts: overkill at most 13.9 % at 95 %.",),
         ),
+        ood=OutOfDistribution(parts=20, median=0.4, outside=rate(0, 20), lowest_score=-9.0),
         trained_on=(),
         choices={"score": "top 1 %"},
         provenance=Provenance(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from sightline.core.errors import InputError, SettingError
 from sightline.core.sample import Sample
-from sightline.evaluate.evaluation import evaluate
-from sightline.runtime.image import content_hash
+from sightline.evaluate import baseline
+from sightline.evaluate.baseline import GoldenTemplate, TemplateSettings
+from sightline.evaluate.evaluating import evaluate
+from sightline.evaluate.metrics.image import image_auroc
+from sightline.imaging.image import content_hash
 
 
 @pytest.fixture
@@ -40,3 +47,148 @@ def test_good_parts_that_were_not_trained_on_make_no_template(
 def test_the_gain_is_in_the_table(trained: tuple[Any, list[Sample]], lot: list[Sample]) -> None:
     inspector, references = trained
     assert "Golden template (rules)" in str(evaluate(inspector, lot, references=references))
+
+
+# The golden template: what a rule-based inspection sees and does not see.
+
+HEIGHT, WIDTH = 72, 96
+
+
+def part(seed: int, dx: int = 0, dy: int = 0, gain: float = 1.0, noise: float = 1.5) -> np.ndarray:
+    """A textured part, the same for every seed but for noise, shift and brightness."""
+    surface = np.random.default_rng(99).uniform(40, 160, (HEIGHT // 4 + 10, WIDTH // 4 + 10, 3)).astype(np.float32)
+    wide = cv2.resize(surface, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    image = wide[20 - dy : 20 - dy + HEIGHT, 20 - dx : 20 - dx + WIDTH] * gain
+    noisy = image + np.random.default_rng(seed).normal(0, noise, image.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def damaged(image: np.ndarray, grey: int = 60) -> np.ndarray:
+    changed = image.astype(np.int16)
+    changed[30:38, 40:50] += grey
+    return np.clip(changed, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def template() -> GoldenTemplate:
+    return GoldenTemplate.fit([part(seed) for seed in range(12)])
+
+
+def test_median_and_spread_by_hand() -> None:
+    values = [10, 12, 14, 20, 90]
+    images = [np.full((4, 5, 3), value, np.uint8) for value in values]
+    median, spread = baseline._statistics(images)
+    assert (median == 14).all()
+    assert spread == pytest.approx(np.full((4, 5, 3), 1.4826 * 4))
+
+
+def test_strips_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [part(seed) for seed in range(5)]
+    whole = baseline._statistics(images)
+    monkeypatch.setattr(baseline, "STRIP_VALUES", 5 * WIDTH * 3 * 7)
+    for strips, all_at_once in zip(baseline._statistics(images), whole, strict=True):
+        assert np.array_equal(strips, all_at_once)
+
+
+def test_heat_is_the_mean_of_the_worst_channels_distance_in_spreads() -> None:
+    flat = np.full((20, 24, 3), 100, np.uint8)
+    fitted = GoldenTemplate.fit([flat] * 3, TemplateSettings(floor=2.0, max_shift_px=0.0))
+    spot = flat.copy()
+    spot[10, 12, 1] = 150
+    grey = cv2.cvtColor(spot, cv2.COLOR_RGB2GRAY).astype(np.float32).mean()
+    heat = fitted.heat(spot)
+    # One px of 25 is 50 grey values away; evening out the brightness that it added darkens all of them a little.
+    gain = 100 / grey
+    assert heat[10, 12] == pytest.approx((150 * gain - 100 + 24 * (100 - 100 * gain)) / 2 / 25, rel=1e-4)
+    assert heat.shape == (20, 24)
+    assert heat.dtype == np.float32
+    assert fitted.score(spot) == pytest.approx(float(heat.max()))
+
+
+def test_a_good_part_scores_low_and_a_damaged_one_high_where_it_is_damaged(template: GoldenTemplate) -> None:
+    heat = template.heat(damaged(part(50)))
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert 28 <= row < 40
+    assert 38 <= column < 52
+    assert template.score(damaged(part(50))) > 5 * template.score(part(51))
+    scores = [template.score(part(seed)) for seed in range(60, 70)]
+    scores += [template.score(damaged(part(seed), 25)) for seed in range(70, 80)]
+    assert image_auroc(scores, np.arange(20) >= 10) == 1.0
+
+
+def test_the_same_image_always_gets_the_same_heat_and_is_left_as_it_was(template: GoldenTemplate) -> None:
+    image = damaged(part(50, 2, 1))
+    before, heat = image.copy(), template.heat(image)
+    for _ in range(3):
+        assert np.array_equal(template.heat(image), heat)
+    assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("gain", [0.8, 1.25])
+def test_brightness_is_evened_out(template: GoldenTemplate, gain: float) -> None:
+    assert template.score(part(52, gain=gain)) < 2.5 * template.score(part(52))
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(3, -2), (-5, 4)])
+def test_a_small_shift_is_taken_out_and_heat_lies_where_the_image_has_it(
+    template: GoldenTemplate, dx: int, dy: int
+) -> None:
+    assert template.score(part(53, dx, dy)) < 2.5 * template.score(part(53))
+    heat = template.heat(damaged(part(53, dx, dy)))
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert 28 <= row < 40
+    assert 38 <= column < 52
+
+
+def test_a_shift_that_is_too_large_stays_in_and_scores_high(template: GoldenTemplate) -> None:
+    assert template.score(part(54, 12, 0)) > 5 * template.score(part(54))
+
+
+def test_the_score_may_be_an_area() -> None:
+    images = [part(seed) for seed in range(12)]
+    by_area = GoldenTemplate.fit(images, TemplateSettings(by="area", threshold=4.0))
+    assert by_area.score(part(50)) == 0
+    assert 40 <= by_area.score(damaged(part(50))) <= 200
+    assert by_area.score(damaged(part(50))) == (by_area.heat(damaged(part(50))) > 4.0).sum()
+
+
+def test_images_are_read_one_by_one_and_at_most_so_many_are_kept() -> None:
+    alive: list[int] = []
+
+    def many() -> Iterator[np.ndarray]:
+        for seed in range(100):
+            alive.append(seed)
+            yield part(seed)
+
+    settings = TemplateSettings(templates=5)
+    fitted = GoldenTemplate.fit(many(), settings)
+    assert len(alive) == 100
+    assert fitted.images == 5
+    assert np.array_equal(fitted.median, GoldenTemplate.fit(many(), settings).median)
+    megabyte = np.zeros((256, 1024, 3), np.uint8)
+    assert GoldenTemplate.fit([megabyte] * 9, TemplateSettings(memory_mb=3)).images == 4
+
+
+def test_black_and_tiny_images_have_finite_heat() -> None:
+    for shape in ((40, 40, 3), (1, 1, 3), (2, 30, 3)):
+        black = np.zeros(shape, np.uint8)
+        fitted = GoldenTemplate.fit([black] * 3)
+        assert fitted.score(black) == 0.0
+        assert np.isfinite(fitted.heat(np.full(shape, 255, np.uint8))).all()
+
+
+def test_bad_images_and_settings_are_refused_with_a_remedy(template: GoldenTemplate) -> None:
+    with pytest.raises(InputError, match="Give at least 3"):
+        GoldenTemplate.fit([])
+    with pytest.raises(InputError, match="96 x 70 px but the first 96 x 72 px"):
+        GoldenTemplate.fit([part(0), part(1)[:70]])
+    with pytest.raises(InputError, match="to one size"):
+        template.heat(part(0)[:70])
+    for wrong in (part(0)[..., 0], part(0).astype(np.float32), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(InputError, match="uint8"):
+            template.heat(wrong)
+    with pytest.raises(InputError, match="memory_mb"):
+        GoldenTemplate.fit([np.zeros((512, 1024, 3), np.uint8)] * 3, TemplateSettings(memory_mb=1))
+    for settings in ({"templates": 65}, {"templates": 2}, {"box_px": 4}, {"floor": float("nan")}, {"by": "mean"}):
+        with pytest.raises(SettingError, match=r"Give|Choose"):
+            TemplateSettings(**settings)

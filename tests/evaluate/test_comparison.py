@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sightline.core.band import Band, Verdict
 from sightline.core.errors import InputError
+from sightline.core.result import Band, Verdict
 from sightline.core.sample import Sample
 from sightline.evaluate.comparison import compare
-from sightline.evaluate.comparison_report import text, write_comparison
-from sightline.runtime.image import content_hash
+from sightline.evaluate.report.comparison import text, write_comparison
+from sightline.imaging.image import content_hash
 
 
 @pytest.fixture
@@ -74,6 +74,9 @@ def test_the_report_and_the_text(inspector: Any, stricter: Any, lot: list[Sample
     page = write_comparison(found, tmp_path / "compare.html").read_text()
     assert page.count("data:image/webp") >= 3 * len(found.changed)
     assert "Changed for the worse: " in page and "<script" not in page
+    for heading in ("The part", "Heat of the first", "Heat of the second"):
+        assert page.count(f'<p class="unit">{heading}</p>') == len(found.changed)
+    assert page.count('<div class="legend">') == 2  # each recipe has a scale of its own
     said = text(found)
     assert "parts changed verdict" in said and "No difference may be concluded" in said
     assert found.to_json()["changed"][0]["better"] is False

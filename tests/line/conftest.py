@@ -1,4 +1,4 @@
-"""A station on a desk: a real judge with a tiny recipe, a drawn camera, a machine in memory, a real database."""
+"""A station on a desk: a real inspection worker with a tiny recipe, a drawn camera, a machine and a real database."""
 
 from __future__ import annotations
 
@@ -13,36 +13,35 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightline.core.command import Command, CommandKind
-from sightline.core.signal import Signal
+from sightline.core.signals import Command, CommandKind, Signal
 from sightline.devices.cameras.fake import FakeSource
 from sightline.devices.sinks.fake import FakeSink
-from sightline.line.gear import Gear, open_gear
+from sightline.line.devices import Devices, open_devices
 from sightline.line.settings import StationSettings
 from sightline.line.station import Station
-from sightline.store.record import Filter, Record
+from sightline.store.inspections import Filter, Record
 from sightline.store.store import Store
 
 
 class Bench:
     """A running station, and what a machine would do with it."""
 
-    def __init__(self, settings: StationSettings, gear: Gear) -> None:
-        self.settings, self.gear = settings, gear
-        self.station = Station(settings, gear)
-        self.machine: FakeSink = gear.controller.machine  # type: ignore[assignment]
+    def __init__(self, settings: StationSettings, devices: Devices) -> None:
+        self.settings, self.devices = settings, devices
+        self.station = Station(settings, devices)
+        self.machine: FakeSink = devices.controller.machine  # type: ignore[assignment]
         self._thread = threading.Thread(target=self.station.run)
         self._thread.start()
 
     def ask(self, kind: CommandKind = CommandKind.TRIGGER, **more: Any) -> None:
         self.machine.ask(Command(kind=kind, **more))
 
-    def judge(self, part_id: str, timeout_s: float = 10.0) -> Signal:
+    def inspect(self, part_id: str, timeout_s: float = 10.0) -> Signal:
         """Present one part; its signal."""
-        seen = len(self.machine.signals)
+        before = len(self.machine.signals)
         self.ask(part_id=part_id)
         until = time.monotonic() + timeout_s
-        while len(self.machine.signals) == seen:
+        while len(self.machine.signals) == before:
             assert time.monotonic() < until, "no signal"
             time.sleep(0.001)
         return self.machine.signals[-1]
@@ -55,7 +54,7 @@ class Bench:
 
     def records(self, **which: Any) -> list[Record]:
         """What is in the database once all has arrived there, the oldest first."""
-        self.until(lambda: self.gear.recorder.waiting == 0)
+        self.until(lambda: self.devices.recorder.waiting == 0)
         with Store.open(self.settings.folder / "sightline.db") as store:
             return list(reversed(store.inspections.page(Filter(**which), limit=1000)))
 
@@ -99,7 +98,7 @@ def bench(
             **more,
         }
         settings = StationSettings.model_validate(values)
-        one = Bench(settings, open_gear(settings))
+        one = Bench(settings, open_devices(settings))
         try:
             yield one
         finally:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.line import recorder
 from sightline.line.collection import Collector, Keep
-from sightline.line.decision import Decision, Seen
-from sightline.line.ledger import Ledger
+from sightline.line.decision import Decision, ViewResult
+from sightline.line.journal import Ledger
 from sightline.store import retention
 from sightline.store.store import Store
 
@@ -22,7 +22,7 @@ OK, NG, REVIEW = Verdict.OK, Verdict.NG, Verdict.REVIEW
 
 
 def decision(verdict: Verdict = OK, margin: float = 3.0, p_value: float = 0.5) -> Decision:
-    return Decision(verdict, (Seen("v", verdict, 1.0, p_value, "hash", margin=margin),))
+    return Decision(verdict, (ViewResult("v", verdict, 1.0, p_value, "hash", margin=margin),))
 
 
 def collector(**policies: object) -> Collector:
@@ -83,7 +83,7 @@ def test_a_station_keeps_samples_that_know_where_they_come_from(bench: Callable[
     keep = {"every": 2, "part_id": r"(?P<lot>L\d+)-(?P<serial>\d+)"}
     with bench(keep=keep, line="A") as one:
         for number in range(5):
-            one.judge(f"L17-{number}")
+            one.inspect(f"L17-{number}")
         one.until(lambda: len([r for r in one.records() if r.image_hash]) == 3)
         with Store.open(one.settings.folder / "sightline.db") as store:
             samples = sorted(store.samples("plates"), key=lambda sample: sample.metadata["serial"])
@@ -96,8 +96,8 @@ def test_a_station_keeps_samples_that_know_where_they_come_from(bench: Callable[
 
 
 def test_margins_are_in_widths_of_the_band() -> None:
-    seen = decision().seen[0]
-    assert replace(seen, margin=0.5).margin == 0.5
+    result = decision().results[0]
+    assert replace(result, margin=0.5).margin == 0.5
 
 
 def test_a_station_whose_disk_is_full_clears_and_goes_on(
@@ -106,12 +106,12 @@ def test_a_station_whose_disk_is_full_clears_and_goes_on(
     monkeypatch.setattr(recorder, "LOOK_S", 0.05)
     with bench(keep={"every": 1, "disk_mb": 0.000001}) as one:
         kept = lambda: len([r for r in one.records() if r.image_hash])  # noqa: E731 - asked again and again
-        one.judge("1")
+        one.inspect("1")
         one.until(lambda: kept() == 1)
-        one.judge("2")
+        one.inspect("2")
         monkeypatch.setattr(recorder, "CLEAR_S", 0.0)
         time.sleep(0.3)
-        one.judge("3")
+        one.inspect("3")
         one.until(lambda: kept() == 2)
         assert [bool(record.image_hash) for record in one.records()] == [True, False, True]
 
@@ -119,7 +119,7 @@ def test_a_station_whose_disk_is_full_clears_and_goes_on(
 def test_pictures_in_all_are_bounded(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention.clear, "__defaults__", (*retention.clear.__defaults__[:-1], 0.0))  # type: ignore[index]
     with bench(keep={"every": 1, "most_mb": 0.000001}) as one:
-        one.judge("1")
+        one.inspect("1")
         one.until(lambda: len([r for r in one.records() if r.image_hash]) == 1)
         ledger = Ledger(one.settings)
         ledger.clear()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import pytest
 from pydantic import ValidationError
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.line.interlock import Gate
 from sightline.line.settings import CheckPart, Interlock
 
@@ -22,8 +23,8 @@ def gate(**more: object) -> Gate:
 def test_both_check_parts_open_the_gate() -> None:
     one = gate()
     assert one.blocked and "golden, scratched" in one.reason
-    assert one.judge("golden", Verdict.OK, True) and one.blocked
-    assert one.judge("scratched", Verdict.NG, True) and not one.blocked and not one.reason
+    assert one.verify("golden", Verdict.OK, True) and one.blocked
+    assert one.verify("scratched", Verdict.NG, True) and not one.blocked and not one.reason
 
 
 @pytest.mark.parametrize(
@@ -34,18 +35,18 @@ def test_both_check_parts_open_the_gate() -> None:
 def test_a_wrong_verdict_blocks_until_all_have_passed_again(part: str, verdict: Verdict, valid: bool) -> None:
     one = gate(at_start=False)
     assert not one.blocked
-    assert not one.judge(part, verdict, valid)
+    assert not one.verify(part, verdict, valid)
     assert one.blocked and part in one.reason
-    assert one.judge("golden", Verdict.OK, True) and one.blocked
-    assert one.judge("scratched", Verdict.NG, True) and not one.blocked
+    assert one.verify("golden", Verdict.OK, True) and one.blocked
+    assert one.verify("scratched", Verdict.NG, True) and not one.blocked
 
 
 def test_due_again_after_so_many_parts() -> None:
     one = gate(at_start=False, every_parts=3)
-    one.passed_by()
-    one.passed_by()
+    one.count_part()
+    one.count_part()
     assert not one.blocked
-    one.passed_by()
+    one.count_part()
     assert one.blocked
 
 
@@ -55,8 +56,8 @@ def test_due_at_the_begin_of_a_shift_and_once() -> None:
     assert not one.blocked
     one.tick(NOON.replace(hour=14))
     assert one.blocked
-    one.judge("golden", Verdict.OK, True)
-    one.judge("scratched", Verdict.NG, True)
+    one.verify("golden", Verdict.OK, True)
+    one.verify("scratched", Verdict.NG, True)
     one.tick(NOON.replace(hour=14, minute=1))
     assert not one.blocked
     one.tick(NOON.replace(hour=13, minute=30))  # the clock was set back over the shift's begin
@@ -65,7 +66,7 @@ def test_due_at_the_begin_of_a_shift_and_once() -> None:
 
 def test_without_check_parts_nothing_is_ever_due() -> None:
     one = Gate(Interlock(shifts=("14:00",), every_parts=1), NOON)
-    one.passed_by()
+    one.count_part()
     one.tick(NOON.replace(hour=15))
     assert not one.blocked and one.checks("golden") is None
 
@@ -77,10 +78,10 @@ def test_a_shift_that_is_no_time_of_day() -> None:
 
 def test_one_check_part_that_is_shown_between_puts_the_others_off_by_nothing() -> None:
     one = gate(at_start=False, every_parts=3)
-    one.passed_by()
-    one.passed_by()
-    assert one.judge("golden", Verdict.OK, True)
-    one.passed_by()
+    one.count_part()
+    one.count_part()
+    assert one.verify("golden", Verdict.OK, True)
+    one.count_part()
     assert one.blocked
 
 
@@ -102,9 +103,34 @@ def test_check_parts_of_a_recipe_are_due_when_it_is_active() -> None:
     one = Gate(Interlock(parts=parts), NOON)
     one.recipe = "cap"
     assert one.blocked and "lid" not in one.reason and one.checks("lid-golden") is None
-    assert one.judge("cap-golden", Verdict.OK, True) and not one.blocked and not one.reason
+    assert one.verify("cap-golden", Verdict.OK, True) and not one.blocked and not one.reason
     one.recipe = "lid"
     assert one.blocked and one.checks("cap-golden") is None
-    assert one.judge("lid-golden", Verdict.OK, True) and not one.blocked
+    assert one.verify("lid-golden", Verdict.OK, True) and not one.blocked
     one.recipe = "cap"
     assert not one.blocked
+
+
+@pytest.mark.parametrize(("day", "times"), [("2026-03-28", 1), ("2026-06-10", 1), ("2026-10-24", 2)])
+def test_a_shift_in_the_hour_of_the_clock_change_is_due_every_night(
+    monkeypatch: pytest.MonkeyPatch, day: str, times: int
+) -> None:
+    """In spring 02:30 does not exist and the shift begins at 03:00; in autumn it comes twice."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        noon = dt.datetime.fromisoformat(f"{day}T12:00:00").timestamp()
+        one = Gate(
+            Interlock(parts=PARTS, at_start=False, shifts=("02:30",)), dt.datetime.fromtimestamp(noon).astimezone()
+        )
+        due = 0
+        for minute in range(24 * 60):
+            one.tick(dt.datetime.fromtimestamp(noon + 60 * minute).astimezone())
+            due += one.blocked
+            if one.blocked:
+                one.verify("golden", Verdict.OK, True)
+                one.verify("scratched", Verdict.NG, True)
+        assert due == times
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightline.core.band import Verdict
-from sightline.core.command import Command, CommandKind
-from sightline.core.frame import Frame
+from sightline.core.result import Verdict
+from sightline.core.sample import Frame
+from sightline.core.signals import Command, CommandKind
 from sightline.line import recorder as module
-from sightline.line.decision import Decision, Seen
+from sightline.line.decision import Decision, ViewResult
 from sightline.line.part import Part
 from sightline.line.recorder import Recorder
 from sightline.line.settings import StationSettings
@@ -35,8 +35,8 @@ def settings(tmp_path: Path, recipe_file: Path) -> StationSettings:
 
 
 def record(recorder: Recorder, number: int) -> None:
-    part = Part.of(Command(kind=CommandKind.TRIGGER), number, "desk", ("plates", 7), 1.0)
-    seen = Seen("view", Verdict.NG, 2.0, 0.1, "a" * 64)
+    part = Part.from_trigger(Command(kind=CommandKind.TRIGGER), number, "desk", ("plates", 7), 1.0)
+    seen = ViewResult("view", Verdict.NG, 2.0, 0.1, "a" * 64)
     image = np.full((8, 8, 3), number, np.uint8)
     frame = Frame(image=image, id=number, captured=time.time(), monotonic_s=time.monotonic(), camera="view")
     recorder.record(part, Decision(Verdict.NG, (seen,)), time.time(), [frame])
@@ -96,3 +96,11 @@ def test_a_store_that_hangs_does_not_hold_up_the_end(
     free.set()
     closing.join(20)
     assert ended
+
+
+def test_why_a_view_could_not_be_judged_is_recorded() -> None:
+    told = module._view(
+        ViewResult("top", Verdict.REVIEW, 2.0, 0.1, "a" * 64, reason="another product", ood_distance=1.5)
+    )
+    assert (told["reason"], told["ood_distance"]) == ("another product", 1.5)
+    assert module._view(ViewResult("top", Verdict.OK, 0.0, 0.9, "a" * 64))["ood_distance"] is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.command import running
+from sightline.cli import text_line
 from sightline.core.errors import SettingError
 from sightline.line.settings import read_station
 
@@ -112,7 +112,7 @@ def test_every_path_counts_from_the_files_folder(tmp_path: Path) -> None:
 def test_a_password_in_the_databases_address_is_not_shown(tmp_path: Path) -> None:
     text = GOOD.replace('name = "press-3"', 'name = "press-3"\ndatabase = "postgresql://a:s3cret@b/c"', 1)
     settings = read_station(write(tmp_path, text))
-    assert "s3cret" not in running.to_json(settings) and "://a:***@b/c" in running.to_json(settings)
+    assert "s3cret" not in text_line.station_json(settings) and "://a:***@b/c" in text_line.station_json(settings)
     assert settings.database == "postgresql://a:s3cret@b/c"
 
 

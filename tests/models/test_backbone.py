@@ -1,4 +1,4 @@
-"""The table of trunks."""
+"""The table of backbones."""
 
 from __future__ import annotations
 

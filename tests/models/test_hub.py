@@ -1,4 +1,4 @@
-"""Trunks of the hub: found, named and opened without running anybody's code."""
+"""Backbones of the hub: found, named and opened without running anybody's code."""
 
 from __future__ import annotations
 

@@ -13,20 +13,16 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.models.losses import (
-    LEAST_GAP,
     LOSSES,
+    MIN_GAP,
     asymmetric_loss,
     balanced_cross_entropy,
-    corn_grade,
-    corn_loss,
-    corn_probabilities,
     cumulative_link_loss,
     cumulative_link_probabilities,
     effective_weights,
     focal_loss,
     logit_adjusted_cross_entropy,
     ordered_thresholds,
-    soft_dice_loss,
 )
 
 COUNTS = torch.tensor([900.0, 60.0, 3.0])
@@ -144,52 +140,7 @@ def test_types_that_nobody_has_said_anything_about_teach_nothing() -> None:
     assert nothing.item() == 0
 
 
-def test_soft_dice_loss_by_hand() -> None:
-    logits = _logits(2, 3, 4, 5)
-    truth = F.one_hot(_logits(2, 4, 5, 3, seed=1).argmax(3), 3).permute(0, 3, 1, 2).double()
-    ignore = torch.zeros(2, 4, 5, dtype=torch.bool)
-    ignore[0, :2] = True
-    p, losses = logits.softmax(1), []
-    for kind in range(3):
-        overlap = both = 0.0
-        for n, y, x in np.ndindex(2, 4, 5):
-            if not ignore[n, y, x]:
-                overlap += (p[n, kind, y, x] * truth[n, kind, y, x]).item()
-                both += (p[n, kind, y, x] + truth[n, kind, y, x]).item()
-        losses.append(1 - (2 * overlap + 0.5) / (both + 0.5))
-    assert soft_dice_loss(logits, truth, ignore, smooth=0.5).item() == pytest.approx(sum(losses) / 3)
-
-
-def test_soft_dice_loss_is_nought_for_perfect_marks_and_where_all_is_ignored() -> None:
-    truth = F.one_hot(torch.arange(4).reshape(1, 2, 2) % 3, 3).permute(0, 3, 1, 2).float()
-    assert soft_dice_loss(truth * 100, truth).item() == pytest.approx(0, abs=1e-6)
-    logits = _logits(1, 3, 2, 2).requires_grad_()
-    loss = soft_dice_loss(logits, truth, torch.ones(1, 2, 2, dtype=torch.bool))
-    loss.backward()
-    assert loss.item() == 0 and logits.grad is not None and (logits.grad == 0).all()
-
-
 GRADES = torch.tensor([0, 3, 1, 2, 2])
-
-
-def test_corn_loss_by_hand() -> None:
-    logits = _logits(5, 3)
-    losses = []
-    for k in range(3):
-        for row, grade in zip(logits.tolist(), GRADES.tolist(), strict=True):
-            if grade >= k:  # who is not worse than k - 1 is not asked
-                p = 1 / (1 + math.exp(-row[k]))
-                losses.append(-math.log(p if grade > k else 1 - p))
-    assert corn_loss(logits, GRADES).item() == pytest.approx(sum(losses) / len(losses))
-
-
-def test_corn_probabilities_sum_to_one_and_agree_with_the_grade() -> None:
-    logits = _logits(50, 3)
-    probabilities = corn_probabilities(logits)
-    assert torch.allclose(probabilities.sum(1), torch.ones(50).double())
-    above = probabilities.flip(1).cumsum(1).flip(1)[:, 1:]
-    assert torch.allclose(above, logits.sigmoid().cumprod(1))
-    assert corn_grade(logits).tolist() == [(row > 0.5).sum().item() for row in above]
 
 
 def test_thresholds_stay_ordered() -> None:
@@ -204,7 +155,7 @@ def test_cumulative_link_loss_by_hand() -> None:
     free = raw.tolist()
     steps = [free[0]]
     for value in free[1:]:
-        steps.append(steps[-1] + math.log1p(math.exp(value)) + LEAST_GAP)
+        steps.append(steps[-1] + math.log1p(math.exp(value)) + MIN_GAP)
     edges = [-math.inf, *steps, math.inf]
     losses = []
     for q, grade in zip(quality.tolist(), GRADES.tolist(), strict=True):
@@ -217,7 +168,6 @@ def test_cumulative_link_loss_by_hand() -> None:
 def test_two_grades_are_binary_cross_entropy() -> None:
     logits, grades = _logits(5), torch.tensor([0, 1, 1, 0, 1])
     plain = F.binary_cross_entropy_with_logits(logits, grades.double()).item()
-    assert corn_loss(logits[:, None], grades).item() == pytest.approx(plain)
     shifted = cumulative_link_loss(logits + 0.7, torch.tensor([0.7]).double(), grades)
     assert shifted.item() == pytest.approx(plain)
 
@@ -227,8 +177,6 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
     "focal, flat": lambda x: focal_loss(x, LABELS, gamma=0.5),
     "asymmetric": lambda x: asymmetric_loss(x, (torch.arange(15).reshape(5, 3) % 2)),
     "asymmetric, flat": lambda x: asymmetric_loss(x, (torch.arange(15).reshape(5, 3) % 2), None, 0.5, 0.5, 0.0),
-    "dice": lambda x: soft_dice_loss(x.T.reshape(1, 3, 5, 1), torch.ones(1, 3, 5, 1) / 3),
-    "corn": lambda x: corn_loss(x, GRADES),
     "link": lambda x: cumulative_link_loss(x[:, 0], x[0], GRADES),
 }
 
@@ -238,8 +186,8 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_are_finite_at_extreme_logits(name: str, size: float, dtype: torch.dtype) -> None:
     for seed in range(4):
-        signs = torch.sign(_logits(5, 3, seed=seed))
-        logits = (size * signs).to(dtype).requires_grad_()
+        statistics = torch.sign(_logits(5, 3, seed=seed))
+        logits = (size * statistics).to(dtype).requires_grad_()
         loss = CASES[name](logits)
         loss.backward()
         assert loss.dtype == torch.float32 and loss.ndim == 0 and loss.isfinite() and loss >= -1e-6
@@ -272,18 +220,14 @@ def test_wrong_shapes_and_labels_are_named(name: str) -> None:
 
 
 def test_settings_out_of_range_are_named() -> None:
-    for call, words in (
+    for call, label_map in (
         (lambda: effective_weights(COUNTS, 1.0), "beta"),
         (lambda: focal_loss(_logits(5, 3), LABELS, gamma=-1), "gamma"),
         (lambda: asymmetric_loss(_logits(4, 3), TRUTH, margin=1), "margin"),
         (lambda: asymmetric_loss(_logits(4, 3), TRUTH[:2]), "one shape"),
         (lambda: asymmetric_loss(_logits(4, 3), TRUTH * 2), "from 0"),
-        (lambda: soft_dice_loss(_logits(2, 3, 4, 5), torch.ones(2, 3, 4, 4)), "grid"),
-        (lambda: soft_dice_loss(_logits(1, 2, 2, 2), torch.ones(1, 2, 2, 2), torch.ones(2, 2)), "ignore"),
-        (lambda: soft_dice_loss(_logits(1, 2, 2, 2), torch.ones(1, 2, 2, 2), smooth=0), "smooth"),
-        (lambda: corn_loss(_logits(5, 2), GRADES), "do not fit 0 to 2"),
         (lambda: cumulative_link_loss(_logits(5), _logits(2), GRADES), "do not fit 0 to 2"),
         (lambda: cumulative_link_loss(_logits(5, 1), _logits(2), GRADES), "one number per part"),
     ):
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(InputError, match=label_map):
             call()

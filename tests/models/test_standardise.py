@@ -1,4 +1,4 @@
-"""Pixels reach a trunk in the range and order it was trained on."""
+"""Pixels reach a backbone in the range and order it was trained on."""
 
 from __future__ import annotations
 

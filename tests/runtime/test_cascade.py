@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image as Pillow
 
-from sightline.core.band import Band, Verdict
 from sightline.core.card import Card
 from sightline.core.errors import InputError, RecipeError
+from sightline.core.result import Band, Verdict
 from sightline.data.dataset import Dataset
-from sightline.evaluate.evaluation import evaluate
+from sightline.evaluate.evaluating import evaluate
 from sightline.runtime.cascade import Cascade, on_band
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.train.graph import with_card
+from sightline.train.export.graph import with_card
 
 OK, REVIEW, NG = Verdict.OK, Verdict.REVIEW, Verdict.NG
 # A band around a score that gives it the verdict.
@@ -32,9 +32,13 @@ AROUND = {OK: (1.0, 2.0), REVIEW: (-1.0, 1.0), NG: (-2.0, -1.0)}
 
 
 def altered(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with another card."""
+    """The recipe with another card; with grades, its graph has the output that they promise."""
     card = recipe.card.model_copy(update=changes)
-    return Recipe(with_card(onnx.load_from_string(recipe.data), card), card)
+    model = onnx.load_from_string(recipe.data)
+    if "grades" in changes:
+        model.graph.node.append(onnx.helper.make_node("Identity", ["score"], ["grade"]))
+        model.graph.output.append(onnx.helper.make_tensor_value_info("grade", onnx.TensorProto.FLOAT, ["N"]))
+    return Recipe(with_card(model, card), card)
 
 
 def banded(recipe: Recipe, low: float, high: float) -> Recipe:
@@ -49,10 +53,24 @@ def broken(recipe: Recipe, value: float) -> Recipe:
     return replace(recipe, data=model.SerializeToString())
 
 
+def trusting(recipe: Recipe) -> Recipe:
+    """The recipe without its doubt whether a picture shows the product: here bands alone shall decide."""
+    model = onnx.load_from_string(recipe.data)
+    for entry in model.graph.initializer:
+        if entry.name in ("ood_weights", "ood_bias"):
+            entry.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(entry), entry.name))
+    return replace(recipe, data=model.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def recipe(recipe: Recipe) -> Recipe:
+    return trusting(recipe)
+
+
 @pytest.fixture(scope="module")
 def other(parts: Dataset, train_tiny: Any) -> Recipe:
     """A second recipe of the same product, whose scores differ."""
-    return train_tiny(parts, side_px=96, bank_size=64)
+    return trusting(train_tiny(parts, side_px=96, bank_size=64))
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +240,17 @@ def test_an_ok_on_unknown_ground_lifts_nothing(
     assert result.judged_by == ("fast" if accurate is OK else "accurate")
     assert cascade.card.band.decide(result.score) is result.verdict
     assert "the accurate recipe: far from" in result.warnings[-1]
+
+
+def test_an_ok_does_not_lift_what_the_fast_recipe_takes_for_no_product(
+    make: Any, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cascade = make(REVIEW, OK)
+    stranger = replace(cascade.fast.inspect(image), ood_distance=1.5)
+    monkeypatch.setattr(cascade.fast, "inspect", lambda source: stranger)
+    assert cascade.accurate.inspect(image).verdict is OK
+    result = cascade.inspect(image)
+    assert (result.verdict, result.judged_by) == (REVIEW, "fast")
 
 
 def test_what_the_fast_recipe_cannot_judge_is_an_error(make: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from sightline.core.errors import RecipeError
+from sightline.core.errors import RecipeError, SettingError
+from sightline.operations.training import peak_rss_mb
 from sightline.runtime.guard import check_graph
-from sightline.runtime.recipe import read_recipe
+from sightline.runtime.inspector import Inspector
+from sightline.runtime.recipe import Recipe, read_recipe
 
 
 def model(nodes: list[onnx.NodeProto], **more: object) -> onnx.ModelProto:
@@ -163,3 +166,81 @@ def other_format() -> bytes:
 def test_no_trick_of_the_wire_format_hides_anything(make: object) -> None:
     with pytest.raises(RecipeError):
         check_graph(make())  # type: ignore[operator]
+
+
+def asking(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray]) -> bytes:
+    """A small model that takes images as recipes do."""
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 32, 32, 3])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, None)
+    numbers = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", [image], [score], numbers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def much_memory() -> bytes:
+    """A shape of 6.4 GB that stands nowhere in the file: it depends on the image, so nothing folds it."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+        helper.make_node("Expand", ["mean", "wide"], ["large"]),
+        helper.make_node("Mul", ["large", "large"], ["squares"]),
+        helper.make_node("ReduceMax", ["squares"], ["score"], keepdims=0),
+    ]
+    return asking(nodes, {"wide": np.array([40_000, 40_000], np.int64)})
+
+
+def folded_memory() -> bytes:
+    """The same in constants alone, which an engine computes when it opens the file."""
+    nodes = [
+        helper.make_node("Expand", ["one", "wide"], ["large"]),
+        helper.make_node("ReduceMax", ["large"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["mean", "most"], ["score"]),
+    ]
+    return asking(nodes, {"wide": np.array([40_000, 40_000], np.int64), "one": np.ones(1, np.float32)})
+
+
+def much_time() -> bytes:
+    """A long way of products of matrices of a moderate size."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+        helper.make_node("Expand", ["mean", "wide"], ["y0"]),
+        *(helper.make_node("MatMul", [f"y{i}", f"y{i}"], [f"y{i + 1}"]) for i in range(60)),
+        helper.make_node("ReduceMax", ["y60"], ["score"], keepdims=0),
+    ]
+    return asking(nodes, {"wide": np.array([4000, 4000], np.int64)})
+
+
+@pytest.mark.parametrize(("make", "seconds"), [(much_memory, "60"), (folded_memory, "60"), (much_time, "2")])
+def test_a_small_file_that_asks_for_much_is_refused_before_it_is_opened(
+    make: object, seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SIGHTLINE_RECIPE_S", seconds)
+    data = make()  # type: ignore[operator]
+    assert len(data) < 5000
+    check_graph(data)  # nothing to be seen in the file itself
+    (tmp_path / "r.onnx").write_bytes(data)
+    start, before = time.monotonic(), peak_rss_mb()
+    for use in (read_recipe, Recipe.load, lambda path: Inspector(path, threads=1)):
+        with pytest.raises(RecipeError, match=r"r\.onnx: takes more than .* for a first image"):
+            use(tmp_path / "r.onnx")
+    assert time.monotonic() - start < 90
+    assert peak_rss_mb() < before + 500
+
+
+def test_a_recipe_is_tried_once(recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SIGHTLINE_RECIPE_MB", "3000")
+    read_recipe(recipe_file)
+    assert len(list((tmp_path / "cache" / "tried").iterdir())) == 1
+    monkeypatch.setattr("sightline.runtime.trial.subprocess.run", lambda *_, **__: pytest.fail("tried again"))
+    read_recipe(recipe_file)
+
+
+def test_limits_of_the_trial_are_numbers(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_RECIPE_MB", "lots")
+    with pytest.raises(SettingError, match="SIGHTLINE_RECIPE_MB=lots: is no whole number"):
+        read_recipe(recipe_file)

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image as Pillow
 
-from sightline.core.band import Verdict
-from sightline.core.card import METADATA_KEY
+from sightline.core.card import METADATA_KEY, Recognition
 from sightline.core.errors import InputError, RecipeError
+from sightline.core.result import Verdict
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
+from sightline.train.export.graph import with_card
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +223,21 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no valid ONNX file") as error:
         Inspector(path)
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "lacking"),
+    [
+        ({"types": ("crack",), "recognition": Recognition(exclusive=True)}, "defect_map.*type_logits"),
+        ({"types": ("crack",)}, "type_logits"),
+        ({"recognition": Recognition(exclusive=False, boxes=True)}, "box_scores"),
+        ({"grades": ("A", "B")}, "grade"),
+    ],
+)
+def test_a_card_that_promises_what_the_graph_lacks_is_refused(
+    change: dict[str, Any], lacking: str, recipe: Recipe
+) -> None:
+    """Such a recipe would say OK of parts whose defect it is said to recognise."""
+    card = recipe.card.model_copy(update=change)
+    with pytest.raises(RecipeError, match=f"lacks the outputs.*{lacking}.*that its card promises"):
+        Inspector(Recipe(with_card(onnx.load_from_string(recipe.data), card), card), threads=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import resource
 import stat
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from onnx import helper, parser
 
 from sightline.core.card import METADATA_KEY, SCHEMA
 from sightline.core.errors import RecipeError
-from sightline.runtime.recipe import Recipe, write_atomically
+from sightline.runtime.recipe import Recipe, parse_card, write_atomically
 
 FOREIGN = '<ir_version: 10, opset_import: ["" : 18]> other (float[N] a) => (float[N] b) { b = Identity(a) }'
 
@@ -157,3 +158,29 @@ def test_a_card_with_an_unknown_field_is_damaged(recipe: Recipe, tmp_path: Path)
     path.write_bytes(_with_card(recipe, json.dumps(card)))
     with pytest.raises(RecipeError, match="surprise"):
         Recipe.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"roi": [0.5, 0.5, 0.9, 0.9]}, "roi: .*do not lie within the image"),
+        ({"roi": [0.5, 0.0, -0.25, 1.0]}, "roi: .*do not lie within the image"),
+        ({"roi": [0.0, 0.0, 0.0, 1.0]}, "roi: .*do not lie within the image"),
+        ({"width": 10**9}, "width: .*16384"),
+        ({"band": {"low": 2, "high": 1}}, "band: .*lies above its high threshold"),
+        ({"band": 5, "types": 5, "grades": 5, "roi": 5}, "band: .*; and 1 more"),
+    ],
+)
+def test_a_card_that_cannot_be_is_said_in_one_line(change: dict, told: str, recipe: Recipe) -> None:
+    text = json.dumps({**json.loads(recipe.card.model_dump_json()), **change})
+    with pytest.raises(RecipeError) as raised:
+        parse_card({METADATA_KEY: text}, "r.onnx")
+    said = str(raised.value)
+    assert re.search(rf"r.onnx: the recipe's card is damaged \(.*{told}", said), said
+    assert "\n" not in said and "pydantic" not in said
+
+
+@pytest.mark.parametrize("text", ["5", "[]", "null", '"a"', '{"schema_version": "one"}', "{"])
+def test_a_card_of_another_shape_is_damaged(text: str) -> None:
+    with pytest.raises(RecipeError, match="card is damaged"):
+        parse_card({METADATA_KEY: text}, "r.onnx")

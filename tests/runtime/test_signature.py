@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sightline.core.errors import InputError, RecipeError
+from sightline.runtime.cascade import Cascade
 from sightline.runtime.inspector import Inspector
-from sightline.runtime.signature import make_keys, sign, unsigned, verify
+from sightline.runtime.recipe import Recipe
+from sightline.runtime.signature import Release, make_keys, sign, unsigned, verify
 
 
 @pytest.fixture
@@ -73,3 +76,35 @@ def test_a_signature_is_written_in_one_way_only(keys: tuple[Path, Path]) -> None
     other = signed[:-3] + letters[place ^ 1].encode() + b"=="
     with pytest.raises(RecipeError):
         verify(other, keys[1])
+
+
+def test_a_recipe_in_memory_is_checked_as_a_file_is(recipe: Recipe, keys: tuple[Path, Path]) -> None:
+    with pytest.raises(RecipeError, match="is not signed"):
+        Inspector(recipe, public_key=keys[1])
+    Inspector(Recipe(sign(recipe.data, keys[0]), recipe.card), threads=1, public_key=keys[1])
+
+
+def test_both_recipes_of_a_cascade_are_checked(recipe: Recipe, keys: tuple[Path, Path]) -> None:
+    signed = Recipe(sign(recipe.data, keys[0]), recipe.card)
+    for pair in ((recipe, signed), (signed, recipe)):
+        with pytest.raises(RecipeError, match="is not signed"):
+            Cascade(*pair, threads=1, public_key=keys[1])
+    Cascade(signed, signed, threads=1, public_key=keys[1])
+
+
+def test_a_signed_recipe_that_does_not_belong_here_is_refused(
+    recipe: Recipe, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "signed.onnx"
+    path.write_bytes(sign(recipe.data, keys[0]))
+    product, made = recipe.card.product, datetime.fromisoformat(recipe.card.provenance.created)
+    late, unsigned_hash = made + timedelta(seconds=1), recipe.hash[:16]
+    for release, told in (
+        (Release("washers"), f"is a recipe of {product}, and washers"),
+        (Release(product, late), "only recipes from"),
+        (Release(product, None, (Recipe.load(path).hash,)), "was withdrawn"),
+        (Release(withdrawn=(unsigned_hash.upper(),)), "was withdrawn"),  # signing anew brings nothing back
+    ):
+        with pytest.raises(RecipeError, match=told):
+            Inspector(path, threads=1, public_key=keys[1], release=release)
+    Inspector(path, threads=1, public_key=keys[1], release=Release(f"{product}@3", made, ("0" * 16,)))

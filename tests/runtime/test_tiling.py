@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightline.core.band import Band, Verdict
 from sightline.core.card import Bounded, Calibration, Card, Provenance, Tiles
+from sightline.core.card import OutOfDistribution as OutOfDistributionCard
+from sightline.core.result import Band, Verdict
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.tiling import (
@@ -63,9 +64,9 @@ def test_every_tile_is_full_of_image() -> None:
     tiles = cut(spread_out(image, tiling), tiling, range(len(tiling)))
     assert tiles.shape == (len(tiling), *TILE, 3)
     for index, tile in enumerate(tiles):
-        placement = tiling.placement(index)
-        x, y, w, h = placement.crop
-        assert placement.inner == (0, 0, 96, 64)
+        letterbox = tiling.letterbox(index)
+        x, y, w, h = letterbox.crop
+        assert letterbox.inner == (0, 0, 96, 64)
         assert np.array_equal(tile, image[y : y + h, x : x + w])
 
 
@@ -99,7 +100,7 @@ def test_an_image_smaller_than_a_tile_gets_a_border(size: tuple[int, int]) -> No
     assert (canvas[outside] == 127).all()
     for index in range(len(tiling)):
         (tile,) = cut(canvas, tiling, [index])
-        x, y, w, h = tiling.placement(index).inner
+        x, y, w, h = tiling.letterbox(index).inner
         assert (tile[:y] == 127).all() and (tile[y + h :] == 127).all()
         assert (tile[:, :x] == 127).all() and (tile[:, x + w :] == 127).all()
 
@@ -205,6 +206,7 @@ def _fake(scores: list[float]) -> Any:
             "p_value": np.array([0.5 - 0.1 * value for value in mine], np.float32),
             "heatmap": np.array(mine, np.float32)[:, None, None] * np.ones((1, 8, 12), np.float32),
             "embedding": np.array(mine, np.float32)[:, None] * np.ones((1, 3), np.float32),
+            "ood": np.array(mine, np.float32)[:, None] * np.array([[0.6, -0.8]], np.float32),
         }
 
     return run
@@ -220,6 +222,7 @@ def test_the_worst_tile_scores_for_the_image(together: int) -> None:
     assert reading.p_value == pytest.approx(0.1)
     assert reading.embedding == pytest.approx(np.full(3, 1.2))
     assert reading.heat.shape == (16, 100)
+    assert reading.distance == pytest.approx(1.2)  # of the tiles' mean deviation, (.72, -.96)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -236,7 +239,7 @@ def test_a_score_that_is_no_number_is_not_swallowed(bad: float, place: int) -> N
 def _tiled(recipe: Recipe, **changes: Any) -> Recipe:
     import onnx
 
-    from sightline.train.graph import with_card
+    from sightline.train.export.graph import with_card
 
     tiles = Tiles(overlap_px=32, least=1, most=200)
     card = recipe.card.model_copy(update={"tiles": tiles, "scale": 1.0, **changes})
@@ -354,7 +357,7 @@ def test_a_mostly_empty_tile_is_warned_about(tiled: Inspector, draw: Any) -> Non
 def test_an_overlay_in_bands_is_the_overlay(judge: Inspector, draw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     result = judge.inspect(draw(701, flawed=True)[0])
     whole = result.overlay().image
-    monkeypatch.setattr("sightline.runtime.inspection.BAND_ROWS", 7)
+    monkeypatch.setattr("sightline.runtime.drawing.BAND_ROWS", 7)
     assert np.array_equal(replace(result).overlay().image, whole)
 
 
@@ -396,9 +399,10 @@ def _large_recipe(folder: Path) -> Path:
     """A graph of the default size with random numbers in it: memory does not ask what a recipe knows."""
     import torch
 
-    from sightline.models.memory import Level, MemoryReader
-    from sightline.train.graph import recipe_model, with_card
-    from sightline.train.trunk import trunk_onnx
+    from sightline.models.anomaly import OutOfDistribution
+    from sightline.models.memory_bank import AnomalyHead, Level
+    from sightline.train.backbone.extractor import backbone_onnx
+    from sightline.train.export.graph import recipe_model, with_card
 
     torch.manual_seed(0)
     sizes = {"fine": (4096, (40, 112)), "coarse": (2048, (112, 320))}
@@ -410,7 +414,8 @@ def _large_recipe(folder: Path) -> Path:
         )
         for name, (entries, channels) in sizes.items()
     }  # fmt: skip
-    reader = MemoryReader(levels, 0.7, (0.003, 0.03, 0.3))
+    reader = AnomalyHead(levels, 0.7, (0.003, 0.03, 0.3))
+    reader.ood = OutOfDistribution(names["coarse"], torch.zeros(864, 864), torch.zeros(864))
     none = Bounded(count=0, of=9, upper=0.3, confidence=0.95)
     calibration = Calibration(
         method="leave-one-image-out", good=9, defective=0, overkill=none, review=none, escape=None,
@@ -419,9 +424,10 @@ def _large_recipe(folder: Path) -> Path:
     card = Card(
         product="plate", backbone="lite0", width=512, height=512, scale=1.0, bank=4096,
         tiles=Tiles(overlap_px=64, least=252, most=252), band=Band(low=1e9, high=2e9), calibration=calibration,
+        ood=OutOfDistributionCard(parts=9, median=0.4, outside=none, lowest_score=-1e9),
         trained_on=(), provenance=Provenance(created="", dataset="", settings={}, seed=0, versions={}),
     )  # fmt: skip
-    model = recipe_model(trunk_onnx("lite0"), reader, np.zeros(9, np.float32), (512, 512), "stride_32")
+    model = recipe_model(backbone_onnx("lite0"), reader, np.zeros(9, np.float32), (512, 512), "stride_32")
     path = folder / "large.onnx"
     path.write_bytes(with_card(model, card))
     return path

@@ -20,8 +20,8 @@ import pytest
 
 from sightline.core.region import Rectangle, Region
 from sightline.core.sample import Sample
+from sightline.store.database import NEWEST
 from sightline.store.ingest import Ingested
-from sightline.store.schema import NEWEST
 from sightline.store.store import Store
 from sightline.store.tables import Base
 

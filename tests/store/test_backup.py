@@ -7,10 +7,9 @@ from sqlalchemy import make_url
 
 from sightline.core.errors import InputError, StoreError
 from sightline.store import backup
-from sightline.store.backup import MANIFEST
-from sightline.store.schema import StoreWarning
-from sightline.store.server import conninfo
-from sightline.store.shelf import Shelf
+from sightline.store.backup import MANIFEST, conninfo
+from sightline.store.blobs import BlobStore
+from sightline.store.database import StoreWarning
 from sightline.store.store import Store
 
 
@@ -89,14 +88,16 @@ def test_a_newer_or_broken_backup_is_refused(sqlite, tmp_path):
     manifest.write_text(json.dumps({**found, "schema": "0999"}))
     with pytest.raises(StoreError, match="newer Sightline"):
         Store.restore(tmp_path / "backup", tmp_path / "new.db")
+    manifest.write_text(json.dumps({**found, "schema": 9}))  # no number of ours, and no traceback
+    with pytest.raises(StoreError, match="newer Sightline"):
+        Store.restore(tmp_path / "backup", tmp_path / "new.db")
     manifest.write_text(json.dumps({**found, "database": "../../etc/passwd"}))
     with pytest.raises(InputError, match="missing"):
         Store.restore(tmp_path / "backup", tmp_path / "new.db")
 
 
 def test_an_old_backup_is_migrated_when_it_is_opened(sqlite, tmp_path):
-    from sightline.store.database import Database, locate
-    from sightline.store.schema import upgrade
+    from sightline.store.database import Database, locate, upgrade
 
     old = Database(locate(sqlite("empty")))
     upgrade(old, "0001")
@@ -106,8 +107,8 @@ def test_an_old_backup_is_migrated_when_it_is_opened(sqlite, tmp_path):
     (folder / "store.db").write_bytes(old.file.read_bytes())
     (folder / MANIFEST).write_text(json.dumps({"schema": "0001", "database": "store.db"}))
     Store.restore(folder, tmp_path / "new.db")
-    with pytest.warns(StoreWarning, match="migrated"):
-        Store.open(tmp_path / "new.db").close()
+    with pytest.warns(StoreWarning, match="migrated"), Store.open(tmp_path / "new.db") as store:
+        assert store.inspections.page() == ()  # a table and columns that the old schema had not
 
 
 def test_a_backup_that_was_stopped_goes_on_and_the_earlier_one_is_whole_until_then(
@@ -136,15 +137,15 @@ def test_a_backup_that_was_stopped_goes_on_and_the_earlier_one_is_whole_until_th
 
 
 def test_a_picture_that_is_cleared_meanwhile_does_not_stop_a_backup(full, tmp_path, monkeypatch):
-    listed = Shelf.listed
+    listed = BlobStore.listed
 
-    def late(shelf, prefix):
-        found = list(listed(shelf, prefix))
-        for kept in found[:1] if prefix.startswith("images/") and shelf.folder == tmp_path / "images" else ():
-            (shelf.folder / kept.key).unlink()
+    def late(blobs, prefix):
+        found = list(listed(blobs, prefix))
+        for kept in found[:1] if prefix.startswith("images/") and blobs.folder == tmp_path / "images" else ():
+            (blobs.folder / kept.key).unlink()
         yield from found
 
-    monkeypatch.setattr(Shelf, "listed", late)
+    monkeypatch.setattr(BlobStore, "listed", late)
     made = full.backup(tmp_path / "backup")
     assert made.images == 0 and (tmp_path / "backup" / made.database).is_file()  # the one of each folder has gone
 

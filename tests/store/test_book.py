@@ -12,7 +12,7 @@ from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.store.book import Page
 from sightline.store.store import Store
-from sightline.store.tables.people import AuditRow
+from sightline.store.tables.line import AuditRow
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def sample_id(store: Store, tmp_path: Path) -> int:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 32, 3), np.uint8))
     store.add([Sample(tmp_path / "a.png", False)], "cap")
     with store.reading() as session:
-        from sightline.store.tables.samples import SampleRow
+        from sightline.store.tables.labels import SampleRow
 
         return int(session.query(SampleRow.id).one()[0])
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
+from sightline.store.blobs import INCOMING
 from sightline.store.images import image_key
-from sightline.store.record import Record
-from sightline.store.shelf import INCOMING
+from sightline.store.inspections import Record
 from sightline.store.store import Store
 from sightline.store.tables.base import now
 
@@ -30,24 +30,24 @@ def test_a_whole_store_is_whole(placed):
 
 
 def test_missing_altered_and_orphaned_images_are_named(placed):
-    shelf = placed.images.shelf
+    blobs = placed.images.blobs
     first, second = [sample.path.stem for sample in placed.samples("plates")][:2]
-    shelf.remove(image_key(first, "image/png"))
-    shelf.write(image_key(second, "image/png"), io.BytesIO(b"other bytes"))
+    blobs.remove(image_key(first, "image/png"))
+    blobs.write(image_key(second, "image/png"), io.BytesIO(b"other bytes"))
     orphan = image_key("ab" * 32, "image/png")
-    shelf.write(orphan, io.BytesIO(b"nobody's"))
+    blobs.write(orphan, io.BytesIO(b"nobody's"))
     repaired = placed.check(repair=True, grace_s=-1)
     assert (repaired.ok, repaired.orphaned) == (False, (orphan,))
     assert (repaired.missing, repaired.altered) == ((first,), (second,))
-    assert not shelf.holds(orphan)
-    assert shelf.holds(image_key(second, "image/png"))  # a row names it: never removed
+    assert not blobs.holds(orphan)
+    assert blobs.holds(image_key(second, "image/png"))  # a row names it: never removed
 
 
 def test_a_check_without_repair_changes_nothing(store):
     orphan = image_key("ab" * 32, "image/png")
-    store.images.shelf.write(orphan, io.BytesIO(b"nobody's"))
+    store.images.blobs.write(orphan, io.BytesIO(b"nobody's"))
     assert store.check(grace_s=0).to_json()["orphaned"] == [orphan]
-    assert store.images.shelf.holds(orphan)
+    assert store.images.blobs.holds(orphan)
     assert store.check(repair=True, grace_s=0).ok
     assert store.check(grace_s=0).orphaned == ()
 
@@ -76,7 +76,7 @@ def test_a_young_image_is_left_since_its_row_may_be_on_its_way(store, make_parts
 
 
 def test_what_a_kill_has_left_half_written_is_removed(store):
-    draft = store.images.shelf.folder / INCOMING / "half"
+    draft = store.images.blobs.folder / INCOMING / "half"
     draft.parent.mkdir(parents=True)
     draft.write_bytes(b"half an ima")
     assert store.check(repair=True, grace_s=0).orphaned == (f"{INCOMING}/half",)

@@ -11,10 +11,10 @@ import pytest
 from sightline.core.errors import InputError, StoreError
 from sightline.core.region import Rectangle, Region, Runs
 from sightline.core.sample import Sample
-from sightline.store import shelf
+from sightline.store import blobs
 from sightline.store.images import Images
 from sightline.store.store import Store
-from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.labels import SampleRow
 
 
 def same(given, found):
@@ -115,7 +115,7 @@ def test_two_writers_at_once_lose_and_double_nothing(database, make_parts, tmp_p
 
 def test_a_full_disk_loses_nothing_that_was_acknowledged(store, add, monkeypatch):
     add(store, 100)
-    copy, left = shelf._copy, [70]
+    copy, left = blobs._copy, [70]
 
     def filling(source, target):
         left[0] -= 1
@@ -123,21 +123,21 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(store, add, monkeypatch
             raise OSError(errno.ENOSPC, "No space left on device")
         return copy(source, target)
 
-    monkeypatch.setattr(shelf, "_copy", filling)
+    monkeypatch.setattr(blobs, "_copy", filling)
     with pytest.raises(StoreError, match="Free space"):
         add(store, 300)
     assert store.catalogue.products()["plates"] >= 100
     for sample in store.samples("plates"):
         assert sample.path.is_file()
-    monkeypatch.setattr(shelf, "_copy", copy)
+    monkeypatch.setattr(blobs, "_copy", copy)
     add(store, 300)
     assert store.catalogue.products() == {"plates": 300}
 
 
 def test_a_connection_lost_on_the_way_goes_on_with_a_second_run(database, bucket, make_parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.store.patience.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("sightline.store.blobs.FIRST_WAIT_S", 0.001)
     with Store.open(database("open"), bucket) as store:
-        remote, left = store.images.shelf._remote, [25]
+        remote, left = store.images.blobs._remote, [25]
         write = remote.open
 
         def lost(*args, **options):

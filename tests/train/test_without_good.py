@@ -14,15 +14,15 @@ import pytest
 from pydantic import ValidationError
 
 import sightline
-from sightline.core.band import Band, Verdict
 from sightline.core.card import Card
 from sightline.core.errors import InputError, RecipeError
 from sightline.core.region import Rectangle, Region
+from sightline.core.result import Band, Verdict
 from sightline.core.sample import Sample
 from sightline.runtime.cascade import Cascade
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.train.intake import TrainingWarning
+from sightline.train.images.loader import TrainingWarning
 
 SETTINGS = {"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1, "synthetic": 0}
 COLOURS = {"paint": (40, 60, 235), "stain": (230, 230, 20)}
@@ -94,7 +94,7 @@ def test_what_reads_the_band_alone_says_no_ok_either(recipe: Recipe) -> None:
 
 
 def test_evaluate_and_explain_say_so(recipe: Recipe, make: Make, tmp_path: Path) -> None:
-    from sightline.evaluate.report import write_report
+    from sightline.evaluate.report.report import write_report
 
     found = sightline.evaluate(recipe, [make(kind, 5100 + n) for n in range(4) for kind in COLOURS], threads=1)
     assert found.escape == 0 and found.overkills is None
@@ -112,7 +112,7 @@ def test_without_types_or_with_the_recogniser_off_there_is_nothing_to_learn(make
     with pytest.raises(InputError, match="no good parts"):
         sightline.train([replace(sample, types=(), regions=()) for sample in samples], **SETTINGS)
     with pytest.raises(InputError, match="recognise is off"):
-        sightline.train([*samples, make("stain", 4000)], **SETTINGS, recognise=False)
+        sightline.train([*samples, make("stain", 4000)], **SETTINGS, classify=False)
     with warnings.catch_warnings(), pytest.raises(InputError, match="at least 5 are needed"):
         warnings.simplefilter("ignore")
         sightline.train([*samples[:3], make("stain", 4000)], **SETTINGS)

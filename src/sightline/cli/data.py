@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from sightline.cli import console, text_data
 from sightline.cli.app import app
-from sightline.cli.options import Data, Json, Threads
-from sightline.command import console
+from sightline.cli.options import Data, Json, Outside, Report, Threads, ends_in
+from sightline.core.progress import progress
 
 data_app = typer.Typer(help="Datasets: what is wrong with them, and what they lack.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -24,28 +25,31 @@ Keys = Annotated[list[str] | None, typer.Option(help="Key of a finding; may be g
 @data_app.command()
 def check(
     data: Data,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    report: Report = None,
     apply: Keys = None,
     dismiss: Keys = None,
     reopen: Keys = None,
     note: Annotated[str, typer.Option(help="Why, remembered with what is applied or dismissed.")] = "",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Table with what is applied.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Table with what is applied.", callback=ends_in(".csv"))
+    ] = None,
     findings: Annotated[Path | None, typer.Option(help="File that remembers decisions.")] = None,
     backbone: Backbone = "lite0",
     recipe: RecipeOption = None,
     threads: Threads = 2,
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
     """Find what is wrong with a dataset. Example: sightline data check photos/cookies --report check.html"""
-    from sightline.command import curating
+    from sightline.operations import datasets
 
-    decide = {"apply": apply or [], "dismiss": dismiss or [], "reopen": reopen or []}
-    places = {"output": output, "findings": findings}
-    looks = {"backbone": backbone, "recipe": recipe, "threads": threads}
-    checked = curating.check(data, report, decide, note, places, looks, quiet=as_json)
-    console.say_json(checked.to_json()) if as_json else console.say(curating.describe(checked))
-    if report is not None:
-        console.complain(f"Report: {report.resolve()}")
+    looks = datasets.Looks(backbone, recipe, threads, outside)
+    decide = datasets.Decide(apply or (), dismiss or (), reopen or (), note)
+    told = console.aside(as_json)
+    with progress(as_json) as bar:
+        checked = datasets.check(data, looks, decide, report, output, findings, progress=bar, tell=told)
+    console.say_json(checked.to_json()) if as_json else console.say(text_data.check(checked))
+    console.name_report(report)
 
 
 @data_app.command()
@@ -54,31 +58,37 @@ def cover(
     backbone: Backbone = "lite0",
     recipe: RecipeOption = None,
     threads: Threads = 2,
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
     """What a dataset shows, and what to photograph next. Example: sightline data cover photos/cookies"""
-    from sightline.command import curating
+    from sightline.operations import datasets
 
-    looks = {"backbone": backbone, "recipe": recipe, "threads": threads}
-    coverage = curating.cover(data, looks, quiet=as_json)
-    console.say_json(coverage.to_json()) if as_json else console.say(curating.describe_coverage(coverage))
+    looks = datasets.Looks(backbone, recipe, threads, outside)
+    with progress(as_json) as bar:
+        coverage = datasets.cover(data, looks, progress=bar, tell=console.aside(as_json))
+    console.say_json(coverage.to_json()) if as_json else console.say(text_data.cover(coverage))
 
 
 @data_app.command()
 def pick(
     data: Data,
     count: Annotated[int, typer.Option("--number", "-n", min=1, help="Images to choose.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV table to write.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="CSV table to write.", show_default=False, callback=ends_in(".csv")),
+    ],
     start: Annotated[Path | None, typer.Option(help="Table of images that are chosen already.")] = None,
     backbone: Backbone = "lite0",
     recipe: RecipeOption = None,
     threads: Threads = 2,
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
     """The N images that differ most. Example: sightline data pick photos/cookies -n 20 -o list.csv"""
-    from sightline.command import curating
+    from sightline.operations import datasets
 
-    looks = {"backbone": backbone, "recipe": recipe, "threads": threads}
-    picked, names = curating.pick(data, count, output, start, looks, quiet=as_json)
-    figures = {"images": names, "distances": picked.distances, "radius": picked.radius, "table": str(output)}
-    console.say_json(figures) if as_json else console.say(curating.describe_pick(picked, names, output))
+    looks = datasets.Looks(backbone, recipe, threads, outside)
+    with progress(as_json) as bar:
+        found = datasets.pick(data, count, output, looks, start, progress=bar, tell=console.aside(as_json))
+    console.say_json(found) if as_json else console.say(text_data.pick(found))

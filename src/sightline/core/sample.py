@@ -1,15 +1,31 @@
-"""A sample: one image of a part with everything that is known about it."""
+"""A sample: one image of a part with everything that is known about it. A frame: one picture from a camera."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sightline.core.region import Region
 
 TRAIN, TEST = "train", "test"
+
+
+def readable_name(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8, as old Windows shares leave them, are read as Windows reads them.
+
+    Python keeps such bytes as lone surrogates, which no JSON, database or report can take.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +48,26 @@ class Sample:
     split: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One picture of a part.
+
+    `image` is (H, W, 3) RGB, uint8, or uint16 where a file has 16 bits; `id` grows by one with each frame of the
+    camera, also over a reconnection; `captured` is in seconds since 1970 (UTC), `monotonic_s` the same moment on the
+    monotonic clock, which no clock step moves; `dropped` counts the frames that were lost just before this one;
+    `metadata` holds what the camera told (`exposure_us`, `gain_db`, `device_id`, a file's name).
+    """
+
+    image: NDArray[np.uint8] | NDArray[np.uint16] = field(repr=False)
+    id: int
+    captured: float
+    monotonic_s: float
+    camera: str
+    dropped: int = 0
+    metadata: Mapping[str, float | str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def age_ms(self) -> float:
+        """Milliseconds since the frame was captured."""
+        return (time.monotonic() - self.monotonic_s) * 1e3

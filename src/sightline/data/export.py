@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, warn_caller
 from sightline.core.sample import Sample
 from sightline.data.formats import FORMATS
+from sightline.data.formats.document import DatasetWarning
 from sightline.data.formats.picture import pictures
-from sightline.data.warning import DatasetWarning
 
 NO_SPLIT = "belong to neither train nor test, while others do, and were left out. Give them a split"
 
@@ -36,8 +35,8 @@ def export(dataset: Iterable[Sample], path: str | Path, format: str) -> Path:
     if any(sample.split for sample in samples):
         notes[NO_SPLIT] = [str(sample.path) for sample in samples if not sample.split]
         samples = [sample for sample in samples if sample.split]
-    made = pictures(samples, lambda what, place: notes[what].append(place))
-    if not made:
+    exported = pictures(samples, lambda what, location: notes[what].append(location))
+    if not exported:
         raise InputError(f"{folder}: there is no image to export. Check the dataset")
     # Written beside the folder and renamed, so that a stop half-way leaves no half dataset to be taken for a whole.
     try:
@@ -45,14 +44,14 @@ def export(dataset: Iterable[Sample], path: str | Path, format: str) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.absolute().parent) as desk:
             draft = Path(desk) / "draft"
             draft.mkdir()
-            layout.write(made, draft, lambda what, place: notes[what].append(place))
+            layout.write(exported, draft, lambda what, location: notes[what].append(location))
             if folder.exists():
                 folder.rmdir()
             draft.rename(folder)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror}). Check the disk") from error
-    for what, places in notes.items():
-        if places:
-            message = f"{folder}: {len(places)} images {what} (first: {places[0]})"
-            warnings.warn(message, DatasetWarning, stacklevel=2)
+    for what, locations in notes.items():
+        if locations:
+            message = f"{folder}: {len(locations)} images {what} (first: {locations[0]})"
+            warn_caller(message, DatasetWarning)
     return folder

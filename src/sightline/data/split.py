@@ -12,6 +12,7 @@ from sightline.core.errors import InputError
 from sightline.core.sample import TEST, TRAIN, Sample
 
 GOOD = "good"
+ALONE = "image:"  # before the key of a sample without group and lot
 MIN_TRAIN_GOOD = 5  # a recipe needs as many; a small dataset keeps them for training
 
 
@@ -19,7 +20,7 @@ def split_key(sample: Sample, index: int) -> str:
     """What must stay together with a sample: its group, else its lot, else itself alone."""
     if sample.group is not None:
         return f"group:{sample.group}"
-    return f"lot:{sample.lot}" if sample.lot is not None else f"image:{index}"
+    return f"lot:{sample.lot}" if sample.lot is not None else f"{ALONE}{index}"
 
 
 def split_by_group(

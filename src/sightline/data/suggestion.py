@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sightline.core.band import Verdict
 from sightline.core.region import Polygons, Region, overlap
+from sightline.core.result import Verdict
 from sightline.runtime.inspection import Inspection
 from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation
 

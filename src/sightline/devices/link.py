@@ -1,4 +1,4 @@
-"""A link: something that can be lost, opened again in the background with growing pauses."""
+"""A link: something that can be lost and is opened again in the background, with growing pauses; and its health."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -114,3 +115,21 @@ class Link(Generic[T]):
     def _drop(self, held: T) -> None:
         with contextlib.suppress(CameraError, SinkError, OSError):
             self._closer(held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """`connected` now; `reconnects` since the start; `dropped` frames or messages that were lost for good.
+
+    `other_parts` counts pictures that were sent for another part than the one under way; `waiting` messages are kept
+    for later delivery; `failures` counts refused frames or failed deliveries; `error` is the last one in words, "" for
+    none.
+    """
+
+    connected: bool
+    reconnects: int = 0
+    dropped: int = 0
+    other_parts: int = 0
+    waiting: int = 0
+    failures: int = 0
+    error: str = ""

@@ -13,6 +13,7 @@ from sightline.core.errors import SinkError
 
 T = TypeVar("T")
 CLOSE_S = 5.0
+ROUNDS = 4  # a connection accepted in the last moment begins its work after the others were cancelled
 _log = logging.getLogger(__name__)
 
 
@@ -60,12 +61,17 @@ class Loop:
             self._loop.close()
 
     async def _end(self) -> None:
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.wait([asyncio.gather(*others, return_exceptions=True)], timeout=CLOSE_S / 2) if others else None
-        # A server that stops while somebody connects can leave that connection open, and the loop is its last owner.
-        for transport in list(getattr(self._loop, "_transports", {}).values()):
-            transport.abort()
-        await asyncio.sleep(0)  # the turn in which what was aborted is closed
+        for _ in range(ROUNDS):
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            if others:
+                await asyncio.wait([asyncio.gather(*others, return_exceptions=True)], timeout=CLOSE_S / 2 / ROUNDS)
+            # A server that stops while somebody connects can leave that connection open: the loop is its last owner.
+            transports = list(getattr(self._loop, "_transports", {}).values())
+            for transport in transports:
+                transport.abort()
+            await asyncio.sleep(0)  # the turn in which what was aborted is closed
+            if not others and not transports:
+                break
         self._loop.stop()

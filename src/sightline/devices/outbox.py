@@ -1,16 +1,22 @@
-"""The outbox: messages on disk until they are delivered, in order, over a broker's outage, a kill and a power cut."""
+"""The outbox: messages on disk until a courier has delivered them, in order, over an outage, a kill and a power cut."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from sightline.core.errors import SettingError, SinkError
+from sightline.core.files import make_private
+from sightline.core.signals import Signal
+from sightline.devices.link import Backoff, Health, Link
 
 OVERHEAD_BYTES = 64  # what a row costs beside its body
 REFUSED_MAX = 1000
@@ -18,6 +24,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, at REAL NOT NULL, body BLOB NOT NULL, why TEXT NOT NULL);
 """
+BATCH = 50
 _log = logging.getLogger(__name__)
 
 
@@ -132,6 +139,7 @@ class Outbox:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    make_private(path)
     db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -145,3 +153,150 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+class Box(Protocol):
+    """Where messages wait: an Outbox on disk, or a MemoryBox. `dropped` counts those that were lost for good."""
+
+    dropped: int
+
+    def __len__(self) -> int:
+        """How many wait."""
+
+    def put(self, body: bytes) -> None:
+        """Keep one message, at the end. Raises SinkError where it cannot be kept."""
+
+    def peek(self, count: int) -> list[Message]:
+        """The `count` oldest messages."""
+
+    def remove(self, message: Message, refused: str = "") -> None:
+        """Forget a message."""
+
+
+class MemoryBox:
+    """Messages in memory: up to `count_max`, then new ones are refused. They end with the process."""
+
+    dropped = 0
+
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._lock = threading.Lock()
+        self._messages: list[Message] = []
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def put(self, body: bytes) -> None:
+        """Keep one message, at the end. Raises SinkError where it is full."""
+        with self._lock:
+            if len(self._messages) >= self._count_max:
+                raise SinkError(f"{self._count_max} messages wait already. Check why they are not taken")
+            self._messages.append(Message(self._next, 0.0, body))
+            self._next += 1
+
+    def peek(self, count: int) -> list[Message]:
+        """The `count` oldest messages."""
+        with self._lock:
+            return self._messages[:count]
+
+    def remove(self, message: Message, refused: str = "") -> None:
+        """Forget a message."""
+        with self._lock:
+            self._messages = [other for other in self._messages if other.id != message.id]
+
+
+class Refused(Exception):
+    """The other side will never take the first message: it is set aside, and the next one goes."""
+
+
+class Courier:
+    """Delivers from `box` in its own thread. `wake` tells it that there is something new.
+
+    `deliver(messages)` gives how many of them, from the first on, have arrived; fewer than all, SinkError or OSError
+    make a pause that grows, and the rest is tried again: every message arrives at least once and in order.
+    """
+
+    def __init__(self, name: str, box: Box, deliver: Callable[[Sequence[Message]], int], backoff: Backoff) -> None:
+        self._name, self._box, self._deliver, self._backoff = name, box, deliver, backoff
+        self._new, self._stop = threading.Event(), threading.Event()
+        self.failures = self.refused = 0
+        self.error = ""
+        self._thread = threading.Thread(target=self._run, name=f"courier {name}", daemon=True)
+        self._thread.start()
+
+    def send(self, signal: Signal) -> None:
+        """Keep a signal as JSON in the box and have it delivered. Raises SinkError where the box does not take it."""
+        self._box.put(json.dumps(signal.to_json()).encode())
+        self.wake()
+
+    def health(self, link: Link[Any] | None = None) -> Health:
+        """Whether the other side is there, and how many messages wait for it.
+
+        Without a link to it, it is there where the last delivery succeeded.
+        """
+        return Health(
+            connected=not self.error if link is None else link.connected,
+            reconnects=0 if link is None else link.reconnects,
+            dropped=self._box.dropped,
+            waiting=len(self._box),
+            failures=self.failures + self.refused,
+            error=(link.error if link is not None else "") or self.error,
+        )
+
+    def wake(self) -> None:
+        """There is something to deliver."""
+        self._new.set()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Stop after the delivery that is under way."""
+        self._stop.set()
+        self._new.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        attempt, size = 0, BATCH
+        while not self._stop.is_set():
+            self._new.clear()
+            try:
+                messages = self._box.peek(size)
+                if not messages:
+                    self._new.wait()
+                    continue
+                complete, size = self._take(messages), BATCH
+            except (SinkError, OSError) as error:
+                complete = self._failed(error, attempt)
+            except Exception as error:  # noqa: BLE001 (logged; this thread must go on)
+                # A message that nobody foresaw must not stop those behind it: alone, it is set aside.
+                _log.exception("sink %s: a message cannot be delivered", self._name)
+                complete = self._failed(error, attempt)
+                if size == 1:
+                    self._set_aside(messages[0], f"{type(error).__name__}: {error}")
+                size = 1
+            if complete:
+                attempt, self.error = 0, ""
+            else:
+                self._stop.wait(self._backoff.pause_s(attempt))
+                attempt += 1
+
+    def _take(self, messages: list[Message]) -> bool:
+        try:
+            count = self._deliver(messages)
+        except Refused as reason:
+            self._set_aside(messages[0], str(reason))
+            return True
+        for message in messages[:count]:
+            self._box.remove(message)
+        return count == len(messages)
+
+    def _failed(self, error: Exception, attempt: int) -> bool:
+        self.error = str(error)
+        self.failures += 1
+        _log.log(logging.WARNING if attempt == 0 else logging.DEBUG, "sink %s: %s", self._name, error)
+        return False
+
+    def _set_aside(self, message: Message, why: str) -> None:
+        self.refused += 1
+        _log.error("sink %s: a message was refused for good and set aside: %s", self._name, why)
+        with contextlib.suppress(SinkError):  # it stays where it is, and is tried again
+            self._box.remove(message, refused=why)

@@ -1,25 +1,43 @@
-"""What learning gains over rules: the recipe beside a golden template of the same good parts, on the same tests."""
+"""The rule-based baseline: a golden template of the same good parts, to state what a learned recipe gains over it.
+
+As machine vision has done it for decades: per pixel and channel the good parts give a median and a spread (median
+absolute deviation, scaled to a standard deviation: F. R. Hampel, "The influence curve and its role in robust
+estimation", JASA 69, 1974); a part is judged by how many spreads it lies away. Brightness is evened out first, and
+a small shift taken out (C. D. Kuglin and D. C. Hines, "The phase correlation image alignment method", 1975).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.core.card import Card
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, SettingError
 from sightline.core.sample import Sample
-from sightline.evaluate.compare import Difference, auroc_difference
-from sightline.evaluate.golden_template import MOST_TEMPLATES, GoldenTemplate
 from sightline.evaluate.inspected import Inspected
-from sightline.runtime.image import Image, content_hash, read_image
-from sightline.runtime.placement import place, prepare
+from sightline.evaluate.statistics.comparison_tests import Difference, auroc_difference
+from sightline.imaging.image import Image, content_hash, read_image
+from sightline.runtime.letterbox import place, prepare
 
-MOST_IMAGES = 400  # test images that the template judges, drawn at random: each costs some 20 ms
+MAX_IMAGES = 400  # test images that the template judges, drawn at random: each costs some 20 ms
 SIDE_PX = 512  # longest side that images are brought to
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Shift = tuple[float, float]
+
+MAX_TEMPLATES = 64
+MIN_TEMPLATES = 3
+TO_DEVIATION = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
+STRIP_VALUES = 4_000_000  # values of all templates whose median is taken at a time
+SMALLEST_PX = 16  # shorter sides hold too little to find a shift by
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +77,9 @@ def baseline(images: Sequence[Inspected], references: Iterable[Sample], card: Ca
         image = _prepared(good[index].path, card, trained)
         if image is not None:
             chosen.append(image)
-        if len(chosen) == MOST_TEMPLATES:
+        if len(chosen) == MAX_TEMPLATES:
             break
-    picked = [images[i] for i in sorted(np.random.default_rng(seed).permutation(len(images))[:MOST_IMAGES])]
+    picked = [images[i] for i in sorted(np.random.default_rng(seed).permutation(len(images))[:MAX_IMAGES])]
     if len({image.defective for image in picked}) < 2:
         return None
     try:
@@ -85,7 +103,7 @@ def _prepared(path: Any, card: Card, trained: frozenset[str] | None = None) -> I
     try:
         if trained is not None and content_hash(path) not in trained:
             return None
-        image, _ = read_image(path)
+        image, _ = read_image(path, card.full_scale)
     except (InputError, OSError):
         return None
     # Tiles are pieces of an image: the template sees the whole, small enough to be kept many times.
@@ -93,3 +111,190 @@ def _prepared(path: Any, card: Card, trained: frozenset[str] | None = None) -> I
     size = (max(32, round(card.height * factor)), max(32, round(card.width * factor)))
     stretch = card.stretch is not None or card.tiles is not None
     return prepare(image, place(image.shape[:2], size, card.roi, math.inf, stretch))
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSettings:
+    """Settings of the baseline; SettingError where one is out of bounds.
+
+    `templates`: good images used, 3..64, drawn evenly from all given; `memory_mb`: of these images, so of large
+    ones fewer are used; `floor`: least spread in grey values, so that a pixel that never changed
+    does not shout; `max_shift_px`: larger shifts are left in; `box_px`: side of the averaging box, odd; `by`:
+    the score is the map's peak, or the area in px where it is above `threshold` spreads; `seed` of the draw.
+    """
+
+    templates: int = MAX_TEMPLATES
+    memory_mb: int = 512
+    floor: float = 4.0
+    max_shift_px: float = 8.0
+    box_px: int = 5
+    by: Literal["peak", "area"] = "peak"
+    threshold: float = 4.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not MIN_TEMPLATES <= self.templates <= MAX_TEMPLATES:
+            raise SettingError(f"templates={self.templates} is out of bounds. Give {MIN_TEMPLATES}..{MAX_TEMPLATES}.")
+        if self.memory_mb < 1 or not self.floor > 0 or not self.max_shift_px >= 0 or not self.threshold > 0:
+            raise SettingError("memory_mb, floor, max_shift_px or threshold is out of bounds. Give positive numbers.")
+        if self.box_px < 1 or self.box_px % 2 == 0:
+            raise SettingError(f"box_px={self.box_px} has no centre. Give an odd number, such as 5.")
+        if self.by not in ("peak", "area"):
+            raise SettingError(f"by={self.by!r} is unknown. Choose 'peak' or 'area'.")
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenTemplate:
+    """The fitted template. `median` (h, w, 3) float32 grey values, `spread` (h, w, 3) float32, `images` it rests on."""
+
+    median: Floats = field(repr=False)
+    spread: Floats = field(repr=False)
+    images: int
+    settings: TemplateSettings
+
+    @classmethod
+    def fit(cls, images: Iterable[Pixels], settings: TemplateSettings | None = None) -> GoldenTemplate:
+        """From good images (h, w, 3) uint8 of one size, read one by one; the first sets pose and brightness.
+
+        Raises InputError for fewer than 3 images, images of different sizes or kinds, or images of which
+        `memory_mb` holds fewer than 3.
+        """
+        settings = settings or TemplateSettings()
+        chosen = _draw(images, settings)
+        golden = _grey(chosen[0])
+        level = _level(chosen[0])
+        # Aligned in place, as uint8: the chosen images are the only large thing in memory.
+        for number, image in enumerate(chosen):
+            moved, _ = _aligned(image, golden, level, settings.max_shift_px)
+            chosen[number] = np.rint(moved).astype(np.uint8)
+        median, spread = _statistics(chosen)
+        return cls(median, np.maximum(spread, np.float32(settings.floor)), len(chosen), settings)
+
+    def heat(self, image: Pixels) -> Floats:
+        """How many spreads each pixel of the image lies away, (h, w) float32 >= 0, averaged over the box.
+
+        The worst channel counts; what the alignment moved in from outside the image is 0. In the image's own
+        pixels. Raises InputError for another size or kind than the template's.
+        """
+        _check(image, self.median.shape)
+        moved, (dx, dy) = _aligned(image, self._grey, self._level, self.settings.max_shift_px)
+        away = (np.abs(moved - self.median) / self.spread).max(axis=2)
+        away[~_inside(away.shape, (dx, dy))] = 0.0
+        box = (self.settings.box_px, self.settings.box_px)
+        mean = cv2.blur(away, box, borderType=cv2.BORDER_REPLICATE)
+        back = _moved(np.asarray(mean, np.float32), (-dx, -dy), cv2.BORDER_CONSTANT)
+        return np.maximum(back, np.float32(0.0))
+
+    def score(self, image: Pixels) -> float:
+        """One number, higher = more defective: the heat's peak in spreads, or the area above the threshold in px.
+
+        Errors as `heat`.
+        """
+        heat = self.heat(image)
+        if self.settings.by == "peak":
+            return float(heat.max())
+        return float(np.count_nonzero(heat > self.settings.threshold))
+
+    @cached_property
+    def _grey(self) -> Floats:
+        return _grey(self.median)
+
+    @cached_property
+    def _level(self) -> float:
+        return _level(self.median)
+
+
+def _draw(images: Iterable[Pixels], settings: TemplateSettings) -> list[Pixels]:
+    """At most `templates` images, each given one as likely as any other (reservoir sampling), the first always."""
+    random = np.random.default_rng(settings.seed)
+    chosen: list[Pixels] = []
+    most = settings.templates
+    for number, image in enumerate(images):
+        _check(image, chosen[0].shape if chosen else image.shape)
+        if not chosen:
+            most = min(most, settings.memory_mb * 2**20 // image.nbytes)
+        if most < MIN_TEMPLATES:
+            raise InputError(f"images of {image.nbytes:,} bytes do not fit memory_mb. Raise it, or scale them down.")
+        if number < most:
+            chosen.append(image.copy())
+        elif (index := int(random.integers(1, number + 1))) < most:
+            chosen[index] = image.copy()
+    if len(chosen) < MIN_TEMPLATES:
+        raise InputError(f"{len(chosen)} good images make no template. Give at least {MIN_TEMPLATES}.")
+    return chosen
+
+
+def _statistics(images: list[Pixels]) -> tuple[Floats, Floats]:
+    """Median and spread (h, w, 3) float32 over the images, a strip of rows at a time."""
+    height, width, channels = images[0].shape
+    rows = max(1, STRIP_VALUES // (len(images) * width * channels))
+    median = np.empty(images[0].shape, np.float32)
+    spread = np.empty_like(median)
+    for top in range(0, height, rows):
+        strip = np.stack([image[top : top + rows] for image in images]).astype(np.float32)
+        middle = np.median(strip, axis=0)
+        median[top : top + rows] = middle
+        spread[top : top + rows] = TO_DEVIATION * np.median(np.abs(strip - middle), axis=0)
+    return median, spread
+
+
+def _aligned(image: Pixels, golden: Floats, level: float, max_shift_px: float) -> tuple[Floats, Shift]:
+    """The image (h, w, 3) float32 at the template's brightness and position, and the shift (dx, dy) px of its move."""
+    # A bright image cut off at 255 stays so: template and part must saturate alike.
+    evened = np.clip(image.astype(np.float32) * np.float32(level / _level(image)), 0.0, 255.0)
+    shift = _shift(_grey(evened), golden, max_shift_px)
+    return _moved(evened, shift, cv2.BORDER_REPLICATE), shift
+
+
+def _shift(grey: Floats, golden: Floats, max_shift_px: float) -> Shift:
+    """The move (dx, dy) px of `grey` (h, w) that fits `golden` best; none where it does not help or is too large."""
+    height, width = grey.shape
+    if max_shift_px == 0 or min(height, width) < SMALLEST_PX:
+        return 0.0, 0.0
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    # Copies, because OpenCV multiplies the window into its inputs themselves where their size suits its FFT.
+    (dx, dy), _ = cv2.phaseCorrelate(golden.copy(), grey.copy(), window)
+    if not np.hypot(dx, dy) <= max_shift_px:
+        return 0.0, 0.0
+    # The peak says little of how well images fit, and its fraction of a px errs on smooth ones: what counts is
+    # what remains after the move, over the px that every candidate knows.
+    margin = int(np.ceil(max(abs(dx), abs(dy)))) + 1
+    inner = (slice(margin, -margin), slice(margin, -margin))
+    if 2 * margin >= min(height, width):
+        return 0.0, 0.0
+    candidates = [(0.0, 0.0), (-float(round(dx)), -float(round(dy))), (-dx, -dy)]
+    left = [np.abs(_moved(grey, move, cv2.BORDER_REPLICATE) - golden)[inner].mean() for move in candidates]
+    return candidates[int(np.argmin(left))]
+
+
+def _moved(image: Floats, shift: Shift, border: int) -> Floats:
+    """The image with its content moved by (dx, dy) px."""
+    if shift == (0.0, 0.0):
+        return image
+    warp = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    size = (image.shape[1], image.shape[0])
+    return np.asarray(cv2.warpAffine(image, warp, size, flags=cv2.INTER_LINEAR, borderMode=border), np.float32)
+
+
+def _inside(size: tuple[int, ...], shift: Shift) -> NDArray[np.bool_]:
+    """Which px (h, w) bool of a moved image come from inside it."""
+    (height, width), (dx, dy) = size, shift
+    rows, columns = np.arange(height) - dy, np.arange(width) - dx
+    return ((rows >= 0) & (rows <= height - 1))[:, None] & ((columns >= 0) & (columns <= width - 1))[None]
+
+
+def _grey(image: NDArray[np.uint8] | Floats) -> Floats:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def _level(image: NDArray[np.uint8] | Floats) -> float:
+    """Mean grey value, at least 1, so that a black image is not divided by nothing."""
+    return max(1.0, float(_grey(image).mean()))
+
+
+def _check(image: Pixels, shape: tuple[int, ...]) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise InputError(f"an image is {image.shape} {image.dtype}. Give (h, w, 3) uint8 in RGB.")
+    if image.shape != shape:
+        sizes = f"{image.shape[1]} x {image.shape[0]} px but the first {shape[1]} x {shape[0]} px"
+        raise InputError(f"an image is {sizes}. Bring all images to one size.")

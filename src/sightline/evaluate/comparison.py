@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sightline.core.band import Verdict
 from sightline.core.card import Card
 from sightline.core.errors import InputError
+from sightline.core.result import SEVERITY, Verdict
 from sightline.core.sample import Sample
-from sightline.evaluate.compare import Difference, McNemar, auroc_difference, conclude, mcnemar
 from sightline.evaluate.inspected import Failure, Inspected, Part
-from sightline.evaluate.trial import Inspects, Progress, Trial, run_trial
+from sightline.evaluate.statistics.comparison_tests import Difference, McNemar, auroc_difference, conclude, mcnemar
+from sightline.evaluate.trial import Inspects, Progress, Trial, inspector_of, run_trial
 from sightline.runtime.recipe import Recipe
-
-ORDER = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Changed:
     @property
     def better(self) -> bool:
         """A defective part judged graver, or a good part judged milder."""
-        graver = ORDER[self.second.verdict] > ORDER[self.first.verdict]
+        graver = SEVERITY[self.second.verdict] > SEVERITY[self.first.verdict]
         return graver == self.defective
 
     def to_json(self) -> dict[str, Any]:
@@ -75,10 +73,10 @@ class Comparison:
     def conclusions(self) -> tuple[str, ...]:
         """What may be concluded, one sentence for each test."""
         first, second = self.names
-        said = [f"All parts. {conclude(self.errors, first, second)}"]
-        said.append(f"Defective parts. {conclude(self.escapes, first, second)}")
-        said.append(f"Good parts. {conclude(self.overkills, first, second)}")
-        return (*said, f"Scores. {conclude(self.auroc, first, second)}")
+        sentences = [f"All parts. {conclude(self.errors, first, second)}"]
+        sentences.append(f"Defective parts. {conclude(self.escapes, first, second)}")
+        sentences.append(f"Good parts. {conclude(self.overkills, first, second)}")
+        return (*sentences, f"Scores. {conclude(self.auroc, first, second)}")
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain JSON values."""
@@ -114,8 +112,6 @@ def compare(
     cannot be read is NG for both. `progress(done, total)` counts both rounds. Raises InputError where no part is left,
     RecipeError for a bad recipe.
     """
-    from sightline.evaluate.evaluation import inspector_of
-
     waiting, trials = list(samples), []
     judges = [inspector_of(recipe, threads) for recipe in (first, second)]
     for turn, judge in enumerate(judges):

@@ -1,36 +1,57 @@
-"""An evaluation: a recipe's figures on labelled images, each with its sample size and bound."""
+"""An evaluation: a recipe's figures on labelled images, each with its sample size and bound; as JSON and as a table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import textwrap
 from dataclasses import dataclass
-from pathlib import Path
+from html import escape
 from typing import Any
 
-from sightline.core.band import Verdict
 from sightline.core.card import Bounded, Card
-from sightline.core.sample import Sample
-from sightline.evaluate.aupro import area
-from sightline.evaluate.baseline import Baseline, baseline
-from sightline.evaluate.bounds import rate, share
-from sightline.evaluate.breakdown import TypeFigures, by_type
-from sightline.evaluate.caveats import caveats
-from sightline.evaluate.curve import pixel_curve
-from sightline.evaluate.faithfulness import Faithfulness, faithfulness
+from sightline.core.result import SEVERITY, Verdict
+from sightline.evaluate.baseline import Baseline
+from sightline.evaluate.explain.faithfulness import Faithfulness
 from sightline.evaluate.inspected import Failure, Inspected, Part
-from sightline.evaluate.latency import latency
-from sightline.evaluate.metrics import image_metrics, pixel_area
-from sightline.evaluate.pixels import heat_and_masks
-from sightline.evaluate.recognition import Recognition, recognition
-from sightline.evaluate.trial import Inspects, Progress, Trial, run_trial
-from sightline.runtime.recipe import Recipe
+from sightline.evaluate.metrics.recognition import Recognition
+from sightline.evaluate.metrics.types import TypeScores
+from sightline.evaluate.report.text import figure, gain, interval, milliseconds, of, percent, seen
+from sightline.evaluate.statistics.intervals import Rate
 
-AUPRO_LIMIT, AUPRO_STRICT = 0.30, 0.05
 FIGURES = (
     *("image_auroc", "image_ap", "f1_max", "f1_threshold", "pixel_auroc", "aupro", "aupro_05"),
     *("escape", "escape_upper", "overkill", "overkill_upper", "review", "ms_p50", "ms_p95", "ms_p99"),
 )
+
+
+WIDTH = 78  # characters of the table
+RULE = "─" * WIDTH
+
+
+@dataclass(frozen=True, slots=True)
+class TypeFigures:
+    """One defect type: how many of its parts were judged OK, and how well it is told from good parts.
+
+    `escapes.of` counts the parts that show this type, unreadable images (NG) among them; `review` counts
+    those left to a person; `auroc` is None where no good part or no part of this type was scored.
+    """
+
+    name: str
+    escapes: Bounded
+    review: int
+    auroc: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as one flat JSON object."""
+        return {
+            "type": self.name,
+            "count": self.escapes.of,
+            "escaped": self.escapes.count,
+            "escape": self.escapes.value,
+            "escape_upper": self.escapes.upper,
+            "review": self.review,
+            "auroc": self.auroc,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,93 +157,16 @@ class Evaluation:
             "notes": list(self.notes),
         }
 
+    def _repr_html_(self) -> str:
+        """The table, for notebooks."""
+        return f"<pre>{escape(str(self))}</pre>"
+
     def __str__(self) -> str:
-        from sightline.evaluate.table import table
-
-        return table(self)
-
-
-def evaluate(
-    recipe: str | Path | Recipe | Inspects,
-    samples: Iterable[Sample],
-    *,
-    include_trained: bool = False,
-    threads: int = 2,
-    references: Iterable[Sample] = (),
-    explained: int = 0,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Judge labelled samples with a recipe and state how often it is right.
-
-    `recipe` is a file, a Recipe, or anything that inspects (an Inspector; then `threads` is its own affair).
-    Images the recipe was made from are left out unless `include_trained`, unlabelled ones always; images that
-    cannot be read count as NG. `progress(done, total)` is called after each sample. Pixel metrics compare at
-    image size, at most 1024 px. With `references`, good parts that the recipe was trained on, a golden template of them
-    is measured beside it. How faithful the heat is gets measured on `explained` of the defective images, at 36
-    inspections each. Raises InputError where nothing can be evaluated, RecipeError for a bad
-    recipe, MissingExtraError where the extra "train" is not installed.
-    """
-    inspector = inspector_of(recipe, threads)
-    trial = run_trial(inspector, samples, include_trained=include_trained, progress=progress)
-    return _summary(
-        inspector.card,
-        trial,
-        faithfulness(inspector, trial.images, explained) if explained else None,
-        baseline(trial.images, references, inspector.card),
-    )
-
-
-def inspector_of(recipe: str | Path | Recipe | Inspects, threads: int) -> Inspects:
-    """Whatever inspects, as it is; a file or a Recipe at work. Raises RecipeError."""
-    if not isinstance(recipe, str | Path | Recipe):
-        return recipe
-    from sightline.runtime.inspector import Inspector
-
-    return Inspector(recipe, threads=threads)
-
-
-def _summary(card: Card, trial: Trial, faithful: Faithfulness | None, rules: Baseline | None) -> Evaluation:
-    images, failures = tuple(trial.images), tuple(trial.failures)
-    ranking = image_metrics([image.score for image in images], [image.defective for image in images])
-    masked = any(image.mask is not None for image in images)
-    curve = pixel_curve(lambda: heat_and_masks(images if masked else ()))
-    times = latency([image.ms for image in images])
-    parts: tuple[Part, ...] = (*images, *failures)
-    good = [part.verdict for part in parts if not part.defective]
-    defective = [part.verdict for part in parts if part.defective]
-    review = sum(part.verdict == Verdict.REVIEW for part in parts)
-    return Evaluation(
-        card=card,
-        images=images,
-        failures=failures,
-        image_auroc=ranking.auroc,
-        image_ap=ranking.ap,
-        f1_max=ranking.f1_max,
-        f1_threshold=ranking.f1_threshold,
-        pixel_auroc=pixel_area(curve),
-        aupro=area(curve, AUPRO_LIMIT),
-        aupro_05=area(curve, AUPRO_STRICT),
-        regions=curve.regions,
-        escapes=rate(defective.count(Verdict.OK), len(defective)) if defective else None,
-        overkills=rate(good.count(Verdict.NG), len(good)) if good else None,
-        reviews=rate(review, len(parts)),
-        ms_p50=times.p50,
-        ms_p95=times.p95,
-        ms_p99=times.p99,
-        timed=times.count,
-        types=by_type(images, failures),
-        recognition=recognition(images, card),
-        faithfulness=faithful,
-        baseline=rules,
-        left_out_trained=trial.left_out_trained,
-        left_out_unlabelled=trial.left_out_unlabelled,
-        trained_included=trial.trained_included,
-        notes=(*ranking.notes, *caveats(trial, curve, card.without_good)),
-    )
+        return _table(self)
 
 
 def _share(bounded: Bounded | None) -> float | None:
-    return None if bounded is None else share(bounded)
+    return None if bounded is None else bounded.value
 
 
 def _bound(bounded: Bounded | None) -> float | None:
@@ -232,3 +176,161 @@ def _bound(bounded: Bounded | None) -> float | None:
 def _finite(value: float | None) -> float | None:
     # JSON has no infinity; a threshold that only an unreadable score reaches is as good as none.
     return value if value is not None and math.isfinite(value) else None
+
+
+def _table(evaluation: Evaluation) -> str:
+    """The figures, each with the number of parts it rests on and, for rates, its bound at 95 %."""
+    blocks = [
+        _head(evaluation),
+        _rates(evaluation),
+        _metrics(evaluation),
+        _verdicts(evaluation),
+        _types(evaluation),
+        *_recognition(evaluation),
+        _notes(evaluation),
+    ]
+    return f"\n{RULE}\n".join("\n".join(block) for block in blocks if block)
+
+
+def _head(evaluation: Evaluation) -> list[str]:
+    card = evaluation.card
+    right = f"{card.backbone}, {card.width} x {card.height} px"
+    parts = f"{evaluation.n_good:,} good and {evaluation.n_defective:,} defective parts"
+    left = f"{card.product}: {parts}"
+    if len(left) + len(right) + 2 > WIDTH:
+        return [left, right]
+    return [left + right.rjust(WIDTH - len(left))]
+
+
+def _rates(evaluation: Evaluation) -> list[str]:
+    rows = [
+        ("Escape", "defective judged OK", evaluation.escapes),
+        ("Overkill", "good judged NG", evaluation.overkills),
+        ("Review", "left to a person", evaluation.reviews),
+    ]
+    head = f"{'':<34}{'seen':>16}{'rate':>12}{'at most (95 %)':>16}"
+    return [head, *(f"{name:<10}{what:<24}{_rate(bounded)}" for name, what, bounded in rows)]
+
+
+def _rate(bounded: Bounded | None) -> str:
+    rate = None if bounded is None else bounded.value
+    upper = None if bounded is None else bounded.upper
+    return f"{seen(bounded):>16}{percent(rate):>12}{percent(upper):>16}"
+
+
+def _metrics(evaluation: Evaluation) -> list[str]:
+    scored = sum(not image.defective for image in evaluation.images)
+    masks = sum(image.mask is not None for image in evaluation.images)
+    rows = [
+        (
+            "Images",
+            (("AUROC", figure(evaluation.image_auroc)), ("AP", figure(evaluation.image_ap)),
+             ("F1-max", figure(evaluation.f1_max))),
+            f"{scored:,} + {len(evaluation.images) - scored:,} images",
+        ),
+        (
+            "Pixels",
+            (("AUROC", figure(evaluation.pixel_auroc)), ("AUPRO", figure(evaluation.aupro)),
+             ("to 5 %", figure(evaluation.aupro_05))),
+            f"{masks:,} masks, {evaluation.regions:,} regions",
+        ),
+        (
+            "Time",
+            (("p50", milliseconds(evaluation.ms_p50)), ("p95", milliseconds(evaluation.ms_p95)),
+             ("p99", milliseconds(evaluation.ms_p99))),
+            f"{evaluation.timed:,} images",
+        ),
+    ]  # fmt: skip
+    return [f"{name:<8}{_cells(cells)}{basis:>22}" for name, cells, basis in rows]
+
+
+def _cells(cells: tuple[tuple[str, str], ...]) -> str:
+    return "".join(f"{name:<7}{value:<9}" for name, value in cells)
+
+
+def _verdicts(evaluation: Evaluation) -> list[str]:
+    rows = [f"{'Verdict':<34}" + "".join(f"{verdict!s:>14}" for verdict in SEVERITY)]
+    for name, defective in (("good parts", False), ("defective parts", True)):
+        counts = (evaluation.count(verdict, defective) for verdict in SEVERITY)
+        rows.append(f"{name:<34}" + "".join(f"{count:>14,}" for count in counts))
+    return rows
+
+
+def _types(evaluation: Evaluation) -> list[str]:
+    if not evaluation.types:
+        return []
+    rows = [f"{'Defect type':<26}{'AUROC':>8}{'escaped':>16}{'rate':>12}{'at most (95 %)':>16}"]
+    for kind in evaluation.types:
+        name = textwrap.shorten(kind.name, 25, placeholder="…")
+        rows.append(f"{name:<26}{figure(kind.auroc):>8}{_rate(kind.escapes)}")
+    return rows
+
+
+def _recognition(evaluation: Evaluation) -> list[list[str]]:
+    """One block for types, one for grades, and one for what the figures are compared with."""
+    found, blocks = evaluation.recognition, []
+    if found is not None and found.types is not None:
+        blocks.append(_known(found.types) + _maps_and_boxes(found))
+    if found is not None and found.grades is not None:
+        adjacent = found.grades.adjacent_rate
+        blocks.append(
+            [f"Grades: quadratic-weighted kappa {interval(found.grades.kappa)}",
+             f"within one grade {percent(adjacent.value)} of {adjacent.of:,} (at least {percent(adjacent.lower)})"]
+        )  # fmt: skip
+    return [*blocks, _compared(evaluation)]
+
+
+def _known(found: TypeScores) -> list[str]:
+    rows = [
+        f"{'Named type':<20}{'right':>12}{'recall':>9}{'(at least)':>11}{'precision':>11}{'(at least)':>11}{'AP':>7}"
+    ]
+    for kind in found.types:
+        if kind.recall.of or kind.precision.of:
+            name = textwrap.shorten(kind.name, 19, placeholder="…")
+            right = f"{kind.recall.count:,} of {kind.recall.of:,}"
+            rows.append(
+                f"{name:<20}{right:>12}{percent(kind.recall.value):>9}{_least(kind.recall):>11}"
+                f"{percent(kind.precision.value):>11}{_least(kind.precision):>11}{figure(kind.ap):>7}"
+            )
+    return [*rows, f"Balanced accuracy {interval(found.balanced_accuracy)}"]
+
+
+def _least(rate: Rate) -> str:
+    return f"({percent(rate.lower)})"
+
+
+def _maps_and_boxes(found: Recognition) -> list[str]:
+    """Maps, boxes, and whether stated probabilities hold."""
+    rows, overlap, boxes, trust = [], found.overlap, found.boxes, found.confidence
+    if overlap is not None:
+        rows.append(
+            f"Maps: Dice {figure(overlap.dice)}, IoU {figure(overlap.iou)} on {overlap.defective:,} defect maps"
+        )
+    if boxes is not None:
+        true_boxes = sum(kind.truths for kind in boxes.types)
+        rows.append(f"Boxes: mAP50 {figure(boxes.map50)}, mAP50-95 {figure(boxes.map50_95)} on {true_boxes:,} boxes")
+    if trust is not None:
+        warmth = "" if found.temperature is None else f", temperature {found.temperature.value:.2f} (1 is right)"
+        rows.append(f"Stated probabilities: calibration error {figure(trust.ece)}{warmth}")
+    return rows
+
+
+def _compared(evaluation: Evaluation) -> list[str]:
+    rows, rules, faith = [], evaluation.baseline, evaluation.faithfulness
+    if rules is not None:
+        auroc = figure(rules.difference.first)
+        rows.append(f"Golden template (rules): AUROC {auroc}; the recipe gains {gain(rules.difference)}")
+    if faith is not None:
+        rows.append(
+            f"Heat: insertion less deletion {interval(faith.gain)} beyond a random map"
+            if faith.tells
+            else f"Heat: deletion and insertion cannot tell it from a random map on these {faith.images} images"
+        )
+        if faith.pointing.of:
+            rows.append(f"Heat points at the defect: {of(faith.pointing)}; by chance {percent(faith.by_chance)}")
+    return rows
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    wrapped = (textwrap.wrap(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in evaluation.notes)
+    return [line for note in wrapped for line in note]

@@ -10,21 +10,22 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.core.band import Verdict
-from sightline.evaluate.boxes import Boxes
+from sightline.core.result import Verdict
+from sightline.evaluate.metrics.detection import Boxes
+from sightline.imaging.mask import Marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspected:
-    """One labelled image and what the recipe said about it.
+    """One labelled image and what the recipe predicted.
 
     `heat` is the recipe's small grid (h, w) float32 over the whole image; `size` is the image's (height,
-    width) in px; `ms` is file to verdict; `mask` is a mask file that fits the image and marks something, else
-    None. In a cascade, `judged_by` names the recipe that decided, and `asked` says whether the accurate one was
-    asked. `said_types` are the known types that the recipe named (none: good), None where it knows none; `seen`
-    (h, w) float32 is the share of each cell of the image that it takes for a known defect. `shares` are the types'
-    probabilities; `true_boxes` and `said_boxes` are there where the recipe knows types and people have marked where the
-    defects are, or the part is good.
+    width) in px; `ms` is file to verdict; `mask` is a mask file, or polygons and run lengths, that fits the image and
+    marks something, else None. In a cascade, `judged_by` names the recipe that decided, and `asked` says whether the
+    accurate one was asked. `predicted_types` are the known types that the recipe named (none: good), None where it
+    knows none; `defect_share` (h, w) float32 is the share of each cell that it takes for a known defect. `shares` are
+    the types' probabilities; `true_boxes` and `predicted_boxes` are there where the recipe knows types and people have
+    marked where the defects are, or the part is good. `reason` says what decided where it was not the score alone.
     """
 
     path: Path
@@ -36,18 +37,19 @@ class Inspected:
     heat: NDArray[np.float32] = field(repr=False, compare=False)
     size: tuple[int, int]
     ms: float
-    mask: Path | None = None
+    mask: Marks | None = None
     group: str | None = None
     warnings: tuple[str, ...] = ()
     judged_by: str = ""
     asked: bool = False
-    said_types: tuple[str, ...] | None = None
-    seen: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    predicted_types: tuple[str, ...] | None = None
+    defect_share: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     shares: Mapping[str, float] = field(default_factory=dict, compare=False)
     true_boxes: Boxes | None = field(default=None, repr=False, compare=False)
-    said_boxes: Boxes | None = field(default=None, repr=False, compare=False)
+    predicted_boxes: Boxes | None = field(default=None, repr=False, compare=False)
     grade: int | None = None
-    said_grade: int | None = None
+    predicted_grade: int | None = None
+    reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The image as plain JSON values, without its heat."""
@@ -58,6 +60,7 @@ class Inspected:
             "score": self.score if np.isfinite(self.score) else None,
             "p_value": self.p_value if np.isfinite(self.p_value) else None,
             "verdict": str(self.verdict),
+            "reason": self.reason,
             "ms": round(self.ms, 3),
         }
 

@@ -1,83 +1,263 @@
-"""Thresholds for pixel curves, placed where the heat of normal pixels lies; memory is bounded."""
+"""Thresholds: from held-out scores to the band and to what may be promised, and set anew in a finished recipe.
+
+Thresholds are order statistics of scores of parts that the memory did not contain, so their rates have exact bounds.
+Source: conformal prediction and tolerance limits (Wilks 1941; Vovk et al. 2005), `statistics.intervals` for the
+binomial. The NG limit of few parts is read off an exponential tail instead: the highest of 30 scores is as often one
+odd part as it is a limit, and everything below it would go to a person (docs/decisions/0040).
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from sightline.core.card import Bounded, Calibration, Card, Revision
+from sightline.core.errors import RecipeError, SettingError
+from sightline.core.result import NEVER, Band
+from sightline.evaluate.statistics.intervals import CONFIDENCE, rate, upper_bound
+from sightline.runtime.recipe import Recipe, read_floats
 
-TAIL = 0.05  # false-positive rate up to which thresholds are densest
+Scores = NDArray[np.float64]
+MAX_REVIEW = 0.5  # of the good parts, that known defects may send to a person
+TAIL = 0.9  # quantile of the good scores that sets the slope of their tail
+SURE = f"{CONFIDENCE:.0%}"
 
-FEWEST = 16
+
+@dataclass(frozen=True)
+class Targets:
+    """Rates a person asks for, each in 0..1."""
+
+    overkill: float = 0.02
+    escape: float = 0.01
+    review: float = 0.1
 
 
-class Thresholds:
-    """A sketch of the heat of normal pixels, from which thresholds are placed.
+def calibrate(
+    good: Scores,
+    defective: Scores,
+    heat_peaks: Scores,
+    targets: Targets,
+    by_group: bool = False,
+    photos: int | None = None,
+    outside: NDArray[np.bool_] | None = None,
+    caught: NDArray[np.bool_] | None = None,
+) -> tuple[Band, Calibration]:
+    """Band and calibration from held-out scores of good parts (n,) and scores of labelled defective ones (m,).
 
-    `add` takes the normal pixels of one image; `edges` returns thresholds. As long as there are at most
-    `bins` different values nothing is approximated: every value is a threshold. Beyond that, values are
-    thinned to about `bins` quantiles, three quarters of them within the upper 5 % (the false-positive rates
-    that matter). Thinning only moves thresholds; what is counted at a threshold later is exact.
+    `heat_peaks` (n,) are the good parts' hottest cells; `photos` is how many pictures show the n parts; `outside` (n,)
+    bool says which of them would go to REVIEW whatever they score, `caught` (m,) which defects are known by their type.
+    Raises ValueError without good scores.
     """
-
-    def __init__(self, bins: int) -> None:
-        if bins < FEWEST:
-            raise ValueError(f"{bins} bins are too few for a curve. Give at least {FEWEST}.")
-        self._bins = bins
-        self._levels = _levels(bins)
-        self._values: Floats = np.empty(0, np.float32)
-        self._counts: NDArray[np.int64] = np.empty(0, np.int64)
-
-    def add(self, heat: Floats) -> None:
-        """Add normal pixels, any shape, float, without NaN."""
-        values, counts = self._thin(*_tally(np.sort(heat, axis=None)))
-        both = np.concatenate([self._values, values])
-        order = np.argsort(both, kind="stable")
-        merged, firsts = _distinct(both[order])
-        if not merged.size:
-            return
-        weights = np.concatenate([self._counts, counts])[order]
-        # Two full sketches hold at most twice `bins` entries, so this stays bounded for any number of images.
-        self._values, self._counts = self._thin(merged, np.add.reduceat(weights, firsts))
-
-    def edges(self) -> Floats:
-        """Thresholds (T,), ascending and distinct, T <= 2 * (bins + 2); empty where no pixel was added.
-
-        After each kept value comes the next larger float, so that a heap of equal values is a step of its own
-        and ties are counted together, as they must be.
-        """
-        with np.errstate(over="ignore"):
-            above = np.nextafter(self._values, np.array(np.inf, self._values.dtype))
-        return np.unique(np.concatenate([self._values, above]))
-
-    def _thin(self, values: Floats, counts: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
-        """At most `bins` + 2 of the values; a dropped value's count goes to the kept value below it."""
-        if values.size <= self._bins:
-            return values, counts
-        at_least = np.cumsum(counts[::-1])[::-1]
-        # `at_least` falls along the values; the first value whose count has dropped to the level is kept.
-        picks = np.searchsorted(-at_least, -self._levels * at_least[0], side="left")
-        kept = np.unique(np.concatenate([[0, values.size - 1], np.minimum(picks, values.size - 1)]))
-        return values[kept], np.add.reduceat(counts, kept)
+    if len(good) == 0:
+        raise ValueError("thresholds need the scores of at least one held-out good part")
+    strange = np.zeros(len(good), bool) if outside is None else outside
+    known = np.zeros(len(defective), bool) if caught is None else caught
+    given, good = good, np.sort(good)
+    band = _band(good, np.sort(defective), np.sort(defective[~known]), targets)
+    overkill = rate(int((good > band.high).sum()), len(good))
+    review = rate(int(((given > band.low) | strange).sum()), len(good))
+    escape = rate(int(((defective <= band.low) & ~known).sum()), len(defective)) if len(defective) else None
+    return band, Calibration(
+        method="leave-one-group-out" if by_group else "leave-one-image-out",
+        good=len(good),
+        defective=len(defective),
+        overkill=overkill,
+        review=review,
+        escape=escape,
+        heat_threshold=_order_statistic(np.sort(heat_peaks), int(targets.review * len(heat_peaks))),
+        promises=_promises(overkill, review, escape, targets, photos or len(good)),
+    )
 
 
-def _levels(bins: int) -> NDArray[np.float64]:
-    """Shares of normal pixels at or above a threshold, at most `bins` of them."""
-    quarter = bins // 4
-    tail = [np.geomspace(1e-8, TAIL, quarter), np.linspace(0.0, TAIL, 2 * quarter + 1)[1:]]
-    return np.unique(np.concatenate([*tail, np.linspace(TAIL, 1.0, quarter)]))
+def calibrate_known(
+    known: Scores, heat_peaks: Scores, targets: Targets, by_group: bool = False
+) -> tuple[Band, Calibration]:
+    """Band and calibration where there are no good parts: from held-out scores (n,) of parts of known types.
+
+    `band.high` parts what looks like the known parts from strangers; nothing is OK. Raises ValueError without scores.
+    """
+    if len(known) == 0:
+        raise ValueError("thresholds need the score of at least one held-out part")
+    ordered = np.sort(known)
+    band = Band(low=NEVER, high=_order_statistic(ordered, int(targets.review * len(known))))
+    strange = rate(int((ordered > band.high).sum()), len(known))
+    return band, Calibration(
+        method="leave-one-group-out" if by_group else "leave-one-image-out",
+        good=0,
+        known=len(known),
+        defective=len(known),
+        overkill=rate(0, 0),
+        review=strange,
+        escape=None,
+        heat_threshold=_order_statistic(np.sort(heat_peaks), int(targets.review * len(heat_peaks))),
+        promises=(
+            "no good parts: this recipe never says OK, and nothing can be promised about overkill",
+            f"{strange.count} of {strange.of} held-out known parts look like none of the others and go to REVIEW: at "
+            f"most {strange.upper:.1%} at {SURE} confidence",
+            "nobody knows how many good parts would be taken for a known type: photograph good parts and train again",
+        ),
+    )
 
 
-def _distinct(ascending: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct values of sorted ones and where each begins."""
-    begins = np.ones(ascending.size, bool)
-    begins[1:] = ascending[1:] != ascending[:-1]
-    firsts = np.flatnonzero(begins)
-    return ascending[firsts], firsts
+def _band(good: Scores, defective: Scores, uncaught: Scores, targets: Targets) -> Band:
+    """All scores ascending; `uncaught` are those of defects that only the score can keep out of OK."""
+    overkill_limit = ng_limit(good, targets.overkill)
+    review_limit = _order_statistic(good, int(targets.review * len(good)))
+    if len(defective) == 0:
+        return Band(low=min(review_limit, overkill_limit), high=overkill_limit)
+    escape_limit = _below(defective, int(targets.escape * len(defective)))
+    highest = min(overkill_limit, float(good[-1]))
+    if _below(defective, 0) >= highest:
+        # Good and known defective parts lie apart: the gap, where nothing was ever seen, goes to a person.
+        return Band(low=highest, high=escape_limit)
+    # They overlap: known defects pull the lower threshold down until none is OK, unless most good parts would then go
+    # to a person: a defect that scores like the middle of the good parts is none that the score can tell.
+    reachable = uncaught[uncaught > _order_statistic(good, int(MAX_REVIEW * len(good)))]
+    low = _below(reachable, 0) if len(reachable) else review_limit
+    if len(reachable) < len(uncaught):
+        low = min(low, review_limit)
+    return Band(low=min(low, overkill_limit), high=overkill_limit)
 
 
-def _tally(ascending: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct values of sorted ones and how often each occurs."""
-    values, firsts = _distinct(ascending)
-    return values, np.diff(firsts, append=ascending.size)
+def ng_limit(good: Scores, target: float) -> float:
+    """The score that about `target` of the good parts exceed; `good` (n,) are held-out scores, ascending.
+
+    An order statistic where there are enough parts to promise the target. With fewer, the tail is taken for exponential
+    through the scores' median and 90 % point: neither the highest score nor an odd part among ten moves it, and on
+    tails from uniform to Student's t with two degrees of freedom the bound counted from the parts above it holds.
+    """
+    if upper_bound(0, len(good)) <= target:
+        return _order_statistic(good, _allowed(target, len(good)))
+    middle, high = np.quantile(good, [0.5, TAIL])
+    return float(middle + (high - middle) * math.log(0.5 / target) / math.log(0.5 / (1 - TAIL)))
+
+
+def _allowed(target: float, count: int) -> int:
+    """Most good parts above a threshold such that the rate's upper bound still meets the target; else none."""
+    allowed = 0
+    while upper_bound(allowed + 1, count) <= target:
+        allowed += 1
+    return allowed
+
+
+def _order_statistic(ascending: Scores, above: int) -> float:
+    """The value that `above` of the scores exceed."""
+    return float(ascending[len(ascending) - 1 - min(above, len(ascending) - 1)])
+
+
+def _below(ascending: Scores, escaping: int) -> float:
+    """The highest threshold that `escaping` of the defective scores do not exceed."""
+    return float(np.nextafter(ascending[min(escaping, len(ascending) - 1)], -np.inf))
+
+
+def _promises(
+    overkill: Bounded, review: Bounded, escape: Bounded | None, targets: Targets, photos: int
+) -> tuple[str, ...]:
+    parts = f"{overkill.of} good part{'s' * (overkill.of != 1)}"
+    parts += f" in {photos} photos" if photos != overkill.of else ""
+    lines = [f"{parts}: overkill at most {overkill.upper:.1%} at {SURE} confidence"]
+    if overkill.upper > targets.overkill:
+        needed = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(1 - targets.overkill)))
+        lines.append(f"an overkill of {targets.overkill:.1%} needs {needed} good parts to be promised")
+    lines.append(f"{review.count} of {review.of} good parts would not be OK: at most {review.upper:.1%}")
+    if escape is None:
+        return (*lines, "no labelled defective parts: nothing can be promised about escapes")
+    if review.count > max(1, targets.review * review.of):
+        lines.append(f"keeping known defects out of OK sends {review.count} of {review.of} good parts to a person, "
+                     f"{targets.review:.0%} were asked for")  # fmt: skip
+    lines.append(f"{escape.count} of {escape.of} known defective parts judged OK: escape at most {escape.upper:.1%}")
+    if escape.upper > targets.escape:
+        needed = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(1 - targets.escape)))
+        lines.append(f"an escape of {targets.escape:.1%} needs {needed} defective parts, all found, to be promised")
+    return tuple(lines)
+
+
+def set_thresholds(recipe: Recipe, ok: float, ng: float, reason: str, *, by: str = "a person") -> Recipe:
+    """A new revision of a recipe: OK up to `ok`, NG above `ng`, REVIEW between them (scores, `ok` <= `ng`).
+
+    The card says who set them, when and why, and names the recipe that it was made from (`provenance.parent`). What the
+    recipe promises is counted anew from the held-out scores of good parts that lie in the file; what cannot be counted
+    is no longer promised. Known types go on deciding by thresholds of their own, and a picture that does not show the
+    product is never OK. A signed recipe must be signed again.
+
+    Raises SettingError for thresholds that are none or a missing reason, RecipeError for a recipe without good parts,
+    which never says OK, or without those scores.
+    """
+    _check(recipe.card, ok, ng, reason)
+    scores = held_out_scores(recipe)
+    band, card = Band(low=ok, high=ng), recipe.card
+    escape = card.calibration.escape if ok <= card.band.low else None
+    lines = [f"thresholds set by {by}: {reason.strip()}", *_escapes(escape)]
+    if card.recognition is not None and card.recognition.band is not None:
+        lines.append("known types decide, too, by thresholds of their own: more good parts than counted here may be NG")
+    return revised(recipe, band, restated(card, band, scores, escape, lines), reason, by)
+
+
+def held_out_scores(recipe: Recipe) -> NDArray[np.float32]:
+    """Scores (n,) float32 of good parts that the recipe's memory did not contain. Raises RecipeError."""
+    scores = read_floats(recipe.data, "calibration")
+    if scores is None or not scores.size:
+        raise RecipeError("the recipe holds no scores of good parts to count with. Train it again")
+    return scores
+
+
+def restated(
+    card: Card, band: Band, scores: NDArray[np.float32], escape: Bounded | None, more: list[str]
+) -> Calibration:
+    """What other thresholds rest on: rates of held-out good parts counted anew, then `more` promises."""
+    # Several pictures of one part count once, so there may be more scores than parts: at most all parts are above.
+    good = min(card.calibration.good, len(scores))
+    overkill = rate(min(good, int((scores > band.high).sum())), good)
+    # Those that do not look like the product go to REVIEW whatever they score: which they are, the file does not say.
+    review = rate(min(good, int((scores > band.low).sum()) + card.ood.outside.count), good)
+    promises = (
+        f"{overkill.count} of {good} held-out good parts score above the NG limit: overkill at most "
+        f"{overkill.upper:.1%} at {SURE} confidence, had the limits been fixed before",
+        f"{review.count} of {good} held-out good parts would not be OK: at most {review.upper:.1%}",
+        *more,
+    )
+    changed = {"overkill": overkill, "review": review, "escape": escape, "promises": promises, "limits": ()}
+    return card.calibration.model_copy(update=changed)
+
+
+def revised(recipe: Recipe, band: Band, calibration: Calibration, reason: str, by: str) -> Recipe:
+    """The recipe with another band and what it rests on; its card names the recipe that it was made from."""
+    card = recipe.card
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    changed = {
+        "band": band,
+        "calibration": calibration,
+        "revision": Revision(created=now, by=by, reason=reason.strip(), earlier=card.band),
+        "provenance": card.provenance.model_copy(update={"created": now, "parent": recipe.hash}),
+    }
+    return recipe.with_card(Card.model_validate(card.model_copy(update=changed).model_dump()))
+
+
+def _check(card: Card, ok: float, ng: float, reason: str) -> None:
+    if not (math.isfinite(ok) and math.isfinite(ng)):
+        raise SettingError(f"thresholds {ok} and {ng} are no numbers. Give scores, as sightline inspect prints them")
+    if ok > ng:
+        raise SettingError(
+            f"the OK limit {ok:g} lies above the NG limit {ng:g}. A part is OK up to the first, NG above the other: "
+            "swap them, or give the same number twice for no REVIEW"
+        )
+    if not reason.strip():
+        raise SettingError("thresholds need a reason. Say in a few words why they are set by hand")
+    if card.without_good:
+        raise RecipeError(
+            "this recipe has learned from no good part and never says OK, so its thresholds cannot be set. "
+            "Train one with good parts"
+        )
+
+
+def _escapes(escape: Bounded | None) -> list[str]:
+    if escape is None:
+        return ["nothing is promised about escapes with these limits. Measure them: sightline evaluate"]
+    return [
+        f"{escape.count} of {escape.of} known defective parts were judged OK at the earlier OK limit, and this one is "
+        f"no higher: escape at most {escape.upper:.1%}"
+    ]

@@ -1,9 +1,10 @@
-"""A trial: every labelled sample inspected once, and an account of those that were not."""
+"""A trial: every labelled sample inspected once, an account of those that were not, and how long a verdict takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
@@ -12,14 +13,17 @@ import numpy as np
 from sightline.core.card import Card
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.evaluate.found_boxes import boxes_of, found_boxes
 from sightline.evaluate.inspected import Failure, Inspected
-from sightline.evaluate.pixels import usable_mask
-from sightline.runtime.image import Source, content_hash
+from sightline.evaluate.metrics.detection import boxes_of, found_boxes
+from sightline.evaluate.metrics.pixel import usable_mask
+from sightline.imaging.image import Source, content_hash
+from sightline.imaging.mask import marks_of
+from sightline.runtime.recipe import Recipe
 from sightline.runtime.recognition import named
 
 if TYPE_CHECKING:
     from sightline.runtime.inspection import Inspection
+
 
 Progress = Callable[[int, int], None]
 
@@ -31,6 +35,15 @@ class Inspects(Protocol):
     def card(self) -> Card: ...
 
     def inspect(self, source: Source, /) -> Inspection: ...
+
+
+def inspector_of(recipe: str | Path | Recipe | Inspects, threads: int) -> Inspects:
+    """Whatever inspects, as it is; a file or a Recipe at work. Raises RecipeError."""
+    if not isinstance(recipe, str | Path | Recipe):
+        return recipe
+    from sightline.runtime.inspector import Inspector
+
+    return Inspector(recipe, threads=threads)
 
 
 @dataclass
@@ -54,7 +67,7 @@ def run_trial(
     `progress(done, total)` is called after each sample. An image that cannot be read is a failure and the
     trial goes on. Raises InputError where nothing at all could be inspected.
     """
-    waiting, trial, seen = list(samples), Trial(), set[str]()
+    waiting, trial, hashes = list(samples), Trial(), set[str]()
     trained_on = frozenset(inspector.card.trained_on)
     for done, sample in enumerate(waiting, start=1):
         digest = _digest(trial, sample)
@@ -64,8 +77,8 @@ def run_trial(
                 trial.left_out_trained += 1
             elif _try(trial, inspector, sample):
                 trial.trained_included += trained
-                trial.repeated += digest in seen
-                seen.add(digest)
+                trial.repeated += digest in hashes
+                hashes.add(digest)
         if progress is not None:
             progress(done, len(waiting))
     if not trial.images:
@@ -101,12 +114,16 @@ def _try(trial: Trial, inspector: Inspects, sample: Sample) -> bool:
 def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
     found = inspector.inspect(sample.path)
     height, width = found.image.shape[:2]
-    mask = sample.mask if sample.defective else None
-    wrong = None if mask is None else usable_mask(mask, (height, width))
+    mask = marks_of(sample)
+    wrong = None if mask is None else usable_mask(mask, (height, width), sample.path)
     if wrong is not None:
-        trial.mask_notes.append(f"{wrong} {sample.path} is left out of the pixel metrics.")
+        trial.mask_notes.append(f"{wrong.rstrip('.')}. {sample.path} is left out of the pixel metrics.")
         mask = None
-    true_boxes = boxes_of(sample, mask, (height, width), inspector.card.types) if inspector.card.types else None
+    true_boxes = (
+        boxes_of(sample, sample.mask if mask else None, (height, width), inspector.card.types)
+        if inspector.card.types
+        else None
+    )
     return Inspected(
         path=sample.path,
         defective=bool(sample.defective),
@@ -114,6 +131,7 @@ def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
         score=float(found.score),
         p_value=float(found.p_value),
         verdict=found.verdict,
+        reason=found.reason,
         heat=np.array(found.heat, np.float32),
         size=(height, width),
         ms=float(found.times_ms["total"]),
@@ -122,13 +140,13 @@ def _inspect(trial: Trial, inspector: Inspects, sample: Sample) -> Inspected:
         warnings=found.warnings,
         judged_by=found.judged_by,
         asked="rejudge" in found.times_ms,
-        said_types=named(found.types, inspector.card) if inspector.card.types else None,
-        seen=found.seen,
+        predicted_types=named(found.types, inspector.card) if inspector.card.types else None,
+        defect_share=found.defect_share,
         shares=dict(found.types),
         true_boxes=true_boxes,
-        said_boxes=None if true_boxes is None else found_boxes(found, inspector.card),
+        predicted_boxes=None if true_boxes is None else found_boxes(found, inspector.card),
         grade=sample.grade,
-        said_grade=found.grade,
+        predicted_grade=found.grade,
     )
 
 
@@ -140,9 +158,28 @@ def _nothing(trial: Trial, given: int) -> str:
         "carry no label": trial.left_out_unlabelled,
         "could not be read": len(trial.failures),
     }
-    said = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+    listed = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
     first = f" The first: {trial.failures[0].message}" if trial.failures else ""
     return (
-        f"None of the {given} samples can be evaluated: {said}.{first} Give labelled images that were not "
+        f"None of the {given} samples can be evaluated: {listed}.{first} Give labelled images that were not "
         "used for training, or pass include_trained=True and read the figures as optimistic."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles in ms over `count` images, the first (warm-up) image left out; None without images."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    count: int
+
+
+def latency(ms: Sequence[float]) -> Latency:
+    """Percentiles of times in ms, given in the order of inspection."""
+    warm = np.asarray(ms[1:], np.float64)
+    if not warm.size:
+        return Latency(None, None, None, 0)
+    p50, p95, p99 = (float(value) for value in np.percentile(warm, [50, 95, 99]))
+    return Latency(p50, p95, p99, int(warm.size))

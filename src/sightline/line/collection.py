@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
+from sightline.core.untrusted import check_pattern, match
 from sightline.line.decision import Decision
 
 LOTS = 1000  # lots whose quota is remembered
@@ -42,15 +42,12 @@ class Keep(BaseModel):
     @field_validator("part_id")
     @classmethod
     def _pattern(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"is no valid pattern ({error}). Write one as of Python's re") from error
+        check_pattern(pattern)
         return pattern
 
     def names(self, part_id: str) -> dict[str, str]:
         """Lot and serial of a part, as far as its id tells; the whole id is the serial where no pattern says else."""
-        found = re.fullmatch(self.part_id, part_id) if self.part_id else None
+        found = match(self.part_id, part_id) if self.part_id else None
         told = {name: text for name, text in (found.groupdict() if found else {}).items() if text}
         return {"serial": part_id} | {name: told[name] for name in ("lot", "serial") if name in told}
 
@@ -99,9 +96,9 @@ class Collector:
             return "review"
         if keep.every and self._parts % keep.every == 0:
             return "every"
-        if any(abs(seen.margin) <= keep.doubtful for seen in decision.seen) and keep.doubtful:
+        if any(abs(result.margin) <= keep.doubtful for result in decision.results) and keep.doubtful:
             return "doubtful"
-        if any(seen.p_value <= keep.novel_p for seen in decision.seen) and keep.novel_p:
+        if any(result.p_value <= keep.novel_p for result in decision.results) and keep.novel_p:
             return "novel"
         if lot is not None and self._lots.get(lot, 0) < keep.lot_quota:
             return "lot"

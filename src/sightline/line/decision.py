@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sightline.core.band import Verdict
-from sightline.core.fault import ErrorCode
+from sightline.core.result import SEVERITY, Verdict
+from sightline.core.signals import ErrorCode
 
 Rule = Literal["worst", "k_of_n"]
 # Why a camera gave no frame, as the machine learns it.
@@ -19,15 +19,18 @@ CAMERA_CODES = {
     "end": ErrorCode.CAMERA_LOST,
     "stale": ErrorCode.CAMERA_STALE,
     "frozen": ErrorCode.CAMERA_STALE,
+    "other_part": ErrorCode.CAMERA_OTHER_PART,
 }
-RANK = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}
+MAX_DEFECTS = 8  # that the answer for a part names
+DEFECT_FIELDS = ("type", "score", "box", "area_px", "area_mm2")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a recipe said of one view of a part, as plain values that travel between processes.
+class ViewResult:
+    """What a recipe found in one view of a part, as plain values that travel between processes.
 
-    `margin` is the distance of the score from the nearest threshold, in widths of the band.
+    `margin` is the distance of the score from the nearest threshold, in widths of the band; `reason` is why the picture
+    could not be judged as one that the recipe knows ("": it could), `ood_distance` how far it lies from what it knows.
     """
 
     view: str
@@ -41,6 +44,8 @@ class Seen:
     grade: int | None = None
     times_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    reason: str = ""
+    ood_distance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Decision:
     """Verdict of a part over all of its views; `error` and `cause` say why there was nothing to inspect."""
 
     verdict: Verdict
-    seen: tuple[Seen, ...] = ()
+    results: tuple[ViewResult, ...] = ()
     error: ErrorCode = ErrorCode.NONE
     cause: str = ""
     late: bool = False
@@ -56,28 +61,38 @@ class Decision:
     @property
     def valid(self) -> bool:
         """Whether frames of this part were inspected, and nothing kept the answer from counting."""
-        return bool(self.seen) and self.error is ErrorCode.NONE and not self.late
+        return bool(self.results) and self.error is ErrorCode.NONE and not self.late
+
+    @property
+    def defects(self) -> tuple[dict[str, Any], ...]:
+        """The `MAX_DEFECTS` most conspicuous defects of all views, without their outlines: what fits into a message."""
+        found = [
+            {name: defect.get(name) for name in DEFECT_FIELDS} | {"view": result.view, "view_number": number}
+            for number, result in enumerate(self.results, 1)
+            for defect in result.defects
+        ]
+        return tuple(sorted(found, key=lambda defect: -(defect["score"] or 0.0))[:MAX_DEFECTS])
 
     @property
     def score(self) -> float | None:
         """The highest score of all views; None where nothing was inspected."""
-        return max((seen.score for seen in self.seen), default=None)
+        return max((result.score for result in self.results), default=None)
 
 
-def refuse(error: ErrorCode, cause: str, late: bool = False, seen: Sequence[Seen] = ()) -> Decision:
-    """NG, because the part could not be judged."""
-    return Decision(Verdict.NG, tuple(seen), error, cause, late)
+def refuse(error: ErrorCode, cause: str, late: bool = False, results: Sequence[ViewResult] = ()) -> Decision:
+    """NG, because the part could not be inspected."""
+    return Decision(Verdict.NG, tuple(results), error, cause, late)
 
 
-def combine(seen: Sequence[Seen], views: int, rule: Rule, k: int) -> Decision:
+def combine(results: Sequence[ViewResult], views: int, rule: Rule, k: int) -> Decision:
     """One verdict from all `views` of a part: that of the worst, or NG only where at least `k` views are NG.
 
     With k_of_n, fewer NG views than `k` leave the part in REVIEW: a view that saw a defect is never outvoted to OK.
     A view that is missing makes the part NG, whatever the others say.
     """
-    if not seen or len(seen) != views:
-        return refuse(ErrorCode.INSPECTION_FAILED, f"{len(seen)} of {views} views were inspected", seen=seen)
-    worst = max((one.verdict for one in seen), key=RANK.__getitem__)
-    if rule == "k_of_n" and worst is Verdict.NG and sum(one.verdict is Verdict.NG for one in seen) < k:
+    if not results or len(results) != views:
+        return refuse(ErrorCode.INSPECTION_FAILED, f"{len(results)} of {views} views were inspected", results=results)
+    worst = max((one.verdict for one in results), key=SEVERITY.__getitem__)
+    if rule == "k_of_n" and worst is Verdict.NG and sum(one.verdict is Verdict.NG for one in results) < k:
         worst = Verdict.REVIEW
-    return Decision(worst, tuple(seen))
+    return Decision(worst, tuple(results))

@@ -94,23 +94,32 @@ def _disk_full(simulation: Simulation, tally: Tally) -> Undo:
 
 
 def _recipe_corrupt(simulation: Simulation, tally: Tally) -> Undo:
-    """The recipe's file is damaged, and the judge has to load it again."""
-    whole = tally.recipe.read_bytes()
-    tally.recipe.write_bytes(whole[: len(whole) // 2])
+    """The station's copy of its recipe is damaged, and the inspection worker has to load it again."""
+    (copy,) = (simulation.setup.folder / tally.station / "recipes").glob("*.onnx")
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[: len(whole) // 2])
     _send(status_of(tally).get("judge_pid"), signal.SIGKILL)
 
     def restore() -> None:
-        tally.recipe.write_bytes(whole)
+        copy.write_bytes(whole)
         tally.plc.reset()
 
     return restore
 
 
+def _recipe_replaced(simulation: Simulation, tally: Tally) -> Undo:
+    """Another file lies where the recipe was, and the inspection worker starts again: it loads the station's copy."""
+    whole = tally.recipe.read_bytes()
+    tally.recipe.write_bytes(b"another recipe")
+    _send(status_of(tally).get("judge_pid"), signal.SIGKILL)
+    return lambda: (tally.recipe.write_bytes(whole), None)[1]
+
+
 def _unknown_recipe(simulation: Simulation, tally: Tally) -> Undo:
-    tally.plc.wish = 99
+    tally.plc.requested = 99
 
     def back() -> None:
-        tally.plc.wish = 1
+        tally.plc.requested = 1
 
     return back
 
@@ -119,6 +128,7 @@ FAULTS: dict[str, Callable[[Simulation, Tally], Undo]] = {
     "camera_unplugged": _camera("disconnected"),
     "camera_silent": _camera("timeout"),
     "camera_frozen": _camera("frozen"),
+    "picture_late": _camera("late"),
     "frame_truncated": _camera("incomplete"),
     "frame_unreadable": _camera("unreadable"),
     "frame_stale": _camera("stale"),
@@ -132,6 +142,7 @@ FAULTS: dict[str, Callable[[Simulation, Tally], Undo]] = {
     "database_locked": _database_locked,
     "disk_full": _disk_full,
     "recipe_corrupt": _recipe_corrupt,
+    "recipe_replaced": _recipe_replaced,
     "recipe_unknown": _unknown_recipe,
 }
 

@@ -1,11 +1,11 @@
-"""The golden-part interlock: known parts must get their verdicts, or the station judges no others."""
+"""The golden-part interlock: known parts must get their verdicts, or the station inspects no others."""
 
 from __future__ import annotations
 
 import datetime
 import logging
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.line.settings import CheckPart, Interlock
 
 LOG = logging.getLogger("sightline.line.interlock")
@@ -20,8 +20,17 @@ class Gate:
         self._due = set(self._parts) if settings.at_start else set()
         self.recipe = ""  # the active one; parts of other recipes are due when theirs is
         self._since = 0
-        self._looked = now or datetime.datetime.now().astimezone()
+        self._last_tick = now or datetime.datetime.now().astimezone()
         self.failed: str = ""
+
+    def is_check(self, part_id: str) -> bool:
+        """Whether this is the id of a check part, of whichever recipe: those come again and again."""
+        return part_id in self._parts
+
+    def require(self, why: str) -> None:
+        """Make all check parts due: something has changed that every verdict rests on."""
+        if self._parts:
+            self._make_due(why)
 
     @property
     def blocked(self) -> bool:
@@ -30,7 +39,7 @@ class Gate:
 
     @property
     def reason(self) -> str:
-        """What must happen before other parts are judged; "" where nothing must."""
+        """What must happen before other parts are inspected; "" where nothing must."""
         now = self._due_now()
         if not now:
             return ""
@@ -42,7 +51,7 @@ class Gate:
         part = self._parts.get(part_id)
         return part if part is not None and part.recipe in ("", self.recipe) else None
 
-    def passed_by(self) -> None:
+    def count_part(self) -> None:
         """Count a part of the production."""
         self._since += 1
         if self._parts and self._settings.every_parts and self._since >= self._settings.every_parts:
@@ -51,8 +60,11 @@ class Gate:
     def tick(self, now: datetime.datetime) -> None:
         """Look at the clock: at the begin of a shift the check parts are due."""
         # A clock that is set back makes a check due twice rather than never.
-        first, last = sorted((self._looked, now))
-        self._looked = now
+        first, last = sorted((self._last_tick, now))
+        self._last_tick = now
+        if _offset(last) > _offset(first):
+            # The clock was put forward: a shift that begins in the hour that is left out begins at its end.
+            first, last = first.replace(tzinfo=None), last.replace(tzinfo=None)
         for shift in self._settings.shifts if self._parts else ():
             hour, minute = map(int, shift.split(":"))
             begin = last.replace(hour=hour, minute=minute, second=0, microsecond=0)
@@ -61,7 +73,7 @@ class Gate:
             if first < latest:
                 self._make_due(f"the shift of {shift} has begun")
 
-    def judge(self, part_id: str, verdict: Verdict, valid: bool) -> bool:
+    def verify(self, part_id: str, verdict: Verdict, valid: bool) -> bool:
         """Note the verdict of a check part; whether it is the right one."""
         part = self._parts[part_id]
         right = valid and verdict is part.verdict
@@ -83,3 +95,7 @@ class Gate:
     def _make_due(self, why: str) -> None:
         LOG.warning("check parts are due: %s", why)
         self._due, self._since = set(self._parts), 0
+
+
+def _offset(moment: datetime.datetime) -> datetime.timedelta:
+    return moment.utcoffset() or datetime.timedelta()

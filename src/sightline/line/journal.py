@@ -1,6 +1,7 @@
 """The journal: what must not be lost is kept in a small file first, and delivered to the database from there.
 
 A database that is locked, away or slow never holds up a part, and a killed process loses nothing that was appended.
+`Ledger` writes the entries into the store.
 """
 
 from __future__ import annotations
@@ -9,15 +10,24 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sightline.core.errors import InputError, SightlineError, StoreError
+from sightline.core.files import make_private
+from sightline.core.result import Verdict
+from sightline.devices.link import Backoff
+from sightline.line.settings import StationSettings
+from sightline.store.audit import note
+from sightline.store.inspections import Record
+from sightline.store.retention import Origin, clear, collect
+from sightline.store.store import Store
 
 BATCH = 200
-PAUSE_S = (0.2, 5.0)  # after a failed delivery: the first and the longest pause
-LOG = logging.getLogger("sightline.line.journal")
+PAUSES = Backoff.model_validate({})  # after failed deliveries
 
 Entry = dict[str, Any]
 SCHEMA = """
@@ -26,6 +36,10 @@ PRAGMA synchronous=NORMAL;
 CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, body TEXT NOT NULL, error TEXT NOT NULL);
 """
+SETTLE_S = 5.0  # what a power cut may cost of the database; the journal's thread waits for the disk, no part does
+ORIGIN = ("station", "line", "lot", "serial", "recipe_hash", "exposure_us", "gain_db", "reason", "verdict")
+TIMES = ("triggered", "captured", "inferred", "signalled")
+LOG = logging.getLogger("sightline.line.journal")
 
 
 class Journal:
@@ -43,6 +57,7 @@ class Journal:
         self.error = ""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path)
             self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0.05)
             self._file.executescript(SCHEMA)
             self.waiting = int(self._file.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
@@ -97,10 +112,9 @@ class Journal:
                 if not isinstance(error, (SightlineError, sqlite3.Error)):
                     LOG.exception("delivering records failed")
                 self._note(str(error) or type(error).__name__)
-                pause = min(PAUSE_S[0] * 2 ** min(failures, 10), PAUSE_S[1])
-                failures += 1
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closed, pause)
+                    self._changed.wait_for(lambda: self._closed, PAUSES.pause_s(failures))
+                failures += 1
             else:
                 failures = 0
                 self._note("")
@@ -139,3 +153,82 @@ class Journal:
         elif self.error and not error:
             LOG.info("records reach the database again")
         self.error = error
+
+
+class Ledger:
+    """Journal entries as rows of the store, once each, however often they are delivered.
+
+    The store is opened when it is first needed: a database that is away does not keep a station from starting.
+    """
+
+    def __init__(self, settings: StationSettings) -> None:
+        self._settings = settings
+        self._held: Store | None = None
+        self._settled = time.monotonic()
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Record entries in order; those that are there already are left. Raises StoreError, InputError."""
+        store = self._store()
+        store.inspections.record_many([_record(entry) for entry in entries if entry.get("kind") == "part"])
+        for entry in entries:
+            if entry.get("kind") == "correction":
+                store.inspections.correct(str(entry["key"]), Verdict(entry["verdict"]), str(entry["error"]))
+            if entry.get("kind") == "picture":
+                store.inspections.set_image(str(entry["key"]), str(entry["image_hash"]))
+        events = [entry for entry in entries if entry.get("kind") == "event"]
+        if events:
+            station = f"station {self._settings.name}"
+            with store.writing() as session:
+                for event in events:
+                    note(session, station, str(event["event"]), station, text=event["text"], at=event["time"])
+
+        if time.monotonic() - self._settled > SETTLE_S:
+            store.settle()
+            self._settled = time.monotonic()
+
+    def keep(self, data: bytes, view: str, told: Mapping[str, Any]) -> str:
+        """Keep a picture (PNG bytes) as a sample of its product; the hash under which it is found.
+
+        Raises StoreError, InputError.
+        """
+        store = self._store()
+        image = store.images.put(data, f"part {told['key']}, view {view}")
+        origin = Origin(
+            product=told["product"] or "unknown",
+            name=f"{told['station']}/{told['key']}-{view}.png",
+            triggered=_moment(told["triggered"]),
+            details={"view": view, "part": told["key"]},
+            **cast(dict[str, Any], {name: told.get(name) for name in ORIGIN}),
+        )
+        collect(store.database, image, origin)
+        return image.hash
+
+    def clear(self) -> None:
+        """Remove pictures whose time is over, or that are too many. Raises StoreError."""
+        store = self._store()
+        keep = self._settings.keep
+        clear(store.database, store.images, keep.keep_days, int(keep.most_mb * 1e6) or None)
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._held is not None:
+            self._held.close()
+
+    def _store(self) -> Store:
+        if self._held is None:
+            url = self._settings.database or str(self._settings.folder / "sightline.db")
+            self._held = Store.open(url, self._settings.images)
+        return self._held
+
+
+def _record(entry: Mapping[str, Any]) -> Record:
+    try:
+        values = {name: value for name, value in entry.items() if name != "kind"}
+        moments = {name: _moment(values.get(name)) for name in TIMES}
+        return Record(**{**values, **moments, "verdict": Verdict(values["verdict"])})
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"a record is damaged ({error}): {str(entry)[:200]}") from error
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -8,37 +8,39 @@ import logging
 import os
 import re
 import secrets
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
+from sightline.core.signals import Status
+from sightline.devices.http_server import HttpServer
+from sightline.line.settings import StationSettings
 from sightline.line.station import Station
 
-MOST_BYTES = 4096  # of a request's body
-MOST_AT_ONCE = 16  # requests; whoever opens more must not take the station's memory
-TIMEOUT_S = 5.0
-HERE = ("localhost", "127.0.0.1", "[::1]")
+MAX_BYTES = 4096  # of a request's body
+MAX_AT_ONCE = 16  # requests; whoever opens more must not take the station's memory
+TIMEOUT_S = 2.0  # of a request in all
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 LOG = logging.getLogger("sightline.line.port")
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the port answers with: Prometheus text, (healthy, why), the status, and a wish for a recipe.
+    """What the port answers with: Prometheus text, (healthy, why), the status, and a request for a recipe.
 
-    `wish` returns whether such a recipe is there; `token` must come with a wish, as `Authorization: Bearer TOKEN`.
-    Without one, wishes are only taken on loopback.
+    `request_recipe` returns whether such a recipe is there, and leaves none active where it is not; `token` must come
+    with a request, as `Authorization: Bearer TOKEN`. Without one, requests are only taken on loopback.
     """
 
     metrics: Callable[[], bytes]
     health: Callable[[], tuple[bool, str]]
     status: Callable[[], dict[str, Any]]
-    wish: Callable[[str], bool]
+    request_recipe: Callable[[str], bool]
     token: str = ""
     loopback: bool = True
 
@@ -47,43 +49,21 @@ class Port:
     """Listens from the start until it is closed."""
 
     def __init__(self, host: str, port: int, answers: Answers) -> None:
-        handler = type("Handler", (_Handler,), {"answers": answers})
-        self._server = _Server(host, port, handler)
+        self._handler: type[_Handler] = type("Handler", (_Handler,), {"answers": answers})
+        self._server = HttpServer(host, port, self._handler, MAX_AT_ONCE, TIMEOUT_S)
         self.number = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="port", daemon=True)
         self._thread.start()
         LOG.info("metrics, health and changeover on http://%s:%d", host, self.number)
 
+    def answer(self, answers: Answers) -> None:
+        """Answer with these from now on."""
+        self._handler.answers = answers
+
     def close(self) -> None:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    """A thread for each request, as many as `MOST_AT_ONCE`; one more is closed unheard, and its monitor asks again."""
-
-    daemon_threads = True
-
-    def __init__(self, host: str, port: int, handler: type[_Handler]) -> None:
-        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
-        # An address of either family, or a name.
-        given = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family = given[0][0]
-        super().__init__((host, port), handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand the request to a thread, if one is left."""
-        if not self._free.acquire(blocking=False):
-            return self.shutdown_request(request)
-        return super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """The thread's whole life."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -112,32 +92,38 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "")
         if self.answers.token and not secrets.compare_digest(given.encode(), f"Bearer {self.answers.token}".encode()):
             return self._send_json(HTTPStatus.UNAUTHORIZED, {"error": "Send the token: Authorization: Bearer TOKEN"})
-        if not self.answers.token and not self._from_here():
+        if not self.answers.token and not self._is_local():
             return self._send_json(HTTPStatus.FORBIDDEN, {"error": "Set [health] token in the station's file"})
         # A page in a browser cannot send this type without asking first, so no site can change recipes by the way.
         if self.headers.get_content_type() != "application/json":
             return self._send_json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": "Send application/json"})
-        wish = self._wish()
-        if wish is None:
+        requested = self._read_recipe()
+        if requested is None:
             return self._send_json(HTTPStatus.BAD_REQUEST, {"error": 'Send {"recipe": "name, number or barcode"}'})
-        if not self.answers.wish(wish):
-            return self._send_json(HTTPStatus.NOT_FOUND, {"error": f"no recipe {wish!r} is loaded here"})
-        return self._send_json(HTTPStatus.ACCEPTED, {"recipe": wish})
+        if not self.answers.request_recipe(requested):
+            return self._send_json(
+                HTTPStatus.NOT_FOUND, {"error": f"no recipe {requested!r} is loaded here: none is active now"}
+            )
+        return self._send_json(HTTPStatus.ACCEPTED, {"recipe": requested})
 
-    def _from_here(self) -> bool:
+    def _is_local(self) -> bool:
         """Whether only this machine reaches the port, under its own name: a site's name may point here, too."""
         host = re.sub(r":\d+$", "", self.headers.get("Host", ""))
-        return self.answers.loopback and host in HERE
+        return self.answers.loopback and host in LOOPBACK_NAMES
 
-    def _wish(self) -> str | None:
+    def _read_recipe(self) -> str | None:
         length = self.headers.get("Content-Length", "")
-        if not re.fullmatch("[0-9]{1,4}", length) or not 0 < int(length) <= MOST_BYTES:
+        if not re.fullmatch("[0-9]{1,4}", length) or not 0 < int(length) <= MAX_BYTES:
             return None
         try:
-            wish = json.loads(self.rfile.read(int(length)))["recipe"]
+            requested = json.loads(self.rfile.read(int(length)))["recipe"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        return str(wish) if isinstance(wish, str | int) and not isinstance(wish, bool) and str(wish) else None
+        return (
+            str(requested)
+            if isinstance(requested, str | int) and not isinstance(requested, bool) and str(requested)
+            else None
+        )
 
     def _send_json(self, code: HTTPStatus, value: dict[str, Any]) -> None:
         self._send(code, json.dumps(value).encode(), "application/json")
@@ -154,27 +140,48 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are not logged: a monitor asks every few seconds."""
 
 
-def open_port(station: Station) -> Port:
-    """The port of a station."""
-    gear, health = station.gear, station.settings.health
-
-    def healthy() -> tuple[bool, str]:
-        sick = gear.sick() + ([station.gate.reason] if station.gate.blocked else [])
-        return not sick, "; ".join(sick)
+def open_early(settings: StationSettings, why: Callable[[], str]) -> Port:
+    """The port of a station that does not work yet: `why` says what it is doing, or what keeps it from starting."""
 
     def status() -> dict[str, Any]:
-        told = {**asdict(station.status()), "station": station.settings.name, "judge_pid": gear.judge.pid}
-        return told | {"pid": os.getpid(), "records_waiting": gear.recorder.waiting, "sick": gear.sick()}
+        return {**asdict(Status(reason=why())), "station": settings.name, "pid": os.getpid(), "sick": [why()]}
 
-    def wish(recipe: str) -> bool:
-        found = station.recipes.find(recipe)
-        if found is not None:
-            gear.controller.wish(found.name)
-        return found is not None
+    def metrics() -> bytes:
+        return f'# TYPE sightline_started gauge\nsightline_started{{station="{settings.name}"}} 0\n'.encode()
 
-    token = health.token.read() if health.token is not None else ""
+    answers = _answers(settings, metrics, lambda: (False, why()), status, lambda recipe: False)
+    return Port(settings.health.host, settings.health.port, answers)
+
+
+def open_port(station: Station, early: Port | None = None) -> Port:
+    """The port of a station: the one that was opened early, or a new one."""
+    devices, health = station.devices, station.settings.health
+
+    def healthy() -> tuple[bool, str]:
+        faults = devices.faults() + ([station.gate.reason] if station.gate.blocked else [])
+        return not faults, "; ".join(faults)
+
+    def status() -> dict[str, Any]:
+        told = {**asdict(station.status()), "station": station.settings.name, "judge_pid": devices.worker.pid}
+        return told | {"pid": os.getpid(), "records_waiting": devices.recorder.waiting, "sick": devices.faults()}
+
+    def request_recipe(recipe: str) -> bool:
+        # A request for a recipe that is not here counts, too: then none is active, whoever asked (decision 28).
+        devices.controller.request_recipe(recipe)
+        return station.recipes.find(recipe) is not None
+
+    answers = _answers(station.settings, devices.metrics.text, healthy, status, request_recipe)
+    if early is None:
+        return Port(health.host, health.port, answers)
+    early.answer(answers)
+    return early
+
+
+def _answers(settings: StationSettings, metrics: Any, healthy: Any, status: Any, request_recipe: Any) -> Answers:
+    """Answers with the token, and whether only this machine reaches them, as the settings have it."""
+    health = settings.health
     loopback = health.host == "localhost"
     with suppress(ValueError):  # a name, of which nobody knows where it leads
         loopback = loopback or ipaddress.ip_address(health.host).is_loopback
-    answers = Answers(gear.metrics.text, healthy, status, wish, token, loopback)
-    return Port(health.host, health.port, answers)
+    token = health.token.read() if health.token is not None else ""
+    return Answers(metrics, healthy, status, request_recipe, token, loopback)

@@ -17,27 +17,26 @@ from typing import Any
 import cv2
 
 from sightline.core.errors import InputError, StoreError
-from sightline.core.frame import Frame
+from sightline.core.sample import Frame
 from sightline.line.collection import Collector
-from sightline.line.decision import Decision, Seen
-from sightline.line.journal import Entry, Journal
-from sightline.line.ledger import Ledger
+from sightline.line.decision import Decision, ViewResult
+from sightline.line.journal import Entry, Journal, Ledger
 from sightline.line.part import Part
 from sightline.line.settings import StationSettings
 
 PICTURES_WAITING = 8  # parts whose pictures wait to be written; beyond, pictures are dropped, verdicts never
-OWED = 10_000  # parts that could not be recorded and are remembered until they can
+MAX_DEFERRED = 10_000  # parts that could not be recorded and are remembered until they can
 CLEAR_S, LOOK_S = 3600.0, 60.0  # between two clearings of old pictures, and two looks whether one is due
 LOG = logging.getLogger("sightline.line.recorder")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One frame of a part that is to be kept, and what its sample will say of it."""
+class CollectedFrame:
+    """One frame of a part that is to be kept, and the details of its sample."""
 
     part: Part
     frame: Frame
-    told: Mapping[str, str | None]
+    details: Mapping[str, str | None]
 
 
 class Recorder:
@@ -47,10 +46,10 @@ class Recorder:
         self._settings = settings
         self._ledger = Ledger(settings)
         self._journal = Journal(settings.folder / "journal.db", self._ledger.write)
-        self._pictures: queue.Queue[Picture | None] = queue.Queue(PICTURES_WAITING)
+        self._pictures: queue.Queue[CollectedFrame | None] = queue.Queue(PICTURES_WAITING)
         self._collector = Collector(settings.keep)
         self._cleared = time.monotonic()
-        self._owed: deque[Entry] = deque(maxlen=OWED)
+        self._deferred: deque[Entry] = deque(maxlen=MAX_DEFERRED)
         self._closing = threading.Event()
         self.pictures_dropped = 0
         self._thread = threading.Thread(target=self._keep, name="pictures", daemon=True)
@@ -59,7 +58,7 @@ class Recorder:
     @property
     def waiting(self) -> int:
         """Records that are not yet in the database."""
-        return self._journal.waiting + len(self._owed)
+        return self._journal.waiting + len(self._deferred)
 
     @property
     def fault(self) -> str:
@@ -71,37 +70,37 @@ class Recorder:
         self._journal.append(self._entry(part, decision, signalled))
         self._keep_pictures(part, decision, frames)
 
-    def owe(self, part: Part, decision: Decision, signalled: float) -> None:
+    def defer(self, part: Part, decision: Decision, signalled: float) -> None:
         """Remember a part whose record could not be kept, until it can: the machine was told that it is NG."""
-        self._owed.append(self._entry(part, decision, signalled))
+        self._deferred.append(self._entry(part, decision, signalled))
 
     def correct(self, part: Part, decision: Decision) -> None:
         """Change the record of a part that was answered otherwise while it was being recorded."""
         error = f"{int(decision.error)}: {decision.cause}"
-        self._owed.append({"kind": "correction", "key": part.key, "verdict": str(decision.verdict), "error": error})
-        self.tend()
+        self._deferred.append({"kind": "correction", "key": part.key, "verdict": str(decision.verdict), "error": error})
+        self.poll()
 
-    def tend(self) -> None:
-        """Keep what is owed, in order, as far as that is possible now."""
-        while self._owed:
+    def poll(self) -> None:
+        """Record what was deferred, in order, as far as that is possible now."""
+        while self._deferred:
             try:
-                self._journal.append(self._owed[0])
+                self._journal.append(self._deferred[0])
             except StoreError:
                 return
             except Exception as error:  # no later moment makes a record of this one
-                LOG.exception("a record is lost: %s", self._owed[0], extra={"cause": str(error)})
-            self._owed.popleft()
+                LOG.exception("a record is lost: %s", self._deferred[0], extra={"cause": str(error)})
+            self._deferred.popleft()
 
     def _entry(self, part: Part, decision: Decision, signalled: float) -> Entry:
-        first = decision.seen[0] if decision.seen else None
+        first = decision.results[0] if decision.results else None
         return {
             "kind": "part",
-            **self._place(part),
+            **self._origin(part),
             "verdict": str(decision.verdict),
             "score": _number(decision.score),
-            "p_value": _number(min((seen.p_value for seen in decision.seen), default=None)),
-            "types": _highest(decision.seen),
-            "grade": max((seen.grade for seen in decision.seen if seen.grade is not None), default=None),
+            "p_value": _number(min((result.p_value for result in decision.results), default=None)),
+            "types": _highest(decision.results),
+            "grade": max((result.grade for result in decision.results if result.grade is not None), default=None),
             "recipe_hash": None if first is None else first.recipe_hash,
             "inferred": part.inferred,
             "signalled": signalled,
@@ -111,32 +110,33 @@ class Recorder:
             "details": {
                 "recipe": part.recipe,
                 "mode": self._settings.mode,
+                "purpose": part.purpose,
                 "source": part.source,
                 "frames": list(part.frames),
                 "stages_ms": {stage: round(ms, 3) for stage, ms in dict(part.stages_ms).items()},
-                "views": [_view(seen) for seen in decision.seen],
+                "views": [_view(result) for result in decision.results],
             },
         }
 
-    def record_shadow(self, part: Part, active: Seen, said: Seen) -> None:
-        """Keep what a shadow recipe said of one view of a part."""
+    def record_shadow(self, part: Part, active: ViewResult, shadow: ViewResult) -> None:
+        """Keep what a shadow recipe found in one view of a part."""
         self._journal.append(
             {
                 "kind": "part",
-                **self._place(part),
-                "key": f"{part.key}-shadow-{said.view}",
-                "verdict": str(said.verdict),
-                "score": _number(said.score),
-                "p_value": _number(said.p_value),
-                "types": _highest([said]),
-                "grade": said.grade,
-                "recipe_hash": said.recipe_hash,
+                **self._origin(part),
+                "key": f"{part.key}-shadow-{shadow.view}",
+                "verdict": str(shadow.verdict),
+                "score": _number(shadow.score),
+                "p_value": _number(shadow.p_value),
+                "types": _highest([shadow]),
+                "grade": shadow.grade,
+                "recipe_hash": shadow.recipe_hash,
                 "inferred": time.time(),
                 "signalled": None,
                 "late": False,
                 "error": None,
                 "shadow": True,
-                "details": {"recipe": part.recipe, "active": str(active.verdict), "views": [_view(said)]},
+                "details": {"recipe": part.recipe, "active": str(active.verdict), "views": [_view(shadow)]},
             }
         )
 
@@ -150,11 +150,11 @@ class Recorder:
         with suppress(queue.Full):
             self._pictures.put_nowait(None)
         self._thread.join(timeout=3.0)
-        self.tend()
+        self.poll()
         self._journal.close()
         self._ledger.close()
 
-    def _place(self, part: Part) -> dict[str, Any]:
+    def _origin(self, part: Part) -> dict[str, Any]:
         return {
             "key": part.key,
             "station": self._settings.name,
@@ -169,11 +169,11 @@ class Recorder:
         reason = self._collector.wants(decision, self._settings.keep.names(_clean(part.id)).get("lot"))
         if not reason:
             return
-        recipes = {seen.view: seen.recipe_hash for seen in decision.seen}
+        recipes = {result.view: result.recipe_hash for result in decision.results}
         for frame in frames:
-            told = {"reason": reason, "verdict": str(decision.verdict), "recipe_hash": recipes.get(frame.camera)}
+            details = {"reason": reason, "verdict": str(decision.verdict), "recipe_hash": recipes.get(frame.camera)}
             try:
-                self._pictures.put_nowait(Picture(part, frame, told))
+                self._pictures.put_nowait(CollectedFrame(part, frame, details))
             except queue.Full:
                 self.pictures_dropped += 1
 
@@ -183,8 +183,8 @@ class Recorder:
             with suppress(queue.Empty):
                 picture = self._pictures.get(timeout=min(CLEAR_S, LOOK_S))
             if picture is not None:
-                kept = self._try(partial(self._keep_one, picture), f"a picture of part {picture.part.id}")
-                self.pictures_dropped += not kept
+                written = self._try(partial(self._keep_one, picture), f"a picture of part {picture.part.id}")
+                self.pictures_dropped += not written
             # Whether a picture could be kept or not: on a full disk none is, until old ones have made room.
             self._try(self._clear_old, "the clearing of old pictures")
 
@@ -197,13 +197,13 @@ class Recorder:
             return False
         return True
 
-    def _keep_one(self, picture: Picture) -> None:
+    def _keep_one(self, picture: CollectedFrame) -> None:
         part, frame = picture.part, picture.frame
         done, data = cv2.imencode(".png", frame.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if not done:
             raise InputError(f"part {part.id}: its picture cannot be written as PNG. Check the camera's settings")
-        place = self._place(part) | {name: frame.metadata.get(name) for name in ("exposure_us", "gain_db")}
-        digest = self._ledger.keep(data.tobytes(), frame.camera, place | dict(picture.told))
+        origin = self._origin(part) | {name: frame.metadata.get(name) for name in ("exposure_us", "gain_db")}
+        digest = self._ledger.keep(data.tobytes(), frame.camera, origin | dict(picture.details))
         self._collector.took(len(data))
         self._journal.append({"kind": "picture", "key": part.key, "view": frame.camera, "image_hash": digest})
 
@@ -220,22 +220,24 @@ def _clean(part_id: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in part_id)
 
 
-def _view(seen: Seen) -> dict[str, Any]:
+def _view(result: ViewResult) -> dict[str, Any]:
     return {
-        "view": seen.view,
-        "verdict": str(seen.verdict),
-        "score": _number(seen.score),
-        "recipe_hash": seen.recipe_hash,
-        "defects": list(seen.defects),
-        "times_ms": {stage: round(ms, 3) for stage, ms in seen.times_ms.items()},
-        "warnings": list(seen.warnings),
+        "view": result.view,
+        "verdict": str(result.verdict),
+        "score": _number(result.score),
+        "recipe_hash": result.recipe_hash,
+        "defects": list(result.defects),
+        "times_ms": {stage: round(ms, 3) for stage, ms in result.times_ms.items()},
+        "warnings": list(result.warnings),
+        "reason": result.reason,
+        "ood_distance": _number(result.ood_distance),
     }
 
 
-def _highest(seen: Sequence[Seen]) -> dict[str, float]:
+def _highest(results: Sequence[ViewResult]) -> dict[str, float]:
     found: dict[str, float] = {}
-    for one in seen:
-        for name, share in one.types.items():
+    for result in results:
+        for name, share in result.types.items():
             found[name] = max(share if math.isfinite(share) else 0.0, found.get(name, 0.0))
     return found
 

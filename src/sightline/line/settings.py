@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from sightline.core.band import Verdict
 from sightline.core.errors import SettingError
-from sightline.devices.cameras.table import read_camera
-from sightline.devices.secret import Secret
-from sightline.devices.sinks.table import keeps_messages, read_sink
+from sightline.core.result import Verdict
+from sightline.devices.cameras.table import own_files, read_camera
+from sightline.devices.choice import describe
+from sightline.devices.credentials import Secret
+from sightline.devices.sinks.table import in_role, keeps_messages, read_sink
 from sightline.line.collection import Keep
 from sightline.line.decision import Rule
 
-SHADOW = " (shadow)"  # what the judge calls the shadow of a recipe ends so
+Digits = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{16,64}$")]
+SHADOW = " (shadow)"  # ends the name under which the inspection worker has a recipe's shadow
 
 
 class Settings(BaseModel):
@@ -37,14 +48,18 @@ class View(Settings):
 
 
 class RecipeEntry(Settings):
-    """One recipe that the station can judge with; all are loaded at the start."""
+    """One recipe that the station can inspect with; all are loaded at the start."""
 
     name: str = Field(min_length=1, max_length=64, description="what the machine, people and records call it")
     id: int = Field(ge=1, le=65_535, description="the number that a PLC calls it by")
     file: Path | None = Field(None, description="recipe file of every view")
     files: dict[str, Path] = Field(default_factory=dict, description="recipe file by view, where they differ")
-    shadow: Path | None = Field(None, description="a second recipe that judges the same parts and signals nothing")
+    shadow: Path | None = Field(None, description="a second recipe that inspects the same parts and signals nothing")
     barcodes: tuple[str, ...] = Field((), description="codes on the product that call for this recipe")
+    product: str | None = Field(
+        None, min_length=1, description="the product that its card must name; none: with public_key, the name above"
+    )
+    made_from: datetime | None = Field(None, description="refuse recipes that were made earlier than this time")
 
     @model_validator(mode="after")
     def _one_way(self) -> RecipeEntry:
@@ -59,7 +74,7 @@ class RecipeEntry(Settings):
         return {self.name, str(self.id), *self.barcodes}
 
     def of(self, view: str) -> Path | None:
-        """The recipe file that judges a view."""
+        """The recipe file for a view."""
         return self.file or self.files.get(view)
 
 
@@ -71,7 +86,7 @@ class Combination(Settings):
 
 
 class CheckPart(Settings):
-    """A golden or challenge part: known, marked, and judged again and again."""
+    """A golden or challenge part: known, marked, and presented again and again."""
 
     part_id: str = Field(min_length=1, description="the id under which the machine presents it")
     verdict: Verdict = Field(description="the verdict that it must get")
@@ -117,6 +132,14 @@ class StationSettings(Settings):
     picture_lead_ms: float = Field(
         50.0, ge=0, le=10_000, description="hardware trigger: how long before the machine's trigger a picture may come"
     )
+    continuous_ms: float = Field(
+        0.0, ge=0, le=600_000, description="StartContinuous: a part every so many ms; 0: each picture as it comes"
+    )
+    repeat_s: float = Field(
+        3600.0,
+        ge=0,
+        description="a part id is one part for so long: again, it gets no second verdict; 0: it does",
+    )
     views: tuple[View, ...] = Field(min_length=1, description="cameras that look at the part")
     combine: Combination = Combination.model_validate({})
     recipes: tuple[RecipeEntry, ...] = Field(min_length=1, description="the first is active at the start")
@@ -133,6 +156,17 @@ class StationSettings(Settings):
     precision: Literal["f32", "bf16"] = Field("f32", description="what it computes in")
     frame_mb: float = Field(32.0, gt=0, le=4096, description="largest frame of a view, in MB")
     public_key: Path | None = Field(None, description="refuse recipes that this Ed25519 key has not signed")
+    withdrawn: tuple[Digits, ...] = Field((), description="first digits of the hashes of recipes that are refused")
+
+    @field_validator("controller")
+    @classmethod
+    def _commands(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return in_role(values, controller=True)
+
+    @field_validator("sinks")
+    @classmethod
+    def _no_commands(cls, sinks: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        return tuple(in_role(values, controller=False) for values in sinks)
 
     @model_validator(mode="after")
     def _fits_together(self) -> StationSettings:
@@ -174,9 +208,7 @@ def read_station(path: str | Path) -> StationSettings:
     try:
         return _from_folder(StationSettings.model_validate(values), path.resolve().parent)
     except ValidationError as error:
-        # Values are left out: one may be a secret that was put in the wrong place.
-        told = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'station'}: {item['msg']}" for item in error.errors())
-        raise SettingError(f"{path}: {told}. Correct the settings") from None
+        raise SettingError(f"{path}: {describe(error, StationSettings)}") from None
 
 
 def _from_folder(settings: StationSettings, folder: Path) -> StationSettings:
@@ -192,21 +224,22 @@ def _from_folder(settings: StationSettings, folder: Path) -> StationSettings:
         for recipe in settings.recipes
     )
     key, own = settings.public_key and folder / settings.public_key, folder / settings.folder
-    views = tuple(
-        view.model_copy(update={"camera": _device({"name": view.name, **view.camera}, read_camera, folder)})
-        for view in settings.views
-    )
+    views = []
+    for view in settings.views:
+        # What a camera keeps for itself, and where a sink keeps what waits, is the station's business.
+        files = {name: str(own / f"{view.name}-{name}") for name in own_files(view.camera)}
+        camera = _device({"name": view.name, **files, **view.camera}, read_camera, folder)
+        views.append(view.model_copy(update={"camera": camera}))
     sinks = []
     for number, values in enumerate([settings.controller, *settings.sinks]):
-        # Where a sink keeps what waits for the other side is the station's business, unless its settings say.
         waits = {"outbox": str(own / f"outbox-{number}.db")} if keeps_messages(values) else {}
         sinks.append(_device({**waits, **values}, read_sink, folder))
     health = settings.health
     if health.token is not None and health.token.file is not None:
         token = health.token.model_copy(update={"file": folder / health.token.file})
         health = health.model_copy(update={"token": token})
-    update = {"recipes": recipes, "folder": own, "public_key": key, "views": views, "health": health}
-    update |= {name: _place(getattr(settings, name), folder) for name in ("database", "images")}
+    update = {"recipes": recipes, "folder": own, "public_key": key, "views": tuple(views), "health": health}
+    update |= {name: _address(getattr(settings, name), folder) for name in ("database", "images")}
     return settings.model_copy(update=update | {"controller": sinks[0], "sinks": tuple(sinks[1:])})
 
 
@@ -227,6 +260,6 @@ def _absolute(values: dict[str, Any], checked: BaseModel, folder: Path) -> dict[
     return found
 
 
-def _place(address: str | None, folder: Path) -> str | None:
+def _address(address: str | None, folder: Path) -> str | None:
     """A file or folder counted from `folder`; a URL as it is."""
     return address if not address or "://" in address else str(folder / Path(address).expanduser())

@@ -8,46 +8,52 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from sightline.core.command import Command, CommandKind
-from sightline.core.errors import CameraError, SightlineError
-from sightline.core.fault import ErrorCode
-from sightline.core.frame import Frame
-from sightline.core.signal import Signal
-from sightline.core.status import Status
-from sightline.line.deadline import Deadline
-from sightline.line.decision import CAMERA_CODES, Decision, Seen, combine, refuse
-from sightline.line.gear import Gear
+from sightline.core.errors import CameraError, SightlineError, StoreError
+from sightline.core.sample import Frame
+from sightline.core.signals import Command, CommandKind, ErrorCode, Status
+from sightline.devices.cameras.camera import Camera
+from sightline.line.answering import signal_of
+from sightline.line.continuous import Continuous
+from sightline.line.decision import CAMERA_CODES, Decision, ViewResult, combine, refuse
+from sightline.line.devices import Devices
+from sightline.line.inspection_client import WorkerError, WorkerLateError
 from sightline.line.interlock import Gate
-from sightline.line.judging import JudgeError, JudgeLateError
-from sightline.line.part import Part
+from sightline.line.part import Deadline, Part, time_over
 from sightline.line.recipes import Recipes
 from sightline.line.settings import StationSettings
 
 IDLE_S = 0.05  # between two looks at everything else while no command comes
-TEND_S = 0.25
+POLL_S = 0.25
 GRAB_MARGIN_MS = 10.0
 LOG = logging.getLogger("sightline.line.station")
 
 
 class Station:
-    """One station at work. `gear` is what it works with; `beat` is called at least every second while it lives."""
+    """One station at work. `devices` is what it works with; `beat` is called at least every second while it lives."""
 
     def __init__(
         self,
         settings: StationSettings,
-        gear: Gear,
+        devices: Devices,
         beat: Callable[[], None] = lambda: None,
         stopping: threading.Event | None = None,
     ) -> None:
-        self.settings, self.gear, self._beat = settings, gear, beat
-        self.recipes, self.gate = Recipes(settings), Gate(settings.interlock)
+        self.settings, self.devices, self._beat = settings, devices, beat
+        before = None if devices.remote is None else devices.remote.recipe
+        self.recipes, self.gate = Recipes(settings, before), Gate(settings.interlock)
         self.gate.recipe = self.recipes.name
+        for change in devices.changes:
+            self.gate.require(change)
+            devices.note("changeover", change)
         self.stopping = stopping or threading.Event()
         self._deadline = Deadline(self._too_late)
-        self._number, self._tended = 0, 0.0
+        devices.controller.on_abort(self._deadline.abort)
+        self._continuous = Continuous(settings.continuous_ms, devices.cameras)
+        self._number, self._polled_s = 0, 0.0
         self._error = ErrorCode.NONE
-        self._busy = False
+        self._part: Part | None = None  # under way
         self._lead_s = settings.picture_lead_ms / 1e3
         self._answered_s = 0.0  # monotonic: when the part before had its answer
 
@@ -56,62 +62,142 @@ class Station:
         try:
             while not self.stopping.is_set():
                 self._beat()
-                self._tend()
-                command = self.gear.controller.wait(IDLE_S * 1e3)
+                self._poll()
+                # Its own trigger first: an abort from here on ends this part, an earlier one is in the queue.
+                trigger = self._continuous.trigger()
+                command = self.devices.controller.wait(0.0 if trigger else self._continuous.wait_s(IDLE_S) * 1e3)
                 if command is not None:
                     self._obey(command)
+                elif trigger is not None:
+                    self._process_next(trigger)
         finally:
-            self.gear.controller.show(Status(pilot=self.settings.mode == "pilot"))
+            self.devices.show(Status(pilot=self.settings.mode == "pilot"))
             self._deadline.close()
-            self.gear.close()
+            self.devices.close()
 
     def _obey(self, command: Command) -> None:
         if command.kind is CommandKind.TRIGGER:
-            self._judge_part(command)
+            self._process(command)
         elif command.kind is CommandKind.RECIPE:
             self._change_over(command)
         elif command.kind is CommandKind.UNPREPARE:
             self.recipes.active, self.gate.recipe = None, ""
-            self.gear.note("changeover", "the machine has given up the recipe")
+            self.devices.note("changeover", "the machine has given up the recipe")
+        elif command.kind is CommandKind.CONTINUOUS:
+            self._begin(command)
+        elif command.kind in (CommandKind.STOP, CommandKind.ABORT):
+            self._end(f"the machine has sent {command.kind}")
         else:
             self._error = ErrorCode.NONE
-            self.gear.judge.reset() if self.gear.judge.fault else None
-            self.gear.note("reset", "the machine has cleared the error")
+            self.devices.worker.reset() if self.devices.worker.fault else None
+            self.devices.note("reset", "the machine has cleared the error")
+        self._show()
+
+    # -- parts without a trigger of the machine
+
+    def _begin(self, command: Command) -> None:
+        """Inspect part after part from now on, unless something keeps the station from it."""
+        if self._continuous.job:
+            LOG.error("job %s runs already: the request for another one is dropped", self._continuous.job)
+            return
+        refusal = self._refusal("", command.recipe)
+        cause = self._continuous.why_not or ("" if refusal is None else refusal.cause)
+        if cause:
+            LOG.error("it cannot run continuously: %s", cause, extra={"cause": cause})
+            self.devices.note("continuous", f"not begun: {cause}")
+            return
+        self._continuous.start(command)
+        self.devices.note("continuous", f"job {self._continuous.job} has begun")
+
+    def _end(self, why: str) -> None:
+        if self._continuous.job:
+            self.devices.note("continuous", f"job {self._continuous.job} has ended: {why}")
+            self._continuous.stop()
+
+    def _process_next(self, trigger: Command) -> None:
+        """The next part of the run. Where none could be inspected, the run ends: nobody is told NG part by part."""
+        refusal = self._refusal(trigger.part_id, trigger.recipe)
+        if refusal is None:
+            self.devices.controller.begin(trigger)
+            self._continuous.done(self._process(trigger, self._continuous.job))
+        else:
+            LOG.error("job %s ends: %s", self._continuous.job, refusal.cause, extra={"cause": refusal.cause})
+            self._end(refusal.cause)
         self._show()
 
     # -- the way of a part
 
-    def _judge_part(self, command: Command) -> None:
+    def _process(self, command: Command, job: str = "") -> bool:
+        """Give a part its answer; whether frames were inspected. `job`: the run that it belongs to."""
+        part = self._new_part(command, job)
+        if command.refused_s is not None:
+            self._skip(command.refused_s)
+        try:
+            named = bool(command.part_id) and not job and not self.gate.is_check(part.id)
+            first = self.devices.register.take(part, named)
+        except StoreError as error:
+            self._skip(part.started)
+            self._answer(part, refuse(ErrorCode.RECORD_FAILED, str(error)), ())
+            return False
+        if not first:
+            self._refuse_repeated(part)
+            return False
+        if command.monotonic_s < self._answered_s or self._continuous.job != job:
+            # It came while the part before was under way: nobody knows which of them its pictures show.
+            self._skip(part.started)
+            self._answer(part, refuse(ErrorCode.TRIGGER_OVERRUN, "triggered while a part was under way"), ())
+            return False
+        self._show(part)
+        frames: list[Frame] = []
+        with self._deadline.over(part):
+            decision = time_over(part) if part.aborted else self._refusal(part.id, command.recipe)
+            if decision is None:
+                decision, frames = self._inspect(part)
+            else:
+                self._skip(part.started)
+            given = self._answer(part, decision, frames)
+        self._after(part, given, frames)
+        return bool(frames)
+
+    def _refuse_repeated(self, part: Part) -> None:
+        """A part gets one answer: the trigger is told that it had it, and no verdict."""
+        self._skip(part.started)
+        self.devices.note("repeated_part", f"part {part.id} was triggered again, and has had its answer")
+        code = ErrorCode.REPEATED_PART
+        LOG.error("part %s was triggered again", part.id, extra={"part": part.id, "error": int(code)})
+        signal = replace(signal_of(part, refuse(code, ""), self.settings.name), verdict=None)
+        self.devices.signal(signal, self.settings.mode == "pilot")
+
+    def _new_part(self, command: Command, job: str) -> Part:
         self._number += 1
         deadline_s = (self.settings.deadline_ms - self.settings.margin_ms) / 1e3
         active = self.recipes.active
         recipe = ("", 0) if active is None else (active.name, active.id)
-        part = Part.of(command, self._number, self.settings.name, recipe, deadline_s)
-        self._show(busy=True)
-        frames: list[Frame] = []
-        with self._deadline.over(part):
-            decision = self._refusal(part)
-            if decision is None:
-                decision, frames = self._inspect(part)
-            given = self._answer(part, decision, frames)
-        self._answered_s = time.monotonic()
-        self._after(part, given, frames)
+        part = Part.from_trigger(command, self._number, self.settings.name, recipe, deadline_s)
+        part.job = job
+        if self.gate.checks(part.id) is not None:
+            part.purpose = "check"
+        elif self.gate.blocked:
+            part.purpose = "blocked"
+        return part
 
     def _inspect(self, part: Part) -> tuple[Decision, list[Frame]]:
         """Grab and inspect; whatever goes wrong becomes NG with its cause."""
         frames: list[Frame] = []
         try:
             frames = self._grab(part)
+            if not part.is_answered:
+                self._show(part)
             start = time.perf_counter()
-            seen = self.gear.judge.ask([frame.image for frame in frames], self.recipes.keys(), part.until)
+            results = self.devices.worker.inspect([frame.image for frame in frames], self.recipes.keys(), part.until)
             part.inferred, part.stages_ms["inspect"] = time.time(), (time.perf_counter() - start) * 1e3
             rule = self.settings.combine
-            return combine(seen, len(self.settings.views), rule.rule, rule.k), frames
+            return combine(results, len(self.settings.views), rule.rule, rule.k), frames
         except CameraError as error:
             return refuse(CAMERA_CODES.get(error.reason, ErrorCode.CAMERA_BAD_FRAME), str(error)), frames
-        except JudgeLateError as error:
-            return _late(str(error)), frames
-        except JudgeError as error:
+        except WorkerLateError as error:
+            return time_over(part, str(error)), frames
+        except WorkerError as error:
             return refuse(ErrorCode.INSPECTION_FAILED, str(error)), frames
         except Exception as error:  # fail closed: the part is NG, and the line goes on
             LOG.exception("part %s", part.id)
@@ -121,37 +207,45 @@ class Station:
         """A fresh frame of every view. Raises CameraError."""
         start = time.perf_counter()
         frames = []
-        for camera in self.gear.cameras:
+        for camera in self.devices.cameras:
             # A little before the deadline, so that what is told is the camera's cause.
             left_ms = max(1.0, (part.until - time.monotonic()) * 1e3 - GRAB_MARGIN_MS)
             # Picture and trigger come by two ways: a picture that came long before, or before the part before was done,
             # is another part's.
-            hardware = camera.settings.trigger == "hardware"
-            frames.append(
-                camera.grab(left_ms, max(part.started - self._lead_s, self._answered_s) if hardware else None)
-            )
+            lead_s = min(self._lead_s, max(0.0, part.started - self._answered_s))
+            lead_s = lead_s if camera.settings.trigger == "hardware" else 0.0
+            try:
+                frames.append(camera.grab(left_ms, part.started, lead_s, part.id))
+            except CameraError:
+                self._skip(part.started, self.devices.cameras[len(frames) + 1 :])
+                raise
         part.captured = max(frame.captured for frame in frames)
         part.frames = tuple(frame.id for frame in frames)
         part.source = str(frames[0].metadata.get("file", ""))
         part.stages_ms["grab"] = (time.perf_counter() - start) * 1e3
         return frames
 
+    def _skip(self, triggered_s: float, cameras: Sequence[Camera] | None = None) -> None:
+        """Pictures of a trigger that nobody grabs may still come: no other part gets them."""
+        for camera in self.devices.cameras if cameras is None else cameras:
+            camera.skip(triggered_s)
+
     def _answer(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> Decision:
         """Record and signal, once; what was answered. Where the deadline was first, what came after is only noted."""
-        if part.claim():
+        if part.claim_record():
             return self._give(part, decision, frames)
-        if decision.seen:
+        if decision.results:
             LOG.warning("part %s: its result came after the deadline", part.id, extra={"part": part.id})
-            self.gear.note("late_result", f"part {part.id}: {decision.verdict} came after the deadline")
-        return _late()
+            self.devices.note("late_result", f"part {part.id}: {decision.verdict} came after the deadline")
+        return time_over(part)
 
     def _too_late(self, part: Part) -> None:
-        """The deadline's thread: nothing has come in time. NG needs no proof, so the machine is told first."""
-        start, signalled = time.perf_counter(), time.time()
-        self._signal(part, _late())
+        """The deadline's thread: nothing came in time, or the machine has aborted. NG needs no proof: it goes first."""
+        start, signalled, self._answered_s = time.perf_counter(), time.time(), time.monotonic()
+        self._signal(part, time_over(part), urgent=True)
         part.stages_ms["signal"] = (time.perf_counter() - start) * 1e3
-        if part.claim():  # else the station is recording it, and corrects its record
-            self._count(part, self._record(part, _late(), signalled, ()))
+        if part.claim_record():  # else the station is recording it, and corrects its record
+            self._count(part, self._record(part, time_over(part), signalled, ()))
 
     def _give(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> Decision:
         """The record first: an OK that nobody could prove later is not given, nor one that took too long to prove."""
@@ -159,11 +253,13 @@ class Station:
         decision = self._record(part, decision, signalled, frames)
         recorded = time.perf_counter()
         part.stages_ms["record"] = (recorded - start) * 1e3
-        mine = part.say()
-        if not mine or (decision.valid and time.monotonic() >= part.until):
-            decision = _late("no verdict was recorded before the deadline", decision.seen)
-            self.gear.recorder.correct(part, decision)
+        mine = part.claim_answer()
+        if not mine or (not decision.late and time.monotonic() >= part.until):  # an error of its own comes late as well
+            cause = "no verdict was recorded before the deadline" if decision.valid else decision.cause
+            decision = time_over(part, cause, decision.results)
+            self.devices.recorder.correct(part, decision)
         if mine:
+            self._answered_s = time.monotonic()  # before the machine knows, so that its next trigger comes after it
             self._signal(part, decision)
             part.stages_ms["signal"] = (time.perf_counter() - recorded) * 1e3
         self._count(part, decision)
@@ -172,11 +268,11 @@ class Station:
     def _record(self, part: Part, decision: Decision, signalled: float, frames: Sequence[Frame]) -> Decision:
         """What may be answered once it is recorded: NG where it cannot be."""
         try:
-            self.gear.recorder.record(part, decision, signalled, frames)
+            self.devices.recorder.record(part, decision, signalled, frames)
         except Exception as error:  # noqa: BLE001  # fail closed: whatever kept it from being recorded
             if not decision.late:
-                decision = refuse(ErrorCode.RECORD_FAILED, f"not recorded: {error}", seen=decision.seen)
-            self.gear.recorder.owe(part, decision, signalled)
+                decision = refuse(ErrorCode.RECORD_FAILED, f"not recorded: {error}", results=decision.results)
+            self.devices.recorder.defer(part, decision, signalled)
         return decision
 
     def _count(self, part: Part, decision: Decision) -> None:
@@ -184,51 +280,54 @@ class Station:
         if decision.error:
             cause = {"part": part.id, "error": int(decision.error), "cause": decision.cause}
             LOG.error("part %s is NG: %s", part.id, decision.cause, extra=cause)
-        mode, stages = self.settings.mode, dict(part.stages_ms)
-        self.gear.metrics.part(str(decision.verdict), mode, decision.error, decision.late, stages)
+        mode = self.settings.mode if part.purpose == "production" else part.purpose
+        stages = dict(part.stages_ms)
+        self.devices.metrics.part(str(decision.verdict), mode, decision.error, decision.late, stages)
 
-    def _signal(self, part: Part, decision: Decision) -> None:
-        signal = Signal(
-            part_id=part.id,
-            verdict=decision.verdict,
-            valid=decision.valid,
-            recipe=part.recipe,
-            recipe_id=part.recipe_id,
-            station=self.settings.name,
-            error=int(decision.error),
-            score=decision.score,
-            late=decision.late,
-            triggered=part.triggered,
-            captured=part.captured,
-            key=part.key,
-        )
-        self.gear.signal(signal, self.settings.mode == "pilot")
+    def _signal(self, part: Part, decision: Decision, urgent: bool = False) -> None:
+        """Answer the machine. That it is answered is noted first, unless a disk that hangs must not hold it up."""
+        signal = signal_of(part, decision, self.settings.name)
+        if urgent:
+            self.devices.signal(signal, self.settings.mode == "pilot")
+        try:
+            self.devices.register.answer(part)  # first: whatever dies from here on, nobody else answers it
+        except StoreError as error:
+            LOG.error("part %s: %s", part.id, error, extra={"part": part.id, "cause": str(error)})
+        if not urgent:
+            self.devices.signal(signal, self.settings.mode == "pilot")
 
     def _after(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
         """What has time once the machine has its answer."""
         if self.gate.checks(part.id) is not None:
-            right = self.gate.judge(part.id, decision.verdict, decision.valid)
-            self.gear.note("check", f"check part {part.id}: {'passed' if right else self.gate.failed}")
+            right = self.gate.verify(part.id, decision.verdict, decision.valid)
+            self.devices.note("check", f"check part {part.id}: {'passed' if right else self.gate.failed}")
         else:
-            self.gate.passed_by()
+            self.gate.count_part()
         keys = self.recipes.shadow_keys()
         if keys and decision.valid and len(frames) == len(keys):
             with suppress(SightlineError):
-                numbers = self.gear.judge.shadow([frame.image for frame in frames], keys)
-                self.gear.shadow.watch(part, decision, numbers)
+                numbers = self.devices.worker.inspect_shadow([frame.image for frame in frames], keys)
+                self.devices.shadow.watch(part, decision, numbers)
 
     # -- everything else
 
-    def _refusal(self, part: Part) -> Decision | None:
-        """Why a part cannot be judged now; None where it can."""
-        if self.recipes.active is None:
-            return refuse(ErrorCode.UNKNOWN_RECIPE, "no recipe is active: the machine wished for one that is not here")
-        if self.gate.blocked and self.gate.checks(part.id) is None:
+    def _refusal(self, part_id: str, requested: str = "") -> Decision | None:
+        """Why a part cannot be inspected now; None where it can."""
+        active = self.recipes.active
+        if active is None:
+            return refuse(
+                ErrorCode.UNKNOWN_RECIPE,
+                "no recipe is active: the requested one was not found. Request one of the station's recipes",
+            )
+        if requested and requested not in active.calls():
+            cause = f"{active.name} ({active.id}) is active, and the trigger asks for recipe {requested!r}"
+            return refuse(ErrorCode.OTHER_RECIPE, cause)
+        if self.gate.blocked and self.gate.checks(part_id) is None:
             return refuse(ErrorCode.BLOCKED, self.gate.reason)
-        if not self.gear.judge.ready:
-            self.gear.judge.tend()
-        if not self.gear.judge.ready:
-            return refuse(ErrorCode.NOT_READY, self.gear.judge.fault or "the judge is being started")
+        if not self.devices.worker.ready:
+            self.devices.worker.poll()
+        if not self.devices.worker.ready:
+            return refuse(ErrorCode.NOT_READY, self.devices.worker.fault or "the inspection worker is being started")
         return None
 
     def _change_over(self, command: Command) -> None:
@@ -239,55 +338,63 @@ class Station:
         self._error = ErrorCode.NONE if done else ErrorCode.UNKNOWN_RECIPE
         now = self.recipes.name or "none"
         took = (time.monotonic() - max(start, command.monotonic_s)) * 1e3
-        text = f"from {before.name if before else 'none'} to {now} ({command.recipe!r} was wished) in {took:.1f} ms"
+        text = f"from {before.name if before else 'none'} to {now} ({command.recipe!r} was requested) in {took:.1f} ms"
         LOG.log(logging.INFO if done else logging.ERROR, "changeover %s", text)
-        self.gear.note("changeover", text)
+        self.devices.note("changeover", text)
 
-    def _tend(self) -> None:
+    def _poll(self) -> None:
         """Look after everything that is not a part: a few times a second, and never for long."""
         now = time.monotonic()
-        if now - self._tended < TEND_S:
+        if now - self._polled_s < POLL_S:
             return
-        self._tended = now
-        self.gear.tend()
-        for reply in self.gear.judge.take_shadows():
-            compared = self.gear.shadow.compare(reply)
+        self._polled_s = now
+        self.devices.poll()
+        self.devices.take_over(self.settings)
+        for reply in self.devices.worker.take_shadows():
+            compared = self.devices.shadow.compare(reply)
             if compared is not None:
                 self._record_shadow(*compared)
         self.gate.tick(datetime.datetime.now().astimezone())
         self._show()
 
-    def _record_shadow(self, part: Part, active: Seen, said: Seen) -> None:
-        self.gear.metrics.event("shadow_agrees" if active.verdict is said.verdict else "shadow_differs")
+    def _record_shadow(self, part: Part, active: ViewResult, shadow: ViewResult) -> None:
+        self.devices.metrics.event("shadow_agrees" if active.verdict is shadow.verdict else "shadow_differs")
         try:
-            self.gear.recorder.record_shadow(part, active, said)
+            self.devices.recorder.record_shadow(part, active, shadow)
         except SightlineError as error:
-            LOG.error("part %s: what its shadow said is not recorded: %s", part.id, error, extra={"cause": str(error)})
-            self.gear.metrics.event("shadow_lost")
+            LOG.error("part %s: its shadow's result is not recorded: %s", part.id, error, extra={"cause": str(error)})
+            self.devices.metrics.event("shadow_lost")
 
     def status(self) -> Status:
         """What the machine is told between parts."""
-        error = self._error
+        error, reason = self._error, ""
         if self.gate.blocked:
-            error = ErrorCode.BLOCKED
-        elif not self.gear.judge.ready:
-            error = ErrorCode.RECIPE_NOT_USABLE if self.gear.judge.fault else ErrorCode.NOT_READY
+            error, reason = ErrorCode.BLOCKED, self.gate.reason
+        elif not self.devices.worker.ready:
+            reason = self.devices.worker.fault
+            error = ErrorCode.RECIPE_NOT_USABLE if reason else ErrorCode.NOT_READY
         active = self.recipes.active
         # While blocked it takes triggers all the same: the check parts have to come.
-        ready = active is not None and self.gear.judge.ready and not self._busy
+        part, job = self._part, self._continuous.job
+        ready = active is not None and self.devices.worker.ready and part is None and not job
         return Status(
             ready=ready,
-            busy=self._busy,
+            busy=part is not None,
             recipe="" if active is None else active.name,
             recipe_id=0 if active is None else active.id,
             error=int(error),
             pilot=self.settings.mode == "pilot",
+            reason=reason,
+            recipes=tuple(recipe.name for recipe in self.settings.recipes),
+            calls=self.recipes.calls,
+            changeovers=self.recipes.changes,
+            part_id="" if part is None else part.id,
+            job=job or ("" if part is None else part.id),
+            acquired=part is not None and part.captured is not None,
+            continuous=bool(job),
+            not_continuous=self._continuous.why_not,
         )
 
-    def _show(self, busy: bool = False) -> None:
-        self._busy = busy
-        self.gear.controller.show(self.status())
-
-
-def _late(cause: str = "no verdict before the deadline", seen: Sequence[Seen] = ()) -> Decision:
-    return refuse(ErrorCode.LATE, cause, late=True, seen=seen)
+    def _show(self, part: Part | None = None) -> None:
+        self._part = part
+        self.devices.show(self.status())

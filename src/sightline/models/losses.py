@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 
-LEAST_GAP = 1e-3  # between neighbouring thresholds of grades, in logits
+MIN_GAP = 1e-3  # between neighbouring thresholds of grades, in logits
 
 
 def plain_cross_entropy(logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
@@ -126,57 +126,6 @@ def asymmetric_loss(
     return torch.where(mask, losses, 0).sum() / mask.sum().clamp_min(1)
 
 
-def soft_dice_loss(logits: Tensor, truth: Tensor, ignore: Tensor | None = None, smooth: float = 1.0) -> Tensor:
-    """1 - Dice of the softmax of logits (N, K, h, w) and truth (N, K, h, w) in 0..1: the mean over K.
-
-    Dice is 2 * overlap / (predicted + true), in cells summed over the batch, after Milletari et al. (V-Net, 3DV 2016,
-    with squares below the line). `ignore` (N, h, w) bool is True where nobody has said; such cells count nowhere.
-    `smooth` cells on both sides of the line keep it defined, and make a class that is neither there nor predicted
-    perfect. Raises InputError for other shapes.
-    """
-    logits = _wide(logits)
-    fits = logits.ndim == 4 and truth.shape == logits.shape
-    if not fits or (ignore is not None and ignore.shape != (len(logits), *logits.shape[2:])):
-        raise InputError(
-            f"logits {tuple(logits.shape)} and truth {tuple(truth.shape)} must be (N, K, h, w), ignore (N, h, w). "
-            "Bring the marks to the grid of the logits"
-        )
-    if smooth <= 0:
-        raise InputError(f"smooth {smooth} must be above 0. Give 1 cell, or less where marks are smaller")
-    seen, there = logits.softmax(1), truth.to(logits)
-    if ignore is not None:
-        counted = ~ignore.bool()[:, None]
-        seen, there = torch.where(counted, seen, 0), torch.where(counted, there, 0)
-    overlap, both = (seen * there).sum((0, 2, 3)), (seen + there).sum((0, 2, 3))
-    return (1 - (2 * overlap + smooth) / (both + smooth)).mean()
-
-
-def corn_loss(logits: Tensor, grades: Tensor) -> Tensor:
-    """Loss of logits (N, G - 1) and grades (N,) int, 0..G-1: column k is "worse than k, given worse than k - 1".
-
-    Column k learns only from parts of grade k and worse; the mean is over all such pairs (Shi, Cao and Raschka, Deep
-    Neural Networks for Rank-Consistent Ordinal Regression Based on Conditional Probabilities, 2021). With two grades it
-    is binary cross-entropy. Raises InputError for other shapes or grades outside 0..G-1.
-    """
-    logits = _checked(logits, grades, columns=1)
-    step = torch.arange(logits.shape[1], device=logits.device)
-    asked, worse = grades[:, None] >= step, (grades[:, None] > step).to(logits)
-    losses = F.binary_cross_entropy_with_logits(logits, worse, reduction="none")
-    return torch.where(asked, losses, 0).sum() / asked.sum()
-
-
-def corn_probabilities(logits: Tensor) -> Tensor:
-    """Probability of each grade (N, G) from logits (N, G - 1) as `corn_loss` trains them; rows sum to 1."""
-    one = _wide(logits).new_ones((len(logits), 1))
-    reached = torch.cat([one, _wide(logits).sigmoid().cumprod(1)], 1)  # worse than k - 1
-    return reached * torch.cat([_wide(-logits).sigmoid(), one], 1)
-
-
-def corn_grade(logits: Tensor) -> Tensor:
-    """The grade (N,) int64 from logits (N, G - 1): how many grades the part is more likely worse than not."""
-    return (_wide(logits).sigmoid().cumprod(1) > 0.5).sum(1)
-
-
 def ordered_thresholds(raw: Tensor) -> Tensor:
     """Thresholds (G - 1,), each above the one before, from free numbers (G - 1,): a first, then softplus steps."""
     raw = _wide(raw)
@@ -221,7 +170,7 @@ def _link(quality: Tensor, raw: Tensor) -> Tensor:
 
 def _gaps(raw: Tensor) -> Tensor:
     """Distances between neighbouring thresholds (G - 2,), above 0."""
-    return F.softplus(raw[1:]) + LEAST_GAP
+    return F.softplus(raw[1:]) + MIN_GAP
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From pixels to the range a trunk was trained on."""
+"""From pixels to the range a backbone was trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 class Scaling(NamedTuple):
-    """How a trunk wants its pixels: scaled by `factor`, then minus `mean` over `std`, in the order of its colours."""
+    """How a backbone wants its pixels: scaled by `factor`, then minus `mean` over `std`, in the order of its
+    colours.
+    """
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet's
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -18,7 +20,7 @@ class Scaling(NamedTuple):
 
 
 class Standardise(nn.Module):
-    """RGB (N, 3, H, W) float32 in 0..255 -> the trunk's range, same shape."""
+    """RGB (N, 3, H, W) float32 in 0..255 -> the backbone's range, same shape."""
 
     mean: Tensor
     gain: Tensor

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.card import GOLDEN_SIDE_PX, GoldenCard
-from sightline.runtime.image import Image
+from sightline.imaging.image import Image
 
 Warp = NDArray[np.float64]
 Grey = NDArray[np.float32]
@@ -272,5 +272,5 @@ def heat_back(heat: NDArray[np.float32], aligned: Aligned) -> NDArray[np.float32
     size = (heat.shape[0], heat.shape[1])
     warp = rescaled(aligned.warp, aligned.image.shape[:2], size)
     back = cv2.warpAffine(heat, warp, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    seen = cv2.warpAffine(np.ones(size, np.uint8), warp, size[::-1], flags=cv2.INTER_NEAREST)
-    return np.where(seen > 0, back, np.float32(0)).astype(np.float32)
+    covered = cv2.warpAffine(np.ones(size, np.uint8), warp, size[::-1], flags=cv2.INTER_NEAREST)
+    return np.where(covered > 0, back, np.float32(0)).astype(np.float32)

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from sightline.core.band import Band, Verdict
 from sightline.core.card import Card
 from sightline.core.errors import RecipeError
-from sightline.runtime.image import Source
+from sightline.core.result import SEVERITY, Band, Verdict
+from sightline.imaging.image import Source
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import Engine, Precision
+from sightline.runtime.signature import Release
 
 FAST, ACCURATE = "fast", "accurate"
 SHARED = ("product", "roi", "grades")  # what the cards must agree on, or the two judge different things
@@ -25,8 +26,8 @@ class Cascade:
     """Two recipes as one judge, with the face of an Inspector; safe to share between threads.
 
     `fast` and `accurate` are paths or Recipes of the same product and region of interest; `threads` the processor
-    threads that one inspection may use; `engine` and `precision` as for an Inspector. Raises RecipeError for a file
-    that is no usable recipe, or where the two do not belong together.
+    threads that one inspection may use; `engine`, `precision`, `public_key` and `release` as for an Inspector.
+    Raises RecipeError for a file that is no usable recipe, or where the two do not belong together.
 
     | fast | accurate | verdict | decided by |
     |---|---|---|---|
@@ -43,7 +44,7 @@ class Cascade:
 
     An inspection is on the fast recipe's scales, whoever decided: see `on_band` for the score; heat and the heat of
     the defects are shifted so that the outline thresholds meet. `p_value`, `grade` and `defects` are those of the
-    recipe that decided (`judged_by`), the embedding always the fast one's: embeddings of two trunks cannot be
+    recipe that decided (`judged_by`), the embedding always the fast one's: embeddings of two backbones cannot be
     compared. `times_ms` has "rejudge" where the accurate recipe was asked.
     """
 
@@ -54,9 +55,11 @@ class Cascade:
         threads: int = 2,
         engine: Engine = "onnxruntime",
         precision: Precision = "f32",
+        public_key: str | Path | None = None,
+        release: Release | None = None,
     ) -> None:
-        self.fast = Inspector(fast, threads, engine, precision)
-        self.accurate = Inspector(accurate, threads, engine, precision)
+        self.fast = Inspector(fast, threads, engine, precision, public_key, release)
+        self.accurate = Inspector(accurate, threads, engine, precision, public_key, release)
         _check_pair(self.fast.card, self.accurate.card, _name(fast, FAST), _name(accurate, ACCURATE))
         self.card: Card = _joint_card(self.fast.card, self.accurate.card)
 
@@ -93,14 +96,18 @@ class Cascade:
                 f"the accurate recipe could not judge ({type(error).__name__}: {error}), so the part stays in REVIEW. "
                 "Run the accurate recipe on this image alone to see why",
             )
-        # Once more from the score: Band.decide alone makes verdicts, and a score that is no number is never OK.
-        verdict = Verdict.REVIEW if second is None else self.accurate.card.band.decide(second.score)
         ms = (time.perf_counter() - start) * 1e3
         times = {**first.times_ms, "rejudge": ms, "total": first.times_ms["total"] + ms}
-        known = replace(first, judged_by=FAST, times_ms=times, warnings=first.warnings + notes)
-        if second is None or (verdict is Verdict.OK and second.warnings):
-            return known
-        return self._decided(known, second, verdict)
+        judged = replace(first, judged_by=FAST, times_ms=times, warnings=first.warnings + notes)
+        if second is None:
+            return judged
+        # Once more from the score: a score that is no number is never OK, whatever stands beside it.
+        verdict = max(second.verdict, self.accurate.card.band.decide(second.score), key=SEVERITY.__getitem__)
+        # OK needs both recipes to know the product, and an accurate one without a doubt about the picture.
+        strange = self.fast.card.ood.reason(first.ood_distance, first.score) is not None
+        if verdict is Verdict.OK and (second.warnings or strange):
+            return judged
+        return self._decided(judged, second, verdict)
 
     def _decided(self, first: Inspection, second: Inspection, verdict: Verdict) -> Inspection:
         """The first inspection with the accurate recipe's say, on the fast recipe's scales."""
@@ -108,6 +115,8 @@ class Cascade:
         return replace(
             first,
             verdict=verdict,
+            reason=second.reason,
+            ood_distance=second.ood_distance,
             score=on_band(second.score, self.accurate.card.band, self.fast.card.band),
             p_value=second.p_value,
             grade=second.grade,
@@ -155,8 +164,10 @@ def _joint_card(fast: Card, accurate: Card) -> Card:
         "These limits and rates are the fast recipe's alone. Those of the two recipes together follow from neither "
         "card: measure them with sightline evaluate FAST DATA --accurate ACCURATE",
     )
+    types = fast.recognition and fast.recognition.model_copy(update={"calibration": None})
     return fast.model_copy(
         update={
+            "recognition": types,
             "backbone": f"{fast.backbone}, REVIEW by {accurate.backbone}",
             "trained_on": tuple(dict.fromkeys((*fast.trained_on, *accurate.trained_on))),
             "calibration": fast.calibration.model_copy(update={"promises": promises}),

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from sightline.core.errors import RecipeError
 
-MOST_BYTES = 2**31 - 1  # what protobuf can hold
-MOST_NODES = 20_000
+MAX_BYTES = 2**31 - 1  # what protobuf can hold
+MAX_NODES = 20_000
 STANDARD = frozenset((b"", b"ai.onnx"))
 VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5
-MOST_TAG = 2**32 - 1  # readers keep the lower 32 bits: what is wider would be another field to them than to us
+MAX_TAG = 2**32 - 1  # readers keep the lower 32 bits: what is wider would be another field to them than to us
 OTHER_FORMAT = b"ORTM"  # ONNX Runtime's own format, which it knows by the bytes 4 to 7, whatever else the file is
 
 MODEL_GRAPH, MODEL_FUNCTIONS = 7, 25
@@ -32,7 +32,7 @@ def check_graph(data: bytes, name: str = "recipe") -> None:
 
     Raises RecipeError that says what was found; the time is a few milliseconds, whatever the file's size.
     """
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise RecipeError(
             f"{name}: {len(data) / 2**30:.1f} GB are too large for a recipe. Train one with a smaller bank"
         )
@@ -64,8 +64,8 @@ def _check_graph(view: memoryview, begin: int, end: int, name: str) -> None:
             continue  # no reader takes a field of another kind than its own
         if number == GRAPH_NODE:
             nodes += 1
-            if nodes > MOST_NODES:
-                raise _refused(name, f"more than {MOST_NODES} operators")
+            if nodes > MAX_NODES:
+                raise _refused(name, f"more than {MAX_NODES} operators")
             _check_node(view, first, last, name)
         elif number == GRAPH_INITIALIZER:
             _check_tensor(view, first, last, name)
@@ -108,36 +108,36 @@ def _check_tensor(view: memoryview, begin: int, end: int, name: str) -> None:
 
 def fields(view: memoryview, begin: int, end: int) -> Iterator[Field]:
     """The fields of a protobuf message between two places. Raises ValueError or IndexError for what is none."""
-    place = begin
-    while place < end:
-        tag, place = _varint(view, place)
-        if tag > MOST_TAG:
+    position = begin
+    while position < end:
+        tag, position = _varint(view, position)
+        if tag > MAX_TAG:
             raise ValueError("a field's number is too large")
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:
-            value, place = _varint(view, place)
+            value, position = _varint(view, position)
             yield number, kind, value, value
             continue
         if kind == BYTES:
-            size, place = _varint(view, place)
+            size, position = _varint(view, position)
         elif kind in (FIXED_64, FIXED_32):
             size = 8 if kind == FIXED_64 else 4
         else:
             raise ValueError(f"a field of the unknown kind {kind}")
-        if not number or place + size > end:
+        if not number or position + size > end:
             raise ValueError("a field that goes beyond the end")
-        yield number, kind, place, place + size
-        place += size
+        yield number, kind, position, position + size
+        position += size
 
 
-def _varint(view: memoryview, place: int) -> tuple[int, int]:
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
-        byte = view[place]
-        place += 1
+        byte = view[position]
+        position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, place
+            return value, position
     raise ValueError("a number that does not end")
 
 

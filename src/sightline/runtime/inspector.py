@@ -12,25 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.core.band import Verdict
 from sightline.core.card import Card, Tiles
 from sightline.core.errors import RecipeError
-from sightline.core.result import Box, Defect
+from sightline.core.result import Box, Defect, Verdict
+from sightline.imaging.image import Image, Source, read_image
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
-from sightline.runtime.boxes import back, read_boxes
-from sightline.runtime.image import Image, Source, read_image
-from sightline.runtime.inspection import Inspection
-from sightline.runtime.placement import Placement, place, prepare, unplace
+from sightline.runtime.inspection import Inspection, find_defects
+from sightline.runtime.letterbox import Letterbox, heat_to_image, place, prepare
 from sightline.runtime.recipe import Recipe, parse_card, read_recipe
-from sightline.runtime.recognition import Known, decide, name_defects, read_known
-from sightline.runtime.region import find_defects
+from sightline.runtime.recognition import KnownDefects, back, decide, name_defects, read_boxes, read_known
 from sightline.runtime.session import Engine, Precision, open_session
+from sightline.runtime.signature import Release, verify
 from sightline.runtime.tiling import Reading, at_once, lay_tiles, read_tiles, spread_out
 
 ODD_COUNT = 1.5  # times more, or fewer, tiles than any training image had are worth a warning
 ODD_BORDER = 0.15  # more border than any training image had, by this share of the input, is worth a warning
 ODD_ASPECT = 1.25  # times narrower or wider than any training image is worth a warning, where images are stretched
-NEEDED_OUTPUTS = frozenset(("score", "p_value", "heatmap", "embedding"))
+NEEDED_OUTPUTS = frozenset(("score", "p_value", "heatmap", "embedding", "ood"))
 
 
 class Inspector:
@@ -38,7 +36,7 @@ class Inspector:
 
     `recipe` is a path or a Recipe; `threads` the processor threads that one inspection may use; `engine` what runs
     the graph, and `precision` what it computes in (docs/how-to/faster.md). With a `public_key` (PEM file), a recipe
-    file that it has not signed is refused.
+    that it has not signed is refused, as is one that is no `release` for this place.
     Raises RecipeError for a file that is no usable recipe, SettingError for an engine or precision that is not to
     be had here, MissingExtraError where the engine is not installed. `digest` is the SHA-256 of what was loaded.
     """
@@ -50,19 +48,26 @@ class Inspector:
         engine: Engine = "onnxruntime",
         precision: Precision = "f32",
         public_key: str | Path | None = None,
+        release: Release | None = None,
     ) -> None:
         name = "recipe" if isinstance(recipe, Recipe) else str(recipe)
         data = recipe.data if isinstance(recipe, Recipe) else read_recipe(recipe, public_key)
+        if isinstance(recipe, Recipe) and public_key is not None:
+            verify(data, Path(public_key), name)
         self.digest = hashlib.sha256(data).hexdigest()
         self._session = open_session(data, threads, engine, precision, name)
         self.card: Card = parse_card(self._session.metadata, name)
+        if release is not None:
+            release.check(self.card, data, name)
         size = (self.card.height, self.card.width)
         kind, shape = self._session.inputs.get("image", ("", ()))
         if kind != "tensor(uint8)" or shape[1:] != (*size, 3):
             raise RecipeError(f"{name}: the graph does not take the uint8 images of its card. Train it again")
-        missing = NEEDED_OUTPUTS - set(self._session.outputs)
+        missing = _promised(self.card) - set(self._session.outputs)
         if missing:
-            raise RecipeError(f"{name}: the graph lacks the outputs {sorted(missing)}. Train it again")
+            raise RecipeError(
+                f"{name}: the graph lacks the outputs {sorted(missing)} that its card promises. Train it again"
+            )
         self._size = size
         self._golden = None if self.card.golden is None else Golden.of(self.card.golden)
 
@@ -95,7 +100,7 @@ class Inspector:
         if self.card.tiles is not None:
             return [self._inspect_tiles(source, self.card.tiles) for source in sources]
         start = time.perf_counter()
-        decoded = [read_image(source) for source in sources]
+        decoded = [read_image(source, self.card.full_scale) for source in sources]
         after_decode = time.perf_counter()
         poses = [self._pose(image) for image, _ in decoded]
         stretch = self.card.stretch is not None
@@ -114,7 +119,7 @@ class Inspector:
 
     def _inspect_tiles(self, source: Source, tiles: Tiles) -> Inspection:
         start = time.perf_counter()
-        image, notes = read_image(source)
+        image, notes = read_image(source, self.card.full_scale)
         after_decode = time.perf_counter()
         pose = self._pose(image)
         tiling = lay_tiles(image.shape[:2], self._size, tiles.overlap_px, self.card.roi, self.card.scale)
@@ -135,79 +140,105 @@ class Inspector:
         reading: Reading,
         decoded: tuple[Image, tuple[str, ...]],
         pose: Aligned,
-        placement: Placement,
+        letterbox: Letterbox,
         source: str,
         times: dict[str, float],
-        known: Known | None = None,
+        known: KnownDefects | None = None,
     ) -> Inspection:
         start = time.perf_counter()
         image, warnings = decoded
-        verdict = decide(reading.score, known, self.card)
+        verdict, reason = decide(reading.score, reading.distance, known, self.card)
         limit = self.card.calibration.heat_threshold
         heat = heat_back(reading.heat, pose)
-        defects = () if verdict is Verdict.OK else self._defects(reading.score, heat, pose, placement, known)
+        defects = () if verdict is Verdict.OK else self._defects(reading.score, heat, pose, letterbox, known)
         regions_ms = (time.perf_counter() - start) * 1e3
         times = {**times, "regions": regions_ms, "total": sum(times.values()) + regions_ms}
         return Inspection(
             verdict=verdict,
             score=reading.score,
             p_value=reading.p_value,
+            reason=reason,
+            ood_distance=reading.distance,
             defects=defects,
             types={} if known is None else known.types,
             grade=None if known is None else known.grade,
-            boxes=_boxes(known, self.card, placement, pose),
+            boxes=_boxes(known, self.card, letterbox, pose),
             source=source,
-            warnings=warnings + pose.notes + _odd_shape(placement, self.card),
+            warnings=warnings + pose.notes + _odd_shape(letterbox, self.card),
             times_ms=times,
             image=image,
             heat=heat,
             heat_threshold=limit,
             embedding=reading.embedding,
-            seen=None if known is None or not known.types else self._spread(known.shares.sum(0), placement, pose),
+            defect_share=None
+            if known is None or not known.types
+            else _over_image(known.shares.sum(0), letterbox, pose),
             class_maps=None
             if known is None or not known.types
-            else partial(_over_image, known.shares, placement, pose),
+            else partial(_shares_over_image, known.shares, letterbox, pose),
         )
 
     def _defects(
-        self, score: float, heat: NDArray[np.float32], pose: Aligned, placement: Placement, known: Known | None
+        self,
+        score: float,
+        heat: NDArray[np.float32],
+        pose: Aligned,
+        letterbox: Letterbox,
+        known: KnownDefects | None,
     ) -> tuple[Defect, ...]:
         """Regions of a part that is not OK, with their types where the recipe knows any."""
         limit, scale = self.card.calibration.heat_threshold, self.card.mm_per_px
         # Without good parts the heat is what is unlike every known part: on a known one it marks nothing.
-        usual = Verdict.REVIEW if self.card.without_good else Verdict.OK
-        strange = self.card.band.decide(score) is not usual
-        found = find_defects(heat, placement.image_size, limit, scale) if strange else ()
+        default = Verdict.REVIEW if self.card.without_good else Verdict.OK
+        strange = self.card.band.decide(score) is not default
+        found = find_defects(heat, letterbox.image_size, limit, scale) if strange else ()
         if known is not None:
             found = name_defects(
-                found, known, lambda share: self._spread(share, placement, pose), placement.image_size, scale
+                found,
+                known,
+                lambda share: _over_image(share, letterbox, pose),
+                letterbox.image_size,
+                scale,
+                self.card.exclusive,
             )
         # A person always sees where to look, even where only the part as a whole is said to be defective.
-        return found or find_defects(heat, placement.image_size, limit, scale)
-
-    @staticmethod
-    def _spread(share: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
-        """A map over the recipe's input (h, w) -> over the image that came."""
-        return heat_back(unplace(share, placement), pose)
+        return found or find_defects(heat, letterbox.image_size, limit, scale)
 
 
-def _boxes(known: Known | None, card: Card, placement: Placement, pose: Aligned) -> tuple[Box, ...]:
+def _promised(card: Card) -> set[str]:
+    """The outputs without which a recipe would be silent where its card says that it speaks."""
+    needed = set(NEEDED_OUTPUTS)
+    if card.types or card.recognition is not None:
+        needed |= {"type_logits", "defect_map"}
+    if card.recognition is not None and card.recognition.boxes:
+        needed |= {"boxes", "box_scores"}
+    return needed | ({"grade"} if card.grades else set())
+
+
+def _boxes(known: KnownDefects | None, card: Card, letterbox: Letterbox, pose: Aligned) -> tuple[Box, ...]:
     """Boxes of known types on the image that came; of a turned part, the upright ones around them."""
     if known is None or known.boxes is None:
         return ()
     scores, corners = known.boxes
     # A type that was taught later has no boxes yet.
-    return back(read_boxes(scores, corners, card.types[: len(scores)], placement), pose.warp)
+    return back(read_boxes(scores, corners, card.types[: len(scores)], letterbox), pose.warp)
 
 
-def _over_image(shares: NDArray[np.float32], placement: Placement, pose: Aligned) -> NDArray[np.float32]:
+def _over_image(share: NDArray[np.float32], letterbox: Letterbox, pose: Aligned) -> NDArray[np.float32]:
+    """A map over the recipe's input (h, w) -> over the image that came."""
+    return heat_back(heat_to_image(share, letterbox), pose)
+
+
+def _shares_over_image(shares: NDArray[np.float32], letterbox: Letterbox, pose: Aligned) -> NDArray[np.float32]:
     """Class shares (K, h, w) over the recipe's input -> over the image that came."""
-    return np.stack([heat_back(unplace(share, placement), pose) for share in shares])
+    return np.stack([_over_image(share, letterbox, pose) for share in shares])
 
 
-def _reading(outputs: dict[str, NDArray[Any]], index: int, placement: Placement) -> Reading:
+def _reading(outputs: dict[str, NDArray[Any]], index: int, letterbox: Letterbox) -> Reading:
     score, p_value = float(outputs["score"][index]), float(outputs["p_value"][index])
-    return Reading(score, p_value, unplace(outputs["heatmap"][index], placement), outputs["embedding"][index])
+    distance = float(np.linalg.norm(outputs["ood"][index]))
+    heat = heat_to_image(outputs["heatmap"][index], letterbox)
+    return Reading(score, p_value, heat, outputs["embedding"][index], distance)
 
 
 def _times(start: float, decoded: float, prepared: float, inferred: float, count: int) -> dict[str, float]:
@@ -220,28 +251,28 @@ def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else ""
 
 
-def _odd_shape(placement: Placement, card: Card) -> tuple[str, ...]:
-    high, wide = placement.image_size
+def _odd_shape(letterbox: Letterbox, card: Card) -> tuple[str, ...]:
+    high, wide = letterbox.image_size
     if card.stretch is not None and not card.stretch[0] / ODD_ASPECT <= wide / high <= card.stretch[1] * ODD_ASPECT:
         return (
             f"the image's shape ({wide} x {high} px) is far from those of the training, so it was stretched as none of "
             "them was. Check the camera, or train a recipe for this view",
         )
-    if placement.padded <= card.border + ODD_BORDER:
+    if letterbox.padded <= card.border + ODD_BORDER:
         return ()
     return (
-        f"the image's shape ({wide} x {high} px) is far from the recipe's: {placement.padded:.0%} of the input is "
+        f"the image's shape ({wide} x {high} px) is far from the recipe's: {letterbox.padded:.0%} of the input is "
         "border. Check the camera, or train a recipe for this view",
     )
 
 
-def _odd_count(count: int, tiles: Tiles, whole: Placement) -> tuple[str, ...]:
+def _odd_count(count: int, tiles: Tiles, whole: Letterbox) -> tuple[str, ...]:
     """The highest of many tiles scores higher than that of few: far from the calibration, its rates do not hold."""
     if tiles.least / ODD_COUNT <= count <= tiles.most * ODD_COUNT:
         return ()
     high, wide = whole.image_size
-    usual = f"{tiles.least}" if tiles.least == tiles.most else f"{tiles.least} to {tiles.most}"
+    trained = f"{tiles.least}" if tiles.least == tiles.most else f"{tiles.least} to {tiles.most}"
     return (
-        f"the image ({wide} x {high} px) makes {count} tile{'s' * (count != 1)}, those of the training made {usual}, "
+        f"the image ({wide} x {high} px) makes {count} tile{'s' * (count != 1)}, those of the training made {trained}, "
         "so the stated rates do not hold for it. Check the camera, or train a recipe for this view",
     )

@@ -1,7 +1,8 @@
 """Signed recipes: an Ed25519 signature (RFC 8032) at the end of the file, which stays a valid ONNX model.
 
 A protobuf message goes on where another ends, so the signature is one more entry of the model's metadata, appended. It
-covers every byte before it.
+covers every byte before it. It says who released a file, and nothing of where the file belongs: one that was released
+for another product, or for last year, is as well signed as the right one. That is what `Release` checks.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -22,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from sightline.core.card import Card
 from sightline.core.errors import InputError, RecipeError
 
 NAME = b"sightline.signature"
@@ -33,6 +38,7 @@ _HEAD = b"\x72" + bytes(
     [0x80 | ((len(_ENTRY) + SIGNATURE_CHARACTERS) & 0x7F), (len(_ENTRY) + SIGNATURE_CHARACTERS) >> 7]
 )
 LENGTH = len(_HEAD) + len(_ENTRY) + SIGNATURE_CHARACTERS
+VERSION = re.compile(r"@\d+$")  # of the dataset that a recipe was trained from: cookies@3
 
 
 def make_keys(private: Path, public: Path) -> str:
@@ -54,7 +60,7 @@ def make_keys(private: Path, public: Path) -> str:
                 f"{path}: is there already. Name another file; a key that is overwritten is lost"
             ) from error
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}). Choose another place") from error
+            raise InputError(f"{path}: cannot be written ({error.strerror}). Choose another folder") from error
     return fingerprint(key.public_key())
 
 
@@ -115,3 +121,42 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise InputError(f"{path}: is no Ed25519 key. Make a pair with: sightline keys")
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """`product` that the card must name, whatever version of its dataset; `made_from` the earliest time of its making
+    (a naive one is UTC); `withdrawn` the first digits of hashes that are refused, as of `Recipe.hash`, signed or not.
+    """
+
+    product: str | None = None
+    made_from: datetime | None = None
+    withdrawn: tuple[str, ...] = ()
+
+    def check(self, card: Card, data: bytes, name: str) -> None:
+        """Raises RecipeError for a recipe that must not be used here."""
+        if self.product is not None and VERSION.sub("", card.product) != VERSION.sub("", self.product):
+            raise RecipeError(
+                f"{name}: is a recipe of {card.product}, and {self.product} is asked for here. "
+                "Copy the right file, or name its product in the settings"
+            )
+        if self.made_from is not None and _time(card.provenance.created, name) < _aware(self.made_from):
+            raise RecipeError(
+                f"{name}: was made at {card.provenance.created}, and only recipes from {self.made_from.isoformat()} on "
+                "are used here. Copy a newer one"
+            )
+        for digest in (hashlib.sha256(data).hexdigest(), hashlib.sha256(unsigned(data)).hexdigest()):
+            found = next((start for start in self.withdrawn if digest.startswith(start.lower())), None)
+            if found is not None:
+                raise RecipeError(f"{name}: was withdrawn ({found}). Copy the recipe that took its place")
+
+
+def _aware(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+def _time(text: str, name: str) -> datetime:
+    try:
+        return _aware(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise RecipeError(f"{name}: its card does not say when it was made. Train it again") from error

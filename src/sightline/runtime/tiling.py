@@ -14,20 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.runtime.image import Image
-from sightline.runtime.placement import (
-    HEAT_STRIDE_PX,
-    STRETCH_TOLERANCE,
-    Placement,
-    crop_of,
-    over_image,
-    prepare,
-)
+from sightline.imaging.image import Image
+from sightline.runtime.letterbox import HEAT_STRIDE_PX, STRETCH_TOLERANCE, Letterbox, crop_of, over_image, prepare
 
 MAX_HEAT_CELLS = 2**20  # of the grid over the whole image: 4 MiB
-MOST_AT_ONCE = 4  # tiles in one call of the engine; more are no faster on a CPU
+MAX_AT_ONCE = 4  # tiles in one call of the engine; more are no faster on a CPU
 MATRIX_BYTES = 2**27  # of patches x bank entries in one call, the largest array of an inspection
-MARGIN = 0.25  # of the overlap: this near to a tile's edge the trunk sees padding, so a neighbour's heat counts there
+MARGIN = (
+    0.25  # of the overlap: this near to a tile's edge the backbone sees padding, so a neighbour's heat counts there
+)
 FAINT = 1e-6  # weight within the margin: it counts only where there is no neighbour, at the image's edge
 
 
@@ -40,7 +35,7 @@ class Tiling:
     numbered row by row.
     """
 
-    whole: Placement
+    whole: Letterbox
     tile: tuple[int, int]
     overlap: int
     tops: tuple[int, ...]
@@ -54,7 +49,7 @@ class Tiling:
         row, column = divmod(index, len(self.lefts))
         return self.tops[row], self.lefts[column]
 
-    def placement(self, index: int) -> Placement:
+    def letterbox(self, index: int) -> Letterbox:
         """Where the image lies inside one tile; `crop` is that tile's piece of the image, rounded to px."""
         top, left = self.corner(index)
         x, y, w, h = self.whole.crop
@@ -64,7 +59,7 @@ class Tiling:
         scale_x, scale_y = w / inner_w, h / inner_h
         crop_x, crop_y = x + int((x0 - inner_x) * scale_x), y + int((y0 - inner_y) * scale_y)
         crop = (crop_x, crop_y, max(1, round((x1 - x0) * scale_x)), max(1, round((y1 - y0) * scale_y)))
-        return Placement(self.whole.image_size, crop, (x0 - left, y0 - top, x1 - x0, y1 - y0), self.tile)
+        return Letterbox(self.whole.image_size, crop, (x0 - left, y0 - top, x1 - x0, y1 - y0), self.tile)
 
 
 def lay_tiles(
@@ -84,7 +79,7 @@ def lay_tiles(
     inner_w, inner_h = _side(w * scale, tile[1]), _side(h * scale, tile[0])
     wide, high = max(inner_w, tile[1]), max(inner_h, tile[0])
     inner = ((wide - inner_w) // 2, (high - inner_h) // 2, inner_w, inner_h)
-    whole = Placement(image_size, (x, y, w, h), inner, (high, wide))
+    whole = Letterbox(image_size, (x, y, w, h), inner, (high, wide))
     return Tiling(whole, tile, overlap, _starts(high, tile[0], overlap), _starts(wide, tile[1], overlap))
 
 
@@ -173,18 +168,21 @@ def _resampling(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a graph says about one image: score, p-value, heat grid over the whole image, embedding (e,)."""
+    """What a graph says about one image: score, p-value, heat grid over the whole image, embedding (e,), and how far
+    the whole image lies from the good parts (1 is the limit).
+    """
 
     score: float
     p_value: float
     heat: NDArray[np.float32]
     embedding: NDArray[np.float32]
+    distance: float
 
 
 def at_once(tile: tuple[int, int], bank: int) -> int:
     """How many tiles go through the engine together, so that its memory stays bounded."""
     matrix = (tile[0] // 8) * (tile[1] // 8) * bank * 4
-    return max(1, min(MOST_AT_ONCE, MATRIX_BYTES // matrix))
+    return max(1, min(MAX_AT_ONCE, MATRIX_BYTES // matrix))
 
 
 def read_tiles(
@@ -199,23 +197,25 @@ def read_tiles(
     of tiles is due. (It does presume images with about as many tiles as those of the calibration.)
 
     A tile whose score is no number makes the image's score no number: a part that was not wholly seen is never OK.
-    The embedding is the mean of the tiles'.
+    The embedding is the mean of the tiles', and so is the deviation from good parts, whose length is the distance.
     """
     scores: list[NDArray[np.float32]] = []
     p_values: list[NDArray[np.float32]] = []
-    total, merger = np.zeros((), np.float64), None
+    total, deviation, merger = np.zeros((), np.float64), np.zeros((), np.float64), None
     for begin in range(0, len(tiling), together):
         indices = range(begin, min(begin + together, len(tiling)))
         outputs = run(cut(canvas, tiling, indices))
         scores.append(outputs["score"])
         p_values.append(outputs["p_value"])
         total = total + outputs["embedding"].sum(axis=0, dtype=np.float64)
+        deviation = deviation + outputs["ood"].sum(axis=0, dtype=np.float64)
         merger = merger or HeatMerger(tiling, outputs["heatmap"].shape[1:])
         for index, heat in zip(indices, outputs["heatmap"], strict=True):
             merger.add(index, heat)
     assert merger is not None  # there is always a tile
     embedding = (total / len(tiling)).astype(np.float32)
-    return Reading(worst(scores), float(np.min(np.concatenate(p_values))), merger.merged(), embedding)
+    distance = float(np.linalg.norm(deviation / len(tiling)))
+    return Reading(worst(scores), float(np.min(np.concatenate(p_values))), merger.merged(), embedding, distance)
 
 
 def worst(scores: Sequence[NDArray[np.float32]]) -> float:

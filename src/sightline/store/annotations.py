@@ -12,17 +12,15 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from sightline.core.errors import InputError
-from sightline.core.region import Region
+from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
 from sightline.store.database import Database
-from sightline.store.shapes import region_from_json, region_to_json
 from sightline.store.tables.base import now
-from sightline.store.tables.labels import AnnotationRow
-from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.labels import AnnotationRow, SampleRow
 
 GOOD, DEFECTIVE, UNKNOWN = LABELS = ("good", "defective", "unknown")
 OUTCOMES = ("accepted", "corrected")
 RESTORED = "restored from "  # how the note begins of a label that a rollback gave again
-MOST_AT_ONCE = 500  # ids in one query: SQLite takes a limited number of them
+MAX_AT_ONCE = 500  # ids in one query: SQLite takes a limited number of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +142,8 @@ def current_ids() -> Select[int, int]:
 def current_annotations(session: Session, sample_ids: Collection[int]) -> Iterator[tuple[int, Annotation]]:
     """(sample id, the annotation that counts) in an open transaction."""
     wanted = sorted(set(sample_ids))
-    for start in range(0, len(wanted), MOST_AT_ONCE):
-        some = wanted[start : start + MOST_AT_ONCE]
+    for start in range(0, len(wanted), MAX_AT_ONCE):
+        some = wanted[start : start + MAX_AT_ONCE]
         newest = current_ids().where(AnnotationRow.sample_id.in_(some)).subquery()
         for row in session.scalars(select(AnnotationRow).join(newest, AnnotationRow.id == newest.c.annotation_id)):
             yield row.sample_id, annotation_of(row)
@@ -186,3 +184,48 @@ def annotation_of(row: AnnotationRow) -> Annotation:
         sample_id=row.sample_id,
         created=row.created,
     )
+
+
+def region_to_json(region: Region) -> dict[str, Any]:
+    """{"type": ..., and one of "box": [x, y, width, height], "rings": [[[x, y], ...], ...], "runs": {...}}, px."""
+    shape = region.shape
+    if isinstance(shape, Rectangle):
+        return {"type": region.type, "box": list(shape.box)}
+    if isinstance(shape, Polygons):
+        return {"type": region.type, "rings": [np.asarray(ring, float).tolist() for ring in shape.rings]}
+    return {
+        "type": region.type,
+        "runs": {"height": shape.height, "width": shape.width, "counts": list(shape.counts)},
+    }
+
+
+def region_from_json(value: Any) -> Region:
+    """The region that `region_to_json` wrote. Raises InputError for anything else, with what was expected."""
+    try:
+        return Region(_text(value["type"]), _shape(value))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"a region is not valid ({type(error).__name__}: {error}). It needs a type and one of box [x, y, width, "
+            "height], rings [[[x, y], ...], ...], runs {height, width, counts}"
+        ) from error
+
+
+def _shape(value: dict[str, Any]) -> Shape:
+    if "box" in value:
+        box = Rectangle(*(float(side) for side in value["box"]))
+        if not (np.isfinite(box.box).all() and box.width > 0 and box.height > 0):
+            raise ValueError(f"the box {box.box} has no area")
+        return box
+    if "rings" in value:
+        rings = tuple(np.array(ring, float).reshape(-1, 2) for ring in value["rings"])
+        if not rings or not all(len(ring) >= 3 and np.isfinite(ring).all() for ring in rings):
+            raise ValueError("a ring needs at least three points")
+        return Polygons(rings)
+    runs = value["runs"]
+    return Runs(int(runs["height"]), int(runs["width"]), tuple(int(count) for count in runs["counts"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no type's name")
+    return value

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from sightline.store.tables.base import now
-from sightline.store.tables.people import AuditRow
+from sightline.store.tables.line import AuditRow
 
 
 def note(session: Session, author: str, action: str, subject: str, **details: Any) -> None:

@@ -12,8 +12,7 @@ from sightline.core.errors import InputError
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
 from sightline.store.tables.base import now
-from sightline.store.tables.labels import DefectTypeRow
-from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.labels import DefectTypeRow, SampleRow
 
 
 @dataclass(frozen=True, kw_only=True)

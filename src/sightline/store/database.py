@@ -1,21 +1,23 @@
-"""The connection to SQLite or PostgreSQL: transactions that read, transactions that write."""
+"""The connection to SQLite or PostgreSQL: transactions that read, transactions that write, and the schema they need."""
 
 from __future__ import annotations
 
 import json
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, StatementError
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError, MissingExtraError, SettingError, StoreError
+from sightline.core.errors import InputError, MissingExtraError, SettingError, StoreError, warn_caller
+from sightline.core.files import make_private
 
 VARIABLE = "SIGHTLINE_DB"
 DEFAULT = "sightline.db"
@@ -23,6 +25,10 @@ CONNECT_S = 10
 BUSY_S = 30  # how long a writer waits for another one
 WAL_PAUSE_S = 0.01
 WRITES, DURABLE = "sightline_writes", "sightline_durable"
+SCRIPTS = Path(__file__).parent / "migrations"
+REVISIONS = tuple(sorted(path.stem[1:5] for path in (SCRIPTS / "versions").glob("m[0-9]*.py")))  # "0001", ...
+NEWEST = REVISIONS[-1]
+LOCK = 0x51D4711E  # of PostgreSQL: any number that no other program is likely to take
 
 
 def locate(url: str | Path | None) -> URL:
@@ -35,16 +41,24 @@ def locate(url: str | Path | None) -> URL:
         return URL.create("sqlite", database=str(Path(text).expanduser().absolute()))
     try:
         address = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # a port that is no number, for one
         # The text is left out: it may hold a password.
-        raise SettingError("the database's address is none. Give a file, or postgresql://USER@HOST/NAME") from error
+        raise SettingError("the database's address is none. Give a file, or postgresql://USER@HOST:PORT/NAME") from None
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise SettingError(f"{address}: only SQLite and PostgreSQL are known. Give a file, or postgresql://...")
+        raise SettingError(f"{shown(address)}: only SQLite and PostgreSQL are known. Give a file, or postgresql://...")
     if address.get_backend_name() == "sqlite" and not address.database:
-        raise SettingError(f"{address}: a store needs a file. Give its path")
+        raise SettingError(f"{shown(address)}: a store needs a file. Give its path")
+    if address.port is not None and not 0 < address.port < 65536:
+        raise SettingError(f"{shown(address)}: there is no port {address.port}. Give one from 1 to 65535")
     return address
+
+
+def shown(address: URL) -> str:
+    """The address without any password, in its query either, for messages and logs."""
+    hidden = {name: "hidden" if "pass" in name.lower() else value for name, value in address.query.items()}
+    return address.set(query=hidden).render_as_string(hide_password=True)
 
 
 class Database:
@@ -66,7 +80,7 @@ class Database:
     @property
     def name(self) -> str:
         """What a person calls it: the file, or the address without its password."""
-        return str(self.url.database) if self.is_sqlite else self.url.render_as_string()
+        return str(self.url.database) if self.is_sqlite else shown(self.url)
 
     @property
     def file(self) -> Path | None:
@@ -144,12 +158,17 @@ def _engine(url: URL) -> Engine:
             url, json_serializer=_to_text, connect_args=arguments, pool_pre_ping=True, isolation_level="REPEATABLE READ"
         )
     except NoSuchModuleError as error:
-        raise SettingError(f"{url}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
+        raise SettingError(f"{shown(url)}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
     except ModuleNotFoundError as error:
         raise MissingExtraError("psycopg", "postgres") from error
 
 
 def _teach_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def keep_private(*_: Any) -> None:
+        with suppress(OSError):  # SQLite says better what is wrong with the place
+            make_private(Path(str(engine.url.database)))
+
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
         _set_wal(connection)
@@ -199,3 +218,70 @@ def _explained(error: DBAPIError, name: str) -> StoreError:
     }
     remedy = next((text for sign, text in remedies.items() if sign.lower() in reason.lower()), "Check the database")
     return StoreError(f"{name}: {reason}. {remedy}")
+
+
+class StoreWarning(UserWarning):
+    """Something about a store that its user should know; the work goes on."""
+
+
+def prepare(database: Database, create: bool) -> None:
+    """Make or migrate the tables. Before an SQLite file is migrated, a copy is kept beside it, and a StoreWarning
+    names it. Raises StoreError for a newer schema, for a database of something else, and where there is no store
+    and none is to be made.
+    """
+    found = None
+    if create or database.file is None or database.file.exists():
+        with database.reading() as session:
+            found = _revision(session.connection(), database.name)
+    if found is None and not create:
+        raise StoreError(f"{database.name}: there is no store. Make one with: sightline store init")
+    if found != NEWEST:
+        upgrade(database)
+
+
+def upgrade(database: Database, to: str = NEWEST) -> None:
+    """Bring the tables to a revision in one transaction; two programs at once do it one after the other."""
+    from alembic import command
+    from alembic.config import Config
+
+    with database.writing() as session:
+        connection = session.connection()
+        if not database.is_sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        found = _revision(connection, database.name)
+        if found == to:
+            return
+        if found is not None:
+            kept = f" A copy of the old one: {_copy(database, found)}." if database.is_sqlite else ""
+            message = f"{database.name}: migrated from schema {found} to {to}.{kept}"
+            warn_caller(message, StoreWarning)
+        config = Config()
+        config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+
+
+def _revision(connection: Connection, name: str) -> str | None:
+    """The schema's revision, None where the database is empty."""
+    names = set(inspect(connection).get_table_names())
+    if "alembic_version" not in names:
+        if names:
+            raise StoreError(f"{name}: is the database of another program. Choose another name for the store")
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and found not in REVISIONS:
+        raise StoreError(
+            f"{name}: written by a newer Sightline (schema {found}, this one knows up to {NEWEST}). "
+            "Upgrade with: pip install -U sightline"
+        )
+    return None if found is None else str(found)
+
+
+def _copy(database: Database, revision: str) -> Path:
+    file = database.file
+    assert file is not None
+    handle, copy = tempfile.mkstemp(prefix=f"{file.name}.schema-{revision}-", dir=file.parent)
+    os.close(handle)
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return Path(copy)

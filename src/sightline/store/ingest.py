@@ -13,27 +13,34 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sightline.core.errors import InputError
-from sightline.core.sample import Sample
-from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation, annotation_values
-from sightline.store.collected import REASON
+from sightline.core.progress import Progress
+from sightline.core.sample import Sample, readable_name
+from sightline.imaging.decoding import kind_of
+from sightline.imaging.image import read_bytes
+from sightline.imaging.mask import read_mask
+from sightline.store.annotations import (
+    DEFECTIVE,
+    GOOD,
+    UNKNOWN,
+    Annotation,
+    annotation_values,
+    region_from_json,
+    region_to_json,
+)
 from sightline.store.database import Database
-from sightline.store.header import media_type
 from sightline.store.images import Images, StoredImage, image_key
-from sightline.store.shapes import region_from_json, region_to_json
+from sightline.store.retention import REASON
 from sightline.store.tables.base import now
-from sightline.store.tables.labels import AnnotationRow
-from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.labels import AnnotationRow, SampleRow
 
 BATCH, BATCHES_AHEAD, THREADS = 64, 2, 4
-MOST_ERRORS = 100
+MAX_ERRORS = 100
 MASK = "image/png"
 ONCE = f"once {REASON}"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,8 @@ class Ingest:
         try:
             for batch in _ahead(pool, self._prepare, iter(samples)):
                 done = self._settle(done, batch)
-                seen = done.added + done.present + done.refused
-                progress("adding", seen, max(total, seen))
+                count = done.added + done.present + done.refused
+                progress("adding", count, max(total, count))
         finally:
             pool.shutdown(cancel_futures=True)
         return done
@@ -97,7 +104,7 @@ class Ingest:
                 ready.append(future.result())
             except InputError as error:
                 refused += 1
-                errors = [*errors, str(error)][:MOST_ERRORS]
+                errors = [*errors, str(error)][:MAX_ERRORS]
         new = [item for item in ready if item.image is not None]
         added = self._commit(new) if new else 0
         hidden = done.hidden + sum(item.hidden for item in ready)
@@ -130,14 +137,14 @@ class Ingest:
             rows = session.execute(query).all()
         keys = {image_key(digest, row.media_type) for row in rows}
         keys |= {image_key(row.mask_hash, MASK) for row in rows if row.mask_hash}
-        whole = bool(keys) and all(self._images.shelf.holds(key) for key in keys)
+        whole = bool(keys) and all(self._images.blobs.holds(key) for key in keys)
         return whole, any(row.deleted_at is not None for row in rows)
 
     def _name(self, path: Path) -> str:
         full = path.absolute()
         if self._root is not None and full.is_relative_to(self._root):
-            return full.relative_to(self._root).as_posix()
-        return path.name
+            return readable_name(full.relative_to(self._root).as_posix())
+        return readable_name(path.name)
 
     def _commit(self, ready: list[_Ready]) -> int:
         # In one order for all writers: two that lock the same rows in different order would wait for each other.
@@ -227,16 +234,10 @@ def _annotation(item: _Ready, author: str) -> Annotation | None:
 
 def _as_png(path: Path) -> tuple[Path | bytes, str]:
     """Masks have one kind, so that their hash alone finds them."""
-    try:
-        with path.open("rb") as file:
-            if media_type(file.read(64)) == "image/png":
-                return path, str(path)
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error):
-        pixels = None
-    if pixels is None:
-        raise InputError(f"{path}: not a readable mask. Save it as PNG, 0 for good and 255 for the defect")
-    return cv2.imencode(".png", pixels)[1].tobytes(), str(path)
+    data = read_bytes(path)
+    if kind_of(data[:64]) == "image/png":
+        return path, str(path)
+    return cv2.imencode(".png", read_mask(path).astype("uint8") * 255)[1].tobytes(), str(path)
 
 
 def _number(text: str | None) -> float | None:

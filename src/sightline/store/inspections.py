@@ -1,4 +1,4 @@
-"""The line's record: written while the line runs, read by pages and by hours."""
+"""The line's record: one for every verdict, written while the line runs, read by pages and by hours."""
 
 from __future__ import annotations
 
@@ -6,25 +6,148 @@ import heapq
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Select, String, cast, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from sightline.core.band import Verdict
 from sightline.core.errors import InputError
+from sightline.core.result import Result, Verdict
 from sightline.store.database import Database
-from sightline.store.record import COLUMNS, Filter, Hour, Record, check
 from sightline.store.tables.base import from_us, to_us
-from sightline.store.tables.inspections import HourRow, InspectionRow
+from sightline.store.tables.line import HourRow, InspectionRow
 
 HOUR_US = 3_600_000_000
-MOST = 1000  # records on a page
+MAX = 1000  # records on a page
 AT_ONCE = 500  # keys in one query: both databases take a limited number
-Place = tuple[datetime, int]
+Position = tuple[datetime, int]  # in the order of the record: moment of the trigger and id
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One part judged at a station.
+
+    The moments are aware datetimes: when the part triggered, when its image was there, when the verdict was
+    computed, when the signal was out. `score` and `p_value` are None where nothing could be judged. `types` has the
+    probability of each defect type, `details` whatever else is to be kept (plain JSON). `late`: the signal came
+    after its deadline. `shadow`: judged by a recipe on probation, which decided nothing. `key` is the station's own
+    name for it: what is delivered twice under one key is recorded once. `id` is the store's.
+    """
+
+    station: str
+    verdict: Verdict
+    triggered: datetime
+    score: float | None = None
+    p_value: float | None = None
+    line: str | None = None
+    product: str | None = None
+    lot: str | None = None
+    serial: str | None = None
+    types: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+    grade: int | None = None
+    recipe_hash: str | None = None
+    image_hash: str | None = None
+    details: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    captured: datetime | None = None
+    inferred: datetime | None = None
+    signalled: datetime | None = None
+    late: bool = False
+    error: str | None = None
+    shadow: bool = False
+    key: str | None = None
+    id: int | None = None
+
+    @classmethod
+    def of(cls, result: Result, *, station: str, triggered: datetime, **more: Any) -> Record:
+        """What was found in an image; `more` are further fields by name. Its defects, boxes, warnings and times go into
+        `details`, where `more` does not say otherwise.
+        """
+        found = result.to_json()
+        details = {name: found[name] for name in ("defects", "boxes", "warnings", "times_ms") if found.get(name)}
+        values = {
+            "verdict": result.verdict,
+            "score": result.score,
+            "p_value": result.p_value,
+            "types": dict(result.types),
+            "grade": result.grade,
+            "details": details,
+        }
+        return cls(station=station, triggered=triggered, **{**values, **more})
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a part of the production: check parts, blocked ones and shadows are in no yield."""
+        return not self.shadow and self.details.get("purpose", "production") == "production"
+
+    @property
+    def place(self) -> tuple[datetime, int]:
+        """Where a page that ends here goes on."""
+        return self.triggered, self.id or 0
+
+
+COLUMNS = tuple(column.name for column in fields(Record) if column.name != "id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which inspections: all conditions that are given have to hold. `since` <= triggered < `until`.
+
+    `type` is a defect type that was among the found ones. `shadow` None takes both kinds.
+    Station, verdict, time, lot and serial have indices; the others are looked for among what these leave.
+    """
+
+    station: str | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    product: str | None = None
+    lot: str | None = None
+    serial: str | None = None
+    type: str | None = None
+    late: bool | None = None
+    shadow: bool | None = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Verdicts of one hour, which begins at `start` (UTC)."""
+
+    start: datetime
+    ok: int
+    ng: int
+    review: int
+
+    @property
+    def parts(self) -> int:
+        """All of them."""
+        return self.ok + self.ng + self.review
+
+    @property
+    def ok_share(self) -> float:
+        """The yield, 0..1; 0 where there were no parts."""
+        return self.ok / self.parts if self.parts else 0.0
+
+
+TEXTS = ("station", "line", "product", "lot", "serial", "recipe_hash", "image_hash", "error", "key")
+
+
+def check(record: Record) -> None:
+    """Raises InputError for a record without a station, with a moment without a time zone or a zero byte in a text."""
+    if not record.station:
+        raise InputError("an inspection needs a station. Name it")
+    for name in ("triggered", "captured", "inferred", "signalled"):
+        moment = getattr(record, name)
+        if moment is not None and moment.tzinfo is None:
+            raise InputError(f"{name}: {moment} has no time zone. Use datetime.now(UTC)")
+    for name in TEXTS:
+        if "\0" in (getattr(record, name) or ""):
+            raise InputError(f"{name}: holds a zero byte, which PostgreSQL cannot keep. Cut the text there")
 
 
 class Inspections:
@@ -50,7 +173,9 @@ class Inspections:
         """
         check(record)
         with self._database.recording() as connection:
-            there = None if record.key is None else connection.scalar(_number_of(record.key))
+            there = None
+            if record.key is not None:
+                there = connection.scalar(select(InspectionRow.id).where(InspectionRow.key == record.key))
             if there is not None:
                 return int(there)
             number = connection.execute(self._one, _values(record)).scalar_one()
@@ -79,12 +204,16 @@ class Inspections:
         """Note that an inspection was answered late, and with what; nothing where there is none or it is noted."""
         row = InspectionRow
         with self._database.recording() as connection:
-            mine = select(row.id, row.triggered, row.station, row.verdict).where(row.key == key, row.late.is_(False))
+            mine = select(row.id, row.triggered, row.station, row.verdict, row.details).where(
+                row.key == key, row.late.is_(False)
+            )
             found = connection.execute(mine).one_or_none()
             if found is None:
                 return
             late = update(row).where(row.id == found.id)
             connection.execute(late.values(verdict=str(verdict), late=True, error=error))
+            if (found.details or {}).get("purpose", "production") != "production":
+                return
             hour = {"hour": to_us(found.triggered) // HOUR_US, "station": found.station}
             for name, count in ((found.verdict, -1), (str(verdict), 1)):
                 connection.execute(self._count, {**hour, "verdict": name, "count": count})
@@ -97,13 +226,13 @@ class Inspections:
                 raise InputError(f"there is no inspection {id}. Look it up again")
             return _record(row)
 
-    def page(self, filter: Filter | None = None, before: Place | None = None, limit: int = 50) -> tuple[Record, ...]:
+    def page(self, filter: Filter | None = None, before: Position | None = None, limit: int = 50) -> tuple[Record, ...]:
         """The newest inspections that pass the filter, or with `before=page[-1].place` the next older ones.
 
         Inspections that come in between two pages shift nothing. Raises InputError for a limit out of 1 to 1000.
         """
-        if not 1 <= limit <= MOST:
-            raise InputError(f"a page of {limit} is not possible. Ask for 1 to {MOST}")
+        if not 1 <= limit <= MAX:
+            raise InputError(f"a page of {limit} is not possible. Ask for 1 to {MAX}")
         wanted = filter or Filter()
         with self._database.reading() as session:
             # One query for each verdict: an index has all of one verdict in the order of the page, not of two.
@@ -122,13 +251,9 @@ class Inspections:
             for hour, verdict, count in session.execute(query):
                 hours[hour][verdict] += count
         return tuple(
-            Hour(from_us(hour * HOUR_US), seen[Verdict.OK], seen[Verdict.NG], seen[Verdict.REVIEW])
-            for hour, seen in sorted(hours.items())
+            Hour(from_us(hour * HOUR_US), counts[Verdict.OK], counts[Verdict.NG], counts[Verdict.REVIEW])
+            for hour, counts in sorted(hours.items())
         )
-
-
-def _number_of(key: str) -> Select[int]:
-    return select(InspectionRow.id).where(InspectionRow.key == key)
 
 
 def _fresh(connection: Connection, records: Sequence[Record]) -> list[Record]:
@@ -147,13 +272,13 @@ def _fresh(connection: Connection, records: Sequence[Record]) -> list[Record]:
 
 
 def _rows(
-    session: Session, wanted: Filter, verdict: Verdict | None, before: Place | None, limit: int
+    session: Session, wanted: Filter, verdict: Verdict | None, before: Position | None, limit: int
 ) -> Iterator[Record]:
     rows = session.scalars(_query(wanted, verdict, before).limit(limit)).all()
     return (_record(row) for row in rows)
 
 
-def _query(wanted: Filter, verdict: Verdict | None, before: Place | None) -> Select[InspectionRow]:
+def _query(wanted: Filter, verdict: Verdict | None, before: Position | None) -> Select[InspectionRow]:
     row = InspectionRow
     query = select(row).where(*_conditions(wanted)).order_by(row.triggered.desc(), row.id.desc())
     single = wanted.lot is not None or wanted.serial is not None
@@ -206,9 +331,7 @@ def _record(row: InspectionRow) -> Record:
 def _hours(records: Sequence[Record]) -> list[dict[str, Any]]:
     # In one order for all writers, so that none waits for another in a circle.
     counts = Counter(
-        (to_us(record.triggered) // HOUR_US, record.station, str(record.verdict))
-        for record in records
-        if not record.shadow
+        (to_us(record.triggered) // HOUR_US, record.station, str(record.verdict)) for record in records if record.counts
     )
     return [
         {"hour": hour, "station": station, "verdict": verdict, "count": count}

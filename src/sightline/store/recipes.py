@@ -13,13 +13,11 @@ from sqlalchemy.orm import Session
 from sightline.core.errors import InputError
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
-from sightline.store.freezing import frozen_hashes
 from sightline.store.snapshot import Version, version_of
 from sightline.store.tables.base import now
-from sightline.store.tables.recipes import RecipeRow
-from sightline.store.tables.samples import SampleRow
-from sightline.store.tables.versions import EntryRow, VersionRow
-from sightline.store.versions import find_version
+from sightline.store.tables.labels import EntryRow, SampleRow, VersionRow
+from sightline.store.tables.line import RecipeRow
+from sightline.store.versions import find_version, frozen_hashes
 
 STATES = ("candidate", "shadow", "promoted", "retired")
 

@@ -11,20 +11,20 @@ from sightline.store.annotations import RESTORED, UNKNOWN, current_ids
 from sightline.store.audit import note as audit
 from sightline.store.snapshot import label_content
 from sightline.store.tables.base import now
-from sightline.store.tables.labels import AnnotationRow
-from sightline.store.tables.samples import SampleRow
-from sightline.store.tables.versions import EntryRow, VersionRow
+from sightline.store.tables.labels import AnnotationRow, EntryRow, SampleRow, VersionRow
 
 COPIED = ("label", "types", "regions", "mask_hash", "grade", "suggested_by")  # no outcome: nobody answered again
 
 
 def restore(session: Session, version: VersionRow, author: str) -> None:
     """Samples of the version get back their split, group, lot and label; newer samples are hidden."""
-    entries = {entry.sample_id: entry for entry in _entries(session, version)}
+    of_version = select(EntryRow).where(EntryRow.version_id == version.id)
+    entries = {entry.sample_id: entry for entry in session.scalars(of_version)}
     row = SampleRow
     columns = row.id, row.split, row.group, row.lot, row.deleted_at
     present = session.execute(select(*columns).where(row.product == version.product)).all()
-    hidden = [{"id": sample.id, "deleted_at": now()} for sample in present if _is_newer(sample, entries)]
+    newer = [sample.id for sample in present if sample.id not in entries and sample.deleted_at is None]
+    hidden = [{"id": number, "deleted_at": now()} for number in newer]
     # Only what differs: other writers wait for as long as this takes.
     changed = [_values(entries[sample.id]) for sample in present if _differs(sample, entries.get(sample.id))]
     for values in (hidden, changed):
@@ -39,14 +39,6 @@ def restore(session: Session, version: VersionRow, author: str) -> None:
         hidden=len(hidden),
         relabelled=relabelled,
     )
-
-
-def _entries(session: Session, version: VersionRow) -> list[EntryRow]:
-    return list(session.scalars(select(EntryRow).where(EntryRow.version_id == version.id)))
-
-
-def _is_newer(sample: Any, entries: dict[int, EntryRow]) -> bool:
-    return sample.id not in entries and sample.deleted_at is None
 
 
 def _differs(sample: Any, entry: EntryRow | None) -> bool:

@@ -1,32 +1,74 @@
-"""Retention: collected pictures go when their time is over or the disk is short, the least valuable first."""
+"""Retention: collected pictures come with their origin, and go when their time is over or the disk is short."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from sightline.core.band import Verdict
+from sightline.core.result import Verdict
 from sightline.store.audit import note as audit
 from sightline.store.check import GRACE_S
-from sightline.store.collected import REASON
 from sightline.store.database import Database
-from sightline.store.images import Images, image_key, thumbnail_key
+from sightline.store.images import Images, StoredImage, image_key, thumbnail_key
 from sightline.store.tables.base import now
-from sightline.store.tables.inspections import InspectionRow, ReviewRow
-from sightline.store.tables.labels import AnnotationRow, DefectTypeRow
-from sightline.store.tables.samples import SampleRow
-from sightline.store.tables.versions import EntryRow
+from sightline.store.tables.labels import AnnotationRow, DefectTypeRow, EntryRow, SampleRow
+from sightline.store.tables.line import InspectionRow, ReviewRow
 
 ORDER = (Verdict.OK, Verdict.REVIEW, Verdict.NG)  # what teaches least goes first
 AT_ONCE = 500
 DAYS: Mapping[Verdict, float] = {Verdict.OK: 30.0, Verdict.REVIEW: 365.0, Verdict.NG: 730.0}
+REASON = "collected"  # under this name a sample's details say why it was kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a picture was taken, of what, with what; `reason` says why it was kept, `verdict` what was said of it."""
+
+    product: str
+    name: str
+    reason: str
+    verdict: str
+    station: str
+    line: str | None = None
+    lot: str | None = None
+    serial: str | None = None
+    recipe_hash: str | None = None
+    exposure_us: float | None = None
+    gain_db: float | None = None
+    triggered: datetime | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def collect(database: Database, image: StoredImage, origin: Origin) -> None:
+    """Make a sample of a stored image; one of that name and content that is there already is left as it is."""
+    told = {name: str(value) for name in TOLD if (value := getattr(origin, name)) is not None}
+    values = {
+        **{name: getattr(origin, name) for name in ORIGIN},
+        "hash": image.hash,
+        "media_type": image.media_type,
+        "bytes": image.bytes,
+        "width": image.width,
+        "height": image.height,
+        "group": origin.serial,  # the views of a part stay together
+        # What the columns have, as text: `Sample.metadata` is made of these, as with imported samples.
+        "details": {**told, **origin.details, REASON: origin.reason, "verdict": origin.verdict},
+        "created": now(),
+    }
+    insert = (sqlite if database.is_sqlite else postgresql).insert(SampleRow.__table__)
+    with database.recording() as connection:
+        connection.execute(insert.on_conflict_do_nothing(index_elements=["product", "name", "hash"]), values)
+
+
+TOLD = ("station", "line", "serial", "recipe_hash", "exposure_us", "gain_db", "triggered")
+ORIGIN = ("product", "name", "station", "line", "lot", "serial", "recipe_hash", "exposure_us", "gain_db", "triggered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +79,7 @@ class Cleared:
     bytes: int = 0
 
 
-class Picture(NamedTuple):
+class Candidate(NamedTuple):
     """A collected picture that may go."""
 
     id: int
@@ -56,7 +98,7 @@ def clear(
     """Remove collected pictures that are older than the days of their verdict, then, where all that is left has more
     than `most_bytes`, further ones: OK first, the oldest first. What a person has labelled or was asked about, and what
     a version or the defect book holds, stays, and so does everything that did not come from a station. A file that was
-    put on the shelf less than `grace_s` ago stays, too: another program may be about to name it in a row.
+    stored less than `grace_s` ago stays, too: another program may be about to name it in a row.
     """
     done = Cleared()
     for verdict in ORDER:
@@ -92,10 +134,10 @@ def _remove_all(
     while done.bytes < excess:
         with database.reading() as session:
             query = _removable(session, verdict, before).where(SampleRow.id.not_in(young)).limit(AT_ONCE)
-            rows = [Picture(*row) for row in session.execute(query)]
+            rows = [Candidate(*row) for row in session.execute(query)]
         if not rows:
             break
-        fresh = {row.id for row in rows if images.shelf.age_s(image_key(row.hash, row.media_type)) < grace_s}
+        fresh = {row.id for row in rows if images.blobs.age_s(image_key(row.hash, row.media_type)) < grace_s}
         young |= fresh
         wanted = _enough([row for row in rows if row.id not in fresh], excess - done.bytes)
         gone = _remove(database, images, verdict, wanted) if wanted else []
@@ -103,7 +145,7 @@ def _remove_all(
     return done
 
 
-def _enough(rows: list[Picture], wanted: float) -> list[Picture]:
+def _enough(rows: list[Candidate], wanted: float) -> list[Candidate]:
     """The first rows that have so many bytes together."""
     sizes = accumulate(row.bytes for row in rows)
     return [row for row, size in zip(rows, sizes, strict=True) if size - row.bytes < wanted]
@@ -143,7 +185,7 @@ def _removable(session: Session, verdict: Verdict, before: datetime | None) -> S
     return query.order_by(taken, SampleRow.id)
 
 
-def _remove(database: Database, images: Images, verdict: Verdict, rows: list[Picture]) -> list[Picture]:
+def _remove(database: Database, images: Images, verdict: Verdict, rows: list[Candidate]) -> list[Candidate]:
     """Rows first, files after: a stop between the two leaves orphans, which the check removes, never a gap.
 
     Returns what was removed: somebody may have labelled one of them since they were looked up.
@@ -162,8 +204,8 @@ def _remove(database: Database, images: Images, verdict: Verdict, rows: list[Pic
         audit(session, "retention", "clear", f"{len(ids)} collected pictures", ids=ids)
     for row in rows:
         if row.hash in gone:
-            images.shelf.remove(image_key(row.hash, row.media_type))
-            images.shelf.remove(thumbnail_key(row.hash))
+            images.blobs.remove(image_key(row.hash, row.media_type))
+            images.blobs.remove(thumbnail_key(row.hash))
     return rows
 
 

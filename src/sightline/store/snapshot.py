@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sightline.store.annotations import UNKNOWN
-from sightline.store.tables.versions import VersionRow
+from sightline.store.tables.labels import VersionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Version:
 class Diff:
     """Names of samples that were added, removed, relabelled, moved to another split, or put into another group or lot.
 
-    A sample that was both relabelled and moved is in both.
+    A sample that was both relabelled and moved is in both; `changed` are those that differ in something else (their
+    name or their image). `frozen` has the versions whose test part is frozen, where that is one of the two.
     """
 
     added: tuple[str, ...]
@@ -58,6 +59,8 @@ class Diff:
     relabelled: tuple[str, ...]
     moved: tuple[str, ...]
     regrouped: tuple[str, ...]
+    changed: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The lists by name."""

@@ -9,24 +9,19 @@ from types import TracebackType
 
 from sqlalchemy.orm import Session
 
+from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
 from sightline.store.annotations import Annotations
-from sightline.store.backup import Backup, back_up, restore_backup
+from sightline.store.backup import KEEP, Backup, back_up, restore_backup
 from sightline.store.book import Book
-from sightline.store.catalogue import Catalogue
 from sightline.store.check import GRACE_S, Check, check
-from sightline.store.database import Database, locate
-from sightline.store.handout import samples
+from sightline.store.database import Database, locate, prepare
 from sightline.store.images import Images, locate_images
-from sightline.store.ingest import Ingest, Ingested, Progress
+from sightline.store.ingest import Ingest, Ingested
 from sightline.store.inspections import Inspections
 from sightline.store.recipes import Recipes
-from sightline.store.schema import prepare
+from sightline.store.samples import Catalogue, samples
 from sightline.store.versions import Versions
-
-
-def quiet(stage: str, done: int, of: int) -> None:
-    """Progress that nobody watches."""
 
 
 class Store:
@@ -66,7 +61,7 @@ class Store:
         product: str,
         root: Path | None = None,
         author: str = "import",
-        progress: Progress = quiet,
+        progress: Progress = unwatched,
     ) -> Ingested:
         """Keep samples of a product with their images, masks and labels; those that are there are passed over.
 
@@ -84,15 +79,20 @@ class Store:
         live = name in self.catalogue.products()
         return samples(self.database, self.images, name, live, split, folder)
 
-    def check(self, repair: bool = False, grace_s: float = GRACE_S, progress: Progress = quiet) -> Check:
-        """Read every image: is it there, is it what its name says, does a row name it? With `repair`, images that no
-        row names are removed; those younger than `grace_s` are left, since their row may be on its way.
+    def check(self, repair: bool = False, grace_s: float = GRACE_S, progress: Progress = unwatched) -> Check:
+        """Is the database sound? Then read every image: is it there, is it what its name says, does a row name it?
+
+        With `repair`, images that no row names are removed; those younger than `grace_s` are left, since their row may
+        be on its way.
         """
         return check(self.database, self.images, repair, grace_s, progress)
 
-    def backup(self, folder: Path, progress: Progress = quiet) -> Backup:
-        """Copy everything to a folder, or bring the backup there up to date; the store stays in use meanwhile."""
-        return back_up(self.database, self.images, folder, progress)
+    def backup(self, folder: Path, progress: Progress = unwatched, keep: int = KEEP) -> Backup:
+        """Copy everything to a folder, or bring the backup there up to date; the store stays in use meanwhile.
+
+        The `keep` newest copies of the database stay there. Raises as `back_up`.
+        """
+        return back_up(self.database, self.images, folder, progress, keep)
 
     @classmethod
     def restore(
@@ -100,12 +100,13 @@ class Store:
         folder: Path,
         url: str | Path | None = None,
         images: str | Path | None = None,
-        progress: Progress = quiet,
+        progress: Progress = unwatched,
+        generation: str | None = None,
     ) -> Backup:
-        """Copy a backup into a new store; the arguments are those of `open`. Raises as `restore_backup`."""
+        """Copy a backup into a new store; the arguments are those of `open` and of `restore_backup`, as are errors."""
         database = Database(locate(url))
         try:
-            return restore_backup(folder, database, Images(locate_images(images, database.file)), progress)
+            return restore_backup(folder, database, Images(locate_images(images, database.file)), progress, generation)
         finally:
             database.close()
 

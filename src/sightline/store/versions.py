@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, warn_caller
 from sightline.core.sample import TEST
 from sightline.store.audit import note as audit
-from sightline.store.database import Database
-from sightline.store.freezing import return_to_test
+from sightline.store.database import Database, StoreWarning
 from sightline.store.restoring import restore
 from sightline.store.snapshot import Diff, Version, entry_digest, label_content, version_hash, version_of
 from sightline.store.tables.base import now
-from sightline.store.tables.labels import AnnotationRow
-from sightline.store.tables.samples import SampleRow
-from sightline.store.tables.versions import EntryRow, VersionRow
+from sightline.store.tables.labels import AnnotationRow, EntryRow, SampleRow, VersionRow
 
 AT_ONCE = 1000  # rows held in memory at a time
 LOCK = 0x51D4711F  # of PostgreSQL: any number that no other program is likely to take
@@ -39,6 +37,7 @@ COLUMNS: tuple[Any, ...] = (
     AnnotationRow.id.label("annotation_id"),
     *LABEL,
 )
+HASHES_AT_ONCE = 500  # hashes in one query
 
 
 class Versions:
@@ -90,22 +89,30 @@ class Versions:
     def diff(self, old: str, new: str) -> Diff:
         """What changed from one version to another."""
         with self._database.reading() as session:
-            return _diff(session, find_version(session, old).id, find_version(session, new).id)
+            return _diff(session, find_version(session, old), find_version(session, new))
 
     def restore(self, name: str, author: str = "") -> Version:
         """Make the product's samples, labels and split what they were in a version; returns that version.
 
-        What is there now is kept as a version first. Nothing is deleted: newer samples are hidden, labels are given
-        again.
+        What is there now is kept as a version first, where none holds it yet. Nothing is deleted: newer samples are
+        hidden, labels are given again.
         """
         version = self.find(name)
         with self._database.reading() as session:
             anything = session.scalar(live_samples(version.product).with_only_columns(SampleRow.id).limit(1))
-        if anything is not None:
+        if anything is not None and not self._is_kept(version.product):
             self.snapshot(version.product, author, f"before {version.name} was restored")
         with self._database.writing() as session:
             restore(session, find_version(session, version.name), author)
         return version
+
+    def _is_kept(self, product: str) -> bool:
+        """Whether a version, frozen or not, holds the product as it is now."""
+        with self._database.reading() as session:
+            digests = [entry["digest"] for entry in _entries(session, product)]
+            hashes = [version_hash(product, frozen, digests) for frozen in (False, True)]
+            query = select(VersionRow.id).where(VersionRow.product == product, VersionRow.hash.in_(hashes))
+            return session.scalar(query.limit(1)) is not None
 
 
 def find_version(session: Session, name: str) -> VersionRow:
@@ -119,10 +126,10 @@ def find_version(session: Session, name: str) -> VersionRow:
         if row is None and len(name) >= 8:
             row = session.scalar(query.where(VersionRow.hash.startswith(name, autoescape=True)).limit(1))
     if row is None:
-        known = [f"{p}@{n}" for p, n in session.execute(select(VersionRow.product, VersionRow.number).limit(10))]
+        names = [f"{p}@{n}" for p, n in session.execute(select(VersionRow.product, VersionRow.number).limit(10))]
         raise InputError(
             f"there is no version '{name}'. "
-            + (f"There are: {', '.join(known)}" if known else "Take one with: sightline store snapshot PRODUCT")
+            + (f"There are: {', '.join(names)}" if names else "Take one with: sightline store snapshot PRODUCT")
         )
     return row
 
@@ -172,31 +179,77 @@ def _publish(session: Session, row: VersionRow, entries: list[dict[str, Any]]) -
     return version_of(row)
 
 
-def _diff(session: Session, old: int, new: int) -> Diff:
-    before, after = _labelled(session, old), _labelled(session, new)
+def _diff(session: Session, old: VersionRow, new: VersionRow) -> Diff:
+    before, after = _labelled(session, old.id), _labelled(session, new.id)
     both = [number for number in before if number in after]
     names: dict[int, str] = {number: before[number][0] for number in before} | {n: after[n][0] for n in after}
 
     def differing(place: int) -> tuple[str, ...]:
         return tuple(sorted(names[number] for number in both if before[number][place] != after[number][place]))
 
+    told = [number for number in both if before[number][1:4] != after[number][1:4]]
+    frozen = [f"{row.product}@{row.number}" for row in (old, new) if row.frozen]
     return Diff(
         added=tuple(sorted(names[number] for number in after if number not in before)),
         removed=tuple(sorted(names[number] for number in before if number not in after)),
         relabelled=differing(1),
         moved=differing(2),
         regrouped=differing(3),
+        changed=tuple(sorted(names[n] for n in both if n not in told and before[n][4] != after[n][4])),
+        frozen=tuple(frozen) if old.frozen != new.frozen else (),
     )
 
 
-def _labelled(session: Session, version: int) -> dict[int, tuple[str, Any, str | None, Any]]:
-    """By sample: its name, the content of its label, its split, its group and lot."""
+def _labelled(session: Session, version: int) -> dict[int, tuple[str, Any, str | None, Any, str]]:
+    """By sample: its name, the content of its label, its split, its group and lot, and the digest over all."""
+    entry = EntryRow
     query = (
-        select(EntryRow.sample_id, SampleRow.name, EntryRow.split, EntryRow.group, EntryRow.lot, *LABEL)
+        select(entry.sample_id, SampleRow.name, entry.split, entry.group, entry.lot, entry.digest, *LABEL)
         .join(SampleRow, SampleRow.id == EntryRow.sample_id)
         .outerjoin(AnnotationRow, AnnotationRow.id == EntryRow.annotation_id)
         .where(EntryRow.version_id == version)
     )
     return {
-        row.sample_id: (row.name, label_content(row), row.split, (row.group, row.lot)) for row in session.execute(query)
+        row.sample_id: (row.name, label_content(row), row.split, (row.group, row.lot), row.digest)
+        for row in session.execute(query)
     }
+
+
+def frozen_hashes(session: Session) -> set[str]:
+    """Hashes of all images that are in the test part of a frozen version."""
+    return set(session.scalars(_query()))
+
+
+def frozen_among(session: Session, hashes: Collection[str]) -> set[str]:
+    """Those of some hashes that are in the test part of a frozen version."""
+    wanted, found = sorted(set(hashes)), set()
+    for start in range(0, len(wanted), HASHES_AT_ONCE):
+        found |= set(session.scalars(_query().where(SampleRow.hash.in_(wanted[start : start + HASHES_AT_ONCE]))))
+    return found
+
+
+def return_to_test(session: Session, product: str) -> None:
+    """A frozen test image that was put elsewhere, or came in again under another name, belongs to the test part."""
+    strays = session.scalars(
+        select(SampleRow.id).where(
+            SampleRow.product == product,
+            SampleRow.split.is_distinct_from(TEST),
+            SampleRow.deleted_at.is_(None),
+            SampleRow.hash.in_(_query()),
+        )
+    ).all()
+    if strays:
+        session.execute(update(SampleRow), [{"id": number, "split": TEST} for number in strays])
+        warn_caller(
+            f"{product}: {len(strays)} samples show images of a frozen test part and were put back into it",
+            StoreWarning,
+        )
+
+
+def _query() -> Select[str]:
+    return (
+        select(SampleRow.hash)
+        .join(EntryRow, EntryRow.sample_id == SampleRow.id)
+        .join(VersionRow, VersionRow.id == EntryRow.version_id)
+        .where(VersionRow.frozen, EntryRow.split == TEST)
+    )

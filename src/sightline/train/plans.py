@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sightline.core.errors import InputError
+from sightline.core.progress import Progress
 from sightline.models.backbone import Backbone, backbone, finer
-from sightline.models.memory import MemoryReader
+from sightline.models.memory_bank import AnomalyHead
 from sightline.runtime.alignment import Golden
-from sightline.train.budget import area_in_time
-from sightline.train.intake import InputSize, Part, choose_size, image_shapes, stretched_size
-from sightline.train.pose import try_alignment
+from sightline.train.anomaly.fitting import Fitted, fit_anomaly_head
+from sightline.train.anomaly.memory_bank import Maps
+from sightline.train.backbone.extractor import FeatureExtractor, OnnxExtractor, open_extractor
+from sightline.train.images.alignment import try_alignment
+from sightline.train.images.loader import (
+    ImageLoader,
+    InputSize,
+    Part,
+    choose_size,
+    image_shapes,
+    release_memory,
+    stretched_size,
+    warn,
+)
 from sightline.train.settings import TrainSettings
-from sightline.train.trunk import OnnxTrunk
 
-USUAL_LEAD, ALIGNED_LEAD = 0.01, 0.05
+DEFAULT_LEAD, ALIGNED_LEAD = 0.01, 0.05
+DETAIL = 0.55  # input px per image px, at least, within MAX_GROWTH times the side that the effort sets
+MAX_GROWTH = 2.0
 SMALL_BANK = 1024  # beside small cells: cells times patches stay what they usually are
 VARIED = 0.15  # relative spread of the images' height or width above which stretching is worth a try
 
@@ -37,15 +51,15 @@ class Plan:
     def lead(self) -> float:
         """By how much of the mean of AUROC and AUPRO another plan must be better to take this one's place.
 
-        Drawn defects know nothing of the right place and pose of what is on a part, which is what alignment is for.
+        Synthetic defects know nothing of the right place and pose of what is on a part, which is what alignment is for.
         """
-        return ALIGNED_LEAD if self.golden is not None else USUAL_LEAD
+        return ALIGNED_LEAD if self.golden is not None else DEFAULT_LEAD
 
 
 def offer_plans(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], dict[str, str]]:
     """The ways to try, and what was found out on the way. One only where settings leave nothing to choose.
 
-    Raises InputError where small cells are wanted of a trunk that has none.
+    Raises InputError where small cells are wanted of a backbone that has none.
     """
     plans, reasons = _sized(good, settings)
     if settings.small_cells != "always":
@@ -55,17 +69,17 @@ def offer_plans(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Pla
     return [replace(plan, small=True) for plan in plans], reasons
 
 
-def with_small_cells(plan: Plan, reader: MemoryReader, settings: TrainSettings) -> tuple[Plan | None, str]:
-    """The plan with small cells, where they are worth a try once its reader is fitted; and why not, if not.
+def with_small_cells(plan: Plan, head: AnomalyHead, settings: TrainSettings) -> tuple[Plan | None, str]:
+    """The plan with small cells, where they are worth a try once its head is fitted; and why not, if not.
 
     They are where parts lie alike, so that places are judged: what is usual at a place is sharper then, and drawn
-    defects tell (docs/decisions/0029). Elsewhere drawn defects, which are small, would ask for them and be wrong.
+    defects tell (docs/decisions/0029). Elsewhere synthetic defects, which are small, would ask for them and be wrong.
     """
     if plan.small or settings.small_cells != "auto":
         return None, "as set"
-    if settings.effort != "max" or settings.budget_ms is not None or settings.trunk != "frozen":
-        return None, "smaller ones are tried with effort max, without budget_ms and on a frozen trunk"
-    if reader.place is None or not settings.drawings:
+    if settings.effort != "max" or settings.budget_ms is not None or settings.backbone_training != "frozen":
+        return None, "smaller ones are tried with effort max, without budget_ms and on a frozen backbone"
+    if head.position is None or not settings.drawings:
         return None, "smaller ones are tried only where places are judged"
     if finer(backbone(settings.backbone)) is None:
         return None, "the backbone has none that are smaller"
@@ -73,7 +87,7 @@ def with_small_cells(plan: Plan, reader: MemoryReader, settings: TrainSettings) 
 
 
 def source_of(plan: Plan, settings: TrainSettings) -> Backbone:
-    """The trunk as the plan's reader reads it."""
+    """The backbone with the maps that the plan reads."""
     source = backbone(settings.backbone)
     return (finer(source) or source) if plan.small else source
 
@@ -94,10 +108,14 @@ def _sized(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], d
     step = backbone(settings.backbone).step_px
     capped = settings.side_px is None
     area, reasons = settings.area_px, {}
+    if capped and settings.effort != "quick":
+        area = area_for_detail(shapes, area, settings.roi)
     if settings.budget_ms is not None:
-        trunk = OnnxTrunk(settings.backbone, settings.threads)  # what the line will run, also where a GPU trains
+        extractor = OnnxExtractor(
+            settings.backbone, settings.threads
+        )  # what the line will run, also where a GPU trains
         area, reasons["time"] = area_in_time(
-            trunk, lambda px: choose_size(shapes, px, settings.roi, capped, step), area, settings.budget_ms
+            extractor, lambda px: choose_size(shapes, px, settings.roi, capped, step), area, settings.budget_ms
         )
     plans = [Plan("one scale", choose_size(shapes, area, settings.roi, capped, step))]
     spread = float(np.max(np.std(shapes, axis=0) / np.mean(shapes, axis=0)))
@@ -105,6 +123,17 @@ def _sized(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], d
         plans.append(Plan("stretched", stretched_size(shapes, area, settings.roi, capped, step)))
     plans, found = _posed(plans, good, settings)
     return plans, reasons | found
+
+
+def area_for_detail(
+    shapes: Sequence[tuple[int, int]], area_px: int, roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+) -> int:
+    """Area of the input in square px: more than `area_px` where images (H, W) are so large that detail would be lost.
+
+    A recipe that sees a third of a camera's pixels does not see the parts on a board (docs/decisions/0040).
+    """
+    high, wide = np.median(np.asarray(shapes, float), axis=0) * (roi[3], roi[2])
+    return round(min(max(area_px, DETAIL**2 * high * wide), MAX_GROWTH**2 * area_px))
 
 
 def _posed(plans: list[Plan], good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], dict[str, str]]:
@@ -117,3 +146,124 @@ def _posed(plans: list[Plan], good: Sequence[Part], settings: TrainSettings) -> 
         return plans, reasons
     aligned = Plan("aligned", plans[0].size, found.golden)
     return ([aligned] if settings.align == "always" else [aligned, *plans]), reasons
+
+
+# Fitting the anomaly head with every way to bring images in, and keeping the best.
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A plan, and what was fitted with it."""
+
+    plan: Plan
+    fitted: Fitted
+    loader: ImageLoader
+    extractor: FeatureExtractor
+    int8: bytes | None
+
+
+def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, progress: Progress) -> Tried:
+    """Fit every plan; the first stays unless another tells synthetic defects better by its lead. Then small cells."""
+    best = None
+    merits: dict[str, float] = {}
+    told: set[str] = set()
+    tried: Tried | None = None
+    for plan in plans:
+        tried = _fit(plan, good, settings, progress, told, tried)
+        merits[plan.name] = tried.fitted.validation_score
+        if best is None or tried.fitted.validation_score > best.fitted.validation_score + best.plan.lead:
+            best = tried
+    assert best is not None
+    others = ", ".join(
+        f"{name} {validation_score:.3f}" for name, validation_score in merits.items() if name != best.plan.name
+    )
+    why = f"{best.plan.name}, {_why_size(best.plan.size)}"
+    why += f"; AUROC and AUPRO on synthetic defects {best.fitted.validation_score:.3f}, {others}" if others else ""
+    small, cells = with_small_cells(best.plan, best.fitted.head, settings)
+    if small is not None:
+        tried = _fit(small, good, settings, progress, told, tried)
+        score, default = tried.fitted.validation_score, best.fitted.validation_score
+        cells = f"AUROC and AUPRO on synthetic defects {score:.3f}, {default:.3f} with usual ones"
+        best = tried if score > default + DEFAULT_LEAD else best
+    width = source_of(best.plan, settings).stride_px
+    best.fitted.reasons.update({"input": why, "cells": f"{width} px of the input wide; {cells}"})
+    return best
+
+
+def _fit(
+    plan: Plan, good: list[Part], settings: TrainSettings, progress: Progress, told: set[str], before: Tried | None
+) -> Tried:
+    """Fit a plan. The one `before` lets its images go, and lends its backbone unless that was made for them."""
+    lent: FeatureExtractor | None = None
+    if before is not None:
+        before.loader.rest()
+        lent = before.extractor if before.int8 is None and backbone(settings.backbone).any_size else None
+    release_memory()
+    loader = ImageLoader(good, plan.size, settings.roi, plan.golden, told)
+    int8 = _int8(settings, loader, progress)
+    extractor = lent or open_extractor(settings.backbone, settings.threads, int8)
+    fitted = fit_anomaly_head(
+        Maps(extractor, source_of(plan, settings)), loader, with_small_bank(plan, settings), progress
+    )
+    return Tried(plan, fitted, loader, extractor, int8)
+
+
+def _int8(settings: TrainSettings, loader: ImageLoader, progress: Progress) -> bytes | None:
+    if settings.precision != "int8":
+        return None
+    from sightline.train.backbone.quantise import int8_backbone  # most trainings need no quantiser
+
+    progress("quantising the backbone", 0, 1)
+    return int8_backbone(settings, loader)
+
+
+def _why_size(size: InputSize) -> str:
+    if size.overlap is not None:
+        return f"tiles of {size.width} x {size.height} px, as set"
+    return f"{size.width} x {size.height} px, {size.scale:.2f} input px per image px"
+
+
+# The input's size within a time: the largest whose inspection this machine is expected to finish in time.
+
+SIDES_PX = (2048, 1536, 1024, 768, 640, 512, 448, 384, 320, 256, 224, 192, 160, 128, 96, 64)
+WHOLE = 1.6  # whole graph over bare backbone, measured: benchmarks/spine.md
+RUNS = 5
+
+
+def area_in_time(
+    extractor: FeatureExtractor, size_of: Callable[[int], InputSize], most_px: int, budget_ms: float
+) -> tuple[int, str]:
+    """Area in square px, at most `most_px`, of an input that is inspected within `budget_ms`, and why.
+
+    `size_of(area)` is the input's size for an area. Sizes are tried from the largest down, the backbone timed on each;
+    decoding and resizing are not counted, as a camera's frames need none of the first and little of the second.
+    Where even the smallest takes longer, it is taken, with a warning.
+    """
+    sides = [round(most_px**0.5), *(side for side in SIDES_PX if side**2 < most_px)]
+    for side in sides:
+        expected = WHOLE * _backbone_ms(extractor, size_of(side**2))
+        if expected <= budget_ms:
+            return side**2, f"about {expected:.1f} ms of the {budget_ms:g} ms allowed, by the backbone's time here"
+    warn(
+        f"no input is inspected within {budget_ms:g} ms here: the smallest takes about {expected:.1f} ms. "
+        "Allow more time, more threads, or choose a smaller backbone"
+    )
+    return sides[-1] ** 2, f"the smallest there is, about {expected:.1f} ms where {budget_ms:g} ms are allowed"
+
+
+def _backbone_ms(extractor: FeatureExtractor, size: InputSize) -> float:
+    image = np.zeros((1, size.height, size.width, 3), np.uint8)
+    extractor(image)  # the first run makes room
+    return median_ms(lambda: extractor(image))
+
+
+def median_ms(run: Callable[[], object], runs: int = RUNS) -> float:
+    """Median time of a call in ms."""
+    times: Sequence[float] = [_timed(run) for _ in range(runs)]
+    return float(np.median(times))
+
+
+def _timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return (time.perf_counter() - start) * 1e3

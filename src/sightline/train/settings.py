@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from textwrap import fill
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -12,7 +14,8 @@ from sightline.data.augment import Augmentation
 Effort = Literal["quick", "normal", "max"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-TILE_STEP_PX = 32  # the trunk's deepest stride
+NEAR = 0.6  # likeness of two names, from which one may be meant for the other
+TILE_STEP_PX = 32  # the backbone's deepest stride
 OVERLAP_SHARE = 8  # a tile shares one part in this many with its neighbour
 # Effort -> side in px of a square with the input's area. Accuracy grows with pixels, time with their square.
 SIDE_PX: dict[str, int] = {"quick": 256, "normal": 384, "max": 512}
@@ -63,7 +66,7 @@ class TrainSettings(BaseModel):
     local_centre: float | None = Field(
         default=None, ge=0, le=1, description="how far distances are judged by their place; chosen by default"
     )
-    place_weight: float | None = Field(
+    position_weight: float | None = Field(
         default=None,
         ge=0,
         le=10,
@@ -73,41 +76,41 @@ class TrainSettings(BaseModel):
         default=None,
         ge=0,
         le=10,
-        description="weight of what sets drawn defects apart beside the fine level's 1; chosen by default",
+        description="weight of what sets synthetic defects apart beside the fine level's 1; chosen by default",
     )
     top_fractions: tuple[Fraction, ...] = Field(
-        default=(0.003, 0.03, 0.3), min_length=1, description="shares of hottest cells that make the image score"
+        default=(0.003, 0.03), min_length=1, description="shares of hottest cells that make the image score"
     )
     synthetic: int | None = Field(
         default=None, ge=0, le=1000, description="synthetic defects to choose by; by effort by default"
     )
-    suspects: Literal["list", "leave out"] = Field(
+    outliers: Literal["list", "leave out"] = Field(
         default="list", description="what to do with good parts that look like none of the others"
     )
     calibration_images: int = Field(default=1000, ge=5, description="most good parts that are scored held-out")
-    overkill_target: float = Field(default=0.01, gt=0, lt=1, description="good parts that may be judged NG")
+    overkill_target: float = Field(default=0.02, gt=0, lt=1, description="good parts that may be judged NG")
     escape_target: float = Field(default=0.01, gt=0, lt=1, description="defective parts that may be judged OK")
-    review_target: float = Field(default=0.05, gt=0, lt=1, description="good parts that may go to REVIEW or NG")
+    review_target: float = Field(default=0.1, gt=0, lt=1, description="good parts that may go to REVIEW or NG")
     mm_per_px: float | None = Field(default=None, gt=0, description="millimetres per pixel of the original image")
     roi: tuple[Share, Share, Fraction, Fraction] = Field(
         default=(0.0, 0.0, 1.0, 1.0), description="region of interest: x, y, width, height as fractions"
     )
     precision: Literal["f32", "int8"] = Field(
-        default="f32", description="what the trunk computes in; int8 is faster and a little less exact"
+        default="f32", description="what the backbone computes in; int8 is faster and a little less exact"
     )
     align: Literal["auto", "never", "always"] = Field(
-        default="auto", description="bring parts into the golden part's pose; auto = where a test shows that it helps"
+        default="never", description="bring parts into the golden part's pose; auto = where a test shows that it helps"
     )
     small_cells: Literal["auto", "never", "always"] = Field(
         default="auto",
         description="cells of 4 px, not 8, for tiny defects; auto: with effort max, where parts lie alike",
     )
-    recognise: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
-    recogniser_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
+    classify: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
+    classifier_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
     boxes: bool = Field(default=True, description="learn boxes where people have drawn at least a hundred")
-    trunk: Literal["frozen", "fine-tuned"] = Field(
+    backbone_training: Literal["frozen", "fine-tuned"] = Field(
         default="frozen",
-        description="fine-tuned: the trunk learns from the labels, too, and is kept where it is better",
+        description="fine-tuned: the backbone learns from the labels, too, and is kept where it is better",
     )
     tune_epochs: int | None = Field(
         default=None,
@@ -116,26 +119,26 @@ class TrainSettings(BaseModel):
         description="most passes over the labelled parts in fine-tuning; by effort by default",
     )
     tune_rate: float = Field(
-        default=1e-3, gt=0, le=0.1, description="learning rate of the trunk's last layer; earlier ones have less"
+        default=1e-3, gt=0, le=0.1, description="learning rate of the backbone's last layer; earlier ones have less"
     )
     tune_batch: int = Field(
         default=16, ge=1, le=1024, description="images per step of fine-tuning; read in pieces where memory is short"
     )
     tune_depth: float = Field(
-        default=0.65, gt=0, le=1, description="share of the trunk's layers, from the last, that are fine-tuned"
+        default=0.65, gt=0, le=1, description="share of the backbone's layers, from the last, that are fine-tuned"
     )
     augment_without: tuple[str, ...] = Field(
         default=(), description="kinds of augmentation that would change a label, for instance flip, rotation, colour"
     )
-    recogniser_rate: float = Field(default=3e-3, gt=0, le=1, description="highest learning rate of the recogniser")
-    recogniser_batch: int = Field(default=16, ge=2, le=512, description="parts that it learns from at a time")
+    classifier_rate: float = Field(default=3e-3, gt=0, le=1, description="highest learning rate of the classifier")
+    classifier_batch: int = Field(default=16, ge=2, le=512, description="parts that it learns from at a time")
     loss: Literal["adjusted", "balanced", "focal", "plain", "asymmetric"] = Field(
         default="adjusted",
         description="how types of unequal counts are learned; asymmetric is for several types on one part",
     )
-    made_defects: Literal["auto", "never", "always"] = Field(
+    synthetic_defects: Literal["auto", "never", "always"] = Field(
         default="auto",
-        description="learn types from made defects, too; auto = with effort max, where they help held-out real parts",
+        description="learn types from synthetic ones, too; auto = with effort max, where held-out real parts gain",
     )
     augment: float = Field(
         default=0.0, ge=0, le=1, description="strength of other looks of defective parts to learn from; 0 = none"
@@ -150,10 +153,13 @@ class TrainSettings(BaseModel):
             raise ValueError("x + width and y + height must not exceed 1")
         return roi
 
-    @field_validator("augment_without", mode="before")
+    @field_validator("augment_without", "top_fractions", "roi", mode="before")
     @classmethod
-    def _several(cls, kinds: object) -> object:
-        return tuple(kind.strip() for kind in kinds.split(",") if kind.strip()) if isinstance(kinds, str) else kinds
+    def _several(cls, values: object) -> object:
+        """One value where several may stand is a list of one."""
+        if isinstance(values, str):
+            return tuple(value.strip() for value in values.split(",") if value.strip())
+        return (values,) if isinstance(values, int | float) else values
 
     @field_validator("augment_without")
     @classmethod
@@ -166,13 +172,13 @@ class TrainSettings(BaseModel):
 
     @model_validator(mode="after")
     def _learnable(self) -> TrainSettings:
-        if self.trunk == "fine-tuned" and (not self.recognise or self.tile_px is not None):
+        if self.backbone_training == "fine-tuned" and (not self.classify or self.tile_px is not None):
             raise ValueError(
-                "a trunk is fine-tuned on whole images with labelled types or grades. "
-                "Leave recognise on and tile_px out, or keep trunk=frozen"
+                "a backbone is fine-tuned on whole images with labelled types or grades. "
+                "Leave classify on and tile_px out, or keep backbone_training=frozen"
             )
-        if self.trunk == "fine-tuned" and self.small_cells == "always":
-            raise ValueError("a fine-tuned trunk is read with the usual cells. Leave small_cells at auto")
+        if self.backbone_training == "fine-tuned" and self.small_cells == "always":
+            raise ValueError("a fine-tuned backbone is read with the usual cells. Leave small_cells at auto")
         return self
 
     @model_validator(mode="after")
@@ -193,8 +199,21 @@ class TrainSettings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "settings"
-            known = ", ".join(cls.model_fields)
-            raise SettingError(f"setting '{field}': {first['msg']}. Known settings: {known}") from error
+            raise SettingError(
+                f"setting '{field}': {cls._remedy(first['type'], first['loc'], first['msg'])}"
+            ) from error
+
+    @classmethod
+    def _remedy(cls, kind: str, place: tuple[int | str, ...], said: str) -> str:
+        name = str(place[0]) if place else ""
+        if kind != "extra_forbidden":
+            meaning = cls.model_fields[name].description if name in cls.model_fields else ""
+            return f"{said}. It means: {meaning}" if meaning else said
+        near = get_close_matches(name, cls.model_fields, 3, NEAR)
+        if near:
+            return f"there is no such setting. Did you mean {' or '.join(near)}?"
+        listed = fill(", ".join(sorted(cls.model_fields)), 100, initial_indent="  ", subsequent_indent="  ")
+        return f"there is no such setting. There are:\n{listed}"
 
     @property
     def mirror(self) -> bool:

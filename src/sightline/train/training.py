@@ -13,37 +13,41 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from sightline.core.card import Card, Provenance, Tiles
+from sightline.core.card import Card, OutOfDistribution, Provenance, Tiles
 from sightline.core.errors import InputError
-from sightline.core.sample import TRAIN, Sample
-from sightline.evaluate.calibration import Targets, calibrate, calibrate_known
+from sightline.core.progress import Progress, unwatched
+from sightline.core.result import NEVER, Band, Verdict
+from sightline.core.sample import TRAIN, Sample, readable_name
+from sightline.evaluate.statistics.intervals import rate
+from sightline.evaluate.thresholds import Targets, calibrate, calibrate_known
 from sightline.models.backbone import backbone
 from sightline.runtime.recipe import Recipe
-from sightline.train.atlas import gather_evidence
-from sightline.train.best_plan import fit_best
-from sightline.train.freed import release_memory
-from sightline.train.graph import recipe_model, with_card
-from sightline.train.intake import Intake, Part, accept, warn
-from sightline.train.parity import IMAGES, TOLERANCE, check_parity
-from sightline.train.patches import Progress, check_enough
-from sightline.train.plans import offer_plans
-from sightline.train.reader import part_score
-from sightline.train.recognition import Learned, learn_known
+from sightline.train.anomaly.fitting import HeldOut
+from sightline.train.anomaly.held_out_distances import Outlier, again
+from sightline.train.anomaly.memory_bank import check_enough
+from sightline.train.backbone.extractor import backbone_onnx
+from sightline.train.classify.validation import Learned, learn_labelled_defects
+from sightline.train.export.graph import recipe_model, with_card
+from sightline.train.export.memory_crops import gather_explanation
+from sightline.train.export.parity import IMAGES, TOLERANCE, check_parity
+from sightline.train.finetune.selection import FittedModel, choose_backbone
+from sightline.train.images.loader import ImageLoader, Part, accept, release_memory, warn
+from sightline.train.plans import fit_best, offer_plans
 from sightline.train.settings import TrainSettings
-from sightline.train.suspects import Suspect
-from sightline.train.trunk import trunk_onnx
-from sightline.train.tuning.basis import Basis, choose_trunk
+from sightline.train.units import find_units, group_keys, worst_of_each
 
 GATED_TILES = 2  # of a part, that the parity gate sees
+NAMED = 5  # parts that a warning names
+MIN_TO_NAME = 8  # held-out parts; of fewer, each sets everything
 MIN_TYPES = 2  # to learn from without good parts: one type alone is told from nothing
-MIN_UNITS = 5  # with fewer groups, one group is too much of the bank to hold out
+MIN_LOWEST = 20  # held-out parts, with fewer their lowest score is not a bound of what good parts may score
 
 
 def train(
     samples: Iterable[Sample],
     settings: TrainSettings | None = None,
     *,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     **options: object,
 ) -> Recipe:
     """Learn a recipe from the training part of a dataset (good parts are enough, at least 5).
@@ -51,7 +55,8 @@ def train(
     Without any good part, types and places are learned from the known defects, and the recipe never says OK.
 
     Settings are given as one object or by name, for instance `effort="quick"`; `progress(stage, done, of)` is
-    called as the work goes on.
+    called as the work goes on; as `sightline.train`, True shows a bar, False none, and without it there is one in a
+    terminal or notebook.
     Labelled defective parts of the training part set the thresholds. Test samples are never read. Files that
     cannot be used are left out with a warning. Raises InputError where too little is left, RecipeError where
     the parity gate fails.
@@ -59,110 +64,167 @@ def train(
     if settings is not None and options:
         raise InputError(f"settings are given as an object and by name ({', '.join(options)}). Give one of the two")
     settings = settings or TrainSettings.parse(options)
-    progress = progress or (lambda stage, done, of: None)
+    report: Progress = progress if callable(progress) else unwatched
     torch.set_num_threads(settings.threads)
     name = str(getattr(samples, "name", "product"))
-    good, known, by_unit = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
+    good, known, by_unit, units = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
+    if len({part.counted for part in good}) < 2:
+        # What varies at a place is not known of one part: its Gaussians would be all rounding.
+        settings = settings.model_copy(update={"position_weight": 0.0, "local_centre": 0.0})
     plans, reasons = offer_plans(good, settings)
-    best = fit_best(good, plans, settings, progress)
-    plan, fitted, intake, trunk = best.plan, best.fitted, best.intake, best.trunk
-    _tell(fitted.suspects, settings)
-    defects, source = Intake(known, plan.size, settings.roi, plan.golden), backbone(settings.backbone)
-    learned = learn_known(trunk, source, (intake, defects), settings, progress, by_unit)
-    if good[0].sample.defective and (learned is None or not learned.words.types):
+    reasons |= {"units": units} if units else {}
+    best = fit_best(good, plans, settings, report)
+    plan, fitted, loader, extractor = best.plan, best.fitted, best.loader, best.extractor
+    _tell(fitted.outliers, settings)
+    defects, source = ImageLoader(known, plan.size, settings.roi, plan.golden), backbone(settings.backbone)
+    learned = learn_labelled_defects(extractor, source, (loader, defects), settings, report, by_unit)
+    if good[0].sample.defective and (learned is None or not learned.label_map.types):
         raise InputError("no good parts, and no type with at least 2 examples. Add good parts, or more of each type")
-    frozen = Basis(source, trunk, best.int8, best.int8 is not None, fitted, learned)
-    basis, why = choose_trunk(frozen, (intake, defects), settings, progress, by_unit)
-    card = _card(name, settings, basis, _scores(basis, defects, progress), intake, defects, by_unit)
-    progress("exporting", 0, 1)
+    frozen = FittedModel(source, extractor, best.int8, best.int8 is not None, fitted, learned)
+    fitted_model, why = choose_backbone(frozen, (loader, defects), settings, report, by_unit)
+    scores, caught = _known_defects(fitted_model, defects, report)
+    card = _card(name, settings, fitted_model, (scores, caught), loader, defects, by_unit)
+    _tell_of_escapes(card, scores, caught, _scored(fitted_model, defects))
+    report("exporting", 0, 1)
     golden = None if plan.golden is None else plan.golden.card()
-    words, told = _words(basis.learned)
-    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices | told | why} | words)
-    return _export(basis, card, intake, defects)
+    named, told = _named(fitted_model.learned)
+    card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices | told | why} | named)
+    return _export(fitted_model, card, loader, defects)
 
 
-def _tell(suspects: Iterable[Suspect], settings: TrainSettings) -> None:
-    for suspect in suspects:
-        done = "left out" if settings.suspects == "leave out" else "a suspect"
-        kind = "known" if suspect.part.sample.defective else "good"
-        warn(f"{done}: {suspect.part.sample.path} looks like no other {kind} part: {suspect.spreads:.1f} robust "
+def _tell(outliers: Iterable[Outlier], settings: TrainSettings) -> None:
+    for outlier in outliers:
+        done = "left out" if settings.outliers == "leave out" else "an outlier"
+        kind = "known" if outlier.part.sample.defective else "good"
+        warn(f"{done}: {outlier.part.sample.path} looks like no other {kind} part: {outlier.spreads:.1f} robust "
              f"spreads above the median. Is it {kind}? Remove it if it is not")  # fmt: skip
 
 
-def _words(learned: Learned | None) -> tuple[dict[str, object], dict[str, str]]:
+def _named(learned: Learned | None) -> tuple[dict[str, object], dict[str, str]]:
     """What the card says of known types and grades, and what was chosen about them."""
     if learned is None:
         return {}, {}
-    words: dict[str, object] = {
-        "types": learned.words.types,
-        "grades": learned.words.grades,
+    named: dict[str, object] = {
+        "types": learned.label_map.types,
+        "grades": learned.label_map.grades,
         "recognition": learned.card,
     }
-    return words, learned.reasons
+    return named, learned.reasons
 
 
 def _card(
     name: str,
     settings: TrainSettings,
-    basis: Basis,
-    defect_scores: NDArray[np.float64],
-    intake: Intake,
-    defects: Intake,
+    fitted_model: FittedModel,
+    known: tuple[NDArray[np.float64], NDArray[np.bool_]],
+    loader: ImageLoader,
+    defects: ImageLoader,
     by_unit: bool,
 ) -> Card:
     targets = Targets(settings.overkill_target, settings.escape_target, settings.review_target)
     # The exported graph may score a known defect lower by this much: it must not slip under its own threshold.
-    sure = defect_scores - TOLERANCE * np.maximum(1.0, np.abs(defect_scores))
-    fitted, held_out = basis.fitted, basis.fitted.held_out
-    if all(part.sample.defective for part in intake.parts):
-        band, calibration = calibrate_known(held_out.scores, held_out.peaks, targets, by_unit)
+    sure = known[0] - TOLERANCE * np.maximum(1.0, np.abs(known[0]))
+    fitted, held_out = fitted_model.fitted, fitted_model.fitted.held_out
+    scores, peaks, distances = held_out.of_parts
+    if all(part.sample.defective for part in loader.parts):
+        band, calibration = calibrate_known(scores, peaks, targets, by_unit)
     else:
-        band, calibration = calibrate(held_out.scores, sure, held_out.peaks, targets, by_unit)
-    parts = [*intake.parts, *defects.parts]
+        pictures, outside = len(held_out.parts), distances > 1
+        band, calibration = calibrate(scores, sure, peaks, targets, by_unit, pictures, outside, known[1])
+        calibration = calibration.model_copy(
+            update={"limits": tuple(_who_sets_limits(held_out, sure, known[1], band, targets))}
+        )
+    parts = [*loader.parts, *defects.parts]
     return Card(
         product=settings.product or name,
         backbone=settings.backbone,
-        width=intake.size.width,
-        height=intake.size.height,
-        scale=intake.size.scale,
-        tiles=_tiles(intake),
-        stretch=intake.aspects if intake.size.stretch else None,
-        border=intake.border,
-        bank=max(len(level.bank) for level in fitted.reader.levels.values()),
+        width=loader.size.width,
+        height=loader.size.height,
+        scale=loader.size.scale,
+        tiles=_tiles(loader),
+        stretch=loader.aspects if loader.size.stretch else None,
+        border=loader.border,
+        bank=max(len(level.bank) for level in fitted.head.levels.values()),
         band=band,
         calibration=calibration,
+        ood=_out_of_distribution(held_out),
         mm_per_px=settings.mm_per_px,
+        full_scale=parts[0].full_scale,
         roi=settings.roi,
         trained_on=tuple(sorted(part.hash for part in parts)),
-        suspects=tuple(map(str, fitted.suspects)),
+        outliers=tuple(map(str, fitted.outliers)),
         choices={**fitted.reasons},
-        provenance=_provenance(parts, settings).model_copy(update={"tuning": basis.tuning}),
+        provenance=_provenance(parts, settings).model_copy(update={"tuning": fitted_model.tuning}),
     )
 
 
-def _tiles(intake: Intake) -> Tiles | None:
-    if intake.size.overlap is None:
+def _who_sets_limits(
+    held_out: HeldOut, defective: NDArray[np.float64], caught: NDArray[np.bool_], band: Band, targets: Targets
+) -> list[str]:
+    """Which good parts lie above the NG limit, which part sets each limit, and where that would lie without it."""
+    above = [i for i in np.argsort(-held_out.scores) if held_out.scores[i] > band.high][:NAMED]
+    said = [
+        f"{_named_file(held_out.parts[i])} scores above the NG limit: {band.high:.2f}, it has "
+        f"{held_out.scores[i]:.2f}. Look at it: confirm it as good, or remove it"
+        for i in above
+    ]
+    for limit, name, what in ((band.high, "NG", "high"), (band.low, "OK", "low")):
+        if len({part.counted for part in held_out.parts}) < MIN_TO_NAME or (what == "low" and limit == band.high):
+            continue
+        nearest = int(np.abs(held_out.scores - limit).argmin())
+        if abs(held_out.scores[nearest] - limit) > 1e-9:
+            continue  # a known defect sets it
+        part = held_out.parts[nearest]
+        others = [index for index, other in enumerate(held_out.parts) if other.counted != part.counted]
+        left = worst_of_each(held_out.scores[others], [held_out.parts[index] for index in others])
+        without, _ = calibrate(left, defective, left, targets, caught=caught)
+        said.append(
+            f"{_named_file(part)} sets the {name} limit: without it {getattr(without, what):.2f} instead of "
+            f"{limit:.2f}. Look at it: confirm it as good, or remove it"
+        )
+    return said
+
+
+def _named_file(part: Part) -> str:
+    return readable_name(f"{part.sample.path.parent.name}/{part.sample.path.name}")
+
+
+def _out_of_distribution(held_out: HeldOut) -> OutOfDistribution:
+    """The card's account of the test for pictures that do not show the product."""
+    (scores, _, distances), lowest = held_out.of_parts, NEVER
+    if len(scores) >= MIN_LOWEST:
+        lowest = float(2 * scores.min() - np.median(scores))
+    return OutOfDistribution(
+        parts=len(distances),
+        median=float(np.median(held_out.distances)),
+        outside=rate(int((distances > 1).sum()), len(distances)),
+        lowest_score=lowest,
+    )
+
+
+def _tiles(loader: ImageLoader) -> Tiles | None:
+    if loader.size.overlap is None:
         return None
-    return Tiles(overlap_px=intake.size.overlap, least=min(intake.counts), most=max(intake.counts))
+    return Tiles(overlap_px=loader.size.overlap, least=min(loader.counts), most=max(loader.counts))
 
 
-def _parts(samples: Sequence[Sample], settings: TrainSettings) -> tuple[list[Part], list[Part], bool]:
-    """Good parts, known defects, and whether groups or lots are held out together.
+def _parts(samples: Sequence[Sample], settings: TrainSettings) -> tuple[list[Part], list[Part], bool, str]:
+    """Good parts, known defects, whether all have a group or lot to be held out with, and what else was found.
 
     Without good parts the known defects stand in for them: the memory then tells what is known from strangers.
     """
     good = [sample for sample in samples if sample.defective is False]
     if not good:
         good, samples = _instead(samples, settings), []
-    units = {sample.group or sample.lot for sample in good}
-    by_unit = None not in units and len(units) >= MIN_UNITS
-    parts = accept([*good, *(sample for sample in samples if sample.defective)], by_unit)
-    if not samples:
-        check_enough(parts)
-        return parts, [], by_unit
-    usable = [part for part in parts if not part.sample.defective]
+    listed = [*good, *(sample for sample in samples if sample.defective)]
+    keys = group_keys(good)
+    by_unit = None not in keys
+    parts = accept(listed, [*keys, *(s.group or (s.lot if by_unit else None) for s in listed[len(good) :])])
+    usable = [part for part in parts if not part.sample.defective] if samples else parts
     check_enough(usable)
-    return usable, [part for part in parts if part.sample.defective], by_unit
+    usable, found = find_units(usable)
+    check_enough(usable)
+    return usable, [part for part in parts if part.sample.defective] if samples else [], by_unit, found
 
 
 def _instead(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]:
@@ -171,7 +233,7 @@ def _instead(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]
     remedy = "Put photos of good parts into a folder named 'good', or label them 'good' in the table"
     if len({name for sample in known for name in sample.types}) < MIN_TYPES:
         raise InputError(f"the training part has no good parts. {remedy}. Without any, two defect types are needed")
-    if not settings.recognise or settings.tile_px is not None:
+    if not settings.classify or settings.tile_px is not None:
         why = "with tiles, types are not learned yet" if settings.tile_px is not None else "recognise is off"
         raise InputError(f"the training part has no good parts, so types must be learned, but {why}. {remedy}")
     warn(
@@ -181,16 +243,41 @@ def _instead(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]
     return known
 
 
-def _scores(basis: Basis, intake: Intake, progress: Progress) -> NDArray[np.float64]:
-    """Scores of the known defects; of those only that a fine-tuned trunk has not learned from."""
-    scores = []
-    parts = [part for part in intake.parts if basis.unseen is None or part.hash in basis.unseen]
+def _scored(fitted_model: FittedModel, loader: ImageLoader) -> list[Part]:
+    """The known defects; of those only that a fine-tuned backbone has not learned from."""
+    return [part for part in loader.parts if fitted_model.unseen is None or part.hash in fitted_model.unseen]
+
+
+@torch.inference_mode()
+def _known_defects(
+    fitted_model: FittedModel, loader: ImageLoader, progress: Progress
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores (m,) of the known defects, and which of them the recipe keeps out of OK by their type."""
+    scores, caught, parts = [], [], _scored(fitted_model, loader)
+    learned = fitted_model.learned
+    band = None if learned is None or learned.card is None else learned.card.band
     for index, part in enumerate(parts):
         progress("scoring known defects", index, len(parts))
-        prepared = intake(part)
-        if prepared is not None:
-            scores.append(part_score(basis.trunk, basis.fitted.reader, prepared))
-    return np.array(scores, np.float64)
+        worst, evidence = [], -np.inf
+        for image in again(loader, part).images:  # one tile's maps at a time, for the memory and for the types
+            maps = fitted_model.extractor(image[None])
+            worst.append(float(fitted_model.fitted.head(maps)[1]))
+            if learned is not None and band is not None:
+                evidence = max(evidence, float(learned.net.type_logits(learned.net(maps).types).amax()))
+        scores.append(np.max(worst))  # NaN stays NaN
+        caught.append(band is not None and band.decide(evidence) is not Verdict.OK)
+    return np.array(scores, np.float64), np.array(caught, bool)
+
+
+def _tell_of_escapes(card: Card, scores: NDArray[np.float64], caught: NDArray[np.bool_], parts: Sequence[Part]) -> None:
+    """Name the known defects that the recipe would call OK all the same: before it is written, not after."""
+    missed = np.flatnonzero((scores <= card.band.low) & ~caught)
+    if len(missed):
+        names = ", ".join(str(parts[index].sample.path) for index in missed[:NAMED])
+        more = f" and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
+        warn(f"{len(missed)} of {len(scores)} known defective parts look like good ones and would be judged OK: {names}"
+             f"{more}. Check their labels; where the defect can be seen, mark its place or take a larger input "
+             "(effort=max, tile_px)")  # fmt: skip
 
 
 def _provenance(parts: Sequence[Part], settings: TrainSettings) -> Provenance:
@@ -208,20 +295,21 @@ def _provenance(parts: Sequence[Part], settings: TrainSettings) -> Provenance:
     )
 
 
-def _export(basis: Basis, card: Card, intake: Intake, defects: Intake) -> Recipe:
-    reader, held_out, learned = basis.fitted.reader, basis.fitted.held_out, basis.learned
+def _export(fitted_model: FittedModel, card: Card, loader: ImageLoader, defects: ImageLoader) -> Recipe:
+    head, held_out, learned = fitted_model.fitted.head, fitted_model.fitted.held_out, fitted_model.learned
     size = (card.height, card.width)
-    basis.trunk.rest()
+    fitted_model.extractor.rest()
     release_memory()
-    trunk = basis.exported or trunk_onnx(card.backbone, size)
-    scores, embedding = held_out.scores.astype(np.float32), basis.source.embedding
+    extractor = fitted_model.exported or backbone_onnx(card.backbone, size)
+    scores = held_out.of_parts.scores.astype(np.float32)
+    embedding = fitted_model.source.embedding
     net, boxes = (None, None) if learned is None else (learned.net, learned.boxes)
-    model = recipe_model(trunk, reader, scores, size, embedding, net, boxes)
+    model = recipe_model(extractor, head, scores, size, embedding, net, boxes)
     for key, values in ({} if learned is None else learned.kept).items():
         model.graph.initializer.append(numpy_helper.from_array(values, key))
     # Good parts spread over the held-out scores, and known defects: the gate sees the whole range of scores.
     ranks = np.linspace(0, len(held_out.parts) - 1, min(IMAGES, len(held_out.parts))).astype(int)
-    chosen = [(intake, held_out.parts[i]) for i in np.argsort(held_out.scores)[ranks]]
+    chosen = [(loader, held_out.parts[i]) for i in np.argsort(held_out.scores)[ranks]]
     chosen += [(defects, part) for part in defects.parts[:: max(1, len(defects.parts) // IMAGES)][:IMAGES]]
     images = (
         image
@@ -229,10 +317,10 @@ def _export(basis: Basis, card: Card, intake: Intake, defects: Intake) -> Recipe
         if (prepared := source(part)) is not None
         for image, _ in prepared.some(GATED_TILES)
     )
-    int8 = basis.exported if basis.int8 else None
+    int8 = fitted_model.exported if fitted_model.int8 else None
     release_memory()
-    parity = check_parity(model.SerializeToString(), basis.source, reader, images, card.band, int8, net, boxes)
+    parity = check_parity(model.SerializeToString(), fitted_model.source, head, images, card.band, int8, net, boxes)
     final = card.model_copy(update={"parity": parity})
     release_memory()
-    evidence = gather_evidence(basis.trunk, basis.fitted, (intake, defects), net)
+    evidence = gather_explanation(fitted_model.extractor, fitted_model.fitted, (loader, defects), net)
     return Recipe(with_card(model, final, evidence), final)

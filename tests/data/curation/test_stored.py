@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ from typer.testing import CliRunner
 from sightline.cli import app
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.data.curation.finding import Action, Verb
-from sightline.data.curation.keeper import Decision, State
-from sightline.data.curation.stored import StoreKeeper, apply_all, apply_to_store
+from sightline.data.curation.findings import Action, Decision, State, Verb
+from sightline.data.curation.stored import StoreDecisionLog, apply_all, apply_to_store
 from sightline.data.dataset import Dataset
 from sightline.store.store import Store
 
@@ -92,14 +92,14 @@ def test_every_action(store: Store, verb: Verb, value: str) -> None:
 
 
 def test_decisions_keep_their_order_and_their_action(store: Store) -> None:
-    keeper = StoreKeeper(store, "plates", "ann")
+    decision_log = StoreDecisionLog(store, "plates", "ann")
     action = Action(Verb.RELABEL, ("a",), "stain")
-    keeper.keep(Decision("label-1", State.APPLIED, "", "sure", action))
-    keeper.keep(Decision("near-2", State.DISMISSED, ""))
-    keeper.keep(Decision("label-1", State.DISMISSED, "", "not so sure"))
-    found = keeper.decisions()
+    decision_log.keep(Decision("label-1", State.APPLIED, "", "sure", action))
+    decision_log.keep(Decision("near-2", State.DISMISSED, ""))
+    decision_log.keep(Decision("label-1", State.DISMISSED, "", "not so sure"))
+    found = decision_log.decisions()
     assert list(found) == ["near-2", "label-1"] and found["label-1"].state is State.DISMISSED
-    assert StoreKeeper(store, "other", "ann").decisions() == {}
+    assert StoreDecisionLog(store, "other", "ann").decisions() == {}
 
 
 def target(path: Path, number: int = 1) -> str:
@@ -145,7 +145,7 @@ def test_what_the_store_refuses_is_not_remembered_as_applied(store: Store) -> No
 def test_a_table_of_a_product_is_the_product_as_it_is_now(store: Store, tmp_path: Path) -> None:
     first = next(iter(store.samples("plates")))
     action = Action(Verb.SPLIT, (target(first.path),), "train")
-    StoreKeeper(store, "plates", "ann").keep(Decision("leakage-1", State.APPLIED, "", "", action))
+    StoreDecisionLog(store, "plates", "ann").keep(Decision("leakage-1", State.APPLIED, "", "", action))
     store.catalogue.assign(range(1, 18), "test", "ann")
     check("-o", str(tmp_path / "now.csv"))
     assert {sample.split for sample in Dataset.open(tmp_path / "now.csv")} == {"test"}
@@ -155,3 +155,23 @@ def test_decisions_about_the_store_are_kept_nowhere_else(store: Store, tmp_path:
     command = ["data", "check", "store:plates", "--backbone", "none", "--findings", str(tmp_path / "f.json")]
     result = RUN.invoke(app, command)
     assert isinstance(result.exception, InputError) and "Leave out --findings" in str(result.exception)
+
+
+def test_people_read_names_and_programs_hashes(store: Store, tmp_path: Path) -> None:
+    near = next(one for one in check()["findings"] if one["kind"] in ("near", "copy"))
+    assert all(name.startswith("images/") for name in near["subjects"])
+    names = check()["names"]
+    assert {names[Path(name).stem] for name in near["subjects"]} == {"good/03.png", "good/again.png"}
+    report = tmp_path / "check.html"
+    words = ["data", "check", "store:plates", "--backbone", "none", "--report", str(report)]
+    said = RUN.invoke(app, words, catch_exceptions=False).stdout
+    for text in (said, re.sub('href="[^"]*"', "", report.read_text(encoding="utf-8"))):
+        assert "good/again.png" in text and Path(near["subjects"][0]).stem not in text
+
+
+def test_a_decision_in_the_store_does_not_wait_for_another_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = check()
+    monkeypatch.setattr("sightline.data.curation.image_statistics.read_statistics", None)
+    key = next(one["key"] for one in first["findings"] if one["kind"] in ("near", "copy"))
+    done = check("--apply", key)
+    assert [one["key"] for one in done["decisions"]] == [key]

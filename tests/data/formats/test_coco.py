@@ -13,8 +13,8 @@ from sightline.core.errors import InputError
 from sightline.core.region import Polygons, Rectangle, Runs
 from sightline.core.sample import Sample
 from sightline.data.formats import coco
-from sightline.data.formats.run_text import counts_from_text, text_from_counts
-from sightline.data.warning import DatasetWarning
+from sightline.data.formats.coco import counts_from_text, text_from_counts
+from sightline.data.formats.document import DatasetWarning
 
 # A 5 x 3 block at (2, 1) with a hole at (4, 2), as the reference implementation encodes it.
 TEXT, COUNTS = "=3300NN02200;", (13, 3, 3, 3, 3, 1, 1, 1, 3, 3, 3, 3, 14)
@@ -93,6 +93,12 @@ def test_a_folder_per_part_is_read_too(tmp_path: Path, write: Any) -> None:
         ("train/1.png", "train"),
         ("valid/1.png", "test"),
     ]
+
+
+def test_an_id_is_the_same_as_text_and_as_a_number(tmp_path: Path) -> None:
+    mark = _mark(bbox=[1, 1, 3, 2]) | {"image_id": "1", "category_id": "1"}
+    (sample,) = _read(tmp_path, _data([_image()], [mark]))
+    assert len(sample.regions) == 1 and sample.types == (sample.regions[0].type,)
 
 
 @pytest.mark.parametrize(

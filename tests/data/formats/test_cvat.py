@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.data.formats import cvat
-from sightline.data.warning import DatasetWarning
+from sightline.data.formats.document import DatasetWarning
 
 META = "<meta><task><labels><label><name>dent</name></label><label><name>rust</name></label></labels></task></meta>"
 BOX = '<box label="dent" xtl="2" ytl="3" xbr="8" ybr="7"/>'
@@ -111,3 +113,27 @@ def test_places_that_do_not_fit(mark: str, said: str, left: Any, tmp_path: Path)
         (sample,) = _read(tmp_path, _image(mark))
     assert [region.box for region in sample.regions] == ([left] if left else [])
     assert (sample.defective, sample.types) == (True, ("dent",))
+
+
+def test_a_mask_larger_than_its_picture_could_need_is_not_drawn(tmp_path: Path, write: Any) -> None:
+    write(tmp_path / "images/1.png", np.zeros((20, 30), np.uint8))
+    mark = '<mask label="dent" rle="0, 1000000000" left="0" top="0" width="31250" height="32000"/>'
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"a mask of 31250 x 32000 px is larger than its picture"):
+        _read(tmp_path, f'<image id="0" name="1.png" width="31250" height="32000">{mark * 12}</image>')
+    assert time.perf_counter() - start < 2
+
+
+def test_a_small_mask_in_a_large_picture_is_not_drawn_as_a_whole(tmp_path: Path) -> None:
+    mark = '<mask label="dent" rle="1, 2, 3" left="30000" top="30000" width="3" height="2"/>'
+    start = time.perf_counter()
+    (sample,) = _read(tmp_path, f'<image id="0" name="1.png" width="31250" height="32000">{mark * 12}</image>')
+    assert sample.regions[0].box == (30001, 30000, 2, 1)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("name", ["C:\\line\\1.png", "../1.png", "/media/upload/1.png"])
+def test_a_name_from_another_computer_is_the_file_inside(name: str, tmp_path: Path, write: Any) -> None:
+    image = write(tmp_path / "images/1.png", np.zeros((20, 30), np.uint8))
+    with pytest.warns(DatasetWarning, match="1 file names lead out of the dataset; the files of that name inside"):
+        assert [sample.path for sample in _read(tmp_path, _image(BOX, name))] == [image]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,15 @@ def _as_nobody() -> Iterator[None]:
 def test_each_layout_is_recognised(tmp_path: Path, write: Any) -> None:
     write(tmp_path / "mvtec/train/good/1.png", BLANK)
     write(tmp_path / "folders/good/1.png", BLANK)
+    write(tmp_path / "flat/1.png", BLANK)
     write(tmp_path / "csv/1.png", BLANK)
     (tmp_path / "csv/labels.csv").write_text("image,label\n1.png,good\n")
     good = Sample(write(tmp_path / "1.png", BLANK), False)
     for name in ("coco", "cvat", "voc", "yolo", "labelme"):
         export([good], tmp_path / name, name)
     for name in FORMATS:
-        layout, (sample,) = read(tmp_path / name)
+        with pytest.warns(match="1 photos, all taken as good") if name == "flat" else nullcontext():
+            layout, (sample,) = read(tmp_path / name)
         assert layout == name
         assert sample.defective is False
         assert sample.path.is_file()
@@ -49,7 +51,7 @@ def test_each_layout_is_recognised(tmp_path: Path, write: Any) -> None:
 
 def test_a_table_goes_before_folders(tmp_path: Path, write: Any) -> None:
     write(tmp_path / "good/1.png", BLANK)
-    (tmp_path / "labels.csv").write_text("image,label\ngood/1.png,scratch\n")
+    (tmp_path / "labels.csv").write_text("image,label,type\ngood/1.png,defect,scratch\n")
     layout, (sample,) = read(tmp_path)
     assert layout == "csv"
     assert sample.types == ("scratch",)
@@ -87,8 +89,8 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
 
 def test_a_table_without_the_needed_columns_names_its_own(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
-    path.write_text("file;class\n1.png;good\n")
-    with pytest.raises(InputError, match=r"Found: a file. Expected one of:\n  - a CSV file with the column 'image'"):
+    path.write_text("part;colour\n1.png;red\n")
+    with pytest.raises(InputError, match=r"Found: a file. Expected one of:\n  - a CSV table with the columns 'image'"):
         read(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.data.formats import labelme
-from sightline.data.warning import DatasetWarning
+from sightline.data.formats.document import DatasetWarning
 
 PNG = base64.b64encode(cv2.imencode(".png", np.eye(4, dtype=np.uint8))[1].tobytes()).decode()
 
@@ -38,6 +39,8 @@ def _read(folder: Path, *shapes: Any, **more: Any) -> Sample:
         (_shape(None, [2, 3], [8, 3], [8, 7], [2, 7]), (2, 3, 6, 4), 24),
         (_shape("rectangle", [8, 7], [2, 3]), (2, 3, 6, 4), 24),
         (_shape("rectangle", [2, 3], [8, 3], [8, 7], [2, 7]), (2, 3, 6, 4), 24),
+        (_shape("rectangle", [10, 3], [14, 7], [10, 11], [6, 7]), (6, 3, 8, 8), 32),
+        (_shape("rotation", [10, 3], [14, 7], [10, 11], [6, 7], direction=0.8), (6, 3, 8, 8), 32),
         (_shape("circle", [10, 10], [13, 14]), (5, 5, 10, 10), 80),
         (_shape("mask", [3, 2], [6, 5], mask=PNG), (3, 2, 4, 4), 4),
     ],
@@ -96,7 +99,7 @@ def test_an_image_that_was_renamed_with_its_json_is_found(tmp_path: Path, write:
         (3, {}, "shape 1: expected an object"),
         (_shape("mask", [3, 2], [6, 5], mask="!"), {}, "shape 1: the mask is no readable PNG"),
         (_shape("mask", [3, 2], [6, 5], mask="AAAA"), {}, "shape 1: the mask is no readable PNG"),
-        (_shape("mask", [28, 2], [31, 5], mask=PNG), {}, "shape 1: .* larger than the image"),
+        (_shape("mask", [28, 2], [31, 5], mask=PNG), {}, "shape 1: .* reaches outside the image"),
         (_shape("mask", [3, 2], [6, 5], mask=PNG), {"imageWidth": None}, "shape 1: a mask needs imageHeight"),
         (_shape("rectangle", [1, 1], [2, 2]), {"imagePath": "../1.png"}, "imagePath: the file name '../1.png' leads"),
         (_shape("rectangle", [1, 1], [2, 2]), {"imageWidth": -3}, "image size, width: -3 is no whole number"),
@@ -132,3 +135,11 @@ def test_two_files_about_one_image_must_agree(tmp_path: Path, write: Any) -> Non
     )
     with pytest.raises(InputError, match=r"2.json: 1.png is listed before .*1.json.* good there, dent here"):
         labelme.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["..\\pictures\\1.png", "C:\\line\\1.png", "/home/x/1.png", "old/1.png"])
+def test_a_path_from_another_computer_is_the_picture_beside(name: str, tmp_path: Path, write: Any) -> None:
+    image = write(tmp_path / "1.png", np.zeros((20, 30), np.uint8))
+    with pytest.warns(DatasetWarning, match="1 file names lead out") if "old" not in name else nullcontext():
+        assert _read(tmp_path, _shape("rectangle", [8, 7], [2, 3]), imagePath=name).path == image
+    assert _read(tmp_path, _shape("rectangle", [8, 7], [2, 3]), imagePath=name.replace("1", "0")).path == image

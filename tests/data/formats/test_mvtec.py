@@ -56,3 +56,26 @@ def test_no_training_image_is_an_error(tmp_path: Path) -> None:
     assert mvtec.found(tmp_path)
     with pytest.raises(InputError, match=r"train: holds no images. Put photos of good parts into train/good/"):
         mvtec.read(tmp_path)
+
+
+def test_a_validation_part_is_the_test_part_where_there_is_no_other(tmp_path: Path, write: Any) -> None:
+    for name in ("train/good/1.png", "train/bad/1.png", "val/good/2.png", "val/bad/2.png"):
+        write(tmp_path / name, BLANK)
+    assert [(s.split, s.defective) for s in mvtec.read(tmp_path)] == [
+        *(("train", True), ("train", False)),
+        *(("test", True), ("test", False)),
+    ]
+    write(tmp_path / "test/good/3.png", BLANK)
+    assert [sample.split for sample in mvtec.read(tmp_path)] == ["train"] * 4 + ["test"]
+
+
+def test_folders_below_a_class_are_read_and_stray_ones_refused(folder: Path, write: Any) -> None:
+    write(folder / "train/good/lot 2/003.png", BLANK)
+    write(folder / "test/crack/lot 2/003.png", BLANK)
+    write(folder / "ground_truth/crack/lot 2/003_mask.png", BLANK)
+    samples = {str(sample.path.relative_to(folder)): sample for sample in mvtec.read(folder)}
+    assert samples["train/good/lot 2/003.png"].defective is False
+    assert samples["test/crack/lot 2/003.png"].mask == folder / "ground_truth/crack/lot 2/003_mask.png"
+    write(folder / "test/overlays/003.png", BLANK)
+    with pytest.raises(InputError, match="overlays: looks like pictures that an inspection made"):
+        mvtec.read(folder)

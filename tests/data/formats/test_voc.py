@@ -11,7 +11,7 @@ import pytest
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.data.formats import voc
-from sightline.data.warning import DatasetWarning
+from sightline.data.formats.document import DatasetWarning
 
 
 def _object(name: str = "dent", box: tuple[Any, ...] = (3, 2, 6, 4)) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sightline.core.errors import InputError
 from sightline.core.region import Polygons
 from sightline.core.sample import Sample
 from sightline.data.formats import yolo
-from sightline.data.warning import DatasetWarning
+from sightline.data.formats.document import DatasetWarning
 
 
 def _put(folder: Path, write: Any, image: str, label: str | None) -> None:
@@ -86,10 +87,46 @@ def test_parts_come_from_data_yaml(text: str, tmp_path: Path, write: Any) -> Non
 
 
 def test_one_image_in_two_parts_is_refused(tmp_path: Path, write: Any) -> None:
-    (tmp_path / "data.yaml").write_text("names: [dent]\ntrain: images\nval: images\n")
-    _put(tmp_path, write, "images/1.png", "")
+    (tmp_path / "data.yaml").write_text("names: [dent]\ntrain: images\nval: images/a\n")
+    _put(tmp_path, write, "images/a/1.png", "")
+    _put(tmp_path, write, "images/2.png", "")
     with pytest.raises(InputError, match=r"1.png is listed before .* good \(train\) there, good \(test\) here"):
         yolo.read(tmp_path)
+
+
+def test_parts_that_name_the_same_images_are_one_without_a_split(tmp_path: Path, write: Any) -> None:
+    (tmp_path / "data.yaml").write_text("names: [dent]\ntrain: images\nval: images\n")
+    _put(tmp_path, write, "images/1.png", "")
+    with pytest.warns(DatasetWarning, match="train and val name the same images, so a split is made"):
+        (sample,) = yolo.read(tmp_path)
+    assert sample.split is None
+
+
+def test_a_list_of_images_may_come_from_another_computer(tmp_path: Path, write: Any) -> None:
+    (tmp_path / "data.yaml").write_text("names: [dent]\ntrain: train.txt\n")
+    (tmp_path / "train.txt").write_text("/content/set/images/1.png\n./images/2.png\n")
+    for number in (1, 2):
+        _put(tmp_path, write, f"images/{number}.png", "0 0.5 0.5 0.2 0.2")
+    with pytest.warns(DatasetWarning, match="1 file names lead out of the dataset"):
+        assert list(_named(tmp_path)) == ["images/1.png", "images/2.png"]
+
+
+def test_folders_below_the_images_are_read(tmp_path: Path, write: Any) -> None:
+    (tmp_path / "data.yaml").write_text("names: [dent]\ntrain: images/train\n")
+    _put(tmp_path, write, "images/train/2026-01-05/1.png", "0 0.5 0.5 0.2 0.2")
+    assert [sample.types for sample in yolo.read(tmp_path)] == [("dent",)]
+
+
+@pytest.mark.parametrize(
+    "text", ["names: " + "[" * 20000, "names:\n" + "- " * 5000 + "x", "names: [" + "dent, " * 200_000]
+)
+def test_settings_that_would_take_minutes_are_refused_at_once(text: str, tmp_path: Path, write: Any) -> None:
+    (tmp_path / "data.yaml").write_text(text)
+    _put(tmp_path, write, "images/1.png", "")
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"nested too deeply|larger than any list of class names"):
+        yolo.read(tmp_path)
+    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -98,6 +135,7 @@ def test_one_image_in_two_parts_is_refused(tmp_path: Path, write: Any) -> None:
         ("2 0.5 0.5 0.1 0.1", r"1.txt, line 2: the class 2 does not exist \(known: 0 crack, 1 dent\)"),
         ("-1 0.5 0.5 0.1 0.1", "line 2: '-1' is no whole number"),
         ("dent 0.5 0.5 0.1 0.1", "line 2: 'dent' is no number"),
+        ("0 20 10 8 8", "line 2: 20 is no share of an image's side, so the numbers may be pixels"),
         ("0 0.5 0.5 0.1", "line 2: 3 numbers after the class. Give 4"),
         ("0 0.5 0.5 0.1 0.1 0.9", "line 2: 5 numbers after the class"),
         ("0 0.5 nan 0.1 0.1", "line 2: 'nan' is no number"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightline.data.sample.damage import VISIBLE, measure
-from sightline.data.sample.flaw import Flaw
+from sightline.data.sample.product import Flaw
 
 
 def _grey(side: int = 100) -> np.ndarray:

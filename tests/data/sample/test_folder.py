@@ -48,7 +48,7 @@ def test_layout_and_table_agree(tmp_path: Path) -> None:
 
 
 def test_split_holds_out_all_defects_and_a_third_of_the_good(tmp_path: Path) -> None:
-    rows = _rows(write(tmp_path / "cloth", "fabric", good=30, defects_per_type=1, size=SIZE))
+    rows = _rows(write(tmp_path / "caps", "cap", good=30, defects_per_type=1, size=SIZE))
     good = [row["split"] for row in rows if row["label"] == "good"]
     assert (good.count("test"), good.count("train")) == (9, 21)
     assert {row["split"] for row in rows if row["label"] == "defect"} == {"test"}

@@ -61,7 +61,9 @@ def test_a_failed_buffer_is_no_picture_and_the_next_one_is_good(camera, images):
 def test_a_picture_that_came_too_late_is_not_the_next_parts(camera, images, until):
     camera.grab(2000)
     source = camera._link.get(0)
-    source._camera.ExecuteSoftwareTrigger()  # as if an earlier grab had run out of time
+    # As if an earlier grab had run out of time. A camera that is not ready for a trigger ignores it.
+    assert source._camera.WaitForFrameTriggerReady(5000, source._pylon.TimeoutHandling_Return)
+    source._camera.ExecuteSoftwareTrigger()
     until(lambda: source._camera.NumReadyBuffers.Value)
     frame = camera.grab(2000)
     assert np.array_equal(frame.image, images[2]) and frame.dropped == 1

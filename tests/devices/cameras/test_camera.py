@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import CameraError, SettingError
-from sightline.devices.cameras.camera import Camera
+from sightline.devices.cameras.camera import Camera, Queued
 from sightline.devices.cameras.fake import fake_camera
-from sightline.devices.cameras.queued import Queued
-from sightline.devices.cameras.settings import CameraSettings, LiveSettings
-from sightline.devices.cameras.source import Picture
+from sightline.devices.cameras.settings import CameraSettings, LiveSettings, VisionSettings
+from sightline.devices.cameras.source import RawImage
 from sightline.devices.cameras.table import open_camera, read_camera
-from sightline.devices.cameras.vision import VisionSettings
 
 QUICK = {"backoff": {"first_ms": 20, "longest_ms": 40}}
 
@@ -37,7 +35,7 @@ class Given:
 
 
 def picture(value=0, **options):
-    return Picture(pixels=np.full((8, 10, 3), value, np.uint8), **options)
+    return RawImage(pixels=np.full((8, 10, 3), value, np.uint8), **options)
 
 
 def camera_of(*items, settings=None):
@@ -59,7 +57,7 @@ def test_region_turn_and_flip_are_applied_in_this_order():
     image = np.arange(8 * 10 * 3, dtype=np.uint8).reshape(8, 10, 3)
     roi = {"x_px": 2, "y_px": 1, "width_px": 5, "height_px": 4}
     settings = CameraSettings.model_validate({"roi": roi, "rotate_deg": 90, "flip": "horizontal"})
-    frame = camera_of(Picture(pixels=image), settings=settings).grab()
+    frame = camera_of(RawImage(pixels=image), settings=settings).grab()
     assert np.array_equal(frame.image, np.rot90(image[1:5, 2:7], -1)[:, ::-1])
 
 
@@ -106,7 +104,7 @@ def test_only_old_pictures_are_an_error():
 
 
 def test_another_size_is_refused_and_may_be_allowed():
-    small = Picture(pixels=np.zeros((4, 4, 3), np.uint8))
+    small = RawImage(pixels=np.zeros((4, 4, 3), np.uint8))
     camera = camera_of(picture(), small)
     camera.grab()
     with pytest.raises(CameraError) as caught:
@@ -271,5 +269,66 @@ def test_unknown_kinds_and_settings_are_named():
         read_camera({"kind": "polaroid"})
     with pytest.raises(SettingError, match=r"max_age_ms: .*greater than 0"):
         read_camera({"kind": "fake", "max_age_ms": 0})
-    with pytest.raises(SettingError, match="brightness: Extra inputs"):
+    with pytest.raises(SettingError, match="brightness: there is none but"):
         read_camera({"kind": "fake", "brightness": 3})
+
+
+def refused_for(camera, after_s):
+    with pytest.raises(CameraError) as caught:
+        camera.grab(1000, after_s=after_s, lead_s=0.05)
+    return caught.value.reason
+
+
+def test_after_two_late_pictures_in_a_row_the_third_part_gets_none_of_them():
+    zero, none = time.monotonic() - 0.5, CameraError("nothing", "timeout")
+    first, second = picture(1, monotonic_s=zero + 0.1), picture(2, monotonic_s=zero + 0.215)
+    camera = camera_of(none, first, none, second, none, picture(4, monotonic_s=zero + 0.41))
+    assert [refused_for(camera, zero + at) for at in (0.0, 0.12, 0.24)] == ["timeout"] * 3
+    assert camera.grab(1000, after_s=zero + 0.4, lead_s=0.05).image[0, 0, 0] == 4
+
+
+def test_two_pictures_under_way_are_both_thrown_away():
+    zero, none = time.monotonic() - 0.5, CameraError("nothing", "timeout")
+    camera = camera_of(none, picture(1, monotonic_s=zero + 0.1), picture(2, monotonic_s=zero + 0.17), none)
+    assert refused_for(camera, zero) == "timeout"
+    camera.skip(zero + 0.05)  # a trigger that was refused while the first part was under way
+    assert refused_for(camera, zero + 0.2) == "timeout"
+
+
+@pytest.mark.parametrize("reason", ["unreadable", "incomplete", "size", "frozen", "end"])
+def test_after_a_broken_picture_the_parts_own_may_still_come_and_is_not_the_next_parts(reason):
+    zero = time.monotonic() - 0.5
+    own = picture(1, monotonic_s=zero + 0.17)
+    camera = camera_of(CameraError("broken", reason), own, CameraError("nothing", "timeout"))
+    assert refused_for(camera, zero) == reason
+    assert refused_for(camera, zero + 0.2) == "timeout"
+
+
+def test_a_broken_picture_from_before_the_trigger_is_thrown_away_for_the_parts_own():
+    zero = time.monotonic() - 0.5
+    camera = camera_of(CameraError("broken", "unreadable", zero - 0.1), picture(1, monotonic_s=zero + 0.01))
+    frame = camera.grab(1000, after_s=zero, lead_s=0.05)
+    assert frame.image[0, 0, 0] == 1 and frame.dropped == 1
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_pictures_that_a_full_queue_drops_are_counted_as_lost(numbered):
+    class Numbered(Driver):
+        def read(self, timeout_ms):
+            value = int(super().read(timeout_ms).pixels[0, 0, 0])
+            return picture(value, device_id=value if numbered else None)
+
+    driver = Numbered()
+    settings = VisionSettings.model_validate({"trigger": "hardware", "repeats_max": 0, **QUICK})
+    camera = Camera(settings, lambda: driver)
+    driver.buffers.put(1)
+    camera.grab(500)
+    for number in range(2, 14):
+        driver.buffers.put(number)
+    while not driver.buffers.empty():
+        time.sleep(0.01)
+    time.sleep(0.05)
+    frame = camera.grab(500)
+    assert (frame.image[0, 0, 0], frame.dropped) == (6, 4)
+    assert camera.grab(500).dropped == 0 and camera.health().dropped == 4
+    camera.close()

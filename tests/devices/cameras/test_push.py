@@ -16,7 +16,15 @@ from sightline.core.errors import CameraError, SettingError
 from sightline.devices.cameras.table import open_camera
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+TOLD = {"Content-Type": "image/png"}
 PNG = cv2.imencode(".png", IMAGE[..., ::-1])[1].tobytes()
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer open sesame\r\nContent-Type: image/png\r\n"
+
+
+def png(seed):
+    image = np.random.default_rng(seed + 1).integers(0, 256, (20, 30, 3), np.uint8)
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 @pytest.fixture
@@ -29,7 +37,8 @@ def push(free_port, monkeypatch):
 
     def post(data, token="open sesame", path="/?part=A7", headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        connection.request("POST", path, data, {"Authorization": f"Bearer {token}", **(headers or {})})
+        told = {"Authorization": f"Bearer {token}", "Content-Type": "image/png"}
+        connection.request("POST", path, data, {**told, **(headers or {})})
         return connection.getresponse().status
 
     yield camera, post, port
@@ -61,25 +70,25 @@ def test_a_wrong_token_is_refused(push):
 
 def test_more_than_may_wait_is_refused(push):
     camera, post, _ = push
-    assert [post(PNG) for _ in range(3)] == [202, 202, 503]
+    assert [post(png(n)) for n in range(3)] == [202, 202, 503]
     camera.grab(100)
-    assert post(PNG) == 202
+    assert post(png(2)) == 202
 
 
 def test_a_caller_that_hangs_up_does_no_harm(push):
     camera, post, port = push
     with socket.create_connection(("127.0.0.1", port)) as caller:
-        caller.sendall(b"POST / HTTP/1.1\r\nAuthorization: Bearer open sesame\r\nContent-Length: 900\r\n\r\nabc")
+        caller.sendall(HEAD + b"Content-Length: 900\r\n\r\nabc")
     assert post(PNG) == 202
     camera.grab(1000)
 
 
 def test_callers_that_hang_are_bounded_and_cut_off(push, free_port, until):
     port = free_port()
-    camera = open_camera({"kind": "push", "port": port, "timeout_ms": 300})
+    camera = open_camera({"kind": "push", "port": port, "timeout_ms": 300, "token": {"env": "PUSH_TOKEN"}})
     callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
     for caller in callers:
-        caller.sendall(b"POST / HTTP/1.1\r\nContent-Length: 900\r\n\r\na")
+        caller.sendall(HEAD + b"Content-Length: 900\r\n\r\na")
     start = time.monotonic()
     for caller in callers:
         caller.settimeout(5)
@@ -92,7 +101,7 @@ def test_callers_that_hang_are_bounded_and_cut_off(push, free_port, until):
     def taken():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            connection.request("POST", "/", PNG)
+            connection.request("POST", "/", PNG, {"Authorization": "Bearer open sesame", **TOLD})
             return connection.getresponse().status == 202
         except OSError:
             return False
@@ -103,12 +112,13 @@ def test_callers_that_hang_are_bounded_and_cut_off(push, free_port, until):
     camera.close()
 
 
-def test_https_is_spoken_with_a_certificate(certificate, free_port):
-    port = free_port()
-    camera = open_camera({"kind": "push", "port": port, "certificate": certificate[0], "private_key": certificate[1]})
+def test_https_is_spoken_with_a_certificate(certificate, free_port, tmp_path):
+    port, file = free_port(), tmp_path / "token"
+    tls = {"certificate": certificate[0], "private_key": certificate[1]}
+    camera = open_camera({"kind": "push", "port": port, "token_file": file, **tls})
     trusted = ssl.create_default_context(cafile=certificate[0])
     connection = http.client.HTTPSConnection("localhost", port, timeout=5, context=trusted)
-    connection.request("POST", "/", PNG)
+    connection.request("POST", "/", PNG, {"Authorization": f"Bearer {file.read_text().strip()}", **TOLD})
     assert connection.getresponse().status == 202
     connection.close()
     assert np.array_equal(camera.grab(1000).image, IMAGE)
@@ -128,11 +138,84 @@ def test_other_machines_need_a_token():
         open_camera({"kind": "push", "token": {"env": "NO_SUCH_TOKEN"}})
 
 
-def test_a_port_that_is_taken_is_said(free_port):
+def test_a_port_that_is_taken_is_said(monkeypatch):
+    monkeypatch.setenv("PUSH_TOKEN", "open sesame")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        camera = open_camera({"kind": "push", "port": other.getsockname()[1]})
+        camera = open_camera({"kind": "push", "port": other.getsockname()[1], "token": {"env": "PUSH_TOKEN"}})
         with pytest.raises(CameraError, match="Choose another port"):
             camera.grab(10)
         camera.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
+        ({"Content-Type": ""}, 415),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "evil.example:8300"}, 403),
+        ({"Host": ""}, 403),
+        ({"Host": "127.0.0.1:99"}, 202),
+        ({"Host": "localhost"}, 202),
+        ({"Content-Type": "image/png; charset=binary"}, 202),
+    ],
+)
+def test_a_site_that_a_browser_visits_can_send_no_picture(push, headers, status):
+    camera, post, _ = push
+    assert post(PNG, headers=headers) == status
+    if status != 202:
+        with pytest.raises(CameraError):
+            camera.grab(10)
+
+
+def test_bytes_that_repeat_are_refused_until_it_is_allowed(push, free_port, tmp_path):
+    camera, post, _ = push
+    assert post(PNG) == 202
+    camera.grab(100)
+    assert post(PNG) == 409 and post(png(1)) == 202 and post(PNG) == 409
+    port = free_port()
+    other = open_camera({"kind": "push", "port": port, "token": {"env": "PUSH_TOKEN"}, "repeats_max": 0})
+    for _ in range(2):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("POST", "/", PNG, {"Authorization": "Bearer open sesame", **TOLD})
+        assert connection.getresponse().status == 202
+        other.grab(500)
+    other.close()
+
+
+def test_without_a_token_one_is_made_and_kept_for_its_owner(free_port, tmp_path):
+    port, file = free_port(), tmp_path / "own" / "token"
+    for _ in range(2):
+        camera = open_camera({"kind": "push", "port": port, "token_file": file})
+        token = file.read_text().strip()
+        assert len(token) >= 32 and file.stat().st_mode & 0o077 == 0
+        for sent, status in (("", 401), (f"Bearer {token}x", 401), (f"Bearer {token}", 202)):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("POST", "/", PNG, {**TOLD, **({"Authorization": sent} if sent else {})})
+            assert connection.getresponse().status == status
+        camera.close()
+
+
+def test_the_token_of_a_camera_without_a_station_is_kept_where_programs_keep_theirs(free_port, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    open_camera({"kind": "push", "port": free_port(), "name": "../top"}).close()
+    assert not list((tmp_path / "cwd").iterdir())
+    (file,) = (tmp_path / "state" / "sightline").iterdir()
+    assert file.name == "push-token-___top" and file.stat().st_mode & 0o077 == 0 == file.parent.stat().st_mode & 0o077
+
+
+def test_callers_that_dribble_do_not_keep_others_out(push):
+    _, post, port = push
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+    for connection in slow:
+        connection.sendall(b"POST / HTTP/1.1\r\nX: ")
+    start = time.monotonic()
+    assert post(PNG) == 202 and time.monotonic() - start < 4
+    for connection in slow:
+        connection.close()

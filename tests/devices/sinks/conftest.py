@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sightline.core.band import Verdict
-from sightline.core.signal import Signal
+from sightline.core.result import Verdict
+from sightline.core.signals import Signal
 from sightline.devices.sinks.handshake import Inputs, Outputs
 from sightline.devices.sinks.registers import read_outputs, write_inputs
 
@@ -51,8 +51,7 @@ def plc() -> type[Plc]:
 
 def run_cycle(sink, plc):
     """Ready, trigger, busy, result, acknowledge, ready: twice, and a change of the recipe between. For any protocol."""
-    from sightline.core.command import CommandKind
-    from sightline.core.status import Status
+    from sightline.core.signals import CommandKind, Status
 
     plc.say()
     sink.show(Status(ready=True, recipe_id=3))

@@ -88,3 +88,29 @@ def test_old_files_go(tmp_path, signal):
         "results-2023-11-14.csv",
         "results-x.csv",
     ]
+
+
+@pytest.mark.parametrize("part", ["a;=1+1", "a\t@SUM(1)", " =1", "x|+1", 'y"-1', "\uff1d1", "\n=1"])
+def test_no_cell_is_a_formula_for_spreadsheets_of_other_languages_either(tmp_path, signal, part):
+    sink = opened(tmp_path)
+    sink.send(signal(part, decided=DAY))
+    sink.close()
+    text = (tmp_path / "results-2023-11-14.csv").read_text()
+    for separator in ",;\t|":
+        for line in text.splitlines()[1:]:
+            cells = [cell.lstrip('" ') for cell in line.split(separator)]
+            assert not any(cell.startswith(("=", "+", "-", "@", "\uff1d")) for cell in cells), cells
+
+
+def test_a_day_that_began_with_other_columns_goes_on_in_another_file(tmp_path, signal):
+    (tmp_path / "results-2023-11-14.csv").write_text("decided,part_id,verdict\n2023-11-14T22:00:00,old,OK\n")
+    for name in ("new", "newer"):
+        sink = opened(tmp_path, keep_days=1)
+        sink.send(signal(name, decided=DAY))
+        sink.close()
+    assert [row["part_id"] for row in rows(tmp_path / "results-2023-11-14.csv")] == ["old"]
+    assert [row["part_id"] for row in rows(tmp_path / "results-2023-11-14-2.csv")] == ["new", "newer"]
+    sink = opened(tmp_path, keep_days=1)
+    sink.send(signal("later", decided=DAY + 3 * 86_400))
+    sink.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["results-2023-11-17.csv"]

@@ -6,11 +6,9 @@ import math
 
 import pytest
 
-from sightline.core.band import Verdict
-from sightline.core.command import CommandKind
 from sightline.core.errors import SinkError
-from sightline.core.fault import ErrorCode
-from sightline.core.status import Status
+from sightline.core.result import Verdict
+from sightline.core.signals import CommandKind, ErrorCode, Status
 from sightline.devices.sinks import handshake as module
 from sightline.devices.sinks.handshake import Handshake, Inputs, Outputs
 from sightline.devices.sinks.registers import read_inputs, read_outputs, write_inputs, write_outputs
@@ -46,7 +44,7 @@ def test_a_trigger_before_the_acknowledgement_is_an_overrun(shake, signal):
     shake.wait(0)
     shake.present(signal())
     shake.take(Inputs(trigger=True))
-    assert shake.wait(0) is None and shake.outputs().error == ErrorCode.TRIGGER_OVERRUN
+    assert shake.wait(0) is None and shake.outputs().station_error == ErrorCode.TRIGGER_OVERRUN
     shake.take(Inputs(reset=True, trigger=True))
     assert shake.wait(0).kind is CommandKind.RESET and shake.outputs().error == 0
 
@@ -86,9 +84,9 @@ def test_a_missing_acknowledgement_becomes_an_error(signal):
     shake = Handshake(acknowledge_ms=1e-6)
     shake.take(Inputs())
     shake.present(signal())
-    assert shake.outputs().error == ErrorCode.NO_ACKNOWLEDGE
+    assert shake.outputs().station_error == ErrorCode.NO_ACKNOWLEDGE and shake.outputs().error == 0
     shake.take(Inputs(acknowledge=True))
-    assert shake.outputs().error == 0
+    assert shake.outputs().error == 0 and shake.outputs().station_error == 0
 
 
 def test_without_acknowledgement_the_newest_result_is_shown(signal):
@@ -158,3 +156,96 @@ def test_without_acknowledgement_a_trigger_takes_the_result_before_away(signal):
     shake.take(Inputs(trigger=True, part_id="2"))
     said = shake.outputs()
     assert said.busy and not said.valid and not said.inspected and said.verdict == 0 and said.part_id == ""
+
+
+def test_a_trigger_carries_the_recipe_that_the_plc_means(shake):
+    shake.take(Inputs(trigger=True, recipe_id=5))
+    assert shake.wait(0).recipe == "5"
+    other = Handshake()
+    other.take(Inputs())
+    other.show(Status(ready=True))
+    other.take(Inputs(trigger=True))
+    assert other.wait(0).recipe == ""
+
+
+def test_the_next_trigger_tells_of_one_that_was_refused(shake, signal):
+    shake.take(Inputs(trigger=True, part_id="1"))
+    assert shake.wait(0).refused_s is None
+    shake.take(Inputs())
+    shake.take(Inputs(trigger=True, part_id="2"))
+    shake.present(signal("1"))
+    shake.take(Inputs(acknowledge=True))
+    shake.take(Inputs())
+    shake.take(Inputs(trigger=True, part_id="3"))
+    third = shake.wait(0)
+    assert third.part_id == "3" and third.refused_s is not None and third.refused_s <= third.monotonic_s
+
+
+def test_after_a_lost_link_an_acknowledgement_or_a_reset_clears_the_result(shake, signal):
+    for clearing in (Inputs(acknowledge=True), Inputs(reset=True)):
+        shake.take(Inputs(trigger=True))
+        shake.present(signal())
+        shake.forget()  # the link was lost, and the PLC begins anew
+        shake.take(Inputs())
+        assert shake.outputs().valid and not shake.outputs().ready
+        shake.take(clearing)
+        shake.take(Inputs())
+        assert not shake.outputs().valid and shake.outputs().ready and not shake.outputs().error
+
+
+def test_the_error_of_the_part_is_not_hidden_by_the_stations(shake, signal):
+    shake.take(Inputs(trigger=True, part_id="1"))
+    shake.take(Inputs())
+    shake.take(Inputs(trigger=True, part_id="2"))  # an overrun, while the camera of part 1 fails
+    shake.show(Status(busy=True, error=ErrorCode.BLOCKED))
+    assert shake.outputs().error == ErrorCode.BLOCKED
+    shake.present(signal("1", valid=False, error=ErrorCode.CAMERA_TIMEOUT))
+    said = read_outputs(write_outputs(shake.outputs()))
+    assert (said.part_id, said.error, said.station_error) == ("1", ErrorCode.CAMERA_TIMEOUT, ErrorCode.BLOCKED)
+    assert write_outputs(shake.outputs())[0] & 1 << 6
+    shake.show(Status(ready=True))
+    assert (
+        shake.outputs().station_error == ErrorCode.TRIGGER_OVERRUN and shake.outputs().error == ErrorCode.CAMERA_TIMEOUT
+    )
+
+
+def test_busy_goes_when_valid_comes(shake, signal):
+    shake.take(Inputs(trigger=True))
+    shake.show(Status(busy=True))
+    assert shake.outputs().busy and not shake.outputs().valid
+    shake.present(signal())  # before the station has said that it is no longer busy
+    assert shake.outputs().valid and not shake.outputs().busy
+
+
+def test_the_plc_learns_type_place_and_area_of_the_worst_defect_and_in_pilot_mode_nothing(shake, signal):
+    place = {"type": "crack", "score": 3.0, "box": [70, 12, 9, 7], "area_px": 70_000.4, "view": "top", "view_number": 2}
+    shake.present(signal(defects=(place, place | {"type": "dent", "score": 1.0})))
+    said = read_outputs(write_outputs(shake.outputs()))
+    assert (said.defects, said.defect_view, said.defect_box) == (2, 2, (70, 12, 9, 7))
+    assert (said.defect_area_px, said.defect_type) == (70_000, "crack")
+    shake.show(Status(pilot=True))
+    assert shake.outputs().defects == 0 and shake.outputs().defect_type == ""
+
+
+def test_a_trigger_that_was_reset_before_it_was_fetched_is_gone_and_its_picture_is_skipped(shake):
+    shake.take(Inputs(trigger=True, part_id="A"))
+    shake.take(Inputs(reset=True))
+    shake.take(Inputs())
+    shake.take(Inputs(trigger=True, part_id="B"))
+    assert shake.wait(0).kind is CommandKind.RESET
+    second = shake.wait(0)
+    assert second.part_id == "B" and second.refused_s is not None and second.refused_s < second.monotonic_s
+    assert shake.wait(0) is None
+
+
+def test_the_result_of_a_trigger_that_was_reset_is_not_shown_to_the_next_part(shake, signal):
+    shake.take(Inputs(trigger=True, part_id="A"))
+    first = shake.wait(0)
+    shake.take(Inputs(reset=True))
+    shake.take(Inputs())
+    shake.take(Inputs(trigger=True, part_id="B"))
+    second = [shake.wait(0), shake.wait(0)][1]
+    shake.present(signal("A", verdict=Verdict.OK, triggered=first.at))
+    assert not shake.outputs().valid and shake.outputs().busy
+    shake.present(signal("B", verdict=Verdict.NG, triggered=second.at))
+    assert shake.outputs().valid and shake.outputs().part_id == "B"

@@ -8,10 +8,9 @@ import socket
 import pytest
 
 from sightline.core.errors import SettingError, SinkError
-from sightline.core.fault import ErrorCode
-from sightline.core.status import Status
+from sightline.core.signals import ErrorCode, Status
 from sightline.devices.sinks.handshake import Inputs
-from sightline.devices.sinks.modbus_tcp import ModbusServer
+from sightline.devices.sinks.modbus import ModbusServer
 from sightline.devices.sinks.port import Controller
 from sightline.devices.sinks.registers import INPUTS, OUTPUTS, write_inputs
 from sightline.devices.sinks.table import open_sink

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sightline.core.command import CommandKind
 from sightline.core.errors import SettingError
-from sightline.core.status import Status
+from sightline.core.signals import CommandKind, Status
 from sightline.devices.sinks.port import Controller
 from sightline.devices.sinks.table import open_sink
 

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from sightline.core.errors import SettingError
-from sightline.core.status import Status
+from sightline.core.signals import Status
 from sightline.devices.sinks.port import Controller
 from sightline.devices.sinks.table import open_sink
 
@@ -21,13 +21,13 @@ class Cpu:
         from snap7.server import Server
         from snap7.type import SrvArea
 
-        self.block, self.port = bytearray(112), port
+        self.block, self.port = bytearray(144), port
         self.server = Server(log=False)
         self.server.register_area(SrvArea.DB, 7, self.block)
         self.server.start_to("127.0.0.1", port)
 
     def read(self):
-        return list(struct.unpack(">32H", self.block[48:112]))
+        return list(struct.unpack(">48H", self.block[48:144]))
 
     def write(self, words):
         self.block[:48] = struct.pack(">24H", *words)

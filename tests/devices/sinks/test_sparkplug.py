@@ -97,7 +97,7 @@ def test_births_data_and_death_have_their_numbers(broker, tmp_path, signal, unti
 
 
 def test_a_rebirth_is_given_on_demand(broker, tmp_path, signal, until):
-    from sightline.devices.sinks.sparkplug_payload import Codec
+    from sightline.devices.sinks.sparkplug import Codec
 
     listener = Listener(broker.port, "spBv1.0/#")
     sink = opened(broker, tmp_path)
@@ -161,9 +161,25 @@ time.sleep(60)
 
 def test_payloads_are_each_others_inverse(need_package):
     need_package("google.protobuf")
-    from sightline.devices.sinks.sparkplug_payload import Codec
+    from sightline.devices.sinks.sparkplug import Codec
 
     metrics = {"a": -5, "b": True, "c": 0.25, "d": "text", "e": None}
     assert Codec().decode(Codec().encode(metrics, 17, 3)) == (metrics, 17, 3)
     with pytest.raises(ValueError, match="not a Sparkplug"):
         Codec().decode(b"\xff\xff")
+
+
+def test_attempts_that_fail_use_no_birth_number(broker, tmp_path, until):
+    listener = Listener(broker.port, "spBv1.0/#")
+    sink = opened(broker, tmp_path)
+    until(lambda: len(listener.messages) >= 2)
+    first = read(listener.messages[0][1])[1]["bdSeq"][1]
+    broker.kill()
+    until(lambda: not sink.health().connected)
+    time.sleep(1.0)  # several attempts
+    broker.start()
+    assert listener.ready.wait(10)
+    until(lambda: sink.health().connected)
+    sink.close()
+    until(lambda: kinds(listener)[-1] == "NDEATH")
+    assert read(listener.messages[-1][1])[1]["bdSeq"][1] == first + 1

@@ -32,7 +32,7 @@ class Receiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                signature = sign(KEY, self.headers["X-Sightline-Timestamp"], body)
+                signature = sign(KEY, self.headers["X-Sightline-Timestamp"], self.headers["X-Sightline-Sequence"], body)
                 receiver.seen += 1
                 fresh = abs(time.time() - int(self.headers["X-Sightline-Timestamp"])) < 60
                 good = self.headers["X-Sightline-Signature"] == f"sha256={signature}" and fresh
@@ -175,11 +175,18 @@ def test_https_is_checked_against_its_authority(hook, signal, until, certificate
 
 
 def test_a_signature_binds_time_and_body():
-    assert sign("k", "1", b"a") != sign("k", "2", b"a") != sign("k", "2", b"b")
-    assert sign("key", "1700000000", b"{}") == ("9d713ed406bb7076d4123f0dc2c39d2df5c654ed4b0cd56b52c8b4c940bd63ae")
+    assert sign("k", "1", "1", b"a") != sign("k", "2", "1", b"a") != sign("k", "2", "1", b"b")
+    assert (
+        sign("key", "1700000000", "7", b"{}") == "7d77906aa04e21e7594d136aeb6a5f54936f92be467435916bcc94485b6bca93"
+    )  # as openssl has it
 
 
 @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://localhost/", "https://me:pw@example.com/", "nonsense"])
 def test_unsafe_addresses_are_refused(hook, url):
     with pytest.raises(SettingError):
         hook(1, url=url)
+
+
+def test_the_sequence_is_signed_so_that_none_can_be_left_out_or_put_elsewhere():
+    told = sign(KEY, "1700000000", "7", b"{}")
+    assert told != sign(KEY, "1700000000", "8", b"{}") and told != sign(KEY, "17000000007", "", b"{}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import SettingError
-from sightline.evaluate.bounds import upper_bound
+from sightline.evaluate.statistics.intervals import upper_bound
 from sightline.train.search.cost import Prices, cheapest, losses, noise
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ import pytest
 from sightline.core.errors import InputError
 from sightline.core.sample import TEST, Sample
 from sightline.data.dataset import Dataset
-from sightline.train.intake import TrainingWarning
+from sightline.train.images.loader import TrainingWarning
 from sightline.train.search.folds import Bench, deal, make_bench
 from sightline.train.search.trial import _drawn
 

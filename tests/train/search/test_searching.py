@@ -37,6 +37,9 @@ def test_a_search_ends_in_a_recipe_with_the_chosen_settings(found: SearchResult,
     card = found.recipe.card
     assert card.provenance.settings["key_size"] == found.settings.key_size == found.changes()["key_size"]
     assert card.product == "plates"
+    bands = [card.band, *([card.recognition.band] if card.recognition and card.recognition.band else [])]
+    assert any("Known types decide" in note for note in found.notes) == (len(bands) == 2)
+    assert all(band.low == band.high for band in bands)  # a review has no price, so there is none
     assert len(card.trained_on) == len(parts.train)
     assert found.trials[0].cost is not None and found.trials[0].cost.escapes.of == 4
     assert Inspector(found.recipe, threads=1).inspect(parts.test.samples[0].path).score
@@ -49,6 +52,7 @@ def test_the_result_is_plain_json_and_words(found: SearchResult) -> None:
     assert set(data["settings"]) == set(found.searched)
     assert "plates: 2 trials (2 finished)" in str(found)
     assert found.why in str(found)
+    assert "judging every part OK costs 500, every part NG 1,980" in str(found)
 
 
 def test_the_report_is_complete_in_itself(found: SearchResult, tmp_path: Path) -> None:
@@ -56,8 +60,15 @@ def test_the_report_is_complete_in_itself(found: SearchResult, tmp_path: Path) -
     assert "<script" not in text and not re.search(r"(src|href)=\"https?:", text)
     assert text.count("<svg") == 1  # two trials do not say what matters
     assert "It takes 10 finished trials to say which settings matter; here are 2." in text
-    for word in ("sigma_cells", "bank_size", "Price of an escape", "4 labelled defective parts"):
+    for word in (
+        "judging every part OK costs 500",
+        "sigma_cells",
+        "bank_size",
+        "Price of an escape",
+        "4 labelled defective parts",
+    ):
         assert word in text
+    assert "<th>Settings</th>" in text and text.count("<th>sigma_cells</th>") == 0  # no column each: it fits the page
     assert "None" not in re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
 
 

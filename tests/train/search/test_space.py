@@ -67,7 +67,7 @@ def test_wrong_settings_are_named_before_any_work() -> None:
     everything = {name: value for name, value in offer_space({}, LITE, 500.0).usual().items() if value is not None}
     with pytest.raises(SettingError, match="nothing is left to search"):
         offer_space(
-            {**everything, "bank_size": 1024, "coarse_weight": 0, "place_weight": 0, "brightness": 0}, LITE, 500.0
+            {**everything, "bank_size": 1024, "coarse_weight": 0, "position_weight": 0, "brightness": 0}, LITE, 500.0
         )
 
 
@@ -77,4 +77,4 @@ def test_what_recognises_types_is_searched_where_labels_name_some() -> None:
     space = offer_space({"loss": "focal"}, LITE, 500.0, known=True)
     assert set(KNOWN) - {"loss"} <= set(space.searched) and "loss" not in space.searched
     assert space.settings(space.usual()) == TrainSettings(side_px=384, loss="focal")
-    assert not set(KNOWN) & set(offer_space({"recognise": False}, LITE, 500.0, known=True).searched)
+    assert not set(KNOWN) & set(offer_space({"classify": False}, LITE, 500.0, known=True).searched)

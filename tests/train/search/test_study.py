@@ -226,7 +226,7 @@ def test_what_nobody_expected_is_raised_and_its_trial_does_not_count(
 
 
 def test_a_hopeless_trial_is_stopped_after_its_first_fold(find: Search, parts: Dataset, judge_by: JudgeBy) -> None:
-    good = [replace(s, split=None) for s in parts if s.defective is False]  # drawn defects: enough to be sure
+    good = [replace(s, split=None) for s in parts if s.defective is False]  # synthetic defects: enough to be sure
 
     def worse(bench: Bench, settings: TrainSettings, fold: int) -> Outcome:
         usual = settings == TrainSettings(side_px=settings.side_px, threads=1) and settings.side_px == 256

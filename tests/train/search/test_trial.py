@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.core.band import Band, Verdict
 from sightline.core.card import Card, Recognition
-from sightline.core.result import Result
+from sightline.core.result import Band, Result, Verdict
 from sightline.runtime.recipe import Recipe
 from sightline.train.search.trial import graver
 

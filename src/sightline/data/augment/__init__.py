@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.errors import InputError, SettingError
-from sightline.data.augment import blur, geometry, jpeg, light, noise
-from sightline.runtime.image import Image
+from sightline.data.augment import geometry, photometric
+from sightline.imaging.image import Image
 
 Pixels: TypeAlias = NDArray[np.float32]
 Masks: TypeAlias = NDArray[Any]
@@ -24,15 +24,15 @@ OFTEN = 0.5  # how often a look is used: most pictures get some, few get all
 
 MOVES = geometry.MOVES
 LOOKS: dict[str, Look] = {  # in the order in which a camera adds them
-    "uneven light": light.uneven,
-    "brightness": light.brightness,
-    "contrast": light.contrast,
-    "colour": light.colour,
-    "gamma": light.gamma,
-    "defocus": blur.defocus,
-    "motion": blur.motion,
-    "noise": noise.noise,
-    "jpeg": jpeg.jpeg,
+    "uneven light": photometric.uneven,
+    "brightness": photometric.brightness,
+    "contrast": photometric.contrast,
+    "colour": photometric.colour,
+    "gamma": photometric.gamma,
+    "defocus": photometric.defocus,
+    "motion": photometric.motion,
+    "noise": photometric.noise,
+    "jpeg": photometric.jpeg,
 }
 
 

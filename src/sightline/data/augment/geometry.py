@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.runtime.image import Image
+from sightline.imaging.image import Image
 
-MOST_DEG = 10.0
-MOST_SHIFT = 0.05  # of each side
-MOST_SCALE = 0.1
+MAX_DEG = 10.0
+MAX_SHIFT = 0.05  # of each side
+MAX_SCALE = 0.1
 FLIP_SHARE = 0.5  # of the pictures at strength 1, along each axis
 KEPT = 0.7  # of a mark's pixels, else the move is left out
 
@@ -23,26 +23,26 @@ Move = Callable[[float, tuple[int, int], np.random.Generator], Matrix]
 
 def flip(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
     """Mirrored along each axis, at most every second time."""
-    signs = np.where(rng.random(2) < FLIP_SHARE * strength, -1.0, 1.0)
-    return np.diag([*signs, 1.0])
+    statistics = np.where(rng.random(2) < FLIP_SHARE * strength, -1.0, 1.0)
+    return np.diag([*statistics, 1.0])
 
 
 def rotation(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
-    """Turned by up to `MOST_DEG`."""
-    angle = np.deg2rad(strength * rng.uniform(-MOST_DEG, MOST_DEG))
+    """Turned by up to `MAX_DEG`."""
+    angle = np.deg2rad(strength * rng.uniform(-MAX_DEG, MAX_DEG))
     return np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
 
 
 def shift(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
-    """Shifted by up to `MOST_SHIFT` of each side."""
+    """Shifted by up to `MAX_SHIFT` of each side."""
     matrix = np.eye(3)
-    matrix[:2, 2] = strength * rng.uniform(-MOST_SHIFT, MOST_SHIFT, 2) * size[::-1]
+    matrix[:2, 2] = strength * rng.uniform(-MAX_SHIFT, MAX_SHIFT, 2) * size[::-1]
     return matrix
 
 
 def scale(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
-    """Larger or smaller by up to `MOST_SCALE`."""
-    factor = (1 + MOST_SCALE) ** (strength * rng.uniform(-1, 1))
+    """Larger or smaller by up to `MAX_SCALE`."""
+    factor = (1 + MAX_SCALE) ** (strength * rng.uniform(-1, 1))
     return np.diag([factor, factor, 1.0])
 
 

@@ -1,4 +1,7 @@
-"""Nearest neighbours among a hundred thousand pictures, exactly, in blocks that fit the processor's cache."""
+"""Nearest neighbours among a hundred thousand pictures, exactly, in blocks that fit the processor's cache.
+
+By embedding, by hash, and by what one picture would look like as a crop of another.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +22,15 @@ THREADS = 2
 DIMENSIONS = 64  # of what pictures are compared by: more change the order of neighbours little and cost time
 FITTED = 4096  # pictures that the directions are fitted on
 CLIP = 10.0  # deviations; one mad channel must not decide
+
+# Crops: each small copy beside cut-outs of the others.
+SIDE_PX = 12  # of what is compared: coarse enough to forgive half a step between two crops
+FINE, SLOW = 2.0, 6.0  # sigmas, at 64 px, between which detail is compared: neither noise nor light
+SHARED, CROP_DIMENSIONS = 8, 64  # components: the first are what all parts share, the next are compared
+# Height and width of the crops as shares of a side. Positions: corners, for the first one the middles as well.
+SHAPES = ((0.95, 0.95), (0.92, 0.97), (0.97, 0.92), (0.92, 0.92))
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ def neighbourhood(embeddings: NDArray[np.float32], count: int) -> Neighbourhood:
 
 
 def compact(embeddings: NDArray[np.float32], dimensions: int = DIMENSIONS, seed: int = 0) -> NDArray[np.float32]:
-    """Points (N, d) float32 of embeddings (N, E): standardised, then the `dimensions` directions of most spread.
+    """Points (N, d) float32 of embeddings (N, E): standardised, then the `dimensions` directions of most variance.
 
     The directions are those of a random sample, so that the cost grows with N alone.
     """
@@ -131,8 +144,8 @@ def _close_rows(hashes: NDArray[np.uint64], row: int, bits: int, most: int) -> N
         # The first word rejects nearly all; the others are counted for what it leaves.
         i, j = np.nonzero(np.bitwise_count(block[:, :1] ^ others[:, 0]) <= bits)
         away = np.bitwise_count(block[i] ^ others[j]).sum(axis=1, dtype=np.int64)
-        kept = (away <= bits) & (i + row < j + column)
-        near.append(np.stack([i[kept] + row, j[kept] + column, away[kept]], axis=1))
+        close = (away <= bits) & (i + row < j + column)
+        near.append(np.stack([i[close] + row, j[close] + column, away[close]], axis=1))
     return _fewest(np.concatenate(near), most)
 
 
@@ -141,3 +154,53 @@ def _fewest(pairs: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     pairs = pairs[order]
     first = np.searchsorted(pairs[:, 0], pairs[:, 0])  # where each picture's own pairs begin
     return pairs[np.arange(len(pairs)) - first < most][:, :2]
+
+
+def boxes() -> list[Box]:
+    """The whole and its crops: y, x, height, width as shares of a side."""
+    found: list[Box] = [(0.0, 0.0, 1.0, 1.0)]
+    for number, (height, width) in enumerate(SHAPES):
+        steps = (0.0, 0.5, 1.0) if number == 0 else (0.0, 1.0)
+        found += [(y * (1 - height), x * (1 - width), height, width) for y in steps for x in steps]
+    return found
+
+
+def crop_neighbours(thumbs: NDArray[np.uint8], count: int, seed: int = 0) -> Indices:
+    """For each of the copies (N, S, S) uint8, the `count` others (N, k) that, whole or cropped, look most like it."""
+    whole = _described(thumbs, boxes()[0])
+    mean, axes = _axes(whole[np.random.default_rng(seed).permutation(len(whole))[:FITTED]])
+    vectors = [_units(whole - mean, axes)]
+    vectors += [_units(_described(thumbs, box) - mean, axes) for box in boxes()[1:]]
+    return nearest(vectors[0], count, among=vectors)[0]
+
+
+def _described(thumbs: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
+    side = thumbs.shape[1]
+    y, x, height, width = box
+    warp = np.array([[width, 0, x * side + (width - 1) / 2], [0, height, y * side + (height - 1) / 2]], np.float32)
+    rows = np.empty((len(thumbs), SIDE_PX * SIDE_PX), np.float32)
+    scale = side / 64
+    for number, thumb in enumerate(thumbs):
+        values = thumb.astype(np.float32)
+        if height < 1 or width < 1:
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            values = cv2.warpAffine(values, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        fine = cv2.GaussianBlur(values, (0, 0), FINE * scale)
+        slow = cv2.GaussianBlur(values, (0, 0), SLOW * scale)
+        rows[number] = cv2.resize(fine - slow, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).ravel()
+    return rows
+
+
+def _axes(whole: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and the directions (D, d) that come after those that the set shares."""
+    mean = whole.mean(axis=0)
+    away = whole - mean
+    away = away / (np.linalg.norm(away, axis=1, keepdims=True) + 1e-6)
+    _, axes = np.linalg.eigh((away.T @ away).astype(np.float64))
+    shared = min(SHARED, len(whole) // 8)
+    return mean, axes[:, ::-1][:, shared : shared + CROP_DIMENSIONS].astype(np.float32)
+
+
+def _units(rows: NDArray[np.float32], axes: NDArray[np.float32]) -> NDArray[np.float32]:
+    own = rows @ axes
+    return np.asarray(own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-3), np.float32)

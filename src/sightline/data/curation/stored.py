@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.data.curation.correction import relabelled
-from sightline.data.curation.finding import NO_ACTION, Action, Verb
-from sightline.data.curation.keeper import Decision, State
+from sightline.data.curation.check import relabelled
+from sightline.data.curation.findings import NO_ACTION, Action, Decision, State, Verb
 from sightline.store.annotations import DEFECTIVE, GOOD, Annotation
 from sightline.store.store import Store
 from sightline.store.tables.base import now
-from sightline.store.tables.labels import FindingRow
-from sightline.store.tables.samples import SampleRow
+from sightline.store.tables.labels import FindingRow, SampleRow
 
 OPEN = "open"
+LAST = "last-check"  # key of the row that has the result of the last check; nothing is decided about it
 
 
-class StoreKeeper:
+class StoreDecisionLog:
     """Keeps decisions about a product's findings in the store, under the name of whoever decides."""
 
     def __init__(self, store: Store, product: str, author: str) -> None:
@@ -47,6 +50,22 @@ class StoreKeeper:
         if key in self.decisions():
             self._write(key, OPEN, "", NO_ACTION)
 
+    def last(self) -> Mapping[str, Any] | None:
+        """The last check's result, None where none was kept."""
+        query = select(FindingRow.details).where(FindingRow.product == self._product, FindingRow.key == LAST)
+        with self._store.reading() as session:
+            return session.scalars(query).one_or_none()
+
+    def keep_last(self, result: Mapping[str, Any]) -> None:
+        """Remember a check's result in place of the one before; not in a store that may only be read."""
+        query = select(FindingRow).where(FindingRow.product == self._product, FindingRow.key == LAST)
+        with suppress(SQLAlchemyError), self._store.writing() as session:
+            row = session.scalars(query).one_or_none()
+            if row is None:
+                row = FindingRow(product=self._product, key=LAST, kind="check", subjects=[], state=OPEN, created=now())
+            row.details, row.updated = dict(result), now()
+            session.add(row)
+
     def _write(self, key: str, state: str, note: str, action: Action) -> None:
         query = select(FindingRow).where(FindingRow.product == self._product, FindingRow.key == key)
         with self._store.writing() as session:
@@ -57,6 +76,23 @@ class StoreKeeper:
             row.subjects = list(action.targets)
             row.details = {"action": asdict(action)}
             session.add(row)
+
+
+def names_in_store(store: Store, product: str, version: bool) -> dict[str, str]:
+    """The name of each sample of a product by the id that a check gives it without the ending: hash, or hash#2.
+
+    A version may have samples that were deleted since.
+    """
+    query = select(SampleRow.hash, SampleRow.name).where(SampleRow.product == product).order_by(SampleRow.id)
+    if not version:
+        query = query.where(SampleRow.deleted_at.is_(None))
+    names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    with store.reading() as session:
+        for digest, name in session.execute(query):
+            counts[digest] += 1
+            names[digest if counts[digest] == 1 else f"{digest}#{counts[digest]}"] = name
+    return names
 
 
 def apply_to_store(store: Store, product: str, action: Action, author: str) -> None:
@@ -85,17 +121,17 @@ def _apply(store: Store, action: Action, ids: list[int], author: str) -> None:
         store.catalogue.group(ids, action.value, author)
     elif action.verb is Verb.RELABEL:
         # What a label means is said in one place, whatever the label is kept in.
-        told = relabelled(Sample(Path(), None), action.value)
-        label = DEFECTIVE if told.defective else GOOD
+        sample = relabelled(Sample(Path(), None), action.value)
+        label = DEFECTIVE if sample.defective else GOOD
         for number in ids:
-            word = Annotation(label=label, types=told.types, grade=told.grade, author=author, note="after a check")
+            word = Annotation(label=label, types=sample.types, grade=sample.grade, author=author, note="after a check")
             store.annotations.add(number, word)
 
 
 def _sample(store: Store, product: str, target: str) -> int:
     """Id of the sample of an image, which a check calls by its file in the store; the file's name is its hash."""
     name, _, number = target.partition("#")
-    digest, place = PurePosixPath(name).stem, int(number or 1) - 1
+    digest, index = PurePosixPath(name).stem, int(number or 1) - 1
     query = (
         select(SampleRow.id)
         .where(SampleRow.product == product, SampleRow.hash == digest, SampleRow.deleted_at.is_(None))
@@ -104,9 +140,9 @@ def _sample(store: Store, product: str, target: str) -> int:
     with store.reading() as session:
         found = list(session.scalars(query))
     # Copies of one image have one hash: the n-th of them is the n-th sample.
-    if place >= len(found):
+    if index >= len(found):
         raise InputError(f"{product}: image {digest[:12]} is not there any more. Run the check again")
-    return found[place]
+    return found[index]
 
 
 def _decision(row: FindingRow) -> Decision:

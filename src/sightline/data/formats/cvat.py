@@ -5,19 +5,21 @@ A tag is a type without a place. An image without marks is a good part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.core.outline import Ring
-from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
+from sightline.core.region import Polygons, Rectangle, Region, Ring, Runs, Shape
 from sightline.core.sample import Sample
-from sightline.data.formats.document import as_count, as_name, as_number, as_numbers, as_size, read_xml, within
+from sightline.data.formats.document import Finder, as_count, as_name, as_number, as_numbers, as_size, read_xml, within
 from sightline.data.formats.labelme import ellipse
-from sightline.data.formats.listing import NO_PLACE, Listing, Mark, sides
+from sightline.data.formats.listing import MAX_TIMES, NO_PLACE, Listing, Mark, sides, size_of
+from sightline.data.formats.picture import Note, Picture, class_names, labelled
 
+_MAX_PX_UNSEEN = 1 << 26  # for a picture that cannot be read
 _NO_AREA = ("polyline", "points", "cuboid", "skeleton")
 
 
@@ -44,21 +46,31 @@ def read(path: Path) -> list[Sample]:
     labels = {as_name(item.text, f"{file}, labels") for item in root.findall("meta//label/name")}
     images, listing = root.findall("image"), Listing(path)
     split = sides({image.get("subset", "") for image in images})
+    finders: dict[str, Finder] = {}
     for number, image in enumerate(images, 1):
-        place = f"{file}, image {image.get('name') or f'no. {number}'}"
-        _read_image(image, file.parent, labels, split[image.get("subset", "")], listing, place)
+        subset = image.get("subset") or "."
+        location = f"{file}, image {image.get('name') or f'no. {number}'}"
+        if subset not in finders:
+            base = within(file.parent / "images", subset, f"{location}, subset")
+            finders[subset] = Finder((base, file.parent / "images", file.parent))
+        _read_image(image, finders[subset], labels, split[image.get("subset", "")], listing, location)
+    for finder in finders.values():
+        finder.warn(file)
     return listing.samples()
 
 
-def _read_image(image: Element, base: Path, labels: set[str], split: str | None, listing: Listing, place: str) -> None:
-    size = as_size(image.get("height"), image.get("width"), place)
-    folders = (base / "images" / (image.get("subset") or "."), base / "images", base)
-    within(base, image.get("subset") or ".", f"{place}, subset")
-    paths = [within(folder, image.get("name"), place) for folder in folders]
+def _read_image(
+    image: Element, finder: Finder, labels: set[str], split: str | None, listing: Listing, location: str
+) -> None:
+    size = as_size(image.get("height"), image.get("width"), location)
+    path = finder.find(image.get("name"), location)
+    actual = size_of(path)
+    # A few bytes can state a mask that fills the memory: more than its picture could need is not drawn.
+    most_px = MAX_TIMES * (actual[0] * actual[1]) if actual else _MAX_PX_UNSEEN
     marks: list[Mark] = []
     types = []
     for number, item in enumerate(image, 1):
-        spot = f"{place}, {item.tag} (mark {number})"
+        spot = f"{location}, {item.tag} (mark {number})"
         label = as_name(item.get("label"), spot)
         if labels and label not in labels:
             raise InputError(f"{spot}: the label '{label}' does not exist (known: {', '.join(sorted(labels))}). Add it")
@@ -67,30 +79,29 @@ def _read_image(image: Element, base: Path, labels: set[str], split: str | None,
             if item.tag != "tag":
                 listing.note(NO_PLACE, spot)
         else:
-            marks.append((Region(label, _shape(item, size, spot)), spot))
-    path = next((path for path in paths if path.is_file()), paths[1] if paths[1].parent.is_dir() else paths[2])
-    listing.add(path, marks, place, size=size, split=split, types=types)
+            marks.append((Region(label, _shape(item, size, most_px, spot)), spot))
+    listing.add(path, marks, location, size=size, split=split, types=types)
 
 
-def _shape(item: Element, size: tuple[int, int], place: str) -> Shape:
+def _shape(item: Element, size: tuple[int, int], most_px: int, location: str) -> Shape:
     if item.tag == "box":
-        left, top, right, bottom = _numbers(item, ("xtl", "ytl", "xbr", "ybr"), place)
+        left, top, right, bottom = _numbers(item, ("xtl", "ytl", "xbr", "ybr"), location)
         box = Rectangle(left, top, right - left, bottom - top)
-        turn = as_number(item.get("rotation") or 0, place)
+        turn = as_number(item.get("rotation") or 0, location)
         return Polygons((_turned(box.rings[0], turn),)) if turn else box
     if item.tag == "polygon":
-        points = [as_numbers(pair.split(","), 2, place) for pair in (item.get("points") or "").split(";") if pair]
+        points = [as_numbers(pair.split(","), 2, location) for pair in (item.get("points") or "").split(";") if pair]
         return Polygons.united([np.array(points, float).reshape(-1, 2)])
     if item.tag == "ellipse":
-        x, y, wide, high = _numbers(item, ("cx", "cy", "rx", "ry"), place)
-        return Polygons((ellipse(np.array([x, y]), wide, high, as_number(item.get("rotation") or 0, place)),))
+        x, y, wide, high = _numbers(item, ("cx", "cy", "rx", "ry"), location)
+        return Polygons((ellipse(np.array([x, y]), wide, high, as_number(item.get("rotation") or 0, location)),))
     if item.tag == "mask":
-        return _mask(item, size, place)
-    raise InputError(f"{place}: marks of the kind '{item.tag}' are unknown. Use boxes, polygons, ellipses or masks")
+        return _mask(item, size, most_px, location)
+    raise InputError(f"{location}: marks of the kind '{item.tag}' are unknown. Use boxes, polygons, ellipses or masks")
 
 
-def _numbers(item: Element, names: tuple[str, ...], place: str) -> list[float]:
-    return [as_number(item.get(name), f"{place}, {name}") for name in names]
+def _numbers(item: Element, names: tuple[str, ...], location: str) -> list[float]:
+    return [as_number(item.get(name), f"{location}, {name}") for name in names]
 
 
 def _turned(ring: Ring, degrees: float) -> Ring:
@@ -99,14 +110,63 @@ def _turned(ring: Ring, degrees: float) -> Ring:
     return np.asarray((ring - centre) @ turn + centre, float)
 
 
-def _mask(item: Element, size: tuple[int, int], place: str) -> Runs:
+def _mask(item: Element, size: tuple[int, int], most_px: int, location: str) -> Runs:
     """A mask is run lengths along the rows of a box, pixels outside first."""
-    left, top, wide, high = (as_count(item.get(name), place) for name in ("left", "top", "width", "height"))
-    counts = [as_count(count, place) for count in (item.get("rle") or "").replace(" ", "").split(",") if count]
+    left, top, wide, high = (as_count(item.get(name), location) for name in ("left", "top", "width", "height"))
+    if wide * high > most_px:
+        raise InputError(f"{location}: a mask of {wide} x {high} px is larger than its picture. Export it again")
+    counts = [as_count(count, location) for count in (item.get("rle") or "").replace(" ", "").split(",") if count]
     if sum(counts) != wide * high:
-        raise InputError(f"{place}: the run lengths cover {sum(counts)} px of {wide} x {high} px. Export it again")
-    if top + high > size[0] or left + wide > size[1] or not counts:
-        raise InputError(f"{place}: the mask reaches outside the image. Check the image's size, or export it again")
-    whole = np.zeros(size, bool)
-    whole[top : top + high, left : left + wide] = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(high, wide)
-    return Runs.of(whole)
+        raise InputError(f"{location}: the run lengths cover {sum(counts)} px of {wide} x {high} px. Export it again")
+    if not counts:
+        raise InputError(f"{location}: the mask has no run lengths. Draw it again, or export it again")
+    part = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(high, wide)
+    try:
+        return Runs.placed(part, left, top, *size)
+    except InputError as error:
+        raise InputError(f"{location}: {error}") from error
+
+
+def write(pictures: Sequence[Picture], folder: Path, note: Note) -> None:
+    """annotations.xml and images/: boxes, polygons and masks as they are; a type without a place becomes a tag."""
+    exported = labelled(pictures, note)
+    root = Element("annotations")
+    SubElement(root, "version").text = "1.1"
+    labels = SubElement(SubElement(SubElement(root, "meta"), "task"), "labels")
+    for name in class_names(exported):
+        SubElement(SubElement(labels, "label"), "name").text = name
+    for number, picture in enumerate(exported):
+        picture.copy(folder / "images")
+        size = {"width": str(picture.width), "height": str(picture.height)}
+        image = SubElement(root, "image", {"id": str(number), "name": picture.name, **size})
+        if picture.sample.split:
+            image.set("subset", picture.sample.split.capitalize())
+        for name in picture.unplaced:
+            SubElement(image, "tag", {"label": name, "source": "manual"})
+        for region in picture.regions:
+            _mark(image, region, picture)
+    tree = ElementTree(root)
+    indent(tree)
+    tree.write(folder / "annotations.xml", encoding="utf-8", xml_declaration=True)
+
+
+def _mark(image: Element, region: Region, picture: Picture) -> None:
+    shape, given = region.shape, {"label": region.type, "source": "manual", "occluded": "0", "z_order": "0"}
+    if isinstance(shape, Rectangle):
+        left, top, width, height = shape.box
+        sides = {"xtl": left, "ytl": top, "xbr": left + width, "ybr": top + height}
+        SubElement(image, "box", given | {name: f"{side:.4f}" for name, side in sides.items()})
+    elif isinstance(shape, Polygons) and len(shape.rings) == 1:
+        points = ";".join(f"{x:.4f},{y:.4f}" for x, y in shape.rings[0].tolist())
+        SubElement(image, "polygon", given | {"points": points})
+    else:
+        mask = region.mask(picture.height, picture.width)
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return
+        part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        flat = np.concatenate([[False], part.ravel()])
+        edges = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]), [part.size]])
+        runs = ", ".join(map(str, np.diff(edges).tolist()))
+        box = {"left": columns[0], "top": rows[0], "width": part.shape[1], "height": part.shape[0]}
+        SubElement(image, "mask", given | {"rle": runs} | {name: str(int(side)) for name, side in box.items()})

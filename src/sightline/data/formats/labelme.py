@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.core.outline import Ring
-from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
+from sightline.core.region import Polygons, Rectangle, Region, Ring, Runs, Shape
 from sightline.core.sample import Sample
-from sightline.data.formats.document import as_list, as_name, as_numbers, as_object, as_size, read_json, within
+from sightline.data.formats.document import Finder, as_list, as_name, as_numbers, as_object, as_size, read_json
 from sightline.data.formats.folders import images_in
 from sightline.data.formats.listing import NO_PLACE, Listing, Mark, sides
+from sightline.data.formats.picture import Note, Picture
+from sightline.imaging.decoding import decode
 
 _PARTS = ("train", "val", "valid", "test")
 _CIRCLE_POINTS = 64
-_LEAST_POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
+_MIN_POINTS = {"polygon": 3, "rotation": 3, "oriented_rectangle": 3, "rectangle": 2, "circle": 2, "mask": 2}
 
 
 def _is_labelme(file: Path) -> bool:
@@ -50,20 +52,20 @@ def read(path: Path) -> list[Sample]:
     split = sides(folders)
     for name, folder in folders.items():
         seen = set()
+        finder = Finder((folder,))
         for file in sorted(folder.glob("*.json")):
             if _is_labelme(file):
-                seen.add(_read_file(file, split[name], listing))
+                seen.add(_read_file(file, split[name], listing, finder))
+        finder.warn(folder)
         for image in images_in(folder):
             if image not in seen:
                 listing.add_unlabelled(image, split[name])
     return listing.samples()
 
 
-def _read_file(file: Path, split: str | None, listing: Listing) -> Path:
+def _read_file(file: Path, split: str | None, listing: Listing, finder: Finder) -> Path:
     data = read_json(file)
-    image = within(file.parent, data.get("imagePath"), f"{file}, imagePath")
-    if not image.is_file():  # renamed since it was marked
-        image = next((other for other in images_in(file.parent) if other.stem == file.stem), image)
+    image = _image(file, data.get("imagePath"), finder)
     size = None
     if data.get("imageHeight") and data.get("imageWidth"):
         size = as_size(data["imageHeight"], data["imageWidth"], f"{file}, image size")
@@ -71,33 +73,45 @@ def _read_file(file: Path, split: str | None, listing: Listing) -> Path:
     types = [as_name(name, f"{file}, flags") for name, is_set in flags.items() if is_set]
     marks: list[Mark] = []
     for number, entry in enumerate(as_list(data.get("shapes"), f"{file}, shapes"), 1):
-        place = f"{file}, shape {number}"
-        name = as_name(as_object(entry, place).get("label"), place)
-        shape = _shape(entry, size, place)
+        location = f"{file}, shape {number}"
+        name = as_name(as_object(entry, location).get("label"), location)
+        shape = _shape(entry, size, location)
         if shape is None:
-            listing.note(NO_PLACE, place)
+            listing.note(NO_PLACE, location)
             types.append(name)
         else:
-            marks.append((Region(name, shape), place))
+            marks.append((Region(name, shape), location))
     listing.add(image, marks, str(file), size=size, split=split, types=types)
     return image
 
 
-def _shape(entry: dict[str, Any], size: tuple[int, int] | None, place: str) -> Shape | None:
+def _image(file: Path, name: Any, finder: Finder) -> Path:
+    """The image that a file names; where that leads elsewhere or is gone, the one beside it with its own stem."""
+    beside = next((image for image in images_in(file.parent) if image.stem == file.stem), None)
+    try:
+        image = finder.find(name, f"{file}, imagePath")
+    except InputError:
+        if beside is None:
+            raise
+        return beside
+    return image if image.is_file() or beside is None else beside
+
+
+def _shape(entry: dict[str, Any], size: tuple[int, int] | None, location: str) -> Shape | None:
     """The shape; None for points and lines, which have no area."""
     kind = entry.get("shape_type") or "polygon"
-    if not isinstance(kind, str) or kind not in _LEAST_POINTS:
+    if not isinstance(kind, str) or kind not in _MIN_POINTS:
         return None
-    listed = as_list(entry.get("points"), place)
-    if len(listed) < _LEAST_POINTS[kind]:
-        raise InputError(f"{place}: {len(listed)} points are too few for a {kind}. Draw it again")
-    points = np.array([as_numbers(point, 2, place) for point in listed])
-    if kind == "rectangle":
+    listed = as_list(entry.get("points"), location)
+    if len(listed) < _MIN_POINTS[kind]:
+        raise InputError(f"{location}: {len(listed)} points are too few for a {kind}. Draw it again")
+    points = np.array([as_numbers(point, 2, location) for point in listed])
+    if kind == "rectangle" and len(points) == 2:
         (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return Rectangle(left, top, right - left, bottom - top)
     if kind == "circle":
         return Polygons((ellipse(points[0], *[float(np.hypot(*(points[1] - points[0])))] * 2),))
-    return _mask(entry, points, size, place) if kind == "mask" else Polygons.united([points])
+    return _mask(entry, points, size, location) if kind == "mask" else Polygons.united([points])
 
 
 def ellipse(centre: Ring, wide: float, high: float, degrees: float = 0.0) -> Ring:
@@ -108,18 +122,48 @@ def ellipse(centre: Ring, wide: float, high: float, degrees: float = 0.0) -> Rin
     return np.asarray(np.stack(points, axis=1) + centre, float)
 
 
-def _mask(entry: dict[str, Any], points: Ring, size: tuple[int, int] | None, place: str) -> Runs:
+def _mask(entry: dict[str, Any], points: Ring, size: tuple[int, int] | None, location: str) -> Runs:
     """A mask is a PNG of the box between two pixels, both included, as text."""
     if size is None:
-        raise InputError(f"{place}: a mask needs imageHeight and imageWidth. Save the file again in LabelMe")
+        raise InputError(f"{location}: a mask needs imageHeight and imageWidth. Save the file again in LabelMe")
     try:
-        data = np.frombuffer(base64.b64decode(entry.get("mask") or "", validate=True), np.uint8)
-        part = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
-    except (binascii.Error, TypeError, ValueError, cv2.error) as error:
-        raise InputError(f"{place}: the mask is no readable PNG ({error}). Draw it again") from error
+        data = base64.b64decode(entry.get("mask") or "", validate=True)
+        part, _ = decode(data, "mask")
+    except (binascii.Error, TypeError, ValueError, InputError) as error:
+        raise InputError(f"{location}: the mask is no readable PNG ({error}). Draw it again") from error
     left, top = np.rint(points.min(axis=0)).astype(int).tolist()
-    if part is None or left < 0 or top < 0 or top + part.shape[0] > size[0] or left + part.shape[1] > size[1]:
-        raise InputError(f"{place}: the mask is no readable PNG, or is larger than the image. Draw it again")
-    whole = np.zeros(size, bool)
-    whole[top : top + part.shape[0], left : left + part.shape[1]] = part > 0
-    return Runs.of(whole)
+    try:
+        return Runs.placed(part.max(axis=2) > 0, left, top, *size)
+    except InputError as error:
+        raise InputError(f"{location}: {error}") from error
+
+
+def write(pictures: Sequence[Picture], folder: Path, note: Note) -> None:
+    """<stem>.json beside each image, in a folder per split where there is one. Without a label, there is no JSON.
+
+    Shapes are rectangles and polygons; a type without a place becomes a flag.
+    """
+    del note  # everything can be said
+    for picture in pictures:
+        beside = folder / (picture.sample.split or ".")
+        picture.copy(beside)
+        if picture.sample.defective is None:
+            continue
+        data = {
+            "version": "5.5.0",
+            "flags": dict.fromkeys(picture.unplaced, True),
+            "shapes": [_shape_entry(region) for region in picture.regions],
+            "imagePath": picture.name,
+            "imageData": None,
+            "imageHeight": picture.height,
+            "imageWidth": picture.width,
+        }
+        text = json.dumps(data, ensure_ascii=False, indent=2)
+        (beside / f"{picture.stem}.json").write_text(text, encoding="utf-8")
+
+
+def _shape_entry(region: Region) -> dict[str, Any]:
+    points, kind = region.outline.tolist(), "polygon"
+    if isinstance(region.shape, Rectangle):
+        points, kind = [points[0], points[2]], "rectangle"
+    return {"label": region.type, "points": points, "group_id": None, "shape_type": kind, "flags": {}}

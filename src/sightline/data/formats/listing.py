@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sightline.core.errors import InputError
-from sightline.core.region import Region
+import cv2
+import numpy as np
+
+from sightline.core.errors import InputError, warn_caller
+from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
 from sightline.core.sample import TEST, TRAIN, Sample
-from sightline.data.formats.folders import is_good
-from sightline.data.image_size import image_size
-from sightline.data.warning import DatasetWarning
+from sightline.data.formats.document import DatasetWarning
+from sightline.data.formats.label import is_good
+from sightline.imaging.decoding import image_size
 
 Mark = tuple[Region, str]  # a region, and where it was read
 
+MAX_TIMES = 64  # a mask this many times as large as its picture is drawn from no picture, and takes gigabytes
 _SLACK_PX = 1.0  # formats count from 0 or 1 and round: such an overhang is nobody's mistake
 CLIPPED = "reach outside their image and were cut at its border. Check the image sizes and the boxes"
 OUTSIDE = "are wholly outside their image and were left out. Check the image sizes and the boxes"
 NO_AREA = "have no area and were left out. Draw them again"
 GOOD_CLASS = "are of a class that means good and mark no defect. Remove them"
 NO_PLACE = "are of a kind that has no area; the type was kept, the place was not. Draw a box or a polygon"
+RESCALED = "were marked at another size than their picture has and were scaled to it. Check that they lie right"
+TURNED = "are of pictures whose stated size is from before they were turned; the marks fit them as they are"
 UNLABELLED = "have no annotations, so nobody has said that they are good. Add an empty annotation where they are"
 TWICE = "were listed twice with the same labels and were taken once. Remove one entry"
 
@@ -33,18 +38,18 @@ class Listing:
     def __init__(self, source: Path) -> None:
         self._source = source
         self._samples: dict[Path, Sample] = {}
-        self._places: dict[Path, str] = {}
+        self._locations: dict[Path, str] = {}
         self._notes: dict[str, list[str]] = defaultdict(list)
 
-    def note(self, what: str, place: str) -> None:
+    def note(self, what: str, location: str) -> None:
         """Remember a place at which something was put right."""
-        self._notes[what].append(place)
+        self._notes[what].append(location)
 
     def add(
         self,
         path: Path,
         marks: Sequence[Mark],
-        place: str,
+        location: str,
         *,
         size: tuple[int, int] | None = None,
         split: str | None = None,
@@ -52,13 +57,16 @@ class Listing:
     ) -> None:
         """An image that somebody has looked at: its marked regions, and types without a place.
 
-        `size` is (height, width) in px; where the annotation does not say it, the image does. Where a region
-        cannot be used, its image still counts as defective. Raises InputError for labels that contradict others.
+        `size` is (height, width) in px as the annotation states it. Where the image has another, the marks are
+        scaled if the sides keep their ratio. Where a region cannot be used, its image still counts as defective. Raises
+        InputError for labels that contradict others, and for marks whose place in the image cannot be known.
         """
         bad = [mark for mark in marks if not self._means_good(mark)]
         named = {region.type for region, _ in bad} | {name for name in types if not is_good(name)}
-        regions = [region for mark in bad if (region := self._inside(mark, path, size))]
-        self._keep(Sample(path, bool(named), tuple(sorted(named)), split=split, regions=tuple(regions)), place)
+        actual = size_of(path) if bad else None
+        fitted = self._fitted(bad, path, size, actual) if actual else bad
+        regions = [region for mark in fitted if (region := self._inside(mark, actual or size))]
+        self._keep(Sample(path, bool(named), tuple(sorted(named)), split=split, regions=tuple(regions)), location)
 
     def add_unlabelled(self, path: Path, split: str | None = None) -> None:
         """An image about which nothing was said."""
@@ -69,7 +77,7 @@ class Listing:
         """All samples. Raises InputError where there is none."""
         for what, places in self._notes.items():
             message = f"{self._source}: {len(places)} {what} (first: {places[0]})"
-            warnings.warn(message, DatasetWarning, stacklevel=2)
+            warn_caller(message, DatasetWarning)
         if not self._samples:
             raise InputError(f"{self._source}: the annotations list no images. Export them again")
         return list(self._samples.values())
@@ -80,40 +88,85 @@ class Listing:
         self.note(GOOD_CLASS, mark[1])
         return True
 
-    def _inside(self, mark: Mark, path: Path, size: tuple[int, int] | None) -> Region | None:
-        region, place = mark
+    def _fitted(
+        self, marks: Sequence[Mark], path: Path, stated: tuple[int, int] | None, size: tuple[int, int]
+    ) -> list[Mark]:
+        """The marks in the pixels of the image as it is, which may have been resized or turned since."""
+        fitted = []
+        for region, location in marks:
+            shape = region.shape
+            given = (shape.height, shape.width) if isinstance(shape, Runs) else stated or size
+            if given == size:
+                fitted.append((region, location))
+                continue
+            inside = _overhang(region, given) <= _SLACK_PX
+            if given == size[::-1] and not inside and _overhang(region, size) <= _SLACK_PX:
+                self.note(TURNED, location)
+                fitted.append((region, location))
+                continue
+            # A copy that was made smaller rounds its sides, so that they keep their ratio to a pixel.
+            scale = size[0] / given[0], size[1] / given[1]
+            off = min(abs(given[0] * scale[1] - size[0]), abs(given[1] * scale[0] - size[1]))
+            shrunk = given[0] * given[1] > MAX_TIMES * size[0] * size[1]
+            if not inside or given == size[::-1] or off > _SLACK_PX or (shrunk and isinstance(shape, Runs)):
+                raise InputError(
+                    f"{location}: marked on a picture of {given[1]} x {given[0]} px, but {path} has {size[1]} x "
+                    f"{size[0]} px, so nobody can tell where the mark lies. Export the annotations again from these "
+                    "pictures, or put the pictures back that were marked"
+                )
+            self.note(RESCALED, location)
+            fitted.append((Region(region.type, _scaled(shape, scale, size)), location))
+        return fitted
+
+    def _inside(self, mark: Mark, size: tuple[int, int] | None) -> Region | None:
+        region, location = mark
         _, _, width, height = region.box
         if width <= 0 or height <= 0:
-            self.note(NO_AREA, place)
+            self.note(NO_AREA, location)
             return None
         if size is None:
-            try:
-                size = image_size(path)
-            except InputError:
-                return region  # the image is named by training or evaluation, which read it too
+            return region  # the image is named by training or evaluation, which read it too
         try:
             inside = region.cut(*size)
         except InputError as error:
-            raise InputError(f"{place}: {error}") from error
+            raise InputError(f"{location}: {error}") from error
         if inside is None:
-            self.note(NO_AREA if _touches(region, size) else OUTSIDE, place)
+            self.note(NO_AREA if _touches(region, size) else OUTSIDE, location)
         elif _overhang(region, size) > _SLACK_PX:
-            self.note(CLIPPED, place)
+            self.note(CLIPPED, location)
         return inside
 
-    def _keep(self, sample: Sample, place: str) -> None:
-        known = self._samples.get(sample.path)
-        if known is None:
-            self._samples[sample.path], self._places[sample.path] = sample, place
+    def _keep(self, sample: Sample, location: str) -> None:
+        earlier = self._samples.get(sample.path)
+        if earlier is None:
+            self._samples[sample.path], self._locations[sample.path] = sample, location
             return
-        if (known.defective, known.types, known.split) != (sample.defective, sample.types, sample.split):
+        if (earlier.defective, earlier.types, earlier.split) != (sample.defective, sample.types, sample.split):
             raise InputError(
-                f"{place}: {sample.path.name} is listed before ({self._places[sample.path]}) with other labels: "
-                f"{_labels(known)} there, {_labels(sample)} here. Keep one entry with all of its marks"
+                f"{location}: {sample.path.name} is listed before ({self._locations[sample.path]}) with other labels: "
+                f"{_labels(earlier)} there, {_labels(sample)} here. Keep one entry with all of its marks"
             )
-        self.note(TWICE, place)
-        more = tuple(region for region in sample.regions if region not in known.regions)
-        self._samples[sample.path] = replace(known, regions=known.regions + more)
+        self.note(TWICE, location)
+        more = tuple(region for region in sample.regions if region not in earlier.regions)
+        self._samples[sample.path] = replace(earlier, regions=earlier.regions + more)
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """(height, width) of an image; None where it cannot be read."""
+    try:
+        return image_size(path)
+    except InputError:
+        return None
+
+
+def _scaled(shape: Shape, scale: tuple[float, float], size: tuple[int, int]) -> Shape:
+    down, right = scale
+    if isinstance(shape, Rectangle):
+        return Rectangle(shape.x * right, shape.y * down, shape.width * right, shape.height * down)
+    if isinstance(shape, Polygons):
+        return Polygons(tuple(ring * (right, down) for ring in shape.rings))
+    mask = shape.mask(shape.height, shape.width).astype(np.uint8)
+    return Runs.of(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST) > 0)
 
 
 def _labels(sample: Sample) -> str:
@@ -136,9 +189,9 @@ def sides(names: Iterable[str]) -> dict[str, str | None]:
 
     A validation part is the test part where there is no other, and is learned from where there is one.
     """
-    known = {name: _role(name) for name in names}
-    validation = TRAIN if TEST in known.values() else TEST
-    return {name: validation if role == "val" else role for name, role in known.items()}
+    roles = {name: _role(name) for name in names}
+    validation = TRAIN if TEST in roles.values() else TEST
+    return {name: validation if role == "val" else role for name, role in roles.items()}
 
 
 def _role(name: str) -> str | None:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
 from sightline.core.region import Region, Runs, union
-from sightline.core.sample import Sample
-from sightline.data.formats.folders import is_good
-from sightline.data.image_size import image_size
-from sightline.runtime.image import read_mask
+from sightline.core.sample import Sample, readable_name
+from sightline.data.formats.label import is_good
+from sightline.imaging.decoding import image_size
+from sightline.imaging.mask import read_mask
 
 UNNAMED = "defect"  # the type of a defect that nobody has named
 Note = Callable[[str, str], None]
@@ -68,7 +68,7 @@ class Picture:
 
 def pictures(samples: Sequence[Sample], note: Note) -> list[Picture]:
     """The samples whose images can be read; a mask in a file becomes one region for each of its parts."""
-    made = []
+    found = []
     for sample, name in zip(samples, _names(samples), strict=True):
         try:
             height, width = image_size(sample.path)
@@ -76,8 +76,8 @@ def pictures(samples: Sequence[Sample], note: Note) -> list[Picture]:
             note(UNREADABLE, str(sample.path))
             continue
         sample = replace(sample, types=tuple(_defect_name(kind) for kind in sample.types))
-        made.append(Picture(sample, name, height, width, _regions(sample, (height, width), note)))
-    return made
+        found.append(Picture(sample, name, height, width, _regions(sample, (height, width), note)))
+    return found
 
 
 def _defect_name(name: str) -> str:
@@ -105,11 +105,11 @@ def _regions(sample: Sample, size: tuple[int, int], note: Note) -> tuple[Region,
 
 def _names(samples: Sequence[Sample]) -> list[str]:
     """File names that differ without suffix and case, too: the folder goes in front where names recur."""
-    often = Counter(sample.path.stem.lower() for sample in samples)
+    paths = [Path(readable_name(str(sample.path))) for sample in samples]
+    often = Counter(path.stem.lower() for path in paths)
     taken: set[str] = set()
     names = []
-    for sample in samples:
-        path = sample.path
+    for path in paths:
         first = stem = path.stem if often[path.stem.lower()] == 1 else f"{path.parent.name}_{path.stem}"
         number = 1
         while stem.lower() in taken:
@@ -120,30 +120,30 @@ def _names(samples: Sequence[Sample]) -> list[str]:
     return names
 
 
-def placed(made: Sequence[Picture], note: Note) -> list[Picture]:
+def placed(pictures: Sequence[Picture], note: Note) -> list[Picture]:
     """The pictures for a format that knows a defect only by its place."""
-    kept = []
-    for picture in made:
+    placeable = []
+    for picture in pictures:
         if picture.sample.defective and not picture.regions:
             note(NO_PLACE, str(picture.sample.path))
             continue
         if picture.unplaced:
             note(LOST_TYPES, str(picture.sample.path))
-        kept.append(picture)
-    return kept
+        placeable.append(picture)
+    return placeable
 
 
-def labelled(made: Sequence[Picture], note: Note) -> list[Picture]:
+def labelled(pictures: Sequence[Picture], note: Note) -> list[Picture]:
     """The pictures for a format that cannot say that an image has no label."""
-    for picture in made:
+    for picture in pictures:
         if picture.sample.defective is None:
             note(UNLABELLED, str(picture.sample.path))
-    return [picture for picture in made if picture.sample.defective is not None]
+    return [picture for picture in pictures if picture.sample.defective is not None]
 
 
-def class_names(made: Sequence[Picture]) -> list[str]:
+def class_names(pictures: Sequence[Picture]) -> list[str]:
     """All defect types, sorted."""
-    return sorted({name for picture in made for name in (*picture.types, *(r.type for r in picture.regions))})
+    return sorted({name for picture in pictures for name in (*picture.types, *(r.type for r in picture.regions))})
 
 
 def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:

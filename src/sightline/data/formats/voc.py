@@ -5,8 +5,9 @@ Boxes count pixels from 1, both ends included. A file without objects is a good 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 from sightline.core.errors import InputError
 from sightline.core.region import Rectangle, Region
@@ -14,6 +15,7 @@ from sightline.core.sample import Sample
 from sightline.data.formats.document import as_name, as_number, as_size, read_text, read_xml, within
 from sightline.data.formats.folders import images_in
 from sightline.data.formats.listing import Listing, Mark, sides
+from sightline.data.formats.picture import Note, Picture, placed
 
 
 def _folder(path: Path, *names: str) -> Path | None:
@@ -62,13 +64,13 @@ def _read_file(file: Path, pictures: Path, by_stem: dict[str, Path], split: dict
     return image
 
 
-def _mark(item: Element, place: str) -> Mark:
-    name = as_name(item.findtext("name"), place)
+def _mark(item: Element, location: str) -> Mark:
+    name = as_name(item.findtext("name"), location)
     left, top, right, bottom = (
-        as_number((item.findtext(f"bndbox/{side}") or "").strip(), f"{place}, {side}")
+        as_number((item.findtext(f"bndbox/{side}") or "").strip(), f"{location}, {side}")
         for side in ("xmin", "ymin", "xmax", "ymax")
     )
-    return Region(name, Rectangle(left - 1, top - 1, right - left + 1, bottom - top + 1)), place
+    return Region(name, Rectangle(left - 1, top - 1, right - left + 1, bottom - top + 1)), location
 
 
 def _splits(folder: Path) -> dict[str, str]:
@@ -84,3 +86,48 @@ def _splits(folder: Path) -> dict[str, str]:
             raise InputError(f"{folder}: '{both[0]}' is in {name}.txt and on the other side, too. Keep it in one list")
         given |= {stem: side for stem in stems if side and stem not in given}
     return given
+
+
+def write(pictures: Sequence[Picture], folder: Path, note: Note) -> None:
+    """JPEGImages/, Annotations/, and ImageSets/Main/ where there is a split. An unlabelled image gets no XML.
+
+    Every region becomes a box in whole pixels.
+    """
+    exported = placed(pictures, note)
+    (folder / "Annotations").mkdir(parents=True)
+    for picture in exported:
+        picture.copy(folder / "JPEGImages")
+        if picture.sample.defective is not None:
+            tree = ElementTree(_annotation(picture))
+            indent(tree)
+            tree.write(folder / "Annotations" / f"{picture.stem}.xml", encoding="utf-8", xml_declaration=True)
+    for split in sorted({picture.sample.split for picture in exported if picture.sample.split}):
+        lists = folder / "ImageSets" / "Main"
+        lists.mkdir(parents=True, exist_ok=True)
+        stems = [picture.stem for picture in exported if picture.sample.split == split]
+        (lists / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+
+
+def _annotation(picture: Picture) -> Element:
+    root = Element("annotation")
+    SubElement(root, "folder").text = "JPEGImages"
+    SubElement(root, "filename").text = picture.name
+    size = SubElement(root, "size")
+    for name, value in (("width", picture.width), ("height", picture.height), ("depth", 3)):
+        SubElement(size, name).text = str(value)
+    SubElement(root, "segmented").text = "0"
+    for region in picture.regions:
+        item = SubElement(root, "object")
+        SubElement(item, "name").text = region.type
+        for name in ("truncated", "difficult"):
+            SubElement(item, name).text = "0"
+        box = SubElement(item, "bndbox")
+        for name, number in zip(("xmin", "ymin", "xmax", "ymax"), _corners(region), strict=True):
+            SubElement(box, name).text = str(number)
+    return root
+
+
+def _corners(region: Region) -> tuple[int, int, int, int]:
+    x, y, width, height = region.box
+    left, top = round(x) + 1, round(y) + 1
+    return left, top, max(round(x + width), left), max(round(y + height), top)

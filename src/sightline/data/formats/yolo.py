@@ -6,20 +6,32 @@ image's sides. An empty label file is a good part. The parts are images/<split> 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, warn_caller
 from sightline.core.region import Polygons, Rectangle, Region, Shape
-from sightline.core.sample import Sample
-from sightline.data.formats.document import as_count, as_name, as_number, as_object, read_text, within
-from sightline.data.formats.folders import images_in
+from sightline.core.sample import TEST, TRAIN, Sample
+from sightline.data.formats.document import (
+    DatasetWarning,
+    Finder,
+    as_count,
+    as_name,
+    as_number,
+    as_object,
+    read_text,
+    within,
+)
+from sightline.data.formats.folders import images_below
 from sightline.data.formats.listing import Listing, Mark, sides
-from sightline.data.image_size import image_size
+from sightline.data.formats.picture import Note, Picture, class_names, placed
+from sightline.imaging.decoding import image_size
 
+_LARGEST_BYTES, _DEEPEST = 1 << 20, 16
+_LARGEST_SHARE = 2.0  # marks may reach over the border; a share beyond is none
 PARTS = ("train", "val", "valid", "validation", "test")
 
 
@@ -51,15 +63,27 @@ def read(path: Path) -> list[Sample]:
     listing = Listing(path)
     if file.suffix == ".txt":
         names = {i: name.strip() for i, name in enumerate(read_text(file).splitlines()) if name.strip()}
-        parts = {name: [(image, path) for image in images_in(folder)] for name, folder in _folders(path).items()}
+        parts = {name: [(image, path) for image in images_below(folder)] for name, folder in _folders(path).items()}
     else:
         data = _load(file)
         names, parts = _names(data, file), _parts(data, file)
+    parts = _told_apart(parts, file)
     split = sides(parts)
     for name, images in parts.items():
         for image, base in images:
             _read_label(image, _label_of(image, base), names, split[name], listing)
     return listing.samples()
+
+
+def _told_apart(parts: dict[str, list[tuple[Path, Path]]], file: Path) -> dict[str, list[tuple[Path, Path]]]:
+    """The parts; those that name the very same images are one, without a side: it judges nothing to test on them."""
+    images = {name: frozenset(image for image, _ in listed) for name, listed in parts.items()}
+    filled = {name: listed for name, listed in images.items() if listed}
+    if len(filled) > 1 and len(set(filled.values())) == 1:
+        message = f"{file}: {' and '.join(filled)} name the same images, so a split is made. Give each its own"
+        warn_caller(message, DatasetWarning)
+        return {"": parts[next(iter(filled))]}
+    return parts
 
 
 def _folders(path: Path) -> dict[str, Path]:
@@ -73,10 +97,19 @@ def _folders(path: Path) -> dict[str, Path]:
 def _load(file: Path) -> dict[str, Any]:
     import yaml  # only this layout needs it
 
+    if file.stat().st_size > _LARGEST_BYTES:
+        raise InputError(f"{file}: is larger than any list of class names. Keep the paths and the names only")
     text = read_text(file)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise InputError(f"{file}: has YAML aliases (*name), which can grow without bound. Write the values out")
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise InputError(
+                    f"{file}: has YAML aliases (*name), which can grow without bound. Write the values out"
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:  # the parser takes minutes for what is nested thousands of times
+                raise InputError(f"{file}: values are nested too deeply. Write names: [crack, dent]")
         value = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{file}: not readable YAML ({error}). Correct it, or export it again") from error
@@ -103,13 +136,13 @@ def _parts(data: dict[str, Any], file: Path) -> dict[str, list[tuple[Path, Path]
         values = data.get(name)
         places = [_resolve(bases, value, f"{file}, {name}") for value in _as_strings(values)]
         if places:
-            parts[name] = [image for base, place in places for image in _images(base, place)]
+            parts[name] = [image for base, location in places for image in _images(base, location)]
     if any(parts.values()):
         return parts
     folders = _folders(file.parent)
     if not folders:
         raise InputError(f"{file}: no images where 'train', 'val' and 'test' say, or in images/. Correct the paths")
-    return {name: [(image, file.parent) for image in images_in(folder)] for name, folder in folders.items()}
+    return {name: [(image, file.parent) for image in images_below(folder)] for name, folder in folders.items()}
 
 
 def _as_strings(values: Any) -> Iterable[str]:
@@ -117,20 +150,23 @@ def _as_strings(values: Any) -> Iterable[str]:
     return [value for value in listed if isinstance(value, str) and value.strip()]
 
 
-def _resolve(bases: list[Path], value: str, place: str) -> tuple[Path, Path]:
+def _resolve(bases: list[Path], value: str, location: str) -> tuple[Path, Path]:
     # Some exports write ../train/images for train/images: taken so where that is there.
     plain = value.replace("\\", "/")
     if plain.startswith("../") and (bases[0] / plain.removeprefix("../")).exists():
         plain = plain.removeprefix("../")
-    candidates = [(base, within(base, plain, place)) for base in bases]
+    candidates = [(base, within(base, plain, location)) for base in bases]
     return next(((base, path) for base, path in candidates if path.exists()), candidates[0])
 
 
-def _images(base: Path, place: Path) -> list[tuple[Path, Path]]:
-    if place.suffix == ".txt" and place.is_file():
-        lines = [line.strip() for line in read_text(place).splitlines()]
-        return [(within(base, line, str(place)), base) for line in lines if line]
-    return [(image, base) for image in images_in(place)] if place.is_dir() else []
+def _images(base: Path, location: Path) -> list[tuple[Path, Path]]:
+    if location.suffix == ".txt" and location.is_file():
+        lines = [line.strip() for line in read_text(location).splitlines()]
+        finder = Finder((base,))
+        found = [(finder.find(line, str(location)), base) for line in lines if line]
+        finder.warn(location)
+        return found
+    return [(image, base) for image in images_below(location)] if location.is_dir() else []
 
 
 def _label_of(image: Path, base: Path) -> Path:
@@ -156,15 +192,24 @@ def _read_label(image: Path, label: Path, names: dict[int, str], split: str | No
     listing.add(image, marks, str(label), size=size, split=split)
 
 
-def _mark(words: list[str], names: dict[int, str], size: tuple[int, int], place: str) -> Mark:
-    number = as_count(words[0], place)
+def _mark(words: list[str], names: dict[int, str], size: tuple[int, int], location: str) -> Mark:
+    number = as_count(words[0], location)
     if number not in names:
         known = ", ".join(f"{key} {name}" for key, name in sorted(names.items())) or "none"
-        raise InputError(f"{place}: the class {number} does not exist (known: {known}). Correct it, or name the class")
-    values = [as_number(word, place) for word in words[1:]]
+        raise InputError(
+            f"{location}: the class {number} does not exist (known: {known}). Correct it, or name the class"
+        )
+    values = [as_number(word, location) for word in words[1:]]
     if len(values) != 4 and (len(values) < 6 or len(values) % 2):
-        raise InputError(f"{place}: {len(values)} numbers after the class. Give 4 for a box, 6 or more for a polygon")
-    return Region(names[number], _shape(values, size)), place
+        raise InputError(
+            f"{location}: {len(values)} numbers after the class. Give 4 for a box, 6 or more for a polygon"
+        )
+    if max(values) > _LARGEST_SHARE:
+        raise InputError(
+            f"{location}: {max(values):g} is no share of an image's side, so the numbers may be pixels. Export as YOLO "
+            "again, with numbers from 0 to 1"
+        )
+    return Region(names[number], _shape(values, size)), location
 
 
 def _shape(values: list[float], size: tuple[int, int]) -> Shape:
@@ -173,3 +218,40 @@ def _shape(values: list[float], size: tuple[int, int]) -> Shape:
         return Polygons.united([np.array(values).reshape(-1, 2) * (wide, high)])
     x, y, width, height = values[0] * wide, values[1] * high, values[2] * wide, values[3] * high
     return Rectangle(x - width / 2, y - height / 2, width, height)
+
+
+def write(pictures: Sequence[Picture], folder: Path, note: Note) -> None:
+    """images/<split>/, labels/<split>/ and data.yaml. An unlabelled image gets no label file.
+
+    Lines are boxes where all regions are boxes, otherwise polygons, since trainers want one kind.
+    """
+    import yaml  # only this layout needs it
+
+    exported = placed(pictures, note)
+    names = class_names(exported)
+    numbers = {name: number for number, name in enumerate(names)}
+    boxes = all(isinstance(region.shape, Rectangle) for picture in exported for region in picture.regions)
+    for picture in exported:
+        split = picture.sample.split or "."
+        picture.copy(folder / "images" / split)
+        labels = folder / "labels" / split
+        labels.mkdir(parents=True, exist_ok=True)
+        if picture.sample.defective is not None:
+            lines = [f"{numbers[region.type]} {_numbers(region, picture, boxes)}\n" for region in picture.regions]
+            (labels / f"{picture.stem}.txt").write_text("".join(lines), encoding="utf-8")
+    # The keys that trainers ask for: what they call val is the part that nothing is learned from.
+    keys = {TRAIN: "train", TEST: "val"}
+    splits = sorted({picture.sample.split for picture in exported if picture.sample.split}, reverse=True)
+    settings = {keys[split]: f"images/{split}" for split in splits} | {"names": dict(enumerate(names)) or {0: "defect"}}
+    text = yaml.safe_dump(settings, allow_unicode=True, sort_keys=False)
+    (folder / "data.yaml").write_text(text, encoding="utf-8")
+
+
+def _numbers(region: Region, picture: Picture, boxes: bool) -> str:
+    size = np.array([picture.width, picture.height], float)
+    if boxes:
+        x, y, width, height = region.box
+        points = np.array([[x + width / 2, y + height / 2], [width, height]])
+    else:
+        points = region.outline
+    return " ".join(f"{number:.7f}" for number in (points / size).ravel().tolist())

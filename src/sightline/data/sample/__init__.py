@@ -7,8 +7,7 @@ from a seed; nothing is downloaded.
 from __future__ import annotations
 
 from sightline.data.sample.catalog import PRODUCTS, defect_types
-from sightline.data.sample.folder import write
-from sightline.data.sample.part import Part
-from sightline.data.sample.run import render
+from sightline.data.sample.folder import render, write
+from sightline.data.sample.product import Part
 
 __all__ = ["PRODUCTS", "Part", "defect_types", "render", "write"]

@@ -8,8 +8,8 @@ from numpy.random import Generator
 
 from sightline.data.sample.board_defects import DEFECTS
 from sightline.data.sample.board_scene import BoardScene
-from sightline.data.sample.lot import Lot
-from sightline.data.sample.plane import Planes
+from sightline.data.sample.drawing import Planes
+from sightline.data.sample.product import Lot
 
 
 class Board:

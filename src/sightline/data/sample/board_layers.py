@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from sightline.data.sample import lettering
 from sightline.data.sample.board_layout import COMPONENTS, EDGE, Copper, Land, lands, route
-from sightline.data.sample.plane import Colour, Plane, Planes, averaged, column, coverage, softened, unit_grid
-from sightline.data.sample.texture import grain
+from sightline.data.sample.drawing import Colour, Plane, Planes, averaged, column, coverage, grain, softened, unit_grid
 
 MASK_ON_COPPER: Final[Colour] = (0.022, 0.190, 0.075)
 _MASK: Final[Colour] = (0.008, 0.088, 0.038)

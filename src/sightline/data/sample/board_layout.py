@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.sample.plane import Points
+from sightline.data.sample.drawing import Points
 
 EDGE: Final = 0.035
 """Margin between image and board edge, fraction of the side."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sightline.data.sample import lettering
 from sightline.data.sample.board_layout import PITCH, Component
-from sightline.data.sample.plane import Colour, Plane, column
+from sightline.data.sample.drawing import Colour, Plane, column
 
 BLACK: Final[Colour] = (0.016, 0.016, 0.018)
 _INK: Final[Colour] = (0.34, 0.34, 0.33)

@@ -7,13 +7,11 @@ from typing import Final
 from sightline.core.errors import InputError
 from sightline.data.sample.board import Board
 from sightline.data.sample.cap import Cap
-from sightline.data.sample.fabric import Fabric
 from sightline.data.sample.product import Product
 
 PRODUCTS: Final[dict[str, type[Product]]] = {
     "cap": Cap,
     "board": Board,
-    "fabric": Fabric,
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sightline.data.sample.plane import Mask, Planes
+from sightline.data.sample.drawing import Mask, Planes
 
 VISIBLE = 0.022
 """Smallest change that counts, of the 0..1 range after gamma: above the noise of a small area."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.sample.plane import Plane
+from sightline.data.sample.drawing import Plane
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _STRIP_PX = 48.0

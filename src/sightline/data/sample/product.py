@@ -1,13 +1,82 @@
-"""The port of a product: what the renderer asks of a bottle cap, a board, a fabric."""
+"""A sample product: its parts with the whole truth about each, its lots, and how its defects are made and graded."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar
 
+import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from sightline.data.sample.lot import Lot
-from sightline.data.sample.plane import Planes
+from sightline.data.sample.drawing import Planes
+
+SceneT = TypeVar("SceneT")
+PlanT = TypeVar("PlanT")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One rendered part."""
+
+    image: NDArray[np.uint8]
+    """(size, size, 3) RGB."""
+    mask: NDArray[np.bool_]
+    """(size, size), True where a defect changed the part; all False on a good one."""
+    types: tuple[str, ...]
+    """Its defects; empty on a good part."""
+    grade: int
+    """0 good, 1 minor, 2 major, 3 critical, from the size and contrast of the defect."""
+    lot: str
+    index: int
+    """Its place in the run: 0, 1, ..."""
+
+
+@dataclass(frozen=True)
+class Flaw(Generic[SceneT, PlanT]):
+    """One line of a product's table of defects."""
+
+    make: Callable[[SceneT, PlanT, Planes, Generator], Planes]
+    """Draws the planned part with the defect: on a copy of the good drawing, or anew."""
+    major: float
+    critical: float
+    """Damage (see `damage.py`) from which the grade is 2, and 3: by type, as an inspector's limits are."""
+
+    def grade(self, damage: float) -> int:
+        """1 minor, 2 major, 3 critical."""
+        return 1 + (damage >= self.major) + (damage >= self.critical)
+
+
+@dataclass(frozen=True)
+class Lot:
+    """What sets one lot apart; every number is relative to the product's nominal."""
+
+    name: str
+    tint: tuple[float, float, float]
+    """Gain of the material's colour per channel, about 1."""
+    shift: tuple[float, float]
+    """Where the process (print, placement) sits, in standard deviations of its tolerance."""
+    density: float
+    """Gain of ink, solder or yarn weight, about 1."""
+    level: float
+    """Gain of the light, about 1 (lamps differ between shifts)."""
+    warmth: float
+    """Colour temperature: red gain minus blue gain."""
+
+
+def draw_lot(number: int, rng: Generator) -> Lot:
+    """The lot with this number (0, 1, ...), from its own generator."""
+    red, green, blue = 1.0 + 0.035 * rng.standard_normal(3)
+    right, down = rng.standard_normal(2)
+    return Lot(
+        name=f"L{number + 1:02d}",
+        tint=(float(red), float(green), float(blue)),
+        shift=(float(np.clip(right, -1.6, 1.6)), float(np.clip(down, -1.6, 1.6))),
+        density=float(1.0 + 0.03 * rng.standard_normal()),
+        level=float(1.0 + 0.035 * rng.standard_normal()),
+        warmth=float(0.02 * rng.standard_normal()),
+    )
 
 
 class Product(Protocol):

@@ -1,32 +1,97 @@
-"""The studio: one product, one camera, one seed; renders any part of a run on its own.
+"""The studio: one product, one industrial camera, one seed; renders any part of a run on its own.
 
 Each part draws from generators made of (seed, product, index) alone. Part 17 is therefore the same picture
 in a run of 20 and in a run of 2,000, and the same part with and without a defect differs by the defect only.
+
+The camera has a light field, a lens, gamma and sensor noise. Gamma is a square root: it is close to what machine-vision
+cameras deliver, and it turns shot noise, whose variance grows with the light, into noise of constant deviation
+(Anscombe, Biometrika 1948). One pregenerated noise tile therefore serves bright and dark areas alike.
 """
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
-from sightline.data.sample.camera import Camera, draw_light
 from sightline.data.sample.catalog import product_class
 from sightline.data.sample.damage import Damage, measure
-from sightline.data.sample.lot import Lot, draw_lot
-from sightline.data.sample.part import Part
-from sightline.data.sample.plane import Planes
-from sightline.data.sample.product import Product
+from sightline.data.sample.drawing import Planes, Tile, grain, room, unit_grid
+from sightline.data.sample.product import Lot, Part, Product, draw_lot
+
+NOISE_LEVELS = 1.3
+"""Deviation of the sensor noise in grey levels of 255."""
 
 SIZES = (64, 2048)
 _POSE, _LIGHT, _NOISE, _DEFECT, _LOT = range(5)
 """One stream of chance per purpose: more draws in one never move another."""
 _ATTEMPTS = 16
-_LEAST_MASK = 1.2e-4
+_MIN_MASK = 1.2e-4
 """Smallest defect, share of the image: 32 px at 512 x 512."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """The light on one part."""
+
+    level: float
+    slope: tuple[float, float]
+    """Relative change across the image, left to right and top to bottom."""
+    warmth: float
+    blur: float
+    """Deviation of the lens blur as a fraction of the image side."""
+
+
+def draw_light(rng: Generator, lot: Lot, drift: float) -> Light:
+    """Light of one part: its lot's lamps, a little flicker, and the slow `drift` (0 = none)."""
+    across, down = 0.035 * rng.standard_normal(2)
+    return Light(
+        level=lot.level * (1.0 + 0.015 * float(rng.standard_normal())) * (1.0 + drift),
+        slope=(float(across), float(down)),
+        warmth=lot.warmth + 0.006 * float(rng.standard_normal()),
+        blur=float(rng.uniform(0.0009, 0.0016)),
+    )
+
+
+class Camera:
+    """Turns scenes of one size into images."""
+
+    def __init__(self, size: int) -> None:
+        self._x, self._y = (axis - 0.5 for axis in unit_grid(size))
+        self._vignette = 1.0 - 0.16 * (self._x**2 + self._y**2)
+        self._size = size
+        side = room(size)
+        # A colour sensor interpolates its mosaic, so its noise is slightly soft, not white.
+        noise = grain(side, side, 0.45, np.random.default_rng(20_240))
+        self._noise = Tile(noise * NOISE_LEVELS, size)
+
+    def expose(self, scene: Planes, light: Light, rng: Generator) -> NDArray[np.uint8]:
+        """(3, size, size) linear scene -> (size, size, 3) uint8 RGB."""
+        across, down = light.slope
+        field = self._vignette * ((1.0 + across * self._x) * (1.0 + down * self._y))
+        field *= light.level * 255.0**2  # the square of the white level: the root comes after
+        gains = (1.0 + light.warmth, 1.0, 1.0 - light.warmth)
+        sigma = light.blur * self._size
+        channels = []
+        for plane, gain in zip(scene, gains, strict=True):
+            lit = plane * field
+            lit *= gain
+            if sigma > 0.2:
+                lit = cv2.GaussianBlur(lit, _kernel(sigma), sigma)
+            np.sqrt(np.maximum(lit, 0.0, out=lit), out=lit)
+            channels.append(cv2.add(lit, self._noise.window(rng), dtype=cv2.CV_8U))
+        return np.asarray(cv2.merge(channels), dtype=np.uint8)
+
+
+def _kernel(sigma: float) -> tuple[int, int]:
+    side = 2 * max(1, round(2.5 * sigma)) + 1
+    return side, side
 
 
 class Studio:
@@ -74,7 +139,7 @@ class Studio:
             chance = self._chance(_DEFECT, index, 1 + attempt, zlib.crc32(kind.encode()))
             spoiled = self._product.spoil(kind, self._chance(_POSE, index), lot, good, chance)
             damage = measure(good, spoiled)
-            if damage.mask.mean() >= _LEAST_MASK:
+            if damage.mask.mean() >= _MIN_MASK:
                 break
         return spoiled, damage
 

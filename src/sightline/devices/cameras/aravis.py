@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from sightline.core.errors import CameraError, MissingExtraError
-from sightline.devices.cameras.source import Picture
-from sightline.devices.cameras.vision import Value, VisionSettings, set_features
+from sightline.devices.cameras.settings import Value, VisionSettings, set_features
+from sightline.devices.cameras.source import RawImage
 
 # Pixel format numbers of GigE Vision 2.0 and their names in PFNC.
 LAYOUTS = {
@@ -67,7 +67,7 @@ class AravisSource:
             self._camera = self._stream = None
             raise
 
-    def read(self, timeout_ms: float) -> Picture:
+    def read(self, timeout_ms: float) -> RawImage:
         """The next picture, after a software trigger where so configured. Raises CameraError."""
         with self._lock:
             if self._camera is None:
@@ -106,7 +106,7 @@ class AravisSource:
         except self._error as error:
             raise ValueError(str(error)) from error
 
-    def _picture(self, buffer: Any) -> Picture:
+    def _picture(self, buffer: Any) -> RawImage:
         status = buffer.get_status()
         if status != self._aravis.BufferStatus.SUCCESS:
             raise CameraError(
@@ -119,7 +119,7 @@ class AravisSource:
         # A copy: the driver uses its buffer again.
         pixels = np.frombuffer(buffer.get_data(), np.uint8).copy()
         size = int(buffer.get_image_height()), int(buffer.get_image_width())
-        return Picture(pixels=pixels, layout=layout, size=size, device_id=int(buffer.get_frame_id()))
+        return RawImage(pixels=pixels, layout=layout, size=size, device_id=int(buffer.get_frame_id()))
 
     def _nothing(self) -> CameraError:
         try:

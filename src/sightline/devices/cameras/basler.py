@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from sightline.core.errors import CameraError, MissingExtraError
-from sightline.devices.cameras.source import Picture
-from sightline.devices.cameras.vision import Value, VisionSettings, set_features
+from sightline.devices.cameras.settings import Value, VisionSettings, set_features
+from sightline.devices.cameras.source import RawImage
 
 EMULATED = 2
 
@@ -50,7 +50,7 @@ class BaslerSource:
         except self._error as error:
             raise self._lost(error) from error
 
-    def read(self, timeout_ms: float) -> Picture:
+    def read(self, timeout_ms: float) -> RawImage:
         """The next picture, after a software trigger where so configured. Raises CameraError."""
         wait, pylon = max(1, round(timeout_ms)), self._pylon
         try:
@@ -104,7 +104,7 @@ class BaslerSource:
                 return
             old.Release()
 
-    def _picture(self, grabbed: Any) -> Picture:
+    def _picture(self, grabbed: Any) -> RawImage:
         if not grabbed.GrabSucceeded():
             raise CameraError(
                 f"camera {self._settings.name}: {grabbed.ErrorDescription} Check the cable and the network",
@@ -117,7 +117,7 @@ class BaslerSource:
         # A copy: the driver uses its buffer again.
         pixels = np.frombuffer(grabbed.GetBuffer(), np.uint8).copy()
         size = int(grabbed.Height), int(grabbed.Width)
-        return Picture(pixels=pixels, layout=self._layout, size=size, device_id=int(grabbed.BlockID))
+        return RawImage(pixels=pixels, layout=self._layout, size=size, device_id=int(grabbed.BlockID))
 
     def _nothing(self) -> CameraError:
         if self._camera.IsCameraDeviceRemoved():

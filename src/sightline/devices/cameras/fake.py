@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ from pydantic import Field, PrivateAttr
 
 from sightline.core.errors import CameraError
 from sightline.devices.cameras.camera import Camera
-from sightline.devices.cameras.encoded import decode
-from sightline.devices.cameras.folder import SUFFIXES
+from sightline.devices.cameras.pixels import read_picture
 from sightline.devices.cameras.settings import CameraSettings
-from sightline.devices.cameras.source import Picture
+from sightline.devices.cameras.source import RawImage
+from sightline.imaging.decoding import SUFFIXES
 
-Fault = Literal["timeout", "disconnected", "incomplete", "unreadable", "frozen", "stale", "size", "tiny", "lost"]
+Fault = Literal[
+    "timeout", "late", "disconnected", "incomplete", "unreadable", "frozen", "stale", "size", "tiny", "lost"
+]
 
 
 class Settings(CameraSettings):
@@ -47,13 +49,16 @@ class FakeSource:
         self._settings, self._images = settings, images
         self._files = [] if settings.images is None else sorted(_images_in(settings.images, settings.name))
         self._device_id = 0
+        self._late: list[RawImage] = []
 
-    def read(self, timeout_ms: float) -> Picture:
-        """The next picture, or the fault that is due."""
+    def read(self, timeout_ms: float) -> RawImage:
+        """The next picture, or the fault that is due; "late": the picture comes when nobody waits for it any more."""
+        if self._late:
+            return self._late.pop()
         number = self._settings._given[0]
         self._settings._given[0] += 1
         fault = self._settings.faults.get(number) or self._commanded()
-        if fault == "timeout":
+        if fault in ("timeout", "late"):
             time.sleep(timeout_ms / 1e3)
         if fault in ("timeout", "disconnected", "unreadable"):
             raise CameraError(f"camera {self._settings.name}: {fault}, as its settings say", fault)
@@ -70,7 +75,14 @@ class FakeSource:
         pixels = image.reshape(-1)[:-7] if fault == "incomplete" else image
         size = (image.shape[0], image.shape[1])
         told = {"file": name} if name else {}
-        return Picture(pixels=pixels, size=size, device_id=self._device_id, monotonic_s=now, metadata=told)
+        layout = "RGB16" if pixels.dtype == np.uint16 else "RGB8"
+        picture = RawImage(
+            pixels=pixels, layout=layout, size=size, device_id=self._device_id, monotonic_s=now, metadata=told
+        )
+        if fault == "late":
+            self._late.append(picture)
+            raise CameraError(f"camera {self._settings.name}: no picture in time, as its settings say", "timeout")
+        return picture
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -83,21 +95,21 @@ class FakeSource:
             return self._settings.control.read_text(encoding="utf-8").strip() or None
         return None
 
-    def _draw(self, number: int) -> tuple[NDArray[np.uint8], str]:
+    def _draw(self, number: int) -> tuple[NDArray[Any], str]:
         """The picture of that number, and the name of its file where it has one."""
         if self._images:
             return self._images[number % len(self._images)], ""
         if self._files:
             path = self._files[number % len(self._files)]
-            return np.ascontiguousarray(_read(path, self._settings.name)[..., ::-1]), path.name
+            return _read(path, self._settings.name), path.name
         shape = (self._settings.height_px, self._settings.width_px, 3)
         return np.random.default_rng((self._settings.seed, number)).integers(0, 256, shape, np.uint8), ""
 
 
 @cache
-def _read(path: Path, camera: str) -> NDArray[np.uint8]:
+def _read(path: Path, camera: str) -> NDArray[Any]:
     # Kept decoded: a trial is about the station, and a real camera needs no decoding either.
-    return np.asarray(decode(path.read_bytes(), f"camera {camera}: {path}", 2**31), np.uint8)
+    return read_picture(path.read_bytes(), f"camera {camera}: {path}", {}).pixels
 
 
 def _images_in(folder: Path, camera: str) -> list[Path]:

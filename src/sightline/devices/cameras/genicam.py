@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from sightline.core.errors import CameraError, MissingExtraError
-from sightline.devices.cameras.source import Picture
-from sightline.devices.cameras.vision import Value, VisionSettings, set_features
+from sightline.devices.cameras.settings import Value, VisionSettings, set_features
+from sightline.devices.cameras.source import RawImage
 
 _producers: dict[Path, tuple[Any, int]] = {}
 _producers_lock = threading.Lock()
@@ -50,7 +50,7 @@ class GenicamSource:
             self.close()
             raise self._lost(error) from error
 
-    def read(self, timeout_ms: float) -> Picture:
+    def read(self, timeout_ms: float) -> RawImage:
         """The next picture, after a software trigger where so configured. Raises CameraError."""
         try:
             if self._settings.trigger == "software":
@@ -85,8 +85,8 @@ class GenicamSource:
         at = [i for i, names in enumerate(found) if not wanted or wanted in names]
         if len(at) == 1:
             return at[0]
-        seen = ", ".join(name for name, _ in found) or "none"
-        raise CameraError(f"camera {self._settings.name}: {len(at)} cameras fit {wanted!r} (found: {seen}). Set device")
+        ids = ", ".join(name for name, _ in found) or "none"
+        raise CameraError(f"camera {self._settings.name}: {len(at)} cameras fit {wanted!r} (found: {ids}). Set device")
 
     def _put(self, name: str, value: Value) -> None:
         if not self._nodes.has_node(name):
@@ -96,14 +96,14 @@ class GenicamSource:
         except (self._node_error, TypeError, AttributeError) as error:
             raise ValueError(str(error)) from error
 
-    def _picture(self, buffer: Any) -> Picture:
+    def _picture(self, buffer: Any) -> RawImage:
         if not buffer.module.is_complete() or not buffer.payload.components:
             raise self._nothing(late=False)
         part = buffer.payload.components[0]
         # A copy: the driver uses its buffer again.
         pixels = np.array(part.data, copy=True)
         size = int(part.height), int(part.width)
-        return Picture(pixels=pixels, layout=str(part.data_format), size=size, device_id=int(buffer.module.frame_id))
+        return RawImage(pixels=pixels, layout=str(part.data_format), size=size, device_id=int(buffer.module.frame_id))
 
     def _nothing(self, late: bool) -> CameraError:
         name = self._settings.name

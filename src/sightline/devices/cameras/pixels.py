@@ -1,4 +1,4 @@
-"""Pixels: what sensors send, as (H, W, 3) uint8 RGB.
+"""Pixels: what sensors and image files hold, as (H, W, 3) RGB, and the view that is taken of it.
 
 Names and bit orders are those of the GenICam pixel format naming convention (PFNC 2.4).
 """
@@ -6,15 +6,20 @@ Names and bit orders are those of the GenICam pixel format naming convention (PF
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.core.errors import CameraError
-from sightline.devices.cameras.source import Picture
+from sightline.core.errors import CameraError, ImageError, InputError
+from sightline.devices.cameras.settings import CameraSettings
+from sightline.devices.cameras.source import RawImage
+from sightline.imaging.decoding import decode
+from sightline.imaging.image import shaped
 
-Rgb = NDArray[np.uint8]
+Rgb = NDArray[np.uint8] | NDArray[np.uint16]
 
 # OpenCV names a mosaic by the second pixels of its second row, so PFNC's RG is OpenCV's BG.
 _MOSAIC = {
@@ -26,10 +31,14 @@ _MOSAIC = {
 _LAYOUT = re.compile(r"(Mono|Bayer(RG|GR|GB|BG))(8|10|12|14|16)(p|Packed)?$")
 _COLOURS = {"RGB8": None, "BGR8": cv2.COLOR_BGR2RGB, "RGBa8": cv2.COLOR_RGBA2RGB, "BGRa8": cv2.COLOR_BGRA2RGB}
 _ALIASES = {"RGB8Packed": "RGB8", "BGR8Packed": "BGR8", "RGBA8Packed": "RGBa8", "BGRA8Packed": "BGRa8"}
+_TURN = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_FLIP = {"horizontal": 1, "vertical": 0}
 
 
-def to_rgb(picture: Picture, camera: str) -> Rgb:
+def to_rgb(picture: RawImage, camera: str) -> Rgb:
     """The picture as (H, W, 3) uint8 RGB; 10, 12, 14 and 16 bits are cut to the 8 highest.
+
+    RGB16, which files of 16 bits come as, stays uint16: the recipe knows which value is white.
 
     Raises CameraError: "incomplete" where bytes are missing, "unreadable" for a layout that is not known.
     """
@@ -38,6 +47,9 @@ def to_rgb(picture: Picture, camera: str) -> Rgb:
         pixels = _shaped(picture, 4 if "a" in layout else 3, camera)
         code = _COLOURS[layout]
         return pixels if code is None else np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+    if layout == "RGB16":
+        deep: NDArray[np.uint16] = _shaped(picture, 3, camera, np.uint16)
+        return deep
     found = _LAYOUT.match(layout)
     if found is None:
         raise CameraError(
@@ -51,7 +63,7 @@ def to_rgb(picture: Picture, camera: str) -> Rgb:
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def _grey(picture: Picture, bits: int, packing: str, camera: str) -> Rgb:
+def _grey(picture: RawImage, bits: int, packing: str, camera: str) -> Rgb:
     if packing:
         return _unpacked(picture, bits, packing, camera)
     pixels = picture.pixels
@@ -66,7 +78,7 @@ def _grey(picture: Picture, bits: int, packing: str, camera: str) -> Rgb:
     return (pixels >> (bits - 8)).astype(np.uint8)
 
 
-def _unpacked(picture: Picture, bits: int, packing: str, camera: str) -> Rgb:
+def _unpacked(picture: RawImage, bits: int, packing: str, camera: str) -> Rgb:
     """Eight highest bits of each pixel of a packed 10 or 12 bit picture (H, W)."""
     if picture.size is None or picture.pixels.dtype != np.uint8 or bits not in (10, 12):
         raise CameraError(f"camera {camera}: {picture.layout} cannot be unpacked. Let it send 8 bits", "unreadable")
@@ -91,17 +103,52 @@ def _unpacked(picture: Picture, bits: int, packing: str, camera: str) -> Rgb:
     return np.stack(high, 1).astype(np.uint8).reshape(-1)[:count].reshape(picture.size)
 
 
-def _shaped(picture: Picture, channels: int, camera: str) -> Rgb:
+def _shaped(picture: RawImage, channels: int, camera: str, depth: type = np.uint8) -> Any:
     pixels = picture.pixels
     shape = (*(picture.size or pixels.shape[:2]), channels)
-    if pixels.dtype != np.uint8 or pixels.size != int(np.prod(shape)):
+    if pixels.dtype != depth or pixels.size != int(np.prod(shape)):
         raise _incomplete(picture, camera)
     return np.ascontiguousarray(pixels.reshape(shape))
 
 
-def _incomplete(picture: Picture, camera: str) -> CameraError:
+def _incomplete(picture: RawImage, camera: str) -> CameraError:
     return CameraError(
         f"camera {camera}: {picture.pixels.size} values of type {picture.pixels.dtype} are no {picture.layout} "
         f"picture of {picture.size or picture.pixels.shape}. Check the network and the pixel format",
         "incomplete",
     )
+
+
+def take_view(image: Rgb, settings: CameraSettings) -> Rgb:
+    """The region of interest of (H, W, 3), turned, then mirrored. Raises CameraError where the region lies outside."""
+    roi = settings.roi
+    if roi is not None:
+        height, width = image.shape[:2]
+        if roi.x_px + roi.width_px > width or roi.y_px + roi.height_px > height:
+            raise CameraError(
+                f"camera {settings.name}: the region of interest reaches beyond the picture of {width} x {height} px. "
+                "Make it smaller",
+                "size",
+            )
+        image = image[roi.y_px : roi.y_px + roi.height_px, roi.x_px : roi.x_px + roi.width_px]
+    if settings.rotate_deg:
+        image = cast(Rgb, cv2.rotate(image, _TURN[settings.rotate_deg]))
+    if settings.flip != "none":
+        image = cast(Rgb, cv2.flip(image, _FLIP[settings.flip]))
+    return cast(Rgb, np.ascontiguousarray(image))
+
+
+def read_picture(data: bytes, name: str, told: Mapping[str, float | str]) -> RawImage:
+    """The picture in a file's bytes, with `told` as its metadata.
+
+    16 bits stay as they are: the recipe knows which value is white. Raises CameraError: "incomplete" where the end is
+    missing, "size" where it is too large, "unreadable" for what is no picture, is damaged, or holds several.
+    """
+    try:
+        pixels, header = decode(data, name)
+        image, _ = shaped(pixels, name, header.full_scale, keep_16_bit=header.full_scale is None)
+    except ImageError as error:
+        raise CameraError(str(error), error.reason) from error
+    except InputError as error:
+        raise CameraError(str(error), "unreadable") from error
+    return RawImage(pixels=image, layout="RGB8" if image.dtype == np.uint8 else "RGB16", metadata=told)

@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import hashlib
 import hmac
+import ipaddress
 import json
 import logging
+import os
 import queue
+import secrets
 import ssl
 import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from sightline.core.errors import CameraError, SettingError
-from sightline.devices.cameras.encoded import decode
-from sightline.devices.cameras.settings import CameraSettings
-from sightline.devices.cameras.source import Picture
-from sightline.devices.secret import Secret
+from sightline.devices.cameras.pixels import read_picture
+from sightline.devices.cameras.settings import LiveSettings
+from sightline.devices.cameras.source import RawImage
+from sightline.devices.credentials import Secret
+from sightline.devices.http_server import HttpServer
 
 _log = logging.getLogger(__name__)
 CALLERS_MAX = 16
+KNOWN = 1000  # requests that are remembered, so that none is a part twice
+# A page in a browser can send none of these to another site without asking first.
+TYPES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp", "application/octet-stream")
 _STATUS = {"incomplete": 422, "unreadable": 415, "size": 413}
 
 
-class Settings(CameraSettings):
-    """A small HTTP server that takes PNG or JPEG by POST."""
+class Settings(LiveSettings):
+    """A small HTTP server that takes PNG or JPEG by POST, of callers with the token."""
 
     kind: Literal["push"] = "push"
-    host: str = Field("127.0.0.1", description="address to listen on; another one needs a token")
+    host: str = Field("127.0.0.1", description="address to listen on; another one needs token to be set")
     port: int = Field(0, ge=0, le=65535, description="port to listen on; 0: any free one")
-    token: Secret | None = Field(None, description="callers must send it: Authorization: Bearer <token>")
+    names: tuple[str, ...] = Field(
+        (), description="names by which callers may address this machine, besides its address, host and localhost"
+    )
+    token: Secret | None = Field(
+        None, description="callers must send it: Authorization: Bearer <token>; without it, one is made: token_file"
+    )
+    token_file: Path | None = Field(
+        None,
+        description="where the token lies that is made when none is set; empty: in the station's or the user's folder",
+    )
     certificate: Path | None = Field(
         None, description="PEM file of the server's certificate: then it speaks HTTPS only"
     )
     private_key: Path | None = Field(None, description="PEM file of the certificate's key")
     bytes_max: int = Field(32_000_000, ge=1000, le=1_000_000_000, description="larger requests are refused")
-    pixels_max: int = Field(50_000_000, ge=64, le=1_000_000_000, description="larger pictures are refused")
     waiting_max: int = Field(16, ge=1, le=1000, description="pictures that may wait; more are refused with status 503")
     timeout_ms: int = Field(5000, ge=100, le=600_000, description="a caller who is slower is cut off")
 
@@ -57,10 +76,13 @@ class PushSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._token = settings.token.read() if settings.token else ""
-        self._waiting: queue.Queue[Picture] = queue.Queue(settings.waiting_max)
+        self._token = settings.token.read() if settings.token else _made_token(settings)
+        self._known: collections.OrderedDict[str, None] = collections.OrderedDict()
+        self._lock = threading.Lock()
+        self._waiting: queue.Queue[RawImage] = queue.Queue(settings.waiting_max)
         try:
-            self._server = _Server((settings.host, settings.port), _handler(self))
+            longest_s = settings.timeout_ms / 1e3
+            self._server = HttpServer(settings.host, settings.port, _handler(self), CALLERS_MAX, longest_s)
         except OSError as error:
             raise CameraError(
                 f"camera {settings.name}: cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
@@ -74,7 +96,7 @@ class PushSource:
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="push server", daemon=True).start()
         _log.info("camera %s listens on %s:%d", settings.name, settings.host, self.port)
 
-    def read(self, timeout_ms: float) -> Picture:
+    def read(self, timeout_ms: float) -> RawImage:
         """The picture that has waited longest. Raises CameraError."""
         try:
             return self._waiting.get(timeout=max(0.0, timeout_ms / 1e3))
@@ -88,29 +110,85 @@ class PushSource:
 
     def answer(self, headers: Any, path: str, body: Any) -> tuple[int, str]:
         """Take one request: HTTP status and a sentence."""
+        came = time.monotonic()  # a caller may be slow: the picture is as old as the begin of its request
+        refused = self._refusal(headers)
+        if refused is not None:
+            return refused
+        length = int(headers["Content-Length"])
+        data = _read(body, length, came + self._settings.timeout_ms / 1e3)
+        if len(data) < length:
+            return 400, "the request ended early, or was too slow"
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
+        part = query.get("part", [""])[0][:64]
+        try:
+            told = {"part_id": part} if part else {}
+            captured = time.time() - (time.monotonic() - came)
+            picture = replace(read_picture(data, "the request", told), captured=captured, monotonic_s=came)
+        except CameraError as error:
+            return _STATUS.get(error.reason, 400), str(error)
+        return self._keep(picture, hashlib.sha256(data).hexdigest())
+
+    def _refusal(self, headers: Any) -> tuple[int, str] | None:
+        """Why a request is not read at all."""
         length = str(headers.get("Content-Length", ""))
-        if self._token and not hmac.compare_digest(
-            str(headers.get("Authorization", "")).encode(), f"Bearer {self._token}".encode()
-        ):
+        if not self._is_ours(str(headers.get("Host", ""))):
+            return 403, "this machine is not called so. Use its address, or add the name to names"
+        if not hmac.compare_digest(str(headers.get("Authorization", "")).encode(), f"Bearer {self._token}".encode()):
             return 401, "send the header Authorization: Bearer <token>"
+        if str(headers.get("Content-Type", "")).partition(";")[0].strip().lower() not in TYPES:
+            return 415, f"send the header Content-Type, one of {', '.join(TYPES)}"
         if not length.isascii() or not length.isdigit():
             return 411, "send the header Content-Length"
         if int(length) > self._settings.bytes_max:
             return 413, f"at most {self._settings.bytes_max} bytes are taken"
-        data = _read(body, int(length), time.monotonic() + self._settings.timeout_ms / 1e3)
-        if len(data) < int(length):
-            return 400, "the request ended early, or was too slow"
-        try:
-            image = decode(data, "the request", self._settings.pixels_max)
-        except CameraError as error:
-            return _STATUS.get(error.reason, 400), str(error)
-        query = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
-        part = query.get("part", [""])[0][:64]
-        try:
-            self._waiting.put_nowait(Picture(pixels=image, layout="BGR8", metadata={"part_id": part} if part else {}))
-        except queue.Full:
-            return 503, "too many pictures wait. Send it again later"
+        return None
+
+    def _keep(self, picture: RawImage, digest: str) -> tuple[int, str]:
+        """Have a picture wait, unless its bytes were taken before."""
+        with self._lock:
+            if self._settings.repeats_max and digest in self._known:
+                return 409, "these very bytes were taken before. A new part has a new picture"
+            try:
+                self._waiting.put_nowait(picture)
+            except queue.Full:
+                return 503, "too many pictures wait. Send it again later"
+            self._known[digest] = None
+            while len(self._known) > KNOWN:
+                self._known.popitem(last=False)
         return 202, "taken"
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a request is addressed to this machine: a name of somebody else's may have been pointed at it."""
+        name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+        if name in ("localhost", self._settings.host.lower(), *map(str.lower, self._settings.names)):
+            return True
+        with contextlib.suppress(ValueError):
+            return bool(ipaddress.ip_address(name))
+        return False
+
+
+def _made_token(settings: Settings) -> str:
+    """The token of the file, made at the first start, for its owner's eyes only. Raises SettingError."""
+    path = settings.token_file or _users_file(settings)
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+            _log.info("camera %s: no token is set; callers need the one in %s", settings.name, path)
+    except OSError as error:
+        raise SettingError(
+            f"camera {settings.name}: no token is set, and none can be kept in {path} ({error.strerror}). Set token"
+        ) from error
+    return Secret.model_validate({"file": path}).read()
+
+
+def _users_file(settings: Settings) -> Path:
+    """The token of a camera that belongs to no station: where programs keep their own things for this user."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    folder = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
+    name = "".join(letter if letter.isalnum() else "_" for letter in settings.name)
+    return folder / "sightline" / f"push-token-{name}"
 
 
 def _read(body: Any, length: int, deadline: float) -> bytes:
@@ -122,26 +200,6 @@ def _read(body: Any, length: int, deadline: float) -> bytes:
             break
         data += piece
     return bytes(data)
-
-
-class _Server(ThreadingHTTPServer):
-    """Serves a bounded number of callers at once; others are hung up on."""
-
-    daemon_threads = True
-    block_on_close = False  # a slow caller must not hold up the end
-    free = threading.BoundedSemaphore(CALLERS_MAX)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self.free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.free.release()
 
 
 def _handler(source: PushSource) -> type[BaseHTTPRequestHandler]:

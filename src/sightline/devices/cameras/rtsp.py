@@ -12,14 +12,14 @@ from pydantic import Field, field_validator
 
 from sightline.core.errors import CameraError, MissingExtraError
 from sightline.devices.cameras.settings import CameraSettings, Trigger
-from sightline.devices.cameras.source import Picture
-from sightline.devices.secret import Secret
+from sightline.devices.cameras.source import RawImage
+from sightline.devices.credentials import Secret
 
 OPTIONS = {"fflags": "nobuffer", "flags": "low_delay", "max_delay": "0", "reorder_queue_size": "0"}
 
 
 class Settings(CameraSettings):
-    """An RTSP stream. A still scene may decode to identical pictures, so repeats are judged by the stream's clock."""
+    """An RTSP stream. A still scene may decode to identical pictures, so repeats are told by the stream's clock."""
 
     kind: Literal["rtsp"] = "rtsp"
     url: str = Field(description="address of the stream: rtsp://host:port/path, without user and password")
@@ -68,7 +68,7 @@ class RtspSource:
         self._base = float(stream.time_base)
         self._frames = self._container.decode(stream)
 
-    def read(self, timeout_ms: float) -> Picture:
+    def read(self, timeout_ms: float) -> RawImage:
         """The next picture; a stream that is silent for `silent_ms` counts as lost, whatever `timeout_ms` says."""
         with self._lock:
             if self._closed:
@@ -83,7 +83,7 @@ class RtspSource:
                 raise CameraError(f"camera {self._settings.name}: packets of the picture were lost", "incomplete")
             pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
         metadata: dict[str, float | str] = {"stream_s": 0.0 if frame.pts is None else float(frame.pts) * self._base}
-        return Picture(pixels=pixels, device_id=frame.pts, monotonic_s=time.monotonic(), metadata=metadata)
+        return RawImage(pixels=pixels, device_id=frame.pts, monotonic_s=time.monotonic(), metadata=metadata)
 
     def close(self) -> None:
         """Close the stream, after the picture that is being read."""

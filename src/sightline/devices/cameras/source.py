@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class RawImage:
     """One picture before conversion.
 
     `pixels` is (H, W) or (H, W, 3) uint8 or uint16, or flat bytes (N,) uint8 for packed formats, whose `size` is then
@@ -33,7 +33,7 @@ class Picture:
 class Source(Protocol):
     """An open device."""
 
-    def read(self, timeout_ms: float) -> Picture:
+    def read(self, timeout_ms: float) -> RawImage:
         """The next picture, after a software trigger where so configured.
 
         Raises CameraError, after `timeout_ms` at the latest; reason "disconnected" where the device must be opened

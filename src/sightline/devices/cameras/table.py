@@ -23,10 +23,19 @@ CAMERAS: dict[str, str] = {
     "fake": "sightline.devices.cameras.fake",
 }
 
+OWN_FILES = ("taken", "token_file")
+
 
 def read_camera(values: Mapping[str, Any]) -> CameraSettings:
     """Settings of the camera that `values["kind"]` names, checked. Raises SettingError."""
     return cast(CameraSettings, read_settings(values, CAMERAS, "camera"))
+
+
+def own_files(values: Mapping[str, Any]) -> list[str]:
+    """Settings that name a file which the camera of `values["kind"]` keeps for itself."""
+    module = CAMERAS.get(str(values.get("kind", "")))
+    fields = import_module(module).Settings.model_fields if module is not None else {}
+    return [name for name in OWN_FILES if name in fields]
 
 
 def open_camera(values: Mapping[str, Any] | CameraSettings) -> Camera:

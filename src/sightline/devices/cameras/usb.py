@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sightline.core.errors import CameraError
-from sightline.devices.cameras.capture import Capture
 from sightline.devices.cameras.settings import LiveSettings, Trigger
+from sightline.devices.cameras.video import Capture
 
 _V4L_EXPOSURE_US = 100.0  # V4L counts exposure in steps of 100 us
 _MANUAL_EXPOSURE = 1.0
@@ -17,6 +17,8 @@ _MANUAL_EXPOSURE = 1.0
 
 class Settings(LiveSettings):
     """A USB camera."""
+
+    driver_buffers: ClassVar[bool] = True
 
     kind: Literal["usb"] = "usb"
     device: int | str = Field(0, description="number of the camera, or its path: /dev/v4l/by-id/... keeps its name")
@@ -29,6 +31,13 @@ class Settings(LiveSettings):
     fourcc: str | None = Field(None, min_length=4, max_length=4, description='pixel code to ask for, such as "MJPG"')
     exposure_us: float | None = Field(None, gt=0, le=10_000_000, description="exposure; without it the camera chooses")
     gain_db: float | None = Field(None, ge=0, le=100, description="gain, in the driver's own steps with V4L")
+
+    @field_validator("trigger")
+    @classmethod
+    def _no_software(cls, trigger: Trigger) -> Trigger:
+        if trigger == "software":
+            raise ValueError("a USB camera has no software trigger: use free, or hardware where a signal triggers it")
+        return trigger
 
 
 def open_source(settings: Settings) -> Capture:

@@ -16,15 +16,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sightline.core.signal import Signal
-from sightline.devices.courier import Courier, MemoryBox
-from sightline.devices.health import Health
-from sightline.devices.outbox import Message
-from sightline.devices.sinks.settings import SinkSettings
+from sightline.core.signals import Signal
+from sightline.core.untrusted import cell
+from sightline.devices.link import Health
+from sightline.devices.outbox import Courier, MemoryBox, Message
+from sightline.devices.sinks.port import SinkSettings
 
 COLUMNS: tuple[str, ...] = ("decided", "part_id", "verdict", "valid", "score", "recipe", "recipe_id", "late", "error")
-COLUMNS += ("triggered", "captured", "station", "key")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+COLUMNS += ("triggered", "captured", "station", "key", "pilot", "purpose", "defects")
+COLUMNS += ("defect_type", "defect_view", "defect_box", "defect_area_px", "defect_area_mm2")
 
 
 class Settings(SinkSettings):
@@ -56,10 +56,7 @@ class CsvSink:
 
     def health(self) -> Health:
         """Whether lines are written, and how many wait."""
-        courier = self._courier
-        return Health(
-            connected=not courier.error, waiting=len(self._box), failures=courier.failures, error=courier.error
-        )
+        return self._courier.health()
 
     def close(self) -> None:
         """Write what waits, if the disk takes it."""
@@ -75,16 +72,29 @@ class CsvSink:
         day = str(rows[0]["decided"])[:10]
         rows = list(itertools.takewhile(lambda row: str(row["decided"])[:10] == day, rows))
         self._settings.folder.mkdir(parents=True, exist_ok=True)
-        path = self._settings.folder / f"{self._settings.prefix}-{day}.csv"
-        _append(path, rows)
+        _append(self._file(day), rows)
         if day != self._day:
             self._day = day
             self._delete_old(date.fromisoformat(day))
         return len(rows)
 
+    def _file(self, day: str) -> Path:
+        """The day's file; another one with a number where it has other columns, as after an upgrade."""
+        header = ",".join(COLUMNS).encode() + b"\n"
+        for number in itertools.count(1):
+            path = self._settings.folder / f"{self._settings.prefix}-{day}{f'-{number}' if number > 1 else ''}.csv"
+            try:
+                with path.open("rb") as file:
+                    first = file.readline()
+            except FileNotFoundError:
+                break
+            if first in (b"", header):
+                break
+        return path
+
     def _delete_old(self, today: date) -> None:
         oldest = today - timedelta(days=self._settings.keep_days)
-        name = re.compile(rf"{re.escape(self._settings.prefix)}-(\d{{4}}-\d\d-\d\d)\.csv")
+        name = re.compile(rf"{re.escape(self._settings.prefix)}-(\d{{4}}-\d\d-\d\d)(-\d+)?\.csv")
         for path in self._settings.folder.iterdir():
             found = name.fullmatch(path.name)
             with contextlib.suppress(OSError, ValueError):
@@ -104,7 +114,8 @@ def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             if file.read(1) != b"\n":
                 text.write("\n")  # a kill cut the last line off
         for row in rows:
-            writer.writerow([_cell(row[column]) for column in COLUMNS])
+            values = _flat(row)
+            writer.writerow([_cell(values.get(column)) for column in COLUMNS])
         try:
             file.write(text.getvalue().encode())
             file.flush()
@@ -115,10 +126,18 @@ def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             raise
 
 
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A signal's values with the number of its defects, and of the first one type, view, place and area."""
+    found = row.get("defects") or []
+    first = {f"defect_{name}": value for name, value in found[0].items()} if found else {}
+    box = " ".join(map(str, first.get("defect_box") or ()))
+    return {**row, **first, "defects": len(found), "defect_box": box}
+
+
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
     # A spreadsheet would run a part id that begins like a formula.
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    return cell(text) if isinstance(value, str) else text
 
 
 def open_sink(settings: Settings) -> CsvSink:

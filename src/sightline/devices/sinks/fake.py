@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from typing import Literal
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from sightline.core.command import Command
 from sightline.core.errors import SinkError
-from sightline.core.signal import Signal
-from sightline.core.status import Status
-from sightline.devices.health import Health
-from sightline.devices.sinks.settings import SinkSettings
+from sightline.core.signals import Command, Signal, Status
+from sightline.devices.link import Health
+from sightline.devices.sinks.port import Inbox, SinkSettings
 
 
 class Settings(SinkSettings):
     """A sink in memory."""
 
+    role: ClassVar[Literal["sink", "either", "controller"]] = "either"
     kind: Literal["fake"] = "fake"
     fails: bool = Field(False, description="every signal is refused")
     kept_max: int = Field(1000, ge=1, le=1_000_000, description="signals that are kept; the oldest go")
@@ -30,7 +29,7 @@ class FakeSink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._commands: queue.Queue[Command] = queue.Queue()
+        self._inbox = Inbox(count_max=0)
         self.signals: list[Signal] = []
         self.statuses: list[Status] = []
 
@@ -51,14 +50,15 @@ class FakeSink:
 
     def ask(self, command: Command) -> None:
         """Make the next `wait` give this command."""
-        self._commands.put(command)
+        self._inbox.put(command)
 
     def wait(self, timeout_ms: float) -> Command | None:
         """The next command that was asked for."""
-        try:
-            return self._commands.get(timeout=timeout_ms / 1e3)
-        except queue.Empty:
-            return None
+        return self._inbox.wait(timeout_ms)
+
+    def on_abort(self, call: Callable[[], None]) -> None:
+        """Have `call` called when an ABORT is asked for."""
+        self._inbox.on_abort(call)
 
     def show(self, status: Status) -> None:
         """Keep the status."""

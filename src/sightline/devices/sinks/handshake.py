@@ -7,21 +7,20 @@ together; the PLC reads it, raises `acknowledge`, the station takes `valid` away
 from __future__ import annotations
 
 import collections
+import logging
 import threading
 import time
 from dataclasses import dataclass
 
-from sightline.core.band import Verdict
-from sightline.core.command import Command, CommandKind
 from sightline.core.errors import SinkError
-from sightline.core.fault import ErrorCode
-from sightline.core.signal import Signal
-from sightline.core.status import Status
+from sightline.core.result import Verdict
+from sightline.core.signals import Command, CommandKind, ErrorCode, Signal, Status
 
 VERDICTS = {None: 0, Verdict.OK: 1, Verdict.NG: 2, Verdict.REVIEW: 3}
 HEARTBEAT_S = 0.25
 ALIVE_S = 2.0
 COMMANDS_MAX = 32
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,11 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What the station says. `verdict` is 0 none, 1 OK, 2 NG, 3 REVIEW; `number` counts results from 1."""
+    """What the station says. `verdict` is 0 none, 1 OK, 2 NG, 3 REVIEW; `number` counts results from 1.
+
+    `error` is that of the part while `valid`, else the station's; `station_error` is the station's at all times. Of the
+    most conspicuous of `defects` places: view (from 1), box (x, y, width, height), area in px, and type.
+    """
 
     ready: bool = False
     busy: bool = False
@@ -51,11 +54,17 @@ class Outputs:
     heartbeat: int = 0
     verdict: int = 0
     error: int = 0
+    station_error: int = 0
     recipe_id: int = 0
     number: int = 0
     score: float = 0.0
     duration_ms: int = 0
     part_id: str = ""
+    defects: int = 0
+    defect_view: int = 0
+    defect_box: tuple[int, int, int, int] = (0, 0, 0, 0)
+    defect_area_px: int = 0
+    defect_type: str = ""
 
 
 class Handshake:
@@ -74,9 +83,13 @@ class Handshake:
         self._status = Status()
         self._shown: Signal | None = None
         self._valid = self._running = False
+        self._trigger: Command | None = None  # the latest that was accepted
+        # Moments of triggers that were reset before their result came: it is nobody's any more.
+        self._given_up: collections.deque[float] = collections.deque(maxlen=COMMANDS_MAX)
         self._valid_since = self._touched = self._plc_changed = time.monotonic()
         self._own_error = ErrorCode.NONE
         self._wanted_recipe: int | None = None
+        self._refused_s: float | None = None
         self._waiters = self._number = self._beat = 0
         self._beat_at = time.monotonic()
 
@@ -97,8 +110,7 @@ class Handshake:
             if inputs.acknowledge and not before.acknowledge:
                 self._take_acknowledge()
             if inputs.reset and not before.reset:
-                self._own_error, self._running = ErrorCode.NONE, False
-                self._command(Command(kind=CommandKind.RESET))
+                self._reset()
             if inputs.recipe_request and not before.recipe_request:
                 self._wanted_recipe = inputs.recipe_id
                 self._command(Command(kind=CommandKind.RECIPE, recipe=str(inputs.recipe_id)))
@@ -113,9 +125,13 @@ class Handshake:
         with self._changed:
             shown = self._shown if self._valid or not self._acknowledge else None
             status, pilot = self._status, self._status.pilot
+            station_error = self._station_error()
+            defects = () if shown is None or pilot else shown.defects
+            worst = defects[0] if defects else {}
             return Outputs(
                 ready=self._ready(),
-                busy=self._running or status.busy,
+                # The station may not have said yet that the part is done: never both, as the diagram has it.
+                busy=(self._running or status.busy) and not self._valid,
                 valid=self._valid,
                 inspected=shown is not None and shown.valid,
                 late=shown is not None and shown.late,
@@ -123,18 +139,27 @@ class Handshake:
                 pilot=pilot,
                 heartbeat=self._heartbeat(),
                 verdict=0 if shown is None or pilot else VERDICTS[shown.verdict],
-                error=self._error(),
+                error=shown.error if shown is not None and self._valid else station_error,
+                station_error=station_error,
                 recipe_id=status.recipe_id,
                 number=self._number,
                 score=0.0 if shown is None or shown.score is None else shown.score,
                 duration_ms=0 if shown is None else max(0, round((shown.decided - shown.triggered) * 1e3)),
                 part_id="" if shown is None else shown.part_id,
+                defects=len(defects),
+                defect_view=worst.get("view_number", 0),
+                defect_box=tuple(map(round, worst.get("box", (0, 0, 0, 0)))),
+                defect_area_px=round(worst.get("area_px", 0)),
+                defect_type=worst.get("type", ""),
             )
 
     def present(self, signal: Signal) -> None:
         """Show a result, or let it wait for the acknowledgement of the one before. Raises SinkError where many wait."""
         with self._changed:
             self._touched = time.monotonic()
+            if signal.triggered in self._given_up:
+                _log.warning("the result of part %s is not shown: the PLC reset its trigger", signal.part_id)
+                return
             if self._acknowledge and (self._valid or self._acknowledging() or self._waiting):
                 if len(self._waiting) >= self._waiting_max:
                     raise SinkError(
@@ -164,16 +189,36 @@ class Handshake:
         """Seconds since the PLC's heartbeat last changed."""
         return time.monotonic() - self._plc_changed
 
+    def _reset(self) -> None:
+        """Give up the part under way and what waits, so that the next trigger's result is the only one to come."""
+        # A result that nobody acknowledged goes, too: its link may have been lost before the PLC saw it.
+        if self._running and self._trigger is not None:
+            self._given_up.append(self._trigger.at)
+        unfetched = [command for command in self._commands if command.kind is CommandKind.TRIGGER]
+        if unfetched:
+            self._refused_s = unfetched[-1].monotonic_s  # its picture comes all the same
+        self._commands = collections.deque(
+            command for command in self._commands if command.kind is not CommandKind.TRIGGER
+        )
+        self._own_error, self._running, self._valid = ErrorCode.NONE, False, False
+        self._waiting.clear()
+        self._command(Command(kind=CommandKind.RESET))
+
     def _take_trigger(self, inputs: Inputs) -> None:
         if not self._ready():
             occupied = self._running or self._valid or self._status.busy
             self._own_error = ErrorCode.TRIGGER_OVERRUN if occupied else ErrorCode.NOT_READY
+            self._refused_s = time.monotonic()
             return
         self._running = True
         # Without acknowledgement the result before is still there: it must not be taken for this part's.
         self._shown, self._valid = None, False
         self._own_error = ErrorCode.NONE
-        self._command(Command(kind=CommandKind.TRIGGER, part_id=inputs.part_id))
+        requested = str(inputs.recipe_id) if inputs.recipe_id else ""
+        refused_s, self._refused_s = self._refused_s, None
+        part_id = inputs.part_id
+        self._trigger = Command(kind=CommandKind.TRIGGER, part_id=part_id, recipe=requested, refused_s=refused_s)
+        self._command(self._trigger)
 
     def _take_acknowledge(self) -> None:
         self._valid = False
@@ -213,12 +258,11 @@ class Handshake:
             self._beat, self._beat_at = (self._beat + 1) % 0x10000, now
         return self._beat
 
-    def _error(self) -> int:
+    def _station_error(self) -> int:
         late = self._acknowledge and self._valid and time.monotonic() - self._valid_since > self._acknowledge_s
         if late:
             self._own_error = ErrorCode.NO_ACKNOWLEDGE
-        shown = self._shown.error if self._shown is not None and self._valid else 0
-        return self._status.error or int(self._own_error) or shown
+        return self._status.error or int(self._own_error)
 
     def _recipe_done(self) -> bool:
         return self._wanted_recipe is not None and self._status.recipe_id == self._wanted_recipe and self._status.ready

@@ -1,4 +1,4 @@
-"""One MQTT 5 connection by paho-mqtt: it connects, publishes with acknowledgement, and ends when the line does."""
+"""MQTT 5 by paho-mqtt: one connection that publishes with acknowledgement, and what the sinks of a broker share."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import json
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import Field, model_validator
 
 from sightline.core.errors import MissingExtraError, SinkError
-from sightline.devices.secret import Secret
-from sightline.devices.sinks.settings import SinkSettings
-from sightline.devices.tls import LOOPBACK, Tls
+from sightline.core.signals import Signal
+from sightline.devices.credentials import LOOPBACK, Secret, Tls
+from sightline.devices.link import Health, Link
+from sightline.devices.outbox import Courier, Message, Outbox
+from sightline.devices.sinks.port import OutboxSettings
 
 _log = logging.getLogger(__name__)
 
 
-class BrokerSettings(SinkSettings):
+class BrokerSettings(OutboxSettings):
     """How a broker is reached."""
 
     host: str = Field("127.0.0.1", min_length=1, description="the broker's address")
@@ -134,6 +137,75 @@ class MqttClient:
             self._ended = True
             # Closing waits for this very thread: another one has to do it.
             threading.Thread(target=self._on_lost, args=(self, str(code)), name="mqtt lost", daemon=True).start()
+
+
+class Connection(Protocol):
+    """An open connection to a broker, as a sink uses it: an MqttClient, or one that speaks for it."""
+
+    def arrived(self, tickets: Sequence[Any]) -> int:
+        """How many messages, from the first on, the broker has acknowledged within the time-out."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+C = TypeVar("C", bound=Connection)
+
+
+class BrokerSink(ABC, Generic[C]):
+    """A Sink whose messages wait in an outbox until the broker has acknowledged them.
+
+    A subclass says how to connect and how to publish one message.
+    """
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._settings = settings
+        self._outbox = Outbox(settings.outbox, settings.outbox_mb)
+        try:
+            self._link = Link(f"sink {settings.name}", self._connect, lambda held: held.close(), settings.backoff)
+        except Exception:  # whatever it was goes on; the file must not stay held
+            self._outbox.close()
+            raise
+        self._courier = Courier(settings.name, self._outbox, self._deliver, settings.backoff)
+
+    def send(self, signal: Signal) -> None:
+        """Keep the signal on disk and have it delivered. Raises SinkError where the disk does not take it."""
+        self._courier.send(signal)
+
+    def health(self) -> Health:
+        """Whether the broker is there, and how many messages wait for it."""
+        return self._courier.health(self._link)
+
+    def close(self) -> None:
+        """Disconnect; what the broker does not have yet stays on disk."""
+        self._courier.close()
+        self._link.close()
+        self._outbox.close()
+
+    @abstractmethod
+    def _connect(self) -> C:
+        """Open a connection. Raises SinkError."""
+
+    @abstractmethod
+    def _publish(self, connection: C, message: Message) -> Any:
+        """Hand one message over; gives what `arrived` takes."""
+
+    def _deliver(self, messages: Sequence[Message]) -> int:
+        connection = self._link.get(1.0)
+        if connection is None:
+            raise SinkError(f"the broker is away: {self._link.error}")
+        count = 0
+        try:
+            count = connection.arrived([self._publish(connection, message) for message in messages])
+        finally:
+            if count < len(messages):
+                self._link.lost(connection, "the broker does not acknowledge")
+        return count
+
+    def _lost(self, connection: C, why: str) -> None:
+        link: Link[C] | None = getattr(self, "_link", None)  # not yet there during the first attempt
+        if link is not None:
+            link.lost(connection, why)
 
 
 def parse_json(payload: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""OPC UA: the station as a server in the shape of OPC 40100-1, Machine Vision."""
+"""OPC UA: the station as a server, in a namespace of its own and the shape of OPC 40100-1, Machine Vision."""
 
 from __future__ import annotations
 
@@ -6,33 +6,43 @@ import hmac
 import json
 import logging
 import threading
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+from xml.etree.ElementTree import Element, SubElement
 
 from pydantic import Field, model_validator
 
-from sightline.core.command import Command, CommandKind
 from sightline.core.errors import MissingExtraError, SettingError, SinkError
-from sightline.core.fault import ErrorCode
-from sightline.core.signal import Signal
-from sightline.core.status import Status
-from sightline.devices.courier import Courier, MemoryBox
-from sightline.devices.health import Health
-from sightline.devices.link import Link
+from sightline.core.signals import Command, CommandKind, ErrorCode, Signal, Status
+from sightline.devices.credentials import LOOPBACK, Secret
+from sightline.devices.link import Health, Link
 from sightline.devices.loop import Loop
-from sightline.devices.outbox import Message
-from sightline.devices.secret import Secret
-from sightline.devices.sinks.inbox import Inbox, read_command
-from sightline.devices.sinks.opcua_model import NAMESPACE, Model
-from sightline.devices.sinks.settings import SinkSettings
-from sightline.devices.tls import LOOPBACK
+from sightline.devices.outbox import Courier, MemoryBox, Message
+from sightline.devices.sinks.opcua_model import NAMESPACE, RESULTS, Call, Model
+from sightline.devices.sinks.port import Inbox, SinkSettings, read_command
 
 START_S, CALL_S = 30.0, 5.0
+PUBLISHED = "2026-11-29"  # when the nodes were changed last
+BASE = {"ModelUri": "http://opcfoundation.org/UA/", "Version": "1.04", "PublicationDate": "2018-05-15T00:00:00Z"}
+UNTOLD = "the station has not told its status yet"
+COMMANDS = {
+    "StartSingleJob": "trigger",
+    "StartContinuous": "continuous",
+    "Stop": "stop",
+    "Abort": "abort",
+    "PrepareRecipe": "recipe",
+    "UnprepareRecipe": "unprepare",
+    "Reset": "reset",
+    "ConfirmAll": "reset",
+}
 
 
 class Settings(SinkSettings):
     """An OPC UA server."""
 
+    role: ClassVar[Literal["sink", "either", "controller"]] = "either"
     kind: Literal["opcua"] = "opcua"
     host: str = Field("127.0.0.1", description="address to listen on; another one needs user and certificate")
     port: int = Field(4840, ge=0, le=65535, description="port to listen on; 0: any free one")
@@ -43,7 +53,7 @@ class Settings(SinkSettings):
         None, description="PEM or DER file of the server's certificate: then all is encrypted"
     )
     private_key: Path | None = Field(None, description="PEM file of the certificate's key")
-    commands: bool = Field(True, description="take StartSingleJob, PrepareRecipe, UnprepareRecipe and Reset")
+    commands: bool = Field(True, description="take what moves the station: jobs, Stop, Abort, recipes, Reset")
     waiting_max: int = Field(
         1000, ge=1, le=100_000, description="results that may wait for the server; more are refused"
     )
@@ -116,9 +126,7 @@ class OpcuaServer:
             server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
         else:
             server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        index = await server.register_namespace(NAMESPACE)
-        self._model = Model(ua, server, index)
-        await self._model.build(s.station, self._call)
+        self._model = await _build(ua, server, s.station, self._call)
         await server.start()
         await self._model.show(self._status, False)
         return int(server.bserver._server.sockets[0].getsockname()[1])
@@ -133,33 +141,54 @@ class OpcuaServer:
         same &= hmac.compare_digest(str(password).encode(), self._password.encode())
         return User(role=UserRole.User, name=self._settings.user) if same else None
 
-    async def _call(self, method: str, texts: list[str]) -> list[Any]:
-        """Answers of a method; the last one is an ErrorCode, 0 for taken."""
+    async def _call(self, method: str, given: Mapping[str, Any]) -> list[Any]:
+        """Values of a method's outputs; the last two are an ErrorCode, 0 for taken, and what it is in words."""
         if method == "GetResultById":
-            content = self._model.result(texts[0])
-            return ["", -1] if content is None else [content, 0]
-        wanted: dict[str, dict[str, str]] = {
-            "StartSingleJob": {"command": "trigger", "part_id": texts[0] if texts else ""},
-            "PrepareRecipe": {"command": "recipe", "recipe": texts[0] if texts else ""},
-            "UnprepareRecipe": {"command": "unprepare", "recipe": texts[0] if texts else ""},
-            "Reset": {"command": "reset"},
-        }
-        command = read_command(wanted.get(method, {})) if self._settings.commands else None
-        error = self._take(command, texts)
-        if method == "StartSingleJob":
-            return [command.part_id if command is not None and not error else "", error]
-        return [texts[0] if not error else "", error] if method == "PrepareRecipe" else [error]
+            content = self._model.result(given["ResultId"])
+            gone = f"no result {given['ResultId']!r} is kept: the last {RESULTS} are"
+            return ["", -1, gone] if content is None else [content, 0, ""]
+        if method == "GetResultListFiltered":
+            wanted = {name: value for name, value in given.items() if name not in ("MaxResults", "StartIndex")}
+            return _page(self._model.results(wanted), given)
+        if method == "GetRecipeListFiltered":
+            return _page(_recipes(self._status, given), given)
+        if method == "SelectModeAutomatic":  # the only mode there is
+            return [0, ""] if self._status is not None else [int(ErrorCode.NOT_READY), UNTOLD]
+        wanted = {"command": COMMANDS.get(method, "")}
+        # A part or run without an id gets one here, so that its job has a name.
+        wanted["part_id"] = given.get("PartId") or uuid.uuid4().hex[:12]
+        wanted["recipe"] = given.get("RecipeId") or given.get("ExternalId", "")
+        command = read_command(wanted) if self._settings.commands else None
+        error, reason = self._take(method, command)
+        if method in ("StartSingleJob", "StartContinuous"):
+            return [command.part_id if command is not None and not error else "", int(error), reason]
+        if method == "PrepareRecipe":
+            calls = {} if self._status is None else self._status.calls
+            return [calls[command.recipe] if command is not None and not error else "", int(error), reason]
+        return [int(error), reason]
 
-    def _take(self, command: Command | None, texts: list[str]) -> int:
+    def _take(self, method: str, command: Command | None) -> tuple[int, str]:
+        """Hand a command to the station; 0 exactly where it will be obeyed, else an ErrorCode and why."""
         status = self._status
+        if not self._settings.commands:
+            return ErrorCode.NOT_READY, "no commands are taken here: the station has another controller"
+        if status is None or status.error == ErrorCode.CANNOT_START:
+            return ErrorCode.NOT_READY if status is None else status.error, UNTOLD if status is None else status.reason
         if command is None:
-            return int(ErrorCode.NOT_READY)
-        if command.kind is CommandKind.TRIGGER:
-            if status is None or not status.ready:
-                return int(ErrorCode.TRIGGER_OVERRUN if status is not None and status.busy else ErrorCode.NOT_READY)
-            if texts[1] and texts[1] != status.recipe:
-                return int(ErrorCode.UNKNOWN_RECIPE)  # no part is judged with another recipe than was asked for
-        return 0 if self._inbox.put(command) else int(ErrorCode.NOT_READY)
+            if method == "PrepareRecipe":
+                return ErrorCode.UNKNOWN_RECIPE, "ExternalId is empty: give a recipe's name, number or barcode"
+            return ErrorCode.NOT_READY, f"{method} is not possible: the station ends with its program"
+        unknown = command.recipe not in status.calls
+        if command.kind in (CommandKind.TRIGGER, CommandKind.CONTINUOUS):
+            refusal = _not_ready(status, command)
+            if refusal is not None:
+                return refusal
+        if not self._inbox.put(command):
+            return ErrorCode.NOT_READY, "too many commands wait. Try again"
+        if command.kind is CommandKind.RECIPE and unknown:  # the station has to know, too: now none is active
+            none = f"no recipe is called {command.recipe!r}, and none is active now"
+            return ErrorCode.UNKNOWN_RECIPE, f"{none}. Known: {', '.join(status.recipes) or 'none'}"
+        return 0, ""
 
 
 class OpcuaSink:
@@ -188,6 +217,10 @@ class OpcuaSink:
         """The next command of a client."""
         return self._inbox.wait(timeout_ms)
 
+    def on_abort(self, call: Callable[[], None]) -> None:
+        """Have `call` called at once when a client aborts."""
+        self._inbox.on_abort(call)
+
     def show(self, status: Status) -> None:
         """Show the status in the state machine."""
         with self._lock:
@@ -200,13 +233,7 @@ class OpcuaSink:
 
     def health(self) -> Health:
         """Whether the server serves."""
-        return Health(
-            connected=self._link.connected,
-            reconnects=self._link.reconnects,
-            waiting=len(self._box),
-            failures=self._courier.failures,
-            error=self._link.error or self._courier.error,
-        )
+        return self._courier.health(self._link)
 
     def close(self) -> None:
         """Show Halted and stop to serve."""
@@ -232,18 +259,63 @@ class OpcuaSink:
         return len(messages)
 
 
+def _not_ready(status: Status, command: Command) -> tuple[int, str] | None:
+    """Why parts cannot be inspected now, or not with the requested recipe; None where they can."""
+    if command.kind is CommandKind.CONTINUOUS and status.not_continuous:
+        return ErrorCode.NOT_CONTINUOUS, status.not_continuous
+    if status.busy or status.continuous:
+        return ErrorCode.TRIGGER_OVERRUN, f"job {status.job} is under way"
+    if not status.ready:
+        return ErrorCode.NOT_READY, status.reason or "no recipe is active. Prepare one"
+    if command.kind is CommandKind.CONTINUOUS and status.error == ErrorCode.BLOCKED:
+        return ErrorCode.BLOCKED, status.reason
+    requested = status.calls.get(command.recipe)
+    if not command.recipe or requested == status.recipe:
+        return None
+    if requested is None:
+        return ErrorCode.UNKNOWN_RECIPE, f"no recipe is called {command.recipe!r}"
+    return ErrorCode.OTHER_RECIPE, f"{status.recipe} is active, and the job asks for {requested}. Prepare it first"
+
+
+def _recipes(status: Status | None, given: Mapping[str, Any]) -> list[str]:
+    """Names of the recipes that a filter lets through. IsPrepared: 0 no, 1 yes, else whichever (TriStateBoolean)."""
+    if status is None:
+        return []
+    requested, prepared = given["ExternalId"], given["IsPrepared"]
+    return [
+        name
+        for name in status.recipes
+        if requested in ("", name) or status.calls.get(requested) == name
+        if prepared not in (0, 1) or (name == status.recipe) == bool(prepared)
+    ]
+
+
+def _page(found: list[str], given: Mapping[str, Any]) -> list[Any]:
+    """IsComplete, ResultCount and the names from StartIndex on, at most MaxResults (0: all) as a JSON list."""
+    start, most = given["StartIndex"], given["MaxResults"]
+    names = found[start : start + most] if most else found[start:]
+    return [start + len(names) >= len(found), len(names), json.dumps(names), 0, ""]
+
+
 def _result(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of ResultReadyEventType. ResultState: 1 completed, 4 failed (OPC 40100-1, ResultStateDataType)."""
+    """The fields of ResultReadyEventType. ResultState: 1 completed, 3 aborted, 4 failed (OPC 40100-1)."""
+    failed = 3 if values["error"] == ErrorCode.ABORTED else 4
     return {
         "ResultId": values["key"],
         "PartId": values["part_id"],
         "ExternalRecipeId": values["recipe"],
-        "JobId": values["part_id"],
+        "JobId": values["job"] or values["part_id"],
         "IsPartial": False,
         "IsSimulated": False,
-        "ResultState": 1 if values["valid"] else 4,
+        "ResultState": 1 if values["valid"] else failed,
         "ResultContent": json.dumps(values),
     }
+
+
+async def _build(ua: Any, server: Any, station: str, call: Call) -> Model:
+    model = Model(ua, server, await server.register_namespace(NAMESPACE))
+    await model.build(station, call)
+    return model
 
 
 def _import() -> Any:
@@ -254,6 +326,42 @@ def _import() -> Any:
     # The library logs every session; what matters is told by the station.
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     return asyncua
+
+
+def write_nodeset(settings: Settings, path: Path) -> None:
+    """Write the nodes that a server with these settings has as NodeSet2 XML, for tools that read nodes from a file.
+
+    Raises MissingExtraError without asyncua, SettingError where the file cannot be written.
+    """
+    _import()
+    loop = Loop("opcua nodeset")
+    try:
+        loop.run(_export(settings.station, path), START_S)
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be written ({error}). Choose another place") from error
+    finally:
+        loop.close()
+
+
+async def _export(station: str, path: Path) -> None:
+    from asyncua import Server, ua
+    from asyncua.common.ua_utils import get_nodes_of_namespace
+    from asyncua.common.xmlexporter import XmlExporter
+
+    async def nobody(_method: str, _given: Mapping[str, Any]) -> list[Any]:
+        return []
+
+    server = Server()
+    await server.init()
+    await _build(ua, server, station, nobody)
+    exporter = XmlExporter(server, export_values=True)  # values: arguments of methods and numbers of states are such
+    await exporter.build_etree(await get_nodes_of_namespace(server, [NAMESPACE]))
+    # Engineering tools ask which model it is, and on which it stands.
+    models = Element("Models")
+    model = SubElement(models, "Model", ModelUri=NAMESPACE, Version="1.0.0", PublicationDate=f"{PUBLISHED}T00:00:00Z")
+    SubElement(model, "RequiredModel", BASE)
+    exporter.etree.getroot().insert(1, models)
+    await exporter.write_xml(path)
 
 
 def open_sink(settings: Settings) -> OpcuaSink:

@@ -1,46 +1,85 @@
-"""The node model of OPC 40100-1 (Machine Vision, 1.0), as far as the station serves it: names, types, states, methods.
+"""The station's node model, in a namespace of its own: names, types, states, methods.
 
-The companion's own XML is not shipped; the nodes are built here under its namespace and browse names, and methods take
-strings where the companion has structures. docs/how-to/sinks/opcua.md lists them.
+It has the shape of OPC 40100-1 (Machine Vision) and its browse names, but is not that companion's: node ids are made
+here, and methods take strings where the companion has structures. docs/how-to/sinks/opcua.md lists what differs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from sightline.core.status import Status
+from sightline.core.signals import Status
+from sightline.devices.sinks.opcua_machine import StateMachine, place
 
-NAMESPACE = "http://opcfoundation.org/UA/MachineVision"
+NAMESPACE = "urn:sightline:station"
 RESULTS = 32  # results that can be read; the oldest go
 STATES = ("Preoperational", "Halted", "Error", "Operational")
 STEPS = ("Initialized", "Ready", "SingleExecution", "ContinuousExecution")
-EVENTS: dict[str, dict[str, str]] = {
-    "ResultReadyEventType": {
-        "ResultId": "String",
-        "PartId": "String",
-        "ExternalRecipeId": "String",
-        "JobId": "String",
-        "IsPartial": "Boolean",
-        "IsSimulated": "Boolean",
-        "ResultState": "Int32",
-        "ResultContent": "String",
-    },
-    "StateChangedEventType": {"FromState": "String", "ToState": "String"},
-    "RecipePreparedEventType": {"ExternalRecipeId": "String", "IsCompleted": "Boolean"},
+EVENTS: dict[str, tuple[str, ...]] = {
+    "ResultReadyEventType": (
+        "ResultId",
+        "PartId",
+        "ExternalRecipeId",
+        "JobId",
+        "IsPartial",
+        "IsSimulated",
+        "ResultState",
+        "ResultContent",
+    ),
+    "StateChangedEventType": ("FromState", "ToState"),
+    "ReadyEventType": (),
+    "JobStartedEventType": ("JobId",),
+    "AcquisitionDoneEventType": ("JobId", "PartId"),
+    "ErrorEventType": ("ErrorCode", "Reason"),
+    "RecipePreparedEventType": ("ExternalRecipeId", "IsCompleted"),
 }
 METHODS: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    # folder: method: names of string inputs, names of outputs (Error is Int32, others String)
-    "VisionStateMachine": {"Reset": ((), ("Error",)), "Halt": ((), ("Error",))},
-    "AutomaticModeStateMachine": {"StartSingleJob": (("PartId", "RecipeId"), ("JobId", "Error"))},
-    "RecipeManagement": {
-        "PrepareRecipe": (("ExternalId",), ("InternalId", "Error")),
-        "UnprepareRecipe": (("ExternalId",), ("Error",)),
+    # folder: method: names of inputs, names of outputs; all outputs end with Error and Reason
+    "VisionStateMachine": dict.fromkeys(("Reset", "ConfirmAll", "SelectModeAutomatic", "Halt"), ((), ())),
+    "AutomaticModeStateMachine": {
+        "StartSingleJob": (("PartId", "RecipeId"), ("JobId",)),
+        "StartContinuous": (("RecipeId",), ("JobId",)),
+        "Stop": ((), ()),
+        "Abort": ((), ()),
     },
-    "ResultManagement": {"GetResultById": (("ResultId",), ("Result", "Error"))},
+    "RecipeManagement": {
+        "PrepareRecipe": (("ExternalId",), ("InternalId",)),
+        "UnprepareRecipe": (("ExternalId",), ()),
+        "GetRecipeListFiltered": (
+            ("ExternalId", "IsPrepared", "MaxResults", "StartIndex"),
+            ("IsComplete", "ResultCount", "Recipes"),
+        ),
+    },
+    "ResultManagement": {
+        "GetResultById": (("ResultId",), ("Result",)),
+        "GetResultListFiltered": (
+            ("ResultState", "PartId", "ExternalRecipeId", "JobId", "MaxResults", "StartIndex"),
+            ("IsComplete", "ResultCount", "Results"),
+        ),
+    },
+}
+KINDS = {  # of fields and arguments by their name; all others are String
+    "Error": "Int32",
+    "ErrorCode": "Int32",
+    "ResultState": "Int32",
+    "IsPrepared": "Int32",
+    "MaxResults": "UInt32",
+    "StartIndex": "UInt32",
+    "ResultCount": "UInt32",
+    "IsComplete": "Boolean",
+    "IsCompleted": "Boolean",
+    "IsPartial": "Boolean",
+    "IsSimulated": "Boolean",
+}
+STEP_EVENTS = {
+    "Ready": "ReadyEventType",
+    "SingleExecution": "JobStartedEventType",
+    "ContinuousExecution": "JobStartedEventType",
 }
 CONTENTS = ("ResultId", "PartId", "ExternalRecipeId", "ResultState", "ResultContent")
+Call = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
 
 
 def states(status: Status | None, halted: bool) -> tuple[str, str]:
@@ -51,6 +90,8 @@ def states(status: Status | None, halted: bool) -> tuple[str, str]:
         return "Preoperational", ""
     if status.error:
         return "Error", ""
+    if status.continuous:
+        return "Operational", "ContinuousExecution"
     if status.busy:
         return "Operational", "SingleExecution"
     return "Operational", "Ready" if status.ready else "Initialized"
@@ -64,35 +105,44 @@ class Model:
         self._nodes: dict[str, Any] = {}
         self._events: dict[str, Any] = {}
         self._results: list[dict[str, Any]] = []
+        self._machines: list[StateMachine] = []
         self._state = ("", "")
+        self._changeovers: int | None = None  # of which was told
+        self._acquired = ""  # the part of whose pictures was told
         self._order = asyncio.Lock()  # one change after the other, or the last one written might be an older one
 
-    async def build(self, station: str, call: Callable[[str, list[str]], Awaitable[list[Any]]]) -> None:
-        """Create all nodes; `call(method, texts)` answers method calls with the values of their outputs."""
+    async def build(self, station: str, call: Call) -> None:
+        """Create all nodes; `call(method, inputs)` answers method calls with the values of their outputs."""
         ua, index, server = self._ua, self._index, self._server
         for name, fields in EVENTS.items():
-            kinds = [(field, getattr(ua.VariantType, kind)) for field, kind in fields.items()]
-            self._events[name] = await server.create_custom_event_type(index, name, ua.ObjectIds.BaseEventType, kinds)
-        kind = await server.nodes.base_object_type.add_object_type(index, "VisionSystemType")
-        root = self._nodes["VisionSystem"] = await server.nodes.objects.add_object(index, station, kind)
+            kind = await server.nodes.base_event_type.add_object_type(*place(ua, index, name))
+            for field in fields:
+                value = ua.get_default_value(self._kind(field))
+                await kind.add_property(*place(ua, index, name, field), value, varianttype=self._kind(field))
+            self._events[name] = kind
+        kind = await server.nodes.base_object_type.add_object_type(*place(ua, index, "VisionSystemType"))
+        # Its name is a setting, its id is not.
+        where = ua.NodeId("VisionSystem", index), ua.QualifiedName(station, index)
+        root = self._nodes["VisionSystem"] = await server.nodes.objects.add_object(*where, kind.nodeid)
         await root.write_attribute(ua.AttributeIds.EventNotifier, ua.DataValue(ua.Variant(1, ua.VariantType.Byte)))
-        for name in ("VisionStateMachine", "RecipeManagement", "ResultManagement"):
-            self._nodes[name] = await root.add_object(index, name)
-        machine = self._nodes["VisionStateMachine"]
-        self._nodes["AutomaticModeStateMachine"] = await machine.add_object(index, "AutomaticModeStateMachine")
+        for name in ("RecipeManagement", "ResultManagement"):
+            self._nodes[name] = await root.add_object(*place(ua, index, name))
+        parent = root
+        for name, own in (("VisionStateMachine", STATES), ("AutomaticModeStateMachine", STEPS)):
+            self._machines.append(await StateMachine.add(ua, server, index, parent, name, own))
+            parent = self._nodes[name] = self._machines[-1].node
         for folder, methods in METHODS.items():
             for name, (inputs, outputs) in methods.items():
-                await self._add_method(self._nodes[folder], name, inputs, outputs, call)
-        for folder in ("VisionStateMachine", "AutomaticModeStateMachine"):
-            text = ua.Variant(ua.LocalizedText(""), ua.VariantType.LocalizedText)
-            self._nodes[f"{folder}.State"] = await self._nodes[folder].add_variable(index, "CurrentState", text)
-        self._nodes["Recipe"] = await self._nodes["RecipeManagement"].add_variable(index, "ActiveRecipe", "")
-        self._nodes["Error"] = await root.add_variable(index, "ErrorCode", 0, ua.VariantType.Int32)
-        results = await self._nodes["ResultManagement"].add_object(index, "Results")
-        latest = await results.add_object(index, "LatestResult")
+                await self._add_method(folder, name, inputs, (*outputs, "Error", "Reason"), call)
+        await self._add_variable("Recipe", "RecipeManagement", "ActiveRecipe")
+        await self._add_variable("Error", "VisionSystem", "ErrorCode")
+        await self._add_variable("Reason", "VisionSystem", "Reason")
+        path = ["ResultManagement"]
+        for name in ("Results", "LatestResult"):
+            path.append(name)
+            self._nodes[name] = await self._nodes[path[-2]].add_object(*place(ua, index, *path))
         for name in CONTENTS:
-            value = ua.Variant(0, ua.VariantType.Int32) if name == "ResultState" else ua.Variant("")
-            self._nodes[f"Latest.{name}"] = await latest.add_variable(index, name, value)
+            await self._add_variable(f"Latest.{name}", "LatestResult", name)
         self._events = {name: await server.get_event_generator(event, root) for name, event in self._events.items()}
 
     async def show(self, status: Status | None, halted: bool) -> None:
@@ -102,28 +152,51 @@ class Model:
 
     async def present(self, values: dict[str, Any]) -> None:
         """Make one result readable and tell of it. `values` are the fields of ResultReadyEventType."""
-        self._results = [*self._results, values][-RESULTS:]
-        for name in CONTENTS:
-            kind = self._ua.VariantType.Int32 if name == "ResultState" else self._ua.VariantType.String
-            await self._nodes[f"Latest.{name}"].write_value(values[name], kind)
-        await self._fire("ResultReadyEventType", **values)
+        async with self._order:  # after what was shown before it: its pictures first
+            self._results = [*self._results, values][-RESULTS:]
+            for name in CONTENTS:
+                await self._nodes[f"Latest.{name}"].write_value(values[name], self._kind(name))
+            await self._fire("ResultReadyEventType", **values)
 
     def result(self, result_id: str) -> str | None:
         """Content of a result that is still kept."""
         return next((str(r["ResultContent"]) for r in self._results if r["ResultId"] == result_id), None)
 
+    def results(self, wanted: Mapping[str, Any]) -> list[str]:
+        """Ids of the results that are still kept, the oldest first, whose fields are as `wanted`; "" and 0: any."""
+        return [
+            str(result["ResultId"])
+            for result in self._results
+            if all(value in ("", 0, result[name]) for name, value in wanted.items())
+        ]
+
     async def _show(self, status: Status | None, halted: bool) -> None:
         new, old = states(status, halted), self._state
         if new != old:
             self._state = new
-            for folder, text in zip(("VisionStateMachine", "AutomaticModeStateMachine"), new, strict=True):
-                await self._nodes[f"{folder}.State"].write_value(self._ua.LocalizedText(text))
+            for machine, state in zip(self._machines, new, strict=True):
+                await machine.go(state)
             await self._fire("StateChangedEventType", FromState="/".join(old), ToState="/".join(new))
+            step = STEP_EVENTS.get(new[1])
+            if step is not None:
+                job = {"JobId": status.job} if status is not None and "JobId" in EVENTS[step] else {}
+                await self._fire(step, **job)
         if status is None:
             return
+        if status.error and await self._nodes["Error"].read_value() != status.error:
+            await self._fire("ErrorEventType", ErrorCode=status.error, Reason=status.reason)
         await self._nodes["Error"].write_value(status.error, self._ua.VariantType.Int32)
-        if await self._nodes["Recipe"].read_value() != status.recipe:
-            await self._nodes["Recipe"].write_value(status.recipe)
+        await self._nodes["Reason"].write_value(status.reason)
+        await self._nodes["Recipe"].write_value(status.recipe)
+        acquired = status.part_id if status.acquired else ""
+        if acquired and acquired != self._acquired:
+            await self._fire("AcquisitionDoneEventType", JobId=status.job, PartId=acquired)
+        self._acquired = acquired
+        if self._changeovers is None:
+            self._changeovers = status.changeovers  # what was before the server is no news
+        if status.changeovers != self._changeovers and status.recipe and (status.ready or status.busy):
+            # Only now it is true: the recipe is active, and parts can be judged with it.
+            self._changeovers = status.changeovers
             await self._fire("RecipePreparedEventType", ExternalRecipeId=status.recipe, IsCompleted=True)
 
     async def _fire(self, name: str, **values: Any) -> None:
@@ -133,27 +206,46 @@ class Model:
         generator.event.Severity = 500
         await generator.trigger(message=name)
 
+    def _kind(self, name: str) -> Any:
+        return getattr(self._ua.VariantType, KINDS.get(name, "String"))
+
+    async def _add_variable(self, key: str, folder: str, name: str) -> None:
+        where, kind = place(self._ua, self._index, folder, name), self._kind(name)
+        value = 0 if kind is self._ua.VariantType.Int32 else ""
+        self._nodes[key] = await self._nodes[folder].add_variable(*where, value, kind)
+
     async def _add_method(
-        self,
-        folder: Any,
-        name: str,
-        inputs: tuple[str, ...],
-        outputs: tuple[str, ...],
-        call: Callable[[str, list[str]], Awaitable[list[Any]]],
+        self, folder: str, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...], call: Call
     ) -> None:
-        ua = self._ua
-        kinds = [ua.VariantType.Int32 if output == "Error" else ua.VariantType.String for output in outputs]
+        ua, index = self._ua, self._index
 
-        async def answer(_parent: Any, *given: Any) -> list[Any]:
-            texts = ["" if value.Value is None else str(value.Value) for value in given]
-            values = await call(name, (texts + [""] * len(inputs))[: len(inputs)])
-            return [ua.Variant(value, kind) for value, kind in zip(values, kinds, strict=True)]
+        async def answer(_parent: Any, *given: Any) -> Any:
+            if len(given) != len(inputs):
+                few = len(given) < len(inputs)
+                return ua.StatusCode(ua.StatusCodes.BadArgumentsMissing if few else ua.StatusCodes.BadTooManyArguments)
+            values = {label: _read(value.Value, label) for label, value in zip(inputs, given, strict=True)}
+            if None in values.values():
+                return ua.StatusCode(ua.StatusCodes.BadInvalidArgument)
+            results = await call(name, values)
+            return [ua.Variant(value, self._kind(label)) for label, value in zip(outputs, results, strict=True)]
 
-        def argument(label: str, kind: Any) -> Any:
+        def argument(label: str) -> Any:
             made = ua.Argument()
-            made.Name, made.DataType, made.ValueRank = label, ua.NodeId(kind.value), -1
+            made.Name, made.DataType, made.ValueRank = label, ua.NodeId(self._kind(label).value), -1
             return made
 
-        taken = [argument(label, ua.VariantType.String) for label in inputs]
-        given = [argument(label, kind) for label, kind in zip(outputs, kinds, strict=True)]
-        await folder.add_method(self._index, name, answer, taken, given)
+        method = await self._nodes[folder].add_method(*place(ua, index, folder, name), answer)
+        for label, names in (("InputArguments", inputs), ("OutputArguments", outputs)):
+            if names:
+                where = ua.NodeId(f"{folder}.{name}.{label}", index), ua.QualifiedName(label, 0)
+                kinds = ua.VariantType.ExtensionObject, ua.NodeId(ua.ObjectIds.Argument)
+                await method.add_property(*where, [argument(one) for one in names], *kinds)
+
+
+def _read(value: Any, name: str) -> Any:
+    """An input as its kind has it; None where it cannot be. Clients send whole numbers in many widths."""
+    if KINDS.get(name) is None:
+        return "" if value is None else str(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return value

@@ -7,12 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from sightline.core.command import Command
 from sightline.core.errors import SinkError
-from sightline.core.signal import Signal
-from sightline.core.status import Status
-from sightline.devices.health import Health
-from sightline.devices.link import Backoff, Link
+from sightline.core.signals import Command, Signal, Status
+from sightline.devices.link import Backoff, Health, Link
 from sightline.devices.sinks.handshake import Handshake
 from sightline.devices.sinks.registers import INPUTS, read_inputs, write_outputs
 

@@ -1,13 +1,20 @@
-"""The ports to the machine: signals out, commands in."""
+"""The ports to the machine: signals out, commands in, and the settings that all sinks share."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+import logging
+import queue
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from sightline.core.command import Command
-from sightline.core.signal import Signal
-from sightline.core.status import Status
-from sightline.devices.health import Health
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sightline.core.signals import Command, CommandKind, Signal, Status
+from sightline.devices.link import Backoff, Health
+
+TEXT_MAX = 64  # characters of a part's id or a recipe in a command
+_log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -35,3 +42,85 @@ class Controller(Protocol):
 
     def show(self, status: Status) -> None:
         """Tell the machine about the station. Called on every change; a heartbeat stops without `wait` and `show`."""
+
+
+@runtime_checkable
+class Aborting(Protocol):
+    """What a controller also is where the machine can end the part in work: `isinstance(sink, Aborting)`."""
+
+    def on_abort(self, call: Callable[[], None]) -> None:
+        """Have `call` called at once, from any thread, when an ABORT comes; `wait` gives the command as well."""
+
+
+class SinkSettings(BaseModel):
+    """Settings that all sinks share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Whether a station can have it as its controller (commands come by it), and whether in any other place.
+    role: ClassVar[Literal["sink", "either", "controller"]] = "sink"
+
+    name: str = Field("", max_length=64, description="what messages call it; empty: its kind")
+    backoff: Backoff = Field(Backoff.model_validate({}), description="pauses between attempts to connect or to deliver")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        return (
+            values
+            if not isinstance(values, dict) or values.get("name")
+            else {**values, "name": values.get("kind") or ""}
+        )
+
+
+class OutboxSettings(SinkSettings):
+    """Settings of sinks whose messages wait on the disk."""
+
+    outbox: Path = Field(description="file in which messages wait until they are delivered")
+    outbox_mb: float = Field(256.0, gt=0, le=100_000, description="its greatest size; beyond it the oldest messages go")
+
+
+class Inbox:
+    """Up to `count_max` commands in order; more are refused, because an old trigger answered late serves nobody."""
+
+    def __init__(self, count_max: int = 32) -> None:
+        self._commands: queue.Queue[Command] = queue.Queue(count_max)
+        self._abort: Callable[[], None] = lambda: None
+
+    def on_abort(self, call: Callable[[], None]) -> None:
+        """Have `call` called at once when an ABORT comes; the command itself waits like any other."""
+        self._abort = call
+
+    def put(self, command: Command) -> bool:
+        """Keep a command; False where too many wait."""
+        try:
+            self._commands.put_nowait(command)
+        except queue.Full:
+            _log.error("a command was refused: %d wait already", self._commands.maxsize)
+            return False
+        if command.kind is CommandKind.ABORT:
+            self._abort()  # after it was put: a part that begins from now on finds it in the queue
+        return True
+
+    def wait(self, timeout_ms: float) -> Command | None:
+        """The next command, or None where none came in time."""
+        try:
+            return self._commands.get(timeout=max(0.0, timeout_ms / 1e3))
+        except queue.Empty:
+            return None
+
+
+def read_command(values: Mapping[str, Any]) -> Command | None:
+    """{"command": "trigger", "part_id": ...}, {"command": "recipe", "recipe": ...} or another kind; else None."""
+    try:
+        kind = CommandKind(str(values.get("command", "")))
+    except ValueError:
+        return None
+    recipe = values.get("recipe", "")
+    if kind is CommandKind.RECIPE and not str(recipe):
+        return None
+    return Command(kind=kind, part_id=_text(values.get("part_id", "")), recipe=_text(recipe))
+
+
+def _text(value: Any) -> str:
+    return "".join(c if c.isprintable() else "?" for c in str(value)[:TEXT_MAX]).strip()

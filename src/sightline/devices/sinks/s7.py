@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import struct
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from sightline.core.errors import MissingExtraError, SinkError
 from sightline.devices.sinks.handshake import Handshake
 from sightline.devices.sinks.poller import Poller
+from sightline.devices.sinks.port import SinkSettings
 from sightline.devices.sinks.registers import INPUTS, OUTPUTS
-from sightline.devices.sinks.settings import SinkSettings
 
 
 class Settings(SinkSettings):
     """A PLC of the S7 family. The protocol knows no password here: keep it on a network of its own."""
 
+    role: ClassVar[Literal["sink", "either", "controller"]] = "controller"
     kind: Literal["s7"] = "s7"
     host: str = Field(min_length=1, description="the PLC's address")
     port: int = Field(102, ge=1, le=65535, description="the PLC's port")
@@ -25,7 +26,7 @@ class Settings(SinkSettings):
     slot: int = Field(1, ge=0, le=31, description="slot of the CPU: 1 for S7-1200 and 1500, 2 for S7-300")
     db: int = Field(ge=1, le=65535, description="number of the data block, with optimised access switched off")
     inputs_byte: int = Field(0, ge=0, le=65_000, description="first of the 48 bytes that the PLC writes")
-    outputs_byte: int = Field(48, ge=0, le=65_000, description="first of the 64 bytes that the station writes")
+    outputs_byte: int = Field(48, ge=0, le=65_000, description="first of the 96 bytes that the station writes")
     acknowledge: bool = Field(True, description="a result stays until the PLC acknowledges it")
     acknowledge_ms: float = Field(5000.0, gt=0, le=600_000, description="after this the missing one is an error")
     waiting_max: int = Field(8, ge=1, le=1000, description="results that may wait for it; more are refused")
@@ -36,7 +37,7 @@ class Settings(SinkSettings):
     def _apart(self) -> Settings:
         ahead, behind = self.inputs_byte + 2 * INPUTS, self.outputs_byte + 2 * OUTPUTS
         if self.inputs_byte < behind and self.outputs_byte < ahead:
-            raise ValueError("inputs_byte and outputs_byte overlap: inputs need 48 bytes, outputs 64")
+            raise ValueError("inputs_byte and outputs_byte overlap: inputs need 48 bytes, outputs 96")
         return self
 
 

@@ -7,8 +7,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from sightline.devices.choice import read_settings
-from sightline.devices.sinks.port import Sink
-from sightline.devices.sinks.settings import SinkSettings
+from sightline.devices.sinks.port import Sink, SinkSettings
 
 # Each module has `Settings`, a SinkSettings, and `open_sink(settings)`. It is imported when it is asked for.
 SINKS: dict[str, str] = {
@@ -26,6 +25,33 @@ SINKS: dict[str, str] = {
 def read_sink(values: Mapping[str, Any]) -> SinkSettings:
     """Settings of the sink that `values["kind"]` names, checked. Raises SettingError."""
     return cast(SinkSettings, read_settings(values, SINKS, "sink"))
+
+
+def in_role(values: Mapping[str, Any], controller: bool) -> dict[str, Any]:
+    """A sink's values with `commands` as its place in a station wants it: only the controller is obeyed.
+
+    Raises ValueError with the remedy where commands would be dropped, or none could come.
+    """
+    kind = str(values.get("kind", ""))
+    if kind not in SINKS:
+        return dict(values)  # `read_sink` says it
+    settings: type[SinkSettings] = import_module(SINKS[kind]).Settings
+    if controller and settings.role == "sink":
+        able = [name for name, module in SINKS.items() if import_module(module).Settings.role != "sink"]
+        raise ValueError(f"{kind} takes no triggers. Choose one of {', '.join(able)}, and put {kind} into [[sinks]]")
+    if not controller and settings.role == "controller":
+        raise ValueError(
+            f"triggers over {kind} would be dropped here: only the controller is obeyed. Write its settings below "
+            "[controller]"
+        )
+    if "commands" not in settings.model_fields:
+        return dict(values)
+    told = {"commands": controller, **values}
+    if bool(told["commands"]) is not controller:
+        remedy = "Set commands = true" if controller else "Leave commands out, or make it the [controller]"
+        why = "without commands, no trigger can come" if controller else "commands would be dropped here"
+        raise ValueError(f"{kind}: {why}. {remedy}")
+    return told
 
 
 def keeps_messages(values: Mapping[str, Any]) -> bool:

@@ -9,25 +9,22 @@ import logging
 import time
 import urllib.parse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from sightline.core.errors import SinkError
-from sightline.core.signal import Signal
-from sightline.devices.courier import Courier, Refused
-from sightline.devices.health import Health
-from sightline.devices.outbox import Message, Outbox
-from sightline.devices.secret import Secret
-from sightline.devices.sinks.settings import SinkSettings
-from sightline.devices.tls import LOOPBACK, Tls
+from sightline.core.signals import Signal
+from sightline.devices.credentials import LOOPBACK, Secret, Tls
+from sightline.devices.link import Health
+from sightline.devices.outbox import Courier, Message, Outbox, Refused
+from sightline.devices.sinks.port import OutboxSettings
 
 REFUSING = frozenset((400, 409, 410, 413, 415, 422))  # the message is at fault: it will never be taken
 _log = logging.getLogger(__name__)
 
 
-class Settings(SinkSettings):
+class Settings(OutboxSettings):
     """Where signals are posted, and the key that signs them."""
 
     kind: Literal["webhook"] = "webhook"
@@ -35,8 +32,6 @@ class Settings(SinkSettings):
     key: Secret = Field(description="where the key that signs the messages lies")
     tls: Tls = Field(Tls.model_validate({}), description="how the other side's certificate is checked")
     timeout_ms: float = Field(3000.0, ge=10, le=60_000, description="time for the other side to answer")
-    outbox: Path = Field(description="file in which messages wait for the other side")
-    outbox_mb: float = Field(256.0, gt=0, le=100_000, description="its greatest size; beyond it the oldest messages go")
 
     @field_validator("url")
     @classmethod
@@ -51,9 +46,9 @@ class Settings(SinkSettings):
         return url
 
 
-def sign(key: str, timestamp: str, body: bytes) -> str:
-    """The signature of a message: HMAC-SHA256 (RFC 2104) over timestamp, full stop and body, as hexadecimal."""
-    return hmac.new(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+def sign(key: str, timestamp: str, sequence: str, body: bytes) -> str:
+    """The signature of a message: HMAC-SHA256 (RFC 2104) over "timestamp.sequence.body", as hexadecimal."""
+    return hmac.new(key.encode(), f"{timestamp}.{sequence}.".encode() + body, hashlib.sha256).hexdigest()
 
 
 class WebhookSink:
@@ -73,13 +68,7 @@ class WebhookSink:
 
     def health(self) -> Health:
         """Whether the last delivery succeeded, and how many messages wait."""
-        return Health(
-            connected=not self._courier.error,
-            dropped=self._outbox.dropped,
-            waiting=len(self._outbox),
-            failures=self._courier.failures + self._courier.refused,
-            error=self._courier.error,
-        )
+        return self._courier.health()
 
     def close(self) -> None:
         """End; what was not taken yet stays on disk."""
@@ -108,13 +97,13 @@ class WebhookSink:
         return len(messages)
 
     def _post(self, message: Message) -> int:
-        timestamp = str(int(time.time()))
+        timestamp, sequence = str(int(time.time())), str(message.id)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "sightline",
             "X-Sightline-Timestamp": timestamp,
-            "X-Sightline-Signature": f"sha256={sign(self._key, timestamp, message.body)}",
-            "X-Sightline-Sequence": str(message.id),
+            "X-Sightline-Signature": f"sha256={sign(self._key, timestamp, sequence, message.body)}",
+            "X-Sightline-Sequence": sequence,
         }
         connection = self._connect()
         path = self._url.path or "/"

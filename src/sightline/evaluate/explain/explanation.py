@@ -1,8 +1,8 @@
-"""An explanation: one part's verdict, and everything that can be shown for it."""
+"""An explanation: why a part got its verdict, in values, as JSON and as one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,33 +10,33 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from sightline.core.band import Verdict
 from sightline.core.card import Card
-from sightline.core.errors import InputError, RecipeError
-from sightline.core.evidence import EVIDENCE_KEY, Evidence
-from sightline.evaluate.explain.contributions import LIKENESS, LINEAR, quality_map
-from sightline.evaluate.explain.patches import Memory, Patch
-from sightline.evaluate.explain.probe import Probe, input_of, to_input
-from sightline.evaluate.explain.words import Said, sentences
-from sightline.runtime.alignment import Golden, align, heat_back, unmoved
-from sightline.runtime.image import Image, Source
-from sightline.runtime.inspection import Inspection, Overlay
-from sightline.runtime.inspector import Inspector
-from sightline.runtime.placement import Placement, unplace
-from sightline.runtime.recipe import Recipe
-from sightline.runtime.recognition import named
-from sightline.runtime.session import OnnxSession
+from sightline.evaluate.explain.inner_values import Patch
+from sightline.imaging.image import Image
+from sightline.runtime.drawing import (
+    BOLD,
+    REGULAR,
+    Colour,
+    Scale,
+    draw_outlines,
+    scale_of,
+    width_of,
+    with_heat,
+    wrapped,
+    write,
+)
+from sightline.runtime.inspection import VERDICT_RGB, Inspection, Overlay
 
 Heat = NDArray[np.float32]
-Attend = Callable[[Image], tuple["Heat | None", str]]
 
-MOST_PATCHES = 3
-MOST_MAPS = 3
-LIKELY = 0.1  # probability from which a type that is not named is shown, too
-NO_ATLAS = "This recipe keeps no pictures of its good parts, so the nearest good patch cannot be shown. Train it again"
-NO_LAB = "Attention is not shown: it is computed in the lab, not on the line"
+WIDTH, MARGIN, GAP, COLUMNS = 1240, 40, 28, 3
+COLUMN = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
+MAX_HIGH = 380  # px of a panel's picture
+HEADING, BODY, TITLE, SMALL = 26, 18, 17, 15  # sizes of letters, px
+INK, MUTED, PAPER = (28, 30, 33), (98, 103, 110), (255, 255, 255)
+WORSE, BETTER = np.array((200, 40, 34)), np.array((38, 102, 190))
+CLASS_SCALE = Scale(low=0.1, threshold=0.5, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Explanation:
     """Why a part got its verdict.
 
     `inspection` is the verdict itself, `sentences` say it in plain words. `patches` are its most suspicious places,
-    each beside the nearest good patch. `class_maps` by type (h, w) float32 0..1 over the image: the recogniser's own
+    each beside the nearest good patch. `class_maps` by type (h, w) float32 0..1 over the image: the classifier's own
     class map. `contributions` (h, w) float32 over the image is each cell's exact share of `quality`, which the grade
     follows from. `attention` (h, w) float32 over the image is the rollout of a vision transformer's attention. What
     does not exist is None or empty, and `notes` say why.
@@ -62,9 +62,7 @@ class Explanation:
 
     def picture(self) -> Overlay:
         """Everything on one picture."""
-        from sightline.evaluate.explain.picture import draw
-
-        return Overlay(draw(self))
+        return Overlay(_draw(self))
 
     def to_json(self) -> dict[str, Any]:
         """The result of the inspection with the explanation in words and numbers, as plain JSON values."""
@@ -78,137 +76,109 @@ class Explanation:
         }
 
 
-class Explainer:
-    """Explains verdicts of one recipe. Raises RecipeError for a file that is no usable recipe.
+def _draw(explanation: Explanation) -> Image:
+    """The picture (H, 1240, 3) uint8 RGB: verdict, sentences, panels in columns, notes."""
+    inspection, wide = explanation.inspection, WIDTH - 2 * MARGIN
+    heading = f"{inspection.verdict} · {explanation.card.product} · {Path(inspection.source).name or 'image'}"
+    columns: list[list[Image]] = [[] for _ in range(COLUMNS)]
+    for panel in _panels(explanation):
+        min(columns, key=lambda column: sum(map(len, column))).append(panel)
+    sheet = np.full((max(sum(map(len, column)) for column in columns), wide, 3), 255, np.uint8)
+    for number, column in enumerate(columns):
+        if column:
+            left, stack = number * (COLUMN + GAP), np.concatenate(column)
+            sheet[: len(stack), left : left + COLUMN] = stack
+    rows = [_text(heading, wide, HEADING, VERDICT_RGB[inspection.verdict], BOLD)]
+    rows += [_text(" ".join(explanation.sentences), wide, BODY), sheet]
+    rows += [_text(f"{note}.", wide, SMALL, MUTED) for note in explanation.notes]
+    return _framed(np.concatenate(rows), MARGIN, MARGIN)
 
-    `attend` is asked for the attention over the recipe's input (height, width, 3): a map, or None and why not.
-    """
 
-    def __init__(self, recipe: str | Path | Recipe, threads: int = 2, attend: Attend | None = None) -> None:
-        recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-        self.card, self._attend = recipe.card, attend
-        self._inspector = Inspector(recipe, threads)
-        self._evidence = read_evidence(recipe)
-        level = self._evidence.level
-        groups: list[tuple[str, ...]] = [(f"{level}_keys", f"{level}_entries", f"{level}_map")]
-        groups += [(*self._evidence.maps, *head) for head in (LINEAR, LIKENESS) if recipe.card.grades]
-        self._probe = Probe(recipe.data, groups, threads)
-        self._golden = None if recipe.card.golden is None else Golden.of(recipe.card.golden)
+def _framed(image: Image, below: int, right: int, above: int = MARGIN, left: int = MARGIN) -> Image:
+    bordered = cv2.copyMakeBorder(image, above, below, left, right, cv2.BORDER_CONSTANT, value=PAPER)
+    return np.asarray(bordered, np.uint8)
 
-    def explain(self, source: Source) -> Explanation:
-        """Judge one image and say why. Raises InputError where there is nothing to judge."""
-        seen = self._inspector.inspect(source)
-        pose = unmoved(seen.image) if self._golden is None else align(seen.image, self._golden)
-        back = cv2.invertAffineTransform(pose.warp)
-        points = _points(seen)
-        moved = [tuple((back @ (*point, 1.0)).tolist()) for point in points]
-        image, where = input_of(pose.image, self.card, moved[0])
-        outputs = self._probe.run(image)
-        notes: list[str] = []
 
-        def over(grid: Heat) -> Heat:
-            return heat_back(unplace(grid, where), pose)
+def _text(text: str, width: int, size: int, colour: Colour = INK, weight: int = REGULAR) -> Image:
+    """The text (h, width, 3), broken into lines, with room below."""
+    lines, step = wrapped(text, size, width, weight), round(1.42 * size)
+    canvas = np.full((step * len(lines) + size, width, 3), 255, np.uint8)
+    for number, line in enumerate(lines, 1):
+        write(canvas, line, (0, step * number - step // 4), size, colour, weight)
+    return canvas
 
-        whole = self.card.tiles is None
-        quality = quality_map(outputs, self._evidence.maps) if whole else None
-        return Explanation(
-            inspection=seen,
-            card=self.card,
-            patches=self._patches(outputs, image, where, points, moved, notes),
-            class_maps=self._class_maps(seen, outputs, over) if whole else {},
-            contributions=None if quality is None else over(quality),
-            quality=None if quality is None else float(quality.sum()),
-            attention=self._attention(image, over, notes),
-            sentences=sentences(self.card, _said(seen, outputs, self.card)),
-            notes=tuple(notes),
+
+def _panel(title: str, picture: Image, caption: str) -> Image:
+    """A picture (h, w, 3) with a title above and a caption below, as wide as a column."""
+    framed = _framed(picture, 6, COLUMN - picture.shape[1], 0, 0)
+    title_rows = _text(title, COLUMN, TITLE, weight=BOLD)[: -TITLE // 2]
+    return np.concatenate([title_rows, framed, _text(caption, COLUMN, SMALL, MUTED)])
+
+
+def _panels(explanation: Explanation) -> list[Image]:
+    inspection, scale = explanation.inspection, scale_of(explanation.card)
+    high, wide = inspection.image.shape[:2]
+    factor = min(COLUMN / wide, MAX_HIGH / high)
+    size = (max(1, round(wide * factor)), max(1, round(high * factor)))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    image = np.asarray(cv2.resize(inspection.image, size, interpolation=method), np.uint8)
+    words = f"{wide} × {high} px." + " Numbers mark the hottest points." * bool(explanation.patches)
+    panels = [_panel("The part", _outlined(image, explanation, factor), words)]
+    words = "How unlike good parts it is, on this recipe's own scale: "
+    words += f"clear up to {scale.low:.2g}, yellow and outlined at {scale.threshold:.2g}, red from {scale.high:.2g} on."
+    panels.append(_panel("Anomaly heat", with_heat(image, inspection.heat, scale), words))
+    for name, share in explanation.class_maps.items():
+        words = f"Class map of the classifier, yellow at 50 %: {share.max():.0%} at its peak. "
+        words += f"The part as a whole: {inspection.types[name]:.0%}."
+        panels.append(_panel(f"Type: {name}", with_heat(image, share, CLASS_SCALE), words))
+    if explanation.contributions is not None:
+        words = f"Share of each cell in the quality {explanation.quality:.2f} that the grade follows from; all cells "
+        words += "add up to it. Red: towards a worse grade, blue: towards a better one."
+        panels.append(_panel("What makes the grade", _diverging(image, explanation.contributions), words))
+    if explanation.attention is not None:
+        low, top = float(np.quantile(explanation.attention, 0.5)), float(explanation.attention.max())
+        own = Scale(low=low, threshold=(low + top) / 2, high=max(top, low + 1e-9))
+        words = (
+            "Attention rollout of the vision transformer (Abnar and Zuidema 2020): where it looks, not what decided."
         )
-
-    def _patches(
-        self,
-        outputs: Mapping[str, NDArray[Any]],
-        image: Image,
-        where: Placement,
-        points: list[tuple[float, float]],
-        moved: list[tuple[float, ...]],
-        notes: list[str],
-    ) -> tuple[Patch, ...]:
-        if f"{self._evidence.level}_entries" not in outputs:
-            notes.append("The memory of this recipe cannot be read: it was written by another version")
-            return ()
-        if self._evidence.atlas is None:
-            notes.append(NO_ATLAS)
-        memory = Memory(outputs, self._evidence.level, self._evidence.atlas)
-        found = []
-        for point, (x, y) in zip(points, moved, strict=True):
-            at = to_input((x, y), where)
-            if 0 <= at[0] < image.shape[1] and 0 <= at[1] < image.shape[0]:  # of tiles, only one was read again
-                found.append(memory.patch(image, at, point))
-        return tuple(found)
-
-    def _class_maps(
-        self, seen: Inspection, outputs: Mapping[str, NDArray[Any]], over: Callable[[Heat], Heat]
-    ) -> dict[str, Heat]:
-        """Of the types that are named, then of the likeliest others."""
-        if "defect_map" not in outputs:
-            return {}
-        order = [*named(seen.types, self.card), *(defect.type for defect in seen.defects)]
-        likeliest = sorted(seen.types, key=lambda name: -seen.types[name])
-        order += [name for place, name in enumerate(likeliest) if place == 0 or seen.types[name] >= LIKELY]
-        chosen = [name for name in dict.fromkeys(order) if name in self.card.types][:MOST_MAPS]
-        return {name: over(outputs["defect_map"][0][self.card.types.index(name)]) for name in chosen}
-
-    def _attention(self, image: Image, over: Callable[[Heat], Heat], notes: list[str]) -> Heat | None:
-        found, why = (None, NO_LAB) if self._attend is None else self._attend(image)
-        if found is None:
-            notes.append(why)
-            return None
-        return over(found)
+        panels.append(_panel("Attention", with_heat(image, explanation.attention, own), words))
+    return panels + [_beside_good(patch, number) for number, patch in enumerate(explanation.patches, 1)]
 
 
-def explain(
-    recipe: str | Path | Recipe, image: Source, *, threads: int = 2, attend: Attend | None = None
-) -> Explanation:
-    """Judge one image with a recipe and say why: heat, nearest good patch, class maps, contributions, a sentence.
-
-    Needs onnxruntime alone. `attend` adds a map of attention (`sightline.train.attention` makes one, with torch). For
-    many images open one `Explainer`. Raises RecipeError for a bad recipe, InputError for what cannot be judged.
-    """
-    return Explainer(recipe, threads, attend).explain(image)
-
-
-def read_evidence(recipe: Recipe) -> Evidence:
-    """What a recipe keeps to explain itself; nothing, for an older one. Raises RecipeError where it is damaged."""
-    text = OnnxSession(recipe.data, threads=1, optimise=False).metadata.get(EVIDENCE_KEY)
-    try:
-        return Evidence() if text is None else Evidence.model_validate_json(text)
-    except (ValidationError, ValueError) as error:
-        raise RecipeError(f"the recipe's evidence is damaged ({error}). Train or copy it again") from error
+def _outlined(image: Image, explanation: Explanation, factor: float) -> Image:
+    """The image with its regions outlined and its patches numbered."""
+    inspection, canvas = explanation.inspection, image.copy()
+    contours = [np.rint(defect.contour * factor).astype(np.int32) for defect in inspection.defects]
+    cell_px = max(image.shape[1] / inspection.heat.shape[1], image.shape[0] / inspection.heat.shape[0])
+    draw_outlines(canvas, contours, cell_px, VERDICT_RGB[inspection.verdict])
+    size = image.shape[1::-1]
+    for number, patch in enumerate(explanation.patches, 1):
+        x, y = (int(np.clip(round(at * factor), 11, side - 12)) for at, side in zip(patch.centre, size, strict=True))
+        cv2.circle(canvas, (x, y), 11, PAPER, cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(canvas, (x, y), 11, INK, 1, cv2.LINE_AA)
+        write(canvas, str(number), (x - width_of(str(number), SMALL, BOLD) // 2, y + 5), SMALL, INK, BOLD)
+    return canvas
 
 
-def _points(seen: Inspection) -> list[tuple[float, float]]:
-    """The hottest points (x, y) px of the image: one for each region, or the hottest of all."""
-    high, wide = seen.image.shape[:2]
-    rows, columns = seen.heat.shape
-    heat = np.nan_to_num(seen.heat, nan=np.inf)
-    found = []
-    for defect in seen.defects[:MOST_PATCHES]:
-        x, y, w, h = defect.box
-        top, left = int(y * rows / high), int(x * columns / wide)
-        inside = heat[
-            top : max(top + 1, -(-(y + h) * rows // high)), left : max(left + 1, -(-(x + w) * columns // wide))
-        ]
-        row, column = np.unravel_index(int(inside.argmax()), inside.shape)
-        found.append(((left + column + 0.5) * wide / columns, (top + row + 0.5) * high / rows))
-    if not found:
-        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-        found.append(((column + 0.5) * wide / columns, (row + 0.5) * high / rows))
-    return [(float(x), float(y)) for x, y in found]
+def _beside_good(patch: Patch, number: int) -> Image:
+    """The patch on the left, the nearest good one that has a picture on the right."""
+    side = (COLUMN - 8) // 2
+    pair = np.full((side, COLUMN, 3), 244, np.uint8)
+    pair[:, :side] = cv2.resize(patch.view, (side, side), interpolation=cv2.INTER_CUBIC)
+    words = f"Distance {patch.distance:.2f}; the median of this part's patches is {patch.usual:.2f}."
+    if patch.good is None or patch.place is None or patch.good_distance is None:
+        return _panel(f"Patch {number}", pair, f"{words} No picture of a good patch is kept.")
+    pair[:, COLUMN - side :] = cv2.resize(patch.good, (side, side), interpolation=cv2.INTER_CUBIC)
+    words += f" Right: from {patch.source}, at {patch.place[0]:.0%} of its width and {patch.place[1]:.0%} of its height"
+    if patch.good_distance > patch.distance + 5e-3:
+        words += f", the nearest that has a picture ({patch.good_distance:.2f})"
+    return _panel(f"Patch {number} · nearest good patch", pair, f"{words}.")
 
 
-def _said(seen: Inspection, outputs: Mapping[str, NDArray[Any]], card: Card) -> Said:
-    if not np.isfinite(seen.heat).all():
-        raise InputError("the heat map is not finite, so it cannot be explained. Check the image and the recipe")
-    evidence = float(outputs["type_logits"][0].max()) if "type_logits" in outputs and card.types else None
-    by_types = evidence is not None and card.recognition is not None and card.recognition.band is not None
-    types_say = card.recognition.band.decide(evidence) if by_types else Verdict.OK  # type: ignore[union-attr,arg-type]
-    return Said(seen, evidence, types_say, named(seen.types, card) if card.types else None)
+def _diverging(image: Image, values: Heat) -> Image:
+    """The image in grey, red where values are above 0 and blue below, strongest at the largest of either sign."""
+    grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2) * 0.6 + 255 * 0.4
+    large = cv2.resize(values, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    share = np.clip(large / max(float(np.quantile(np.abs(large), 0.995)), 1e-9), -1, 1)[..., None]
+    opacity = 0.75 * np.abs(share)
+    return np.asarray(np.rint(grey * (1 - opacity) + np.where(share > 0, WORSE, BETTER) * opacity), np.uint8)

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations on the connection that `sightline.store.schema` has opened."""
+"""What Alembic runs: the migrations on the connection that `sightline.store.database` has opened."""
 
 from alembic import context
 

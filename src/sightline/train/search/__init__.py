@@ -2,4 +2,4 @@
 
 from sightline.core.door import open_door
 
-open_door(__name__, "sightline.train.search.searching", "search")
+open_door(__name__, "sightline.train.search.searching", "search", stage="")

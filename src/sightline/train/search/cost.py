@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.card import Bounded
 from sightline.core.errors import SettingError
-from sightline.evaluate.bounds import rate
+from sightline.evaluate.statistics.intervals import rate
 
 Floats = NDArray[np.float64]
 
@@ -45,6 +45,16 @@ class Prices:
                 raise SettingError(f"{name} price {price} is no price. Give a number from 0 upwards")
         if not self.escape + self.overkill:
             raise SettingError("both errors are free, so nothing is to be gained. Give an escape price, like 50")
+
+    @property
+    def all_ok(self) -> float:
+        """The cost per 1,000 parts of judging every part OK: what a recipe must beat to be worth having."""
+        return PER * self.defect_rate * self.escape
+
+    @property
+    def all_ng(self) -> float:
+        """The cost per 1,000 parts of judging every part NG."""
+        return PER * (1 - self.defect_rate) * self.overkill
 
 
 @dataclass(frozen=True)

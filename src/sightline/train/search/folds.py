@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from sightline.core.errors import InputError
 from sightline.core.sample import TRAIN, Sample
 from sightline.data.dataset import Dataset
-from sightline.runtime.image import read_image
-from sightline.train.intake import MIN_GOOD, Part, accept, image_shapes, warn
+from sightline.imaging.image import read_image
+from sightline.train.images.loader import MIN_GOOD, Part, accept, image_shapes, warn
 
 DRAWN = 48  # synthetic defects, at least, where no real one is labelled
-MOST_DRAWN_PER_PART = 4
-LEAST_KNOWN = 6  # examples of a type: with fewer, a fold may lack it
+MAX_DRAWN_PER_PART = 4
+MIN_KNOWN = 6  # examples of a type: with fewer, a fold may lack it
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Bench:
 
     @property
     def synthetic(self) -> bool:
-        """Whether drawn defects stand in, because no defective part is labelled."""
+        """Whether synthetic defects stand in, because no defective part is labelled."""
         return any(picture.drawing is not None for picture in self.judged)
 
     @property
@@ -60,7 +60,7 @@ class Bench:
         """Whether labels name a type or grades that a training can learn in every fold."""
         counts = Counter(name for sample in self.samples for name in sample.types)
         grades = Counter(sample.grade for sample in self.samples if sample.grade is not None)
-        return max(counts.values(), default=0) >= LEAST_KNOWN or len(grades) > 1
+        return max(counts.values(), default=0) >= MIN_KNOWN or len(grades) > 1
 
     @property
     def fingerprint(self) -> str:
@@ -102,7 +102,7 @@ def make_bench(samples: Iterable[Sample], folds: int, seed: int, roi_area: float
             "the training part has no good parts to search with. Put photos of good parts into a folder named "
             "'good', or label them 'good' in the table"
         )
-    parts = [part for part in accept(usable, by_unit=False) if _readable(part)]
+    parts = [part for part in map(_read, accept(usable)) if part is not None]
     kept = tuple(part.sample for part in parts)
     keys = Dataset(name, kept, "search", given_split=False).units()
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -139,13 +139,14 @@ def portable(bench: Bench) -> Bench:
     return replace(bench, samples=tuple(replace(s, metadata=dict(s.metadata)) for s in bench.samples))
 
 
-def _readable(part: Part) -> bool:
+def _read(part: Part) -> Part | None:
+    """The part with its shape; None, with a warning, where its file is no image."""
     try:
-        read_image(part.sample.path)
+        image, _ = read_image(part.sample.path, part.full_scale)
     except InputError as error:
         warn(f"left out: {error}")
-        return False
-    return True
+        return None
+    return replace(part, shape=image.shape[:2])
 
 
 def _check(samples: Sequence[Sample], dealt: Sequence[int], folds: int) -> None:
@@ -169,6 +170,6 @@ def _judged(samples: Sequence[Sample], units: Sequence[int], dealt: Sequence[int
         for index, (sample, unit, fold) in enumerate(zip(samples, units, dealt, strict=True))
     ]
     if not any(picture.defective for picture in judged):
-        each = min(MOST_DRAWN_PER_PART, -(-DRAWN // len(judged)))
+        each = min(MAX_DRAWN_PER_PART, -(-DRAWN // len(judged)))
         judged += [replace(p, defective=True, drawing=number) for p in judged for number in range(each)]
     return tuple(sorted(judged, key=lambda picture: picture.fold))

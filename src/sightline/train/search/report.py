@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sightline.evaluate.extra import require
-from sightline.evaluate.report import save_page, templates
-from sightline.evaluate.wording import percent
-from sightline.train.search import plots
+import numpy as np
+
+from sightline.core.errors import require
+from sightline.evaluate.report.plots import DEFECTIVE, FAINT, GOOD, INK, LINE, svg
+from sightline.evaluate.report.report import save_page, templates
+from sightline.evaluate.report.text import percent
 from sightline.train.search.cost import Cost
-from sightline.train.search.importance import FEWEST
-from sightline.train.search.result import SearchResult, SearchTrial, money, pairs, shown
+from sightline.train.search.result import SearchResult, SearchTrial, beside, money, pairs, shown
+from sightline.train.search.selection import MIN, OBJECTIVES
 
 ENDED = {"trials": "all that were asked for", "budget": "ended by the budget", "interrupted": "interrupted"}
 TEMPLATES = Path(__file__).parent / "templates"
@@ -40,13 +42,13 @@ def _context(result: SearchResult, created: datetime) -> dict[str, Any]:
         "recommendation": _recommendation(result),
         "cards": [] if result.chosen is None else _cards(result, result.chosen, usual),
         # The plots hold numbers, names of settings and our own words, nothing from file names or labels.
-        "pareto": markup(plots.cost_against_time(result)),
-        "matters": markup(plots.what_matters(result)),
-        "fewest": FEWEST,
+        "pareto": markup(cost_against_time(result)),
+        "matters": markup(what_matters(result)),
+        "fewest": MIN,
         "finished": result.count("finished"),
         "names": list(result.searched),
         "rows": [_row(trial, result) for trial in _ordered(result)],
-        "searched": [(name, words, shown(changes[name])) for name, words in result.searched.items()],
+        "searched": [(name, label_map, shown(changes[name])) for name, label_map in result.searched.items()],
         "fixed": [(name, shown(value)) for name, value in result.fixed.items()],
         "prices": _prices(result),
     }
@@ -62,7 +64,10 @@ def _recommendation(result: SearchResult) -> str:
         return "Give the search more time: one trial was finished, so there is nothing to compare it with."
     if result.chosen.usual:
         return "Stay with the usual settings: no others were cheaper by more than chance, or as cheap and faster."
-    return f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts{_drawn(result)}."
+    return (
+        f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts{_drawn(result)} "
+        f"({beside(result.prices)})."
+    )
 
 
 def _drawn(result: SearchResult) -> str:
@@ -72,13 +77,14 @@ def _drawn(result: SearchResult) -> str:
 def _cards(result: SearchResult, chosen: SearchTrial, usual: SearchTrial | None) -> list[dict[str, str]]:
     cost = chosen.cost
     assert cost is not None and chosen.ms is not None
-    beside = "" if usual is None or usual.cost is None else f" The usual settings: {money(usual.cost.value)}."
+    usually = "" if usual is None or usual.cost is None else f" The usual settings: {money(usual.cost.value)}."
     time = "" if usual is None or usual.ms is None else f" The usual settings: {usual.ms:.1f} ms."
     return [
         {
             "title": "Cost of errors per 1,000 parts" + (", synthetic defects" if result.synthetic else ""),
             "value": money(cost.value),
-            "words": f"At most {money(cost.upper)} at 95 % for thresholds fixed beforehand.{beside}",
+            "words": f"At most {money(cost.upper)} at 95 % for thresholds fixed beforehand.{usually} "
+            f"For comparison: {beside(result.prices)}.",
         },
         {"title": "Errors seen", "value": f"{cost.escapes.count} + {cost.overkills.count}", "words": _errors(cost)},
         {"title": "Time per image", "value": f"{chosen.ms:.1f} ms", "words": f"Median, file to verdict.{time}"},
@@ -123,7 +129,7 @@ def _row(trial: SearchTrial, result: SearchResult) -> dict[str, Any]:
         "overkills": "–" if cost is None else f"{cost.overkills.count}/{cost.overkills.of}",
         "reviews": "–" if cost is None else f"{cost.reviews}",
         "ms": trial.ms,
-        "values": [shown(trial.params.get(name)) for name in result.searched],
+        "values": [(name, shown(trial.params.get(name))) for name in result.searched],
         "reason": trial.reason,
     }
 
@@ -143,3 +149,78 @@ def _prices(result: SearchResult) -> list[tuple[str, str]]:
         ("Threads and processes", f"{result.settings.threads} and {result.processes}"),
         ("Seed", f"{result.settings.seed}"),
     ]
+
+
+# The search report's plots: cost against time, and which settings matter.
+
+ROW_INCHES, FRAME_INCHES = 0.42, 0.9
+NAMES = {"cost": "cost of errors", "ms": "ms per image"}
+NAME = (0.03, 0.06)  # shares of the plot that a trial's number takes
+ROOM = 0.12  # share of the span that is left around the points
+
+
+def cost_against_time(result: SearchResult) -> str:
+    """Finished trials by ms per image and cost, the best of them joined; "" where none finished."""
+    points = [(t, t.ms, t.cost.value) for t in result.trials if t.cost is not None and t.ms is not None]
+    if not points:
+        return ""
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
+        front = [(t.ms, t.cost.value) for t in result.front if t.cost is not None]
+        axes.step(*zip(*front, strict=True), where="post", color=LINE, linewidth=1.2, label="best for their time")
+        others = [(ms, cost) for trial, ms, cost in points if trial not in result.front]
+        if others:
+            axes.plot(*zip(*others, strict=True), "o", color=FAINT, markersize=7, label="other trials")
+        axes.plot(*zip(*front, strict=True), "o", color=LINE, markersize=8)
+        width, height = _span([ms for _, ms, _ in points]), _span([cost for _, _, cost in points])
+        named: list[tuple[float, float]] = []
+        for trial, ms, cost in sorted(points, key=lambda point: point[0] != result.chosen):
+            place = ms / (width[1] - width[0]), cost / (height[1] - height[0])
+            crowded = any(abs(place[0] - x) < NAME[0] and abs(place[1] - y) < NAME[1] for x, y in named)
+            if trial.usual:
+                axes.plot([ms], [cost], "D", color=DEFECTIVE, markersize=9, label="usual settings")
+            if trial == result.chosen:
+                axes.plot([ms], [cost], "o", mfc="none", mec=GOOD, mew=2.5, markersize=18, label="chosen")
+            if (trial in result.front or trial == result.chosen) and not crowded:
+                named.append(place)
+                axes.annotate(
+                    f"{trial.number}", (ms, cost), xytext=(9, 9), textcoords="offset points", color=INK, clip_on=False
+                )
+        axes.set(xlabel="ms per image", ylabel="cost of errors per 1,000 parts", xlim=width, ylim=height)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0.0)
+
+    return svg("cost-against-time", (11.0, 4.6), draw)
+
+
+def what_matters(result: SearchResult) -> str:
+    """Bars of the importances, per setting one for each objective; "" where nothing can be said."""
+    shares = result.importances
+    if not shares:
+        return ""
+    first = shares.get("cost") or shares["ms"]
+    settings = sorted(first, key=lambda name: first[name])
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        places = np.arange(len(settings))
+        shown = [name for name in OBJECTIVES if name in shares]
+        high = 0.8 / len(shown)
+        for index, name in enumerate(shown):
+            values = [100 * shares[name].get(setting, 0.0) for setting in settings]
+            offset = (len(shown) - 1) / 2 - index
+            axes.barh(places + offset * high, values, high * 0.9, color=(LINE, GOOD)[index], label=NAMES[name])
+        axes.set_yticks(places, settings)
+        axes.set_xlabel("share of the spread over the trials that it explains, %")
+        axes.tick_params(axis="y", length=0)
+        axes.legend(loc="lower right", frameon=False)
+
+    return svg("what-matters", (11.0, FRAME_INCHES + ROW_INCHES * len(settings)), draw)
+
+
+def _span(values: list[float]) -> tuple[float, float]:
+    """Axis limits with room for marks, wide enough where all values are alike."""
+    low, high = min(values), max(values)
+    width = max(high - low, 0.1 * abs(high), 1e-3)
+    return low - ROOM * width, high + ROOM * width

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sightline.evaluate.wording import milliseconds
+from sightline.evaluate.report.text import milliseconds
 from sightline.runtime.recipe import Recipe
 from sightline.train.search.cost import Cost, Prices
 from sightline.train.settings import TrainSettings
@@ -98,6 +98,8 @@ class SearchResult:
             "chosen": None if self.chosen is None else self.chosen.number,
             "settings": self.changes(),
             "why": self.why,
+            "cost_all_ok": self.prices.all_ok,
+            "cost_all_ng": self.prices.all_ng,
             "ended": self.ended,
             "seconds": round(self.seconds, 3),
             "good": self.good,
@@ -114,6 +116,8 @@ class SearchResult:
         counts = ", ".join(f"{self.count(s)} {s}" for s in ("finished", "pruned", "failed") if self.count(s))
         trials = f"{len(self.trials)} trial" + "s" * (len(self.trials) != 1)
         lines = [f"{self.product}: {trials} ({counts or 'none finished'}) in {self.seconds:.0f} s. {self.why}"]
+        if self.front:
+            lines.append(f"For comparison, per 1,000 parts: {beside(self.prices)}.")
         for trial in self.front:
             mark = "*" if trial == self.chosen else " "
             lines.append(f"{mark} trial {trial.number:<4} {figures(trial):<40} {pairs(trial.params)}")
@@ -125,6 +129,11 @@ def money(value: float) -> str:
     if value == 0:
         return "0"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def beside(prices: Prices) -> str:
+    """What two rules that look at nothing would cost: a figure of a search means nothing without them."""
+    return f"judging every part OK costs {money(prices.all_ok)}, every part NG {money(prices.all_ng)}"
 
 
 def figures(trial: SearchTrial) -> str:

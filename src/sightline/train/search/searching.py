@@ -6,7 +6,6 @@ import math
 import re
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,25 +13,25 @@ from pathlib import Path
 
 import optuna
 
-from sightline.core.errors import InputError, SettingError
+from sightline.core.errors import InputError, SettingError, warn_caller
+from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
 from sightline.data.dataset import Dataset
 from sightline.runtime.recipe import Recipe
-from sightline.train.search.choice import choose, pareto_front
 from sightline.train.search.cost import Prices
 from sightline.train.search.folds import Bench, make_bench
-from sightline.train.search.importance import importances
-from sightline.train.search.loop import Job, Progress, fold_seconds, records, work
+from sightline.train.search.loop import Job, fold_seconds, records, work, work_together
 from sightline.train.search.result import SearchResult, SearchTrial
+from sightline.train.search.selection import choose, importances, pareto_front
 from sightline.train.search.space import offer_space
 from sightline.train.search.study import identity, offer_first, open_study, quietly, sweep
-from sightline.train.search.workers import work_together
+from sightline.train.search.thresholds import price_thresholds
 from sightline.train.settings import TrainSettings
 from sightline.train.training import train
 
 BACKBONES = ("lite0", "lite1", "lite2")
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
-MOST_PROCESSES = 64
+MAX_PROCESSES = 64
 
 
 class SearchWarning(UserWarning):
@@ -64,7 +63,7 @@ def search(
     escape_price: float = 50.0,
     overkill_price: float = 2.0,
     review_price: float | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     **fixed: object,
 ) -> SearchResult:
     """Find the training settings whose errors cost least, and the fastest of those; train the recipe with them.
@@ -72,8 +71,10 @@ def search(
     Trials are judged by cross-validation over the training part, groups, lots and near-duplicates together; test
     samples are never read. The first has the usual settings. `trials` is how many the study shall have in all,
     `budget` ("90s", "10m", "2h") ends them earlier, between two folds; the last training comes after it. `study` is a
-    SQLite file with which the same call goes on. `fixed` are settings that are not searched. Prices are in any money.
+    SQLite file with which the same call goes on. `fixed` are settings that are not searched. Prices are in any money,
+    and set the recipe's thresholds, too (one, where a review has no price).
     With `processes` over 1 a script needs the usual `if __name__ == "__main__"`. Ctrl-C ends the trials.
+    `progress` is as in `training.train`.
 
     Raises InputError for too little to learn from, for the study of something else, or where every trial failed.
     """
@@ -83,20 +84,22 @@ def search(
     settings = _checked(trials, processes, backbones, fixed)
     bench = make_bench(samples, folds, settings.seed, settings.roi[2] * settings.roi[3])
     space = offer_space(fixed, backbones, bench.side_px, bench.known)
-    progress = progress or (lambda stage, done, of: None)
+    report: Progress = progress if callable(progress) else unwatched
     with _place(study, processes) as path, quietly():
         job = Job(path, bench, space, prices, trials, deadline, settings.seed)
-        found = _hunt(job, processes, progress)
+        found = _hunt(job, processes, report)
     whole = Dataset(bench.name, bench.samples, "search", given_split=False)
-    recipe = train(whole, found.settings, progress=progress)
+    recipe = train(whole, found.settings, progress=report)
+    cost = None if found.chosen is None else found.chosen.cost
+    recipe = price_thresholds(recipe, cost, prices, bench.synthetic)
     return _result(job, found, recipe, processes, time.time() - start)
 
 
 def _checked(trials: int, processes: int, backbones: Sequence[str], fixed: Mapping[str, object]) -> TrainSettings:
     """The settings that are fixed; what is wrong shall be said before any image is read. Raises SettingError."""
-    if trials < 1 or not 1 <= processes <= MOST_PROCESSES:
+    if trials < 1 or not 1 <= processes <= MAX_PROCESSES:
         raise SettingError(
-            f"{trials} trials in {processes} processes: give 1 or more, and at most {MOST_PROCESSES} processes"
+            f"{trials} trials in {processes} processes: give 1 or more, and at most {MAX_PROCESSES} processes"
         )
     return TrainSettings.parse(dict(offer_space(fixed, backbones, 1.0).fixed))
 
@@ -152,7 +155,7 @@ def _judge(study: optuna.Study, job: Job, ended: str) -> _Found:
             "Mend that, and name a new study file where you gave one"
         )
     why = f"The budget was spent before one trial was finished, so the usual settings stand. {_advice(study, job)}"
-    warnings.warn(why, SearchWarning, stacklevel=4)
+    warn_caller(why, SearchWarning)
     return _Found(trials, None, why, job.space.settings(job.space.usual()), {}, ended)
 
 
@@ -186,13 +189,13 @@ def _result(job: Job, found: _Found, recipe: Recipe, processes: int, seconds: fl
         searched=job.space.describe(),
         fixed=fixed,
         importances=found.importances,
-        notes=tuple(_notes(bench, found, processes)),
+        notes=tuple(_notes(bench, found, processes, recipe)),
         seconds=seconds,
         ended=found.ended,
     )
 
 
-def _notes(bench: Bench, found: _Found, processes: int) -> Iterator[str]:
+def _notes(bench: Bench, found: _Found, processes: int, recipe: Recipe) -> Iterator[str]:
     """What a person must know about the figures."""
     if bench.synthetic:
         yield (
@@ -203,6 +206,11 @@ def _notes(bench: Bench, found: _Found, processes: int) -> Iterator[str]:
         yield (
             "Thresholds and settings were chosen on these figures, so they are better than what a line will see. "
             "Measure the recipe on its test part: sightline evaluate"
+        )
+    if recipe.card.recognition is not None and recipe.card.recognition.band is not None:
+        yield (
+            "Known types decide beside the score, so the costs compare settings, and are not those of the recipe's own "
+            "thresholds, which rest on the training. Without a price of reviews, what would be in REVIEW is NG"
         )
     if processes > 1:
         yield f"Times were taken while {processes} processes shared the computer: compare them, do not promise them"

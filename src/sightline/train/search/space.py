@@ -20,22 +20,22 @@ SPACE: dict[str, BaseDistribution] = {
     "key_size": IntDistribution(32, 128, step=32),
     "sigma_cells": FloatDistribution(0.4, 1.6, log=True),
     "coarse_weight": CategoricalDistribution((None, 0.0, 0.5, 1.0)),
-    "place_weight": CategoricalDistribution((None, 0.0, 1.0, 2.0)),
+    "position_weight": CategoricalDistribution((None, 0.0, 1.0, 2.0)),
     "brightness": CategoricalDistribution((None, 0.0, 0.1)),
     "precision": CategoricalDistribution(("f32", "int8")),
 }
 # Where labels name types or grades, what recognises them, too.
 KNOWN: dict[str, BaseDistribution] = {
-    "recogniser_rate": FloatDistribution(1e-3, 1e-2, log=True),
-    "recogniser_batch": CategoricalDistribution((8, 16, 32)),
-    "recogniser_width": CategoricalDistribution((16, 32, 64)),
+    "classifier_rate": FloatDistribution(1e-3, 1e-2, log=True),
+    "classifier_batch": CategoricalDistribution((8, 16, 32)),
+    "classifier_width": CategoricalDistribution((16, 32, 64)),
     "loss": CategoricalDistribution(("adjusted", "balanced", "focal", "plain")),
     "augment": CategoricalDistribution((0.0, 0.3, 0.6)),
 }
 # A setting that is given decides these as well, so they are not searched beside it.
 DECIDES: dict[str, tuple[str, ...]] = {"effort": ("side_px",), "tile_px": ("side_px",)}
-LEAST_TOP_PX = 256  # the largest input that is tried is never below it, however small the images
-CONVOLUTIONAL = "lite"  # int8 is for convolutional trunks, and of others only a training can tell
+MIN_TOP_PX = 256  # the largest input that is tried is never below it, however small the images
+CONVOLUTIONAL = "lite"  # int8 is for convolutional backbones, and of others only a training can tell
 
 Params = Mapping[str, Any]
 
@@ -79,7 +79,7 @@ def offer_space(
     if not backbones:
         raise SettingError("no backbone is named. Give at least one, for instance backbones=('lite0',)")
     given = {name: value for name, value in fixed.items() if value is not None}
-    table = SPACE | KNOWN if known and given.get("recognise", True) else SPACE
+    table = SPACE | KNOWN if known and given.get("classify", True) else SPACE
     searched = {name: values for name, values in table.items() if name not in given}
     for name in given:
         for decided in DECIDES.get(name, ()):
@@ -88,8 +88,8 @@ def offer_space(
         searched["side_px"] = _sides(image_side_px)
     if "backbone" in searched:
         searched["backbone"] = CategoricalDistribution(tuple(dict.fromkeys(backbones)))
-    trunks = (str(given["backbone"]),) if "backbone" in given else tuple(backbones)
-    if not all(name.startswith(CONVOLUTIONAL) for name in trunks):
+    names = (str(given["backbone"]),) if "backbone" in given else tuple(backbones)
+    if not all(name.startswith(CONVOLUTIONAL) for name in names):
         searched.pop("precision", None)
     # What has one value only is not searched; it is as good as given.
     single = {n: v.choices[0] for n, v in searched.items() if isinstance(v, CategoricalDistribution) and v.single()}
@@ -103,7 +103,7 @@ def _sides(image_side_px: float) -> IntDistribution:
     sides = SPACE["side_px"]
     assert isinstance(sides, IntDistribution)
     own = sides.step * math.ceil(image_side_px / sides.step)
-    return IntDistribution(sides.low, min(sides.high, max(LEAST_TOP_PX, own)), step=sides.step)
+    return IntDistribution(sides.low, min(sides.high, max(MIN_TOP_PX, own)), step=sides.step)
 
 
 def _usual(name: str, values: BaseDistribution, settings: TrainSettings) -> Any:

@@ -9,22 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.core.band import Band
 from sightline.core.card import Card
 from sightline.core.errors import InputError
-from sightline.core.result import Result
-from sightline.data.synthetic import draw
-from sightline.data.warning import DatasetWarning
-from sightline.runtime.image import Image, read_image
+from sightline.core.result import Band, Result
+from sightline.data.formats.document import DatasetWarning
+from sightline.data.synthetic.painters import draw
+from sightline.imaging.image import Image, read_image
 from sightline.runtime.inspector import Inspector
-from sightline.train.intake import TrainingWarning
+from sightline.train.images.loader import TrainingWarning
 from sightline.train.search.folds import Bench, Judged
 from sightline.train.settings import TrainSettings
 from sightline.train.training import train
 
 DIGITS = 7  # of a score that is kept: what float32 has
 SURE = 1e-9  # shares nearer to 0 or 1 are as good as that
-LEAST_WIDTH = 0.1  # of a band, so that equal thresholds do not make a step of it
+MIN_WIDTH = 0.1  # of a band, so that equal thresholds do not make a step of it
 
 After = Callable[["Outcome", int], None]
 
@@ -71,7 +70,11 @@ def judge_fold(bench: Bench, settings: TrainSettings, fold: int) -> Outcome:
     for picture in bench.held_out(fold):
         sample = bench.samples[picture.index]
         try:
-            source = sample.path if picture.drawing is None else _drawn(bench, picture, settings.roi)
+            source = (
+                sample.path
+                if picture.drawing is None
+                else _drawn(bench, picture, settings.roi, inspector.card.full_scale)
+            )
             found = inspector.inspect(source)
         except InputError:
             scores.append(math.inf)  # no verdict is never OK
@@ -97,12 +100,14 @@ def graver(found: Result, card: Card) -> float:
 
 def _place(score: float, band: Band) -> float:
     """0 at the low threshold, 1 at the high one, where they differ."""
-    return (score - band.low) / max(band.high - band.low, LEAST_WIDTH)
+    return (score - band.low) / max(band.high - band.low, MIN_WIDTH)
 
 
-def _drawn(bench: Bench, picture: Judged, roi: tuple[float, float, float, float]) -> Image:
+def _drawn(
+    bench: Bench, picture: Judged, roi: tuple[float, float, float, float], full_scale: int | None = None
+) -> Image:
     """The picture with its defect, the same in every trial, inside the region that a recipe looks at."""
-    image = read_image(bench.samples[picture.index].path)[0].copy()
+    image = read_image(bench.samples[picture.index].path, full_scale)[0].copy()
     high, wide = image.shape[:2]
     left, top = round(roi[0] * wide), round(roi[1] * high)
     right, bottom = round((roi[0] + roi[2]) * wide), round((roi[1] + roi[3]) * high)

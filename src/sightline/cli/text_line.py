@@ -1,0 +1,105 @@
+"""What the commands of the line tell a person, and the table of a simulated line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sightline.line.settings import StationSettings
+    from sightline.line.simulation import Tally
+    from sightline.operations.line import Watch
+
+
+def station(settings: StationSettings) -> str:
+    """A station's settings in a line."""
+    recipes = ", ".join(f"{recipe.name} ({recipe.id})" for recipe in settings.recipes)
+    views = ", ".join(f"{view.name} ({view.camera.get('kind')})" for view in settings.views)
+    return (
+        f"{settings.name}: views {views}; recipes {recipes}; controller {settings.controller.get('kind')}; "
+        f"deadline {settings.deadline_ms:g} ms; {settings.mode}"
+    )
+
+
+def station_json(settings: StationSettings) -> str:
+    """A station's settings as JSON; a password in the database's address is left out."""
+    from sightline.store.database import locate, shown
+
+    address = settings.database
+    hidden = address if not address or "://" not in address else shown(locate(address))
+    return settings.model_copy(update={"database": hidden}).model_dump_json()
+
+
+@contextmanager
+def table() -> Iterator[Watch]:
+    """A table on stderr that follows a simulated line, as a function of its stations and of what was done to it."""
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    live = Live(console=Console(stderr=True), refresh_per_second=4)
+
+    def watch(stations: Sequence[Tally], events: Sequence[str]) -> None:
+        live.start()
+        live.update(Group(*(_rows(tally) for tally in stations), *events[-6:]))
+
+    try:
+        yield watch
+    finally:
+        live.stop()
+
+
+def _rows(tally: Tally) -> Any:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    figures = tally.figures()
+    share = f"{figures['yield']:.1%}" if figures["yield"] is not None else "none yet"
+    head = (
+        f"{tally.station}: {figures['parts']} parts, accepted {figures['accepted']} ({share}), NG {figures['NG']}, "
+        f"REVIEW {figures['REVIEW']}, no answer {figures['no answer']}, late {figures['late']}\n"
+        f"trigger to verdict: {_times(figures)}"
+    )
+    table = Table(expand=False)
+    for column in ("part", "verdict", "ms", "PLC", "why"):
+        table.add_column(column, justify="right" if column == "ms" else "left")
+    colours = {"OK": "green", "NG": "red", "REVIEW": "yellow"}
+    for part in reversed(list(tally.last)):
+        verdict = str(part.verdict or "-")
+        ms = "-" if part.ms is None else f"{part.ms:.1f}"
+        why = part.trouble or ("late" if part.late else f"error {part.error}" if part.error else "")
+        colour = colours.get(verdict, "magenta")
+        table.add_row(part.part_id, f"[{colour}]{verdict}[/]", ms, "accept" if part.accepted else "reject", why)
+    return Group(Text(head), table)  # a title would wrap at the table's width
+
+
+def simulate(figures: dict[str, Any]) -> str:
+    """What came of it, for people."""
+    lines = []
+    for one in figures["stations"]:
+        lines.append(
+            f"{one['station']}: {one['parts']} parts: OK {one['OK']}, NG {one['NG']}, REVIEW {one['REVIEW']}, "
+            f"no answer {one['no answer']}; late {one['late']}; {_times(one)}"
+        )
+    return "\n".join([*lines, *figures["faults"], f"Records, logs and settings: {figures['folder']}"])
+
+
+def _times(figures: dict[str, Any]) -> str:
+    return f"p50 {figures['ms_p50']:.1f} ms, p99 {figures['ms_p99']:.1f} ms, max {figures['ms_max']:.1f} ms"
+
+
+def calibrate(figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    if "board" in figures:
+        size = f"{figures['width_mm']:g} x {figures['height_mm']:g} mm"
+        return f"{figures['board']}: print it unscaled ({size}), and check one square: {figures['square_mm']:g} mm"
+    scale, corners, error_px = figures["mm_per_px"], figures["corners"], figures["error_px"]
+    lines = [f"{scale:.5f} mm per px, from {corners} corners ({error_px:.2f} px error)"]
+    if figures["askew"]:
+        lines.append(
+            f"The scale differs by {figures['spread']:.1%} over the board: the camera stands askew, so measures depend "
+            "on the place. Straighten it and calibrate again"
+        )
+    lines.append(f"Put it into the station's view (mm_per_px = {scale}), or train with --set mm_per_px={scale}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Metrics of images, pixels, boxes, types, grades and annotators."""

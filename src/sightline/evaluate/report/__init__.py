@@ -1,0 +1,1 @@
+"""An evaluation or a comparison for people: text, plots, pictures, one HTML file."""

@@ -1,0 +1,1 @@
+"""Exact and bootstrap intervals, and tests of one recipe against another."""

@@ -1,0 +1,149 @@
+"""The inspection worker: a process with all recipes loaded, which inspects frames that lie in shared memory.
+
+A process of its own, so that whatever happens in native code (a crash, a hang, no memory) leaves the station there to
+answer the machine.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.heap import BufferWrapper
+from typing import Literal
+
+import numpy as np
+
+from sightline.core.errors import SightlineError
+from sightline.core.result import Band
+from sightline.line.decision import ViewResult
+from sightline.runtime.inspection import Inspection
+from sightline.runtime.inspector import Inspector
+from sightline.runtime.signature import Release
+
+Shape = tuple[int, int, int]
+RecipeKey = tuple[str, str]  # name of the recipe, name of the view
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Recipe files by (recipe, view), how to run them, and millimetres per pixel of views that were measured.
+
+    `hashes`: the SHA-256 that the files must have; empty where any will do. `releases`: which recipes may be used.
+    """
+
+    files: Mapping[RecipeKey, str]
+    hashes: Mapping[RecipeKey, str] = field(default_factory=dict)
+    threads: int = 2
+    engine: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    precision: Literal["f32", "bf16"] = "f32"
+    mm_per_px: Mapping[str, float] = field(default_factory=dict)
+    public_key: str | None = None
+    releases: Mapping[RecipeKey, Release] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One view of a part to inspect: where its frame lies, and which recipe. `shadow`: it may be dropped."""
+
+    number: int
+    key: RecipeKey
+    offset: int
+    shape: Shape
+    shadow: bool = False
+    depth: str = "uint8"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a job: `result`, or `error` where there is none. `dropped`: a shadow job that had to give way."""
+
+    number: int
+    result: ViewResult | None = None
+    error: str = ""
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker has loaded and warmed up its recipes; their hashes by key, or what was wrong."""
+
+    hashes: Mapping[RecipeKey, str] = field(default_factory=dict)
+    error: str = ""
+
+
+def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
+    """Inspect jobs until the pipe closes. The frame of a job stays where it is until its reply was sent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the station, which ends this process in order
+    frames = memory.create_memoryview()
+    try:
+        opened: dict[tuple[str, Release | None], Inspector] = {}
+        for path, release in {(path, load.releases.get(key)): None for key, path in sorted(load.files.items())}:
+            inspector = Inspector(path, load.threads, load.engine, load.precision, load.public_key, release)
+            inspector.warm_up()
+            opened[path, release] = inspector
+        inspectors = {key: opened[path, load.releases.get(key)] for key, path in load.files.items()}
+    except SightlineError as error:
+        pipe.send(Ready(error=str(error)))
+        return
+    pipe.send(Ready({key: inspector.digest for key, inspector in inspectors.items()}))
+    try:
+        waiting: deque[Job] = deque()
+        while True:
+            while not waiting or pipe.poll(0):
+                waiting.append(pipe.recv())
+            job = waiting.popleft()
+            if job.shadow and not all(other.shadow for other in waiting):
+                pipe.send(Reply(job.number, dropped=True))
+                continue
+            pipe.send(_inspect(inspectors[job.key], job, frames, load.mm_per_px.get(job.key[1])))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the station has gone
+
+
+def _margin(score: float, band: Band) -> float:
+    width = band.high - band.low
+    return min(abs(score - band.low), abs(score - band.high)) / width if width > 0 else abs(score - band.low)
+
+
+def _inspect(inspector: Inspector, job: Job, frames: memoryview, mm_per_px: float | None) -> Reply:
+    start = time.perf_counter()
+    image = np.ndarray(job.shape, job.depth, frames, job.offset)
+    try:
+        result = inspector.inspect(image)
+    except Exception as error:  # noqa: BLE001  # whatever it was: this part has no result, the next one may have
+        return Reply(job.number, error=f"{type(error).__name__}: {error}")
+    times = {**result.times_ms, "judge": (time.perf_counter() - start) * 1e3}
+    return Reply(job.number, view_result(result, job.key[1], inspector.digest, times, inspector.card.band, mm_per_px))
+
+
+def view_result(
+    result: Inspection,
+    view: str,
+    digest: str,
+    times_ms: Mapping[str, float],
+    band: Band,
+    mm_per_px: float | None = None,
+) -> ViewResult:
+    """A result as plain values; areas in mm2 by the view's own scale where it was measured."""
+    defects = [defect.to_json() for defect in result.defects]
+    if mm_per_px is not None:
+        defects = [{**defect, "area_mm2": round(defect["area_px"] * mm_per_px**2, 4)} for defect in defects]
+    return ViewResult(
+        view=view,
+        verdict=result.verdict,
+        score=float(result.score),
+        p_value=float(result.p_value),
+        recipe_hash=digest,
+        margin=_margin(float(result.score), band),
+        defects=tuple(defects),
+        types=dict(result.types),
+        grade=result.grade,
+        times_ms=dict(times_ms),
+        warnings=result.warnings,
+        reason=result.reason,
+        ood_distance=float(result.ood_distance),
+    )

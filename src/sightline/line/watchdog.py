@@ -1,0 +1,308 @@
+"""The watchdog: a process of its own that holds the machine's link, and answers a part that the station does not.
+
+The station's process may be killed, crash or hang at any moment, with drivers and runtimes in it. Here is nothing but
+the protocol: every trigger passes through, and where the station's answer does not come in time, NG goes out from here.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal as signals
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from multiprocessing.connection import Connection
+from multiprocessing.heap import BufferWrapper
+from multiprocessing.reduction import recv_handle
+from typing import Any
+
+from sightline.core.errors import SightlineError
+from sightline.core.result import Verdict
+from sightline.core.signals import Command, CommandKind, ErrorCode, Signal, Status
+from sightline.line.answering import tell
+from sightline.line.machine import Machine, Opening, open_machine
+from sightline.line.part import key_of
+from sightline.line.processes import Heartbeat, Hold, open_log
+
+ALIVE_S = 2.0  # a station that sends nothing for so long, with no part under way, is not ready
+LOOK_S, PAUSE_S = 0.2, 0.01
+LEAVE_S = 10.0  # a station that ends in order may answer its last part for so long
+MAX_UNREAD = 64  # commands that a silent station is sent: no pipe may fill up and hold up the watchdog
+ANSWERED = 1000  # parts that are remembered, so that nobody answers them again
+GIVEN, REPORTED = 10_000, 100  # own answers that wait to be recorded, the oldest go; how many are told at once
+LOG = logging.getLogger("sightline.line.watchdog")
+
+
+def keep_watch(control: Connection, memory: BufferWrapper) -> None:
+    """The watchdog's process. A station's pipe comes over `control`; it ends when `control` closes."""
+    for number in (signals.SIGINT, signals.SIGTERM):
+        signals.signal(number, signals.SIG_IGN)  # the supervisor ends it, after the station
+    heartbeat = Heartbeat(memory)
+    watchdog, ended = Watchdog(), threading.Event()
+
+    def serve() -> None:
+        try:
+            with suppress(EOFError, OSError):
+                while True:
+                    watchdog.join(Connection(recv_handle(control)))
+            watchdog.leave(LEAVE_S)
+        finally:
+            ended.set()  # however this ends: nobody would end it later
+
+    threading.Thread(target=serve, name="control", daemon=True).start()
+    watchdog.watch(heartbeat.beat, ended)
+    watchdog.close()
+
+
+class Watchdog:
+    """Stands between the machine and the station, and is the only one to answer: each trigger once.
+
+    Three kinds of threads, none of which waits for another: one takes the machine's commands, one listens to the
+    station, and the one that watches neither reads nor writes a pipe.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._sending = threading.Lock()
+        self._opening: Opening | None = None
+        self._machine: Machine | None = None
+        self._hold: Hold | None = None
+        self._pipe: Connection | None = None
+        self._listener: threading.Thread | None = None
+        self._accepting = False
+        self._last_message_s, self._unread = 0.0, 0
+        self._status = Status()
+        self._recipe: str | None = None  # the station's last
+        self._pending: dict[float, Command] = {}  # triggers without an answer, by their moment
+        self._answered: deque[float] = deque(maxlen=ANSWERED)
+        self._given: dict[str, Signal] = {}
+
+    def join(self, pipe: Connection) -> None:
+        """A station has been started; the one before is dead, and its last messages are read first."""
+        self.leave(1.0)
+        with self._changed:
+            self._pipe, self._accepting, self._last_message_s, self._unread = pipe, False, time.monotonic(), 0
+        self._listener = threading.Thread(target=self._listen, args=(pipe,), name="station", daemon=True)
+        self._listener.start()
+
+    def leave(self, timeout_s: float) -> None:
+        """Wait for the station to end; afterwards none is there."""
+        if self._listener is not None:
+            self._listener.join(timeout_s)
+        if self._pipe is not None:
+            self._station_ended(self._pipe)
+
+    def watch(self, alive: Callable[[], None], ended: threading.Event) -> None:
+        """Answer what is due until `ended` is set."""
+        while not ended.is_set():
+            alive()
+            now = time.monotonic()
+            with self._changed:
+                due = [command for command in self._pending.values() if self._until(command) <= now]
+                if not due:
+                    left = [self._until(command) - now for command in self._pending.values()]
+                    self._changed.wait(min([LOOK_S, *left]))
+            try:
+                for command in due:
+                    self._refuse(command, ErrorCode.LATE, "the station has not answered")
+                self._check_station(now)
+            except Exception:  # whatever it was: the next part has to be answered
+                LOG.exception("the watchdog failed")
+                time.sleep(PAUSE_S)
+
+    def close(self) -> None:
+        """Let go of the machine."""
+        with self._changed:
+            machine, hold, self._machine, self._hold = self._machine, self._hold, None, None
+            self._pending.clear()
+        try:
+            if machine is not None:
+                machine.close()
+        except Exception as error:  # noqa: BLE001  # whatever a protocol raises at its end
+            LOG.error("closing: %s", error)
+        if hold is not None:
+            hold.close()
+
+    def _until(self, command: Command) -> float:
+        opening = self._opening
+        return command.monotonic_s + (0.0 if opening is None else opening.until_s + opening.grace_s)
+
+    def _check_station(self, now: float) -> None:
+        """A station that hangs between parts takes none: the machine sees it before it triggers one."""
+        with self._changed:
+            silent = (
+                self._accepting and not self._pending and now - self._last_message_s > ALIVE_S and self._status.ready
+            )
+        if silent:
+            LOG.error("the station gives no sign of life")
+            self._show(self._not_ready("the station gives no sign of life"))
+
+    # -- from the machine
+
+    def _take_commands(self, machine: Machine) -> None:
+        while self._machine is machine:
+            try:
+                command = machine.wait(LOOK_S * 1e3)
+                if command is not None:
+                    self._hand_over(command)
+            except Exception:  # whatever a protocol raises: the next command has to be taken
+                LOG.exception("a command of the machine failed")
+                time.sleep(LOOK_S)
+
+    def _hand_over(self, command: Command) -> None:
+        trigger = command.kind is CommandKind.TRIGGER
+        with self._changed:
+            pipe = self._pipe if self._accepting and self._unread < MAX_UNREAD else None
+            self._unread += 1
+            if trigger:
+                self._pending[command.at] = command
+                self._changed.notify_all()
+        if pipe is not None and self._send(pipe, "command", command):
+            return
+        if trigger:
+            self._refuse(command, ErrorCode(self._status.error or ErrorCode.NOT_READY), "the station takes no parts")
+        else:
+            LOG.warning("%s: no station is there to obey", command.kind)
+
+    def _refuse(self, command: Command, code: ErrorCode, why: str) -> None:
+        """NG for a part, in the station's stead, where it has no answer yet."""
+        opening, machine, status = self._opening, self._machine, self._status
+        if not self._claim(command.at) or opening is None or machine is None:
+            return  # what came as the link was let go of cannot be answered, and must not stay due for ever
+        job = status.job if status.continuous and command.part_id.startswith(f"{status.job}-") else ""
+        answer = Signal(
+            part_id=command.part_id, verdict=Verdict.NG, valid=False, recipe=status.recipe, recipe_id=status.recipe_id,
+            station=opening.station, error=int(code), late=code is ErrorCode.LATE, triggered=command.at,
+            key=key_of(opening.station, command.at), job=job,
+        )  # fmt: skip
+        self._log_failures(tell([machine], answer, opening.pilot), answer)
+        told = {"part": answer.part_id, "error": answer.error, "cause": why}
+        LOG.error("part %s is NG: %s", answer.part_id or "without an id", why, extra=told)
+        with self._changed:
+            self._given[answer.key] = answer
+            while len(self._given) > GIVEN:
+                self._given.pop(next(iter(self._given)))
+
+    def _claim(self, triggered: float) -> bool:
+        """Whether a trigger has no answer yet; from now on it has."""
+        with self._changed:
+            self._pending.pop(triggered, None)
+            if triggered in self._answered:
+                return False
+            self._answered.append(triggered)
+            return True
+
+    # -- from the station
+
+    def _listen(self, pipe: Connection) -> None:
+        try:
+            while True:
+                kind, value = pipe.recv()
+                with self._changed:
+                    if self._pipe is not pipe:
+                        return  # it was given up while it hung
+                    self._last_message_s, self._unread = time.monotonic(), 0
+                self._take(pipe, kind, value)
+        except (EOFError, OSError):
+            pass
+        except Exception:  # a message that is none: its station is as good as dead
+            LOG.exception("the station's messages cannot be read")
+        finally:
+            self._station_ended(pipe)
+
+    def _take(self, pipe: Connection, kind: str, value: Any) -> None:
+        if kind == "send":
+            if self._claim(value.triggered):
+                self._log_failures([] if self._machine is None else tell([self._machine], value, value.pilot), value)
+            else:
+                LOG.warning("part %s: the station's answer came too late", value.part_id, extra={"part": value.part_id})
+        elif kind == "begin":
+            with self._changed:
+                self._pending[value.at] = value
+                self._changed.notify_all()
+        elif kind == "show":
+            if value.recipes:  # else it is no longer, or not yet, at work
+                self._recipe = value.recipe
+            self._show(value)
+            self._report(pipe)
+        elif kind == "open":
+            refused = self._open(value)
+            self._report(pipe)
+            self._send(pipe, "opened", (refused, self._recipe))
+        elif kind == "recorded":
+            with self._changed:
+                self._given.pop(value, None)
+        else:
+            self._accepting = kind == "accept"
+            if not self._accepting:
+                self._show(_idle(self._status))
+
+    def _open(self, opening: Opening) -> str:
+        """Open the machine, or keep the one that is open; why it cannot be opened, "" where it is."""
+        if opening == self._opening and self._machine is not None:
+            return ""
+        self.close()
+        try:
+            open_log(opening.station, opening.folder, file=f"{opening.station}-watchdog", apart=True)
+            self._hold = Hold(opening.folder, "link.db")
+            machine = open_machine(opening.controller)
+        except (SightlineError, OSError) as error:
+            self.close()
+            return str(error)
+        self._opening, self._machine, self._recipe = opening, machine, None
+        self._show(self._not_ready("the station is being started"))
+        threading.Thread(target=self._take_commands, args=(machine,), name="commands", daemon=True).start()
+        return ""
+
+    def _station_ended(self, pipe: Connection) -> None:
+        """The station is dead: its parts are answered now, not at its deadline."""
+        with self._changed:
+            if self._pipe is not pipe:
+                return
+            self._pipe, self._accepting = None, False
+            left = list(self._pending.values())
+        for command in left:
+            self._refuse(command, ErrorCode.LATE, "the station's process died while the part was under way")
+        if self._opening is not None:
+            self._show(self._not_ready("the station's process has gone"))
+
+    def _not_ready(self, reason: str) -> Status:
+        pilot = self._opening is not None and self._opening.pilot
+        return replace(_idle(self._status), error=int(ErrorCode.NOT_READY), pilot=pilot, reason=reason)
+
+    def _show(self, status: Status) -> None:
+        self._status, machine = status, self._machine
+        try:
+            if machine is not None:
+                machine.show(status)
+        except Exception as error:  # noqa: BLE001  # a status that cannot be shown keeps no part from its answer
+            LOG.error("the machine cannot be told the status: %s", error)
+
+    def _report(self, pipe: Connection) -> None:
+        """Tell the station how the link is, and which parts were answered in its stead."""
+        machine = self._machine
+        if machine is not None:
+            with self._changed:
+                given = list(islice(self._given.values(), REPORTED))
+            self._send(pipe, "told", (machine.health(), given))
+
+    def _send(self, pipe: Connection, kind: str, value: object) -> bool:
+        try:
+            with self._sending:
+                pipe.send((kind, value))
+        except OSError:
+            return False  # its listener notices, too
+        return True
+
+    def _log_failures(self, wrong: list[str], answer: Signal) -> None:
+        for error in wrong:
+            LOG.error("part %s: %s", answer.part_id, error, extra={"part": answer.part_id, "cause": error})
+
+
+def _idle(status: Status) -> Status:
+    """The same of a station without a part or a run."""
+    return replace(status, ready=False, busy=False, part_id="", job="", acquired=False, continuous=False)

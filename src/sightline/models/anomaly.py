@@ -1,0 +1,129 @@
+"""Anomaly heads beside the memory bank: position-wise Gaussians, a discriminator, and the test for strange pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Distances in units of their spread over held-out good parts: what lets readers of different kinds be added.
+
+
+class Scaled(nn.Module):
+    """Centre, spread and floor of distances, and their weight in the heat.
+
+    `centre` is one number, or a map (h, w) where good parts differ more in some places than in others. Distances
+    below `floor` count as `floor`: so near, they are the rounding of the distance formula.
+    """
+
+    centre: Tensor
+    spread: Tensor
+    floor: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = 1.0
+        self.register_buffer("centre", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("floor", torch.zeros(()))
+
+    def standardise(self, distances: Tensor) -> Tensor:
+        """Distances (N, 1, h, w) in units of their spread over held-out good patches."""
+        return (distances.clamp_min(self.floor) - self.centre) / self.spread
+
+
+# What good parts look like at each position, as a Gaussian of its own (PaDiM).
+#
+# PaDiM (Defard et al., ICPR 2021 workshops) in spirit, on the keys of the memory bank's fine level: where parts lie
+# alike under the camera, a patch that is normal elsewhere (a missing or turned component) is none here.
+
+
+class PositionGaussian(Scaled):
+    """Mean (P, d) of the first d key values at each of P = h * w places, and their whitening (P, d, d).
+
+    `whiten` is the inverse of the lower Cholesky factor of the covariance, so |whiten (key - mean)| is the
+    Mahalanobis distance.
+    """
+
+    mean: Tensor
+    whiten: Tensor
+
+    def __init__(self, mean: Tensor, whiten: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("whiten", whiten)
+
+    def distances(self, keys: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Keys (N * h * w, D) with D >= d -> distances (N, 1, h, w); grid is (h, w)."""
+        places, size = self.mean.shape
+        offset = keys[:, :size].view(-1, places, size) - self.mean
+        return (self.whiten @ offset[..., None]).square().sum((2, 3)).sqrt().view(-1, 1, *grid)
+
+
+# The discriminator: what sets synthetic defects apart from good patches, as a small network at every cell.
+#
+# In the spirit of SuperSimpleNet (Rolih et al., ICPR 2024), on the memory bank's fine features and without noise in
+# feature space: one hidden layer, taught with synthetic defects. It is wrong by itself about defects that look like
+# none of the drawn ones, so it is only ever a second opinion beside the memory, and only where it proves itself
+# (docs/decisions/0022).
+
+
+class Discriminator(Scaled):
+    """Hidden weights (H, C) and bias (H,) on a level's C features, and the readout (H,)."""
+
+    weights: Tensor
+    bias: Tensor
+    readout: Tensor
+
+    def __init__(self, weights: Tensor, bias: Tensor, readout: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights)
+        self.register_buffer("bias", bias)
+        self.register_buffer("readout", readout)
+
+    def evidence(self, rows: Tensor) -> Tensor:
+        """Features (P, C) -> log odds of a defect, but for a constant, (P,)."""
+        return F.relu(F.linear(rows, self.weights, self.bias)) @ self.readout
+
+    def distances(self, rows: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Features (N * h * w, C) -> evidence as a map (N, 1, h, w); grid is (h, w)."""
+        return self.evidence(rows).view(-1, 1, *grid)
+
+
+# How far a whole image lies from the good ones: is this the product at all?
+#
+# The nearest patch of a memory bank says nothing about a picture of noise, of an empty fixture or of another product:
+# what lies outside the kept directions of the features costs nothing there. The mean of the backbone's maps moves far
+# in all of these cases. Its Mahalanobis distance to good parts is a strong and cheap test (Lee et al., "A Simple
+# Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks", NeurIPS 2018); here the
+# covariance of a few parts is shrunk towards a sphere (Ledoit and Wolf, 2004), and the unit of length is the recipe's
+# limit.
+
+
+class OutOfDistribution(nn.Module):
+    """Backbone maps {name: (N, Ci, h, w)} -> whitened deviation (N, 2 C); a length above 1 lies outside.
+
+    `weights` (2 C, 2 C) and `bias` (2 C,) act on `map_moments` of the maps `names`. The deviation is linear in those,
+    so the deviation of an image that is read in tiles is the mean of its tiles' deviations.
+    """
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, names: Sequence[str], weights: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.register_buffer("weights", weights)
+        self.register_buffer("bias", bias)
+
+    def forward(self, maps: dict[str, Tensor]) -> Tensor:
+        return map_moments(maps, self.names) @ self.weights.T + self.bias
+
+
+def map_moments(maps: dict[str, Tensor], names: Sequence[str]) -> Tensor:
+    """Means of maps {name: (N, Ci, h, w)} over their cells, and standard deviations, joined: (N, 2 C)."""
+    means = [maps[name].mean(dim=(2, 3)) for name in names]
+    deviations = [maps[name].std(dim=(2, 3), correction=0) for name in names]
+    return torch.cat([*means, *deviations], dim=1)

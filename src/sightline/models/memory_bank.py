@@ -1,0 +1,288 @@
+"""The memory bank: distance of every patch to the nearest patch of a good part, at one or two levels.
+
+PatchCore (Roth et al., CVPR 2022) in spirit: features of a frozen backbone, averaged over 3x3, a bank chosen by
+farthest-point sampling, the nearest distance. Here each level is projected by PCA without whitening, and the
+levels (of a CNN: strides 8+16 and 16+32) are fused late: each distance map is standardised on held-out good patches,
+and their weighted sum is the heat.
+
+This module is the reference; `sightline.train.export.graph` writes the same computation as ONNX, and the parity gate
+compares the two on every export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sightline.models.anomaly import Discriminator, OutOfDistribution, PositionGaussian, Scaled
+
+SCORE_EPS = 1e-2  # of heat, which is in deviations of good cells: less is rounding, as where all parts are one picture
+POSITION, DISCRIMINATOR = "place", "discriminator"  # names of the other terms beside the levels'
+
+
+def level_features(maps: Sequence[Tensor], pooled: bool) -> Tensor:
+    """Raw features of a level: maps (N, Ci, hi, wi) -> (N, C1 + C2 + .., h1, w1), averaged over 3x3 if `pooled`."""
+    ready = [pool(x) if pooled else x for x in maps]
+    return torch.cat([ready[0], *(enlarge(x, ready[0]) for x in ready[1:])], dim=1)
+
+
+def pool(x: Tensor) -> Tensor:
+    """Mean over 3x3 cells, those beyond the border counted as zero: (N, C, h, w) -> same.
+
+    The zeros pull the keys of border cells together: what a picture's edge cuts in two is rare in good parts
+    and no defect (docs/decisions/0006).
+    """
+    return F.avg_pool2d(x, 3, stride=1, padding=1)
+
+
+def enlarge(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear resize of (N, C, h, w) to the grid of `like`."""
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class Level(Scaled):
+    """One level's numbers: PCA mean (C,) and directions (C, d), bank (M, d).
+
+    `names` are the backbone's maps that it joins, with `channels` of C each.
+    """
+
+    mean: Tensor
+    directions: Tensor
+    bank: Tensor
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        channels: tuple[int, ...],
+        pooled: bool,
+        mean: Tensor,
+        directions: Tensor,
+        bank: Tensor,
+    ) -> None:
+        super().__init__()
+        self.names, self.channels, self.pooled = names, channels, pooled
+        self.register_buffer("mean", mean)
+        self.register_buffer("directions", directions)
+        self.register_buffer("bank", bank)
+
+    def features(self, maps: dict[str, Tensor]) -> Tensor:
+        """The backbone's maps {name: (N, C, h, w)} -> raw features (N, C, h, w)."""
+        return level_features([maps[name] for name in self.names], self.pooled)
+
+    def rows(self, maps: dict[str, Tensor]) -> tuple[Tensor, tuple[int, int]]:
+        """The backbone's maps {name: (N, C, h, w)} -> raw features (N * h * w, C) and the grid (h, w)."""
+        features = self.features(maps)
+        return features.permute(0, 2, 3, 1).flatten(0, 2), (features.shape[2], features.shape[3])
+
+    def project(self, rows: Tensor) -> Tensor:
+        """Raw features (P, C) -> keys (P, d)."""
+        return (rows - self.mean) @ self.directions
+
+    def keys(self, maps: dict[str, Tensor]) -> tuple[Tensor, tuple[int, int]]:
+        """The backbone's maps {name: (N, C, h, w)} -> keys (N * h * w, d) and the grid (h, w)."""
+        rows, grid = self.rows(maps)
+        return self.project(rows), grid
+
+
+class ImageScore(nn.Module):
+    """Heat map -> image score: means of the hottest fractions, each z-scored on held-out good parts, averaged.
+
+    A small fraction sees a small defect, a large one a change all over the part; their average needs no guess
+    about which will come.
+    """
+
+    centres: Tensor
+    spreads: Tensor
+
+    def __init__(self, fractions: tuple[float, ...]) -> None:
+        super().__init__()
+        self.fractions = fractions
+        self.register_buffer("centres", torch.zeros(len(fractions)))
+        self.register_buffer("spreads", torch.ones(len(fractions)))
+
+    def top_means(self, heat: Tensor) -> Tensor:
+        """Heat (N, 1, h, w) -> mean of the hottest cells for each fraction (N, F)."""
+        flat = heat.flatten(1)
+        counts = [top_count(fraction, flat.shape[1]) for fraction in self.fractions]
+        ranked = flat.topk(max(counts), dim=1).values
+        return torch.stack([ranked[:, :count].mean(1) for count in counts], dim=1)
+
+    def fit(self, heat: Tensor) -> None:
+        """Learn centres and spreads from the heat maps (N, 1, h, w) of held-out good parts."""
+        means = self.top_means(heat)
+        self.centres = means.mean(0)
+        self.spreads = means.std(0, correction=0).clamp_min(SCORE_EPS)
+
+    def forward(self, heat: Tensor) -> Tensor:
+        return ((self.top_means(heat) - self.centres) / self.spreads).mean(1)
+
+
+def top_count(fraction: float, cells: int) -> int:
+    """How many cells a fraction of `cells` means; at least one."""
+    return max(1, round(fraction * cells))
+
+
+def gaussian(sigma: float) -> Tensor:
+    """Gaussian kernel (2 r + 1,) with r = 3 sigma rounded up, summing to 1; sigma in cells."""
+    radius = max(1, int(3 * sigma + 0.999))
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float32) / sigma).square())
+    return kernel / kernel.sum()
+
+
+def smooth(heat: Tensor, kernel: Tensor) -> Tensor:
+    """Smoothing of (N, 1, h, w) by a symmetric kernel (2 r + 1,) along both axes, edges repeated."""
+    heat = F.pad(heat, [kernel.shape[0] // 2] * 4, mode="replicate")
+    return F.conv2d(F.conv2d(heat, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+
+
+class AnomalyHead(nn.Module):
+    """Backbone maps {name: (N, C, h, w)} -> heat (N, h, w) on the first level's grid, and score (N,).
+
+    `position`, where there is one, judges the first level's keys by their place as well, and `discriminator` its raw
+    features by what sets synthetic defects apart. `ood` tells pictures that do not show the product at all; it takes
+    no part in the score.
+    """
+
+    levels: dict[str, Level]
+    position: PositionGaussian | None
+    discriminator: Discriminator | None
+    ood: OutOfDistribution | None
+    kernel: Tensor
+
+    def __init__(self, levels: dict[str, Level], sigma: float, fractions: tuple[float, ...]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleDict(levels)  # type: ignore[assignment]
+        self.position = None
+        self.discriminator = None
+        self.ood = None
+        self.register_buffer("kernel", gaussian(sigma))
+        self.score = ImageScore(fractions)
+
+    @property
+    def scaled(self) -> dict[str, Scaled]:
+        """Everything whose distances make the heat, by name; the first gives the grid."""
+        others: dict[str, Scaled | None] = {POSITION: self.position, DISCRIMINATOR: self.discriminator}
+        return {**dict(self.levels.items()), **{name: other for name, other in others.items() if other is not None}}
+
+    def distances(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Distance map (N, 1, h, w) of each of them, on its own grid."""
+        found: dict[str, Tensor] = {}
+        for name, level in self.levels.items():
+            rows, grid = level.rows(maps)
+            keys, first = level.project(rows), not found
+            found[name] = nearest(keys, level.bank).view(-1, 1, *grid)
+            if first and self.position is not None:
+                found[POSITION] = self.position.distances(keys, grid)
+            if first and self.discriminator is not None:
+                found[DISCRIMINATOR] = self.discriminator.distances(rows, grid)
+        return found
+
+    def fuse(self, distances: dict[str, Tensor]) -> Tensor:
+        """Distance maps -> smoothed heat (N, 1, h, w) on the first level's grid."""
+        return smooth(
+            weighted_sum((x.weight, x.standardise(distances[n])) for n, x in self.scaled.items()), self.kernel
+        )
+
+    def forward(self, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        heat = self.fuse(self.distances(maps))
+        return heat[:, 0], self.score(heat)
+
+
+def weighted_sum(maps: Iterable[tuple[float, Tensor]]) -> Tensor:
+    """Sum of weight x map (N, 1, h, w), enlarged to the first map's grid."""
+    total: Tensor | None = None
+    for weight, values in maps:
+        total = weight * values if total is None else total + weight * enlarge(values, total)
+    assert total is not None
+    return total
+
+
+# The distance of keys to their nearest entry of a bank, on a CPU and on a GPU.
+#
+# |q - b|^2 = |q|^2 - 2 (q.b - |b|^2 / 2), so the nearest entry has the largest q.b - |b|^2 / 2: one matrix product and
+# one maximum. On a CPU the (Q, M) matrix is written out, a few rows at a time; on a GPU it would be the largest array
+# of all, and reading and writing it the slowest step, so there the maximum is taken tile by tile and the matrix never
+# exists.
+
+CELLS = 2**26  # of the matrix at a time where there is no kernel: 256 MiB
+ROWS = 2**14
+CACHED_CELLS = 2**21  # of the matrix at a time on a CPU: 8 MiB
+KERNEL_SIZE = 128  # dimensions of a key, at most, that the kernel's tiles hold
+AMPERE = 8  # the first compute capability with tf32
+
+
+def nearest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> Tensor:
+    """Distance of keys (Q, d) to their nearest entry of `bank` (M, d): (Q,), in the keys' units.
+
+    `banned` (M,) bool marks entries that may not be used (those of the same image, when scores are held out). Where
+    every entry is banned, or there is none, the distance is infinite; where a key or a usable entry holds a value that
+    is no number, it is no finite number either.
+    """
+    best = _closest(keys, bank, banned)
+    return (keys.square().sum(1) - 2 * best).clamp_min(0).sqrt()
+
+
+def _closest(keys: Tensor, bank: Tensor, banned: Tensor | None) -> Tensor:
+    if not keys.is_cuda:
+        return plain_closest(keys, bank, banned)
+    if _fits_kernel(keys, bank):
+        from sightline.models.nearest_kernel import fused_closest
+
+        return fused_closest(keys, bank, banned)
+    return chunked_closest(keys, bank, banned)
+
+
+def plain_closest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> Tensor:
+    """Largest q.b - |b|^2 / 2 over the usable entries: (Q,), -inf where there is none.
+
+    The matrix is made a few rows at a time: what stays in the cache is twice as fast, and needs no memory.
+    """
+    if banned is not None:
+        bank = bank[~banned]
+    if not len(bank):
+        return keys.new_full((len(keys),), -torch.inf)
+    halves, turned = -0.5 * bank.square().sum(1), bank.T
+    rows = max(1, CACHED_CELLS // len(bank))
+    return torch.cat([torch.addmm(halves, some, turned).amax(1) for some in keys.split(rows)])
+
+
+def chunked_closest(
+    keys: Tensor, bank: Tensor, banned: Tensor | None = None, rows: int = ROWS, cells: int = CELLS
+) -> Tensor:
+    """As `plain_closest`, with at most `rows` keys and about `cells` cells of the matrix at a time."""
+    if banned is not None:
+        bank = bank[~banned]
+    halves = -0.5 * bank.square().sum(1)
+    entries = max(1, cells // max(1, min(rows, len(keys))))
+    best = keys.new_full((len(keys),), -torch.inf)
+    for begin in range(0, len(keys), rows):
+        some = slice(begin, begin + rows)
+        for start in range(0, len(bank), entries):
+            few = slice(start, start + entries)
+            best[some] = torch.maximum(best[some], torch.addmm(halves[few], keys[some], bank[few].T).amax(1))
+    return best
+
+
+def _fits_kernel(keys: Tensor, bank: Tensor) -> bool:
+    """Whether the kernel can take these: it knows no gradient, one type, keys that fit a tile, and tf32."""
+    from_graph = torch.is_grad_enabled() and (keys.requires_grad or bank.requires_grad)
+    return (
+        has_triton()
+        and not from_graph
+        and keys.dtype == bank.dtype == torch.float32
+        and keys.shape[1] <= KERNEL_SIZE
+        and torch.cuda.get_device_capability(keys.device)[0] >= AMPERE
+        and len(keys) > 0
+        and len(bank) > 0
+    )
+
+
+@cache
+def has_triton() -> bool:
+    """Whether triton is installed; torch for CUDA on Linux brings it."""
+    return find_spec("triton") is not None

@@ -1,0 +1,1 @@
+"""What a person asks for, whatever the door: values in, progress by callback, values out. Nothing is printed."""

@@ -1,0 +1,63 @@
+"""Labels of a store: how people agree, who labels what a second time, what a recipe suggests, and the defect book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sightline.core.errors import InputError
+from sightline.data.suggestion import suggest as suggest_label
+from sightline.evaluate.metrics.agreement import Agreement, agreement, independent
+from sightline.runtime.inspector import Inspector
+from sightline.store.annotations import region_to_json
+from sightline.store.book import Page
+from sightline.store.store import Store
+
+
+def agree(database: str | None, product: str) -> Agreement:
+    """How the annotators of a product agree. Raises InputError where nothing was labelled twice."""
+    with Store.open(database, create=False) as store:
+        found = agreement(independent(store.annotations.words(product)))
+    if not found.parts:
+        raise InputError(
+            f"{product}: no sample was labelled by two people, the second one blind. "
+            "Draw some for a second label: sightline labels blind"
+        )
+    return found
+
+
+def blind(database: str | None, product: str, author: str, count: int) -> list[dict[str, Any]]:
+    """Samples that `author` shall label without seeing the first label."""
+    with Store.open(database, create=False) as store:
+        numbers = store.annotations.for_second_label(product, author, count)
+        return [{"sample_id": number, "author": author} for number in numbers]
+
+
+def suggest(database: str | None, product: str, recipe: Path, *, threads: int = 2) -> Iterator[dict[str, Any]]:
+    """What a recipe suggests for every sample of a product, each as soon as it is there."""
+    inspector = Inspector(recipe, threads)
+    with Store.open(database, create=False) as store:
+        for sample in store.samples(product):
+            word = suggest_label(inspector.inspect(sample.path), inspector.digest)
+            yield {
+                "image": sample.path.name,
+                "sample_ids": store.catalogue.numbers(product, sample.path.stem),
+                "label": word.label,
+                "types": list(word.types),
+                "regions": [region_to_json(region) for region in word.regions],
+                "suggested_by": inspector.digest,
+            }
+
+
+def book(
+    database: str | None, product: str, name: str | None = None, author: str = "", **given: Any
+) -> tuple[Page, ...]:
+    """The defect book of a product, after the page `name` is written; of one that is there, what is None stays."""
+    with Store.open(database, create=False) as store:
+        if name is not None:
+            there = next((page for page in store.book.pages(product) if page.name == name), None)
+            told = {field: value for field, value in given.items() if value is not None}
+            store.book.write(replace(there or Page(product=product, name=name), **told), author)
+        return store.book.pages(product)

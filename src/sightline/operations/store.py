@@ -1,0 +1,149 @@
+"""The store: filled, checked, copied, versioned. Each opens it, does one thing, and gives plain JSON values."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from sightline.core.progress import Progress, Tell, unwatched
+from sightline.core.sample import Sample
+from sightline.operations.opening import author, open_dataset
+from sightline.store.store import Store
+from sightline.store.tables import Base
+
+Place = tuple[str | None, str | None]  # the database and the images, as the options give them
+
+
+def init(place: Place) -> dict[str, Any]:
+    """Make a store, or bring an older one up to date."""
+    with Store.open(*place) as store:
+        return {"database": store.database.name, "images": store.images.blobs.name}
+
+
+def add(
+    place: Place,
+    data: Path,
+    product: str | None = None,
+    split: bool = True,
+    test_fraction: float = 0.3,
+    outside: bool = False,
+    *,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+) -> dict[str, Any]:
+    """Add a dataset of any layout that training reads. Samples are called by their path below `data`."""
+    dataset = open_dataset(data, tell, outside=outside, split=split, test_fraction=test_fraction)
+    root = data if data.is_dir() else data.parent
+    with Store.open(*place) as store:
+        name = product or dataset.name
+        samples = dataset.samples if dataset.given_split else _with_their_own(dataset.samples, store, name)
+        done = store.add(samples, name, root=root, author=author(), progress=progress or unwatched)
+    figures = {"product": name, "added": done.added, "present": done.present, "refused": done.refused}
+    return {**figures, "hidden": done.hidden, "errors": list(done.errors)}
+
+
+def _with_their_own(samples: Sequence[Sample], store: Store, product: str) -> list[Sample]:
+    """Samples whose split was made here: those of a group or lot that the store has already go where that is."""
+    sides = store.catalogue.sides(product)
+    keys = [("lot", s.lot or "") if s.group is None else ("group", s.group) for s in samples]
+    return [
+        replace(sample, split=sides.get(key, sample.split) if sample.split else None)
+        for sample, key in zip(samples, keys, strict=True)
+    ]
+
+
+def check(
+    place: Place, *, repair: bool = False, grace_minutes: float = 60, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Compare every image with its name and its rows."""
+    with Store.open(*place, create=False) as store:
+        return store.check(repair, grace_minutes * 60, progress or unwatched).to_json()
+
+
+def backup(place: Place, folder: Path, *, keep: int = 7, progress: Progress | None = None) -> dict[str, Any]:
+    """Copy the store into a folder."""
+    with Store.open(*place, create=False) as store:
+        return store.backup(folder, progress or unwatched, keep).to_json()
+
+
+def restore(
+    place: Place, folder: Path, *, generation: str | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Make a new store from a backup."""
+    return Store.restore(folder, *place, progress=progress or unwatched, generation=generation).to_json()
+
+
+def versions(place: Place, product: str | None) -> list[dict[str, Any]]:
+    """All versions, with the recipes that learned from each."""
+    with Store.open(*place, create=False) as store:
+        return [
+            {
+                **version.to_json(),
+                "recipes": [
+                    {"name": recipe.name, "hash": recipe.hash} for recipe in store.recipes.list(version=version.name)
+                ],
+            }
+            for version in store.versions.list(product)
+        ]
+
+
+def snapshot(place: Place, product: str, note: str, frozen: bool) -> dict[str, Any]:
+    """Keep a product as it is now."""
+    with Store.open(*place, create=False) as store:
+        return store.versions.snapshot(product, author(), note, frozen).to_json()
+
+
+def diff(place: Place, old: str, new: str) -> dict[str, Any]:
+    """What changed between two versions."""
+    with Store.open(*place, create=False) as store:
+        return store.versions.diff(old, new).to_json()
+
+
+def rollback(place: Place, version: str) -> dict[str, Any]:
+    """Bring a version back."""
+    with Store.open(*place, create=False) as store:
+        return store.versions.restore(version, author()).to_json()
+
+
+def export(place: Place, name: str, folder: Path, layout: str) -> dict[str, Any]:
+    """Write a version, or a product as it is now, into another layout."""
+    from sightline.data.export import export as write
+
+    with Store.open(*place, create=False) as store, tempfile.TemporaryDirectory(prefix="sightline-") as desk:
+        samples = list(store.samples(name, folder=Path(desk)))
+        write(samples, folder, layout)
+    return {"version": name, "folder": str(folder), "format": layout, "samples": len(samples)}
+
+
+def register(place: Place, file: Path, version: str) -> dict[str, Any]:
+    """Keep a recipe, and note the version that it was learned from."""
+    from sightline.runtime.recipe import Recipe
+
+    recipe = Recipe.load(file)
+    with Store.open(*place, create=False) as store:
+        kept = store.recipes.register(
+            recipe.data,
+            store.versions.find(version).product,
+            file.name,
+            author(),
+            version,
+            recipe.card.provenance.parent,
+            recipe.card.model_dump(mode="json"),
+        )
+    return {"recipe": kept.name, "hash": kept.hash, "product": kept.product, "version": kept.version}
+
+
+def info(place: Place) -> dict[str, Any]:
+    """Where the store is, and how much is in it."""
+    with Store.open(*place, create=False) as store, store.reading() as session:
+        rows = {
+            name: session.scalar(select(func.count()).select_from(table))
+            for name, table in Base.metadata.tables.items()
+        }
+        where = {"database": store.database.name, "images": store.images.blobs.name}
+        return {**where, "products": store.catalogue.products(), "rows": rows}

@@ -1,0 +1,167 @@
+"""Tables of the line: every verdict and how many there were in each hour, recipes, jobs, users and what they did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sightline.store.tables.base import Base, Hash, Key
+
+
+class InspectionRow(Base):
+    """One part judged at a station. The four moments tell where its time went."""
+
+    __tablename__ = "inspections"
+
+    id: Mapped[Key]
+    station: Mapped[str]
+    line: Mapped[str | None]
+    product: Mapped[str | None]
+    lot: Mapped[str | None]
+    serial: Mapped[str | None]
+    verdict: Mapped[str]  # OK, NG or REVIEW
+    score: Mapped[float | None]  # None where no image could be judged
+    p_value: Mapped[float | None]
+    types: Mapped[dict[str, Any]] = mapped_column(default=dict)  # probability by defect type
+    grade: Mapped[int | None]
+    recipe_hash: Mapped[Hash | None]
+    image_hash: Mapped[Hash | None]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)  # defects and whatever else a station adds
+    triggered: Mapped[datetime]
+    captured: Mapped[datetime | None]
+    inferred: Mapped[datetime | None]
+    signalled: Mapped[datetime | None]
+    late: Mapped[bool] = mapped_column(default=False)  # the signal came after its deadline
+    error: Mapped[str | None]
+    shadow: Mapped[bool] = mapped_column(default=False)  # a recipe on probation, which decided nothing
+    key: Mapped[str | None]  # the station's own name for it: what is delivered twice is recorded once
+
+    # One index for each question that a page of the gallery asks; all end with the order of the page.
+    __table_args__ = (
+        Index(None, "triggered", "id"),
+        Index(None, "verdict", "triggered", "id"),
+        Index(None, "station", "triggered", "id"),
+        Index(None, "station", "verdict", "triggered", "id"),
+        Index(None, "lot", "triggered", "id"),
+        Index(None, "serial", "triggered", "id"),
+        Index(None, "product", "triggered", "id"),
+        # Rare ones: without an index of their own, a page of them would read every row.
+        Index("ix_inspections_late", "triggered", "id", sqlite_where=late.is_(True), postgresql_where=late.is_(True)),
+        Index(
+            "ix_inspections_shadow", "triggered", "id", sqlite_where=shadow.is_(True), postgresql_where=shadow.is_(True)
+        ),
+        Index(None, "image_hash"),
+        Index("uq_inspections_key", "key", unique=True),
+    )
+
+
+class HourRow(Base):
+    """Inspections of one hour, station and verdict, counted in the transaction that records them; shadows left out.
+
+    The counts stay when old inspections are cleared away.
+    """
+
+    __tablename__ = "hours"
+
+    hour: Mapped[int] = mapped_column(primary_key=True)  # hours since 1970, UTC
+    station: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+
+
+class ReviewRow(Base):
+    """A part that a person shall look at, why, and the answer."""
+
+    __tablename__ = "reviews"
+
+    id: Mapped[Key]
+    inspection_id: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))
+    sample_id: Mapped[int | None] = mapped_column(ForeignKey("samples.id"))
+    reason: Mapped[str]
+    priority: Mapped[float] = mapped_column(default=0.0)  # the highest first
+    state: Mapped[str] = mapped_column(default="open")  # open, claimed, answered or skipped
+    claimed_by: Mapped[str | None]
+    claimed_at: Mapped[datetime | None]
+    answer: Mapped[str | None]  # good, defective or unknown
+    types: Mapped[list[Any]] = mapped_column(default=list)
+    note: Mapped[str] = mapped_column(default="")
+    author: Mapped[str | None]
+    created: Mapped[datetime]
+    answered: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "state", "priority", "id"), Index(None, "inspection_id"))
+
+
+class RecipeRow(Base):
+    """A recipe file, and where it comes from."""
+
+    __tablename__ = "recipes"
+
+    id: Mapped[Key]
+    hash: Mapped[Hash]  # SHA-256 of the file
+    product: Mapped[str]
+    name: Mapped[str]
+    file: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    card: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    parent_hash: Mapped[Hash | None]
+    version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id"))
+    state: Mapped[str] = mapped_column(default="candidate")  # candidate, shadow, promoted or retired
+    author: Mapped[str]
+    created: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("hash"), Index(None, "product", "state"), Index(None, "version_id"))
+
+
+class JobRow(Base):
+    """Lab work that a worker process does: asked for, taken, done."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[Key]
+    kind: Mapped[str]
+    arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(default="queued")  # queued, running, done, failed or cancelled
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str | None]
+    author: Mapped[str]
+    worker: Mapped[str | None]
+    heartbeat: Mapped[datetime | None]
+    created: Mapped[datetime]
+    started: Mapped[datetime | None]
+    ended: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "state", "id"),)
+
+
+class UserRow(Base):
+    """A person or a program with a name of its own."""
+
+    __tablename__ = "users"
+
+    id: Mapped[Key]
+    name: Mapped[str]
+    role: Mapped[str]
+    password: Mapped[str | None]  # salted hash, never the word itself
+    created: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+    __table_args__ = (UniqueConstraint("name"),)
+
+
+class AuditRow(Base):
+    """One thing that somebody did. Rows are only ever added."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[Key]
+    author: Mapped[str]
+    action: Mapped[str]  # for instance snapshot, restore, delete
+    subject: Mapped[str]  # for instance sample 12
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created: Mapped[datetime]
+
+    __table_args__ = (Index(None, "created"), Index(None, "subject"))

@@ -1,0 +1,210 @@
+"""Fitting the memory bank: bank, held-out distances, outliers, choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.core.progress import Progress
+from sightline.models.memory_bank import AnomalyHead, Level
+from sightline.train.anomaly.held_out_distances import (
+    Comparer,
+    HeldOutDistances,
+    Outlier,
+    Owners,
+    again,
+    find_outliers,
+    find_owners,
+)
+from sightline.train.anomaly.held_out_maps import cells_without, compute_held_out_maps, good_cells
+from sightline.train.anomaly.memory_bank import (
+    Maps,
+    Samples,
+    check_enough,
+    farthest_points,
+    light_directions,
+    light_step,
+    principal_directions,
+    projected,
+    sample_patches,
+)
+from sightline.train.anomaly.out_of_distribution import fit_out_of_distribution
+from sightline.train.anomaly.selection import choose
+from sightline.train.images.loader import ImageLoader, Part, release_memory
+from sightline.train.settings import TrainSettings
+from sightline.train.units import worst_of_each
+
+MAX_ENTRIES = 4096  # of the fine level's bank, where the choice is not set
+
+
+class OfParts(NamedTuple):
+    """The worst picture of each part that is counted: scores, hottest cells and distances (units,)."""
+
+    scores: NDArray[np.float64]
+    peaks: NDArray[np.float64]
+    distances: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Scores (n,), hottest cells (n,) and distances (n,) from the other good parts of parts that were held out.
+
+    A distance above 1 is outside of what the recipe is for (`models.anomaly`).
+    """
+
+    scores: NDArray[np.float64]
+    peaks: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    parts: tuple[Part, ...]
+
+    @cached_property
+    def of_parts(self) -> OfParts:
+        """What bounds are counted from."""
+        return OfParts(*(worst_of_each(values, self.parts) for values in (self.scores, self.peaks, self.distances)))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted anomaly head, the held-out scores of its good parts, what was chosen and why, and who does not belong.
+
+    `validation_score` is the mean of image AUROC and AUPRO on held-out synthetic defects, 0 where none were drawn.
+    `origins` (M, 4) int32 says where the first level's entries come from (`patches.Samples.origins`), in terms of
+    `sampled`.
+    """
+
+    head: AnomalyHead
+    held_out: HeldOut
+    reasons: dict[str, str]
+    outliers: tuple[Outlier, ...]
+    validation_score: float
+    origins: Tensor
+    sampled: tuple[Part, ...]
+
+
+def fit_anomaly_head(
+    maps_of: Maps,
+    loader: ImageLoader,
+    settings: TrainSettings,
+    progress: Progress,
+    unseen: frozenset[str] | None = None,
+) -> Fitted:
+    """The anomaly head fitted on the loader's good parts, and their held-out scores. Raises InputError.
+
+    Where the backbone has learned from some of them, the hashes `unseen` name the others: only those are scored.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    light, why = light_step(loader, settings.brightness)
+    sampled = tuple(loader.parts)
+    samples, pooled = sample_patches(maps_of, loader, settings.sample_patches, light, generator, progress)
+    good = good_cells(samples["fine"], settings, generator)
+    ignored = light_directions(maps_of, loader, settings.light_directions, generator)
+    release_memory()
+    head, owners, origins = _with_banks(maps_of, samples, ignored, settings, generator, progress)
+    release_memory()
+    parts = _parts_to_score(loader, settings, unseen)
+    compared = partial(compute_held_out_maps, maps_of, head, owners, loader, ignored.get("fine"), settings, progress)
+    held_out_maps = compared(parts, good, None if unseen is None else loader.parts)
+    outliers = find_outliers(head, held_out_maps.held_out)
+    if outliers and settings.outliers == "leave out":
+        origins = origins[forget(head, owners, loader, outliers)]
+        good = None if good is None else cells_without(good, outliers)
+        parts = [part for part in parts if part in loader.parts]
+        held_out_maps = compared(parts, good, None if unseen is None else loader.parts)
+    head.position, head.discriminator = held_out_maps.others()
+    release_memory()
+    chosen = choose(head, held_out_maps.held_out, held_out_maps.synthetic, settings, aligned=loader.golden is not None)
+    scores, peaks = _held_out(head, held_out_maps.compare, loader, held_out_maps.held_out, chosen.heat, progress)
+    learned = {part.unit for part in loader.parts}
+    head.ood, far = fit_out_of_distribution(maps_of, loader, pooled, held_out_maps.held_out.parts, learned, settings)
+    held_out = HeldOut(scores, peaks, far, held_out_maps.held_out.parts)
+    reasons = {"light": f"{why}; directions left out of the keys: {settings.light_directions}", **chosen.reasons}
+    origins = origins[: len(next(iter(head.levels.values())).bank)]  # the choice may keep the first entries only
+    return Fitted(head.eval(), held_out, reasons, outliers, chosen.validation_score, origins, sampled)
+
+
+def _parts_to_score(loader: ImageLoader, settings: TrainSettings, unseen: frozenset[str] | None) -> list[Part]:
+    """A bounded, random choice of the parts that may be scored, in the loader's order."""
+    usable = [part for part in loader.parts if unseen is None or part.hash in unseen]
+    order = np.random.default_rng(settings.seed).permutation(len(usable))[: settings.calibration_images]
+    return [usable[index] for index in sorted(order)]
+
+
+def _with_banks(
+    maps_of: Maps,
+    samples: dict[str, Samples],
+    ignored: dict[str, Tensor],
+    settings: TrainSettings,
+    generator: torch.Generator,
+    progress: Progress,
+) -> tuple[AnomalyHead, dict[str, Owners], Tensor]:
+    """A head whose levels know their banks but not yet their scales, who owns each entry, and where the
+    first level's entries come from.
+    """
+    levels, owners, origins = {}, {}, []
+    source, device = maps_of.source, maps_of.extractor.device
+    for step, (name, names) in enumerate(source.levels.items()):
+        progress("choosing the bank", step, len(source.levels))
+        block = samples.pop(name)
+        features, units = block.take()
+        mean, directions = principal_directions(features, settings.key_size, ignored.get(name))
+        keys = projected(features, mean, directions)
+        # The coarse grid has fewer cells and smoother keys: half of the entries cover it as well.
+        most = settings.bank_size or MAX_ENTRIES
+        entries = most if name == "fine" else most // 2
+        chosen = farthest_points(keys, entries, generator)
+        levels[name] = Level(names, block.channels, source.pooled, mean, directions, keys[chosen]).to(device)
+        owners[name] = find_owners(keys[chosen], units[chosen], keys, units)
+        origins.append(block.origins[chosen.cpu()])
+    return AnomalyHead(levels, settings.sigma_cells, settings.top_fractions).to(device), owners, origins[0]
+
+
+def forget(head: AnomalyHead, owners: dict[str, Owners], loader: ImageLoader, outliers: tuple[Outlier, ...]) -> Tensor:
+    """Remove the outliers' entries from the banks and their images from the good parts.
+
+    Returns which entries of the first level stay, (M,) bool.
+    """
+    units = torch.tensor(sorted({outlier.part.unit for outlier in outliers}))
+    first = ~torch.isin(owners[next(iter(head.levels))].units.cpu(), units)
+    for name, level in head.levels.items():
+        stay = ~torch.isin(owners[name].units, units.to(level.bank.device))
+        level.bank = level.bank[stay]
+        owners[name].keep(stay, units)
+    gone = {outlier.part.hash for outlier in outliers}
+    loader.parts = [part for part in loader.parts if part.hash not in gone]
+    check_enough(loader.parts)
+    return first
+
+
+@torch.inference_mode()
+def _held_out(
+    head: AnomalyHead,
+    compare: Comparer,
+    loader: ImageLoader,
+    held_out: HeldOutDistances,
+    heat: Tensor,
+    progress: Progress,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (n,) and hottest cells (n,). A part scores as its worst tile does, as on the line.
+
+    Where all tiles are among those that the scales were fitted on, their heat is at hand; else every part is scored
+    in a second pass, tile by tile, and no map is kept.
+    """
+    found = [_worst(head, tiles) for tiles in heat.split(held_out.counts)]
+    if not held_out.complete:
+        found = []
+        for index, part in enumerate(held_out.parts):
+            progress("scoring every tile", index, len(held_out.parts))
+            tiles = [head.fuse(compare(image, part.unit)) for image in again(loader, part).images]
+            found.append(_worst(head, torch.cat(tiles)))
+    return np.array([score for score, _ in found]), np.array([peak for _, peak in found])
+
+
+def _worst(head: AnomalyHead, heat: Tensor) -> tuple[float, float]:
+    """The highest score and the hottest cell of a part's tiles, heat (K, 1, h, w)."""
+    return float(head.score(heat).amax()), float(heat.amax())

@@ -1,0 +1,203 @@
+"""Distances that are held out: every good part, and synthetic defects on it, against a bank without that part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.core.errors import InputError
+from sightline.core.progress import Progress
+from sightline.core.sample import readable_name
+from sightline.imaging.image import Image
+from sightline.models.memory_bank import DISCRIMINATOR, POSITION, AnomalyHead, ImageScore, nearest
+from sightline.train.anomaly.discriminator import Discriminators
+from sightline.train.anomaly.memory_bank import Maps
+from sightline.train.anomaly.padim import HeldOutPositions
+from sightline.train.images.loader import ImageLoader, Part, Prepared
+
+CELLS = 2**21  # distances at a time between patches and the bank that was chosen from them: what the cache holds
+FITTED_MAPS = 256  # distance maps that the scales are fitted on; every part gives one at least
+DIVISORS = (4, 2)  # of the bank: its first entries are a bank that covers as well as one of their number can
+
+Distances = dict[str, Tensor]
+
+
+def of_bank(name: str, divisor: int) -> str:
+    """What a level's distances to the first 1 / divisor of its bank are called."""
+    return name if divisor == 1 else f"{name}/{divisor}"
+
+
+@dataclass(frozen=True)
+class HeldOutDistances:
+    """The good parts' own distances: by level (K, 1, h, w) of `counts` tiles of each of `parts`.
+
+    `units` (K,) says what each map's part is held out with; `complete` whether these are all tiles of the parts.
+    """
+
+    parts: tuple[Part, ...]
+    distances: Distances
+    units: Tensor
+    counts: list[int]
+    complete: bool
+
+
+@dataclass
+class Owners:
+    """Whose patch each entry of a bank is, `units` (M,), and what the bank would hold there without that unit.
+
+    `others` (M, d) are sampled keys of other units, `of` (M,) says whose; -1 where there is none. Without them a part
+    would be held out against a bank with holes: farthest points keep one of many like patches, and those that were
+    passed over for its sake are not there. It would look stranger than a new part does.
+    """
+
+    units: Tensor
+    others: Tensor
+    of: Tensor
+
+    def without(self, bank: Tensor, unit: int) -> tuple[Tensor, Tensor]:
+        """The bank (M, d) that would be there without `unit`, and which of its entries (M,) may not be used."""
+        own = self.units == unit
+        return torch.where(own[:, None], self.others, bank), own & (self.of < 0)
+
+    def keep(self, stay: Tensor, gone: Tensor) -> None:
+        """Forget all but the entries `stay` (M,) bool, and what comes from the units `gone`."""
+        self.units, self.others, self.of = self.units[stay], self.others[stay], self.of[stay]
+        self.of[torch.isin(self.of, gone.to(self.of.device))] = -1
+
+
+def find_owners(bank: Tensor, owners: Tensor, keys: Tensor, units: Tensor) -> Owners:
+    """Owners of a bank (M, d) chosen from `keys` (P, d): `owners` (M,) and `units` (P,) name the units of both.
+
+    What stands in for a unit's entries is what the choice of farthest points would go on with if they were taken out,
+    among the keys that lose their nearest entry.
+    """
+    halves = -0.5 * bank.square().sum(1)
+    rows = max(1, CELLS // len(bank))
+    nearest_owner = owners[torch.cat([torch.addmm(halves, some, bank.T).argmax(1) for some in keys.split(rows)])]
+    others, of = bank.clone(), torch.full_like(owners, -1)
+    for unit in owners.unique():
+        own = owners == unit
+        bare = torch.nonzero((nearest_owner == unit) & (units != unit))[:, 0]
+        around, distance = keys[bare], nearest(keys[bare], bank, own).square()
+        for entry in torch.nonzero(own)[: len(bare), 0]:
+            pick = distance.argmax()
+            others[entry], of[entry] = around[pick], units[bare[pick]]
+            distance = torch.minimum(distance, (around - around[pick]).square().sum(1))
+    return Owners(owners, others, of)
+
+
+class Comparer:
+    """Distances to the memory bank, the position Gaussians and the discriminator, each without one unit."""
+
+    def __init__(
+        self, maps_of: Maps, head: AnomalyHead, owners: dict[str, Owners], positions: HeldOutPositions | None = None
+    ) -> None:
+        self.maps_of, self._head, self._owners, self._places = maps_of, head, owners, positions
+        self.discriminators: Discriminators | None = None
+
+    @torch.inference_mode()
+    def __call__(self, image: Image, unit: int, key: str | None = None) -> Distances:
+        """Distances (1, 1, h, w) of one image to each level's bank, to its first parts, and by place."""
+        return self.distances(self.maps_of(image, key), unit)
+
+    @torch.inference_mode()
+    def distances(self, maps: Distances, unit: int) -> Distances:
+        """The same, of an image's maps."""
+        found: Distances = {}
+        for name, level in self._head.levels.items():
+            rows, grid = level.rows(maps)
+            keys, first = level.project(rows), not found
+            for divisor, values in _by_bank(keys, *self._owners[name].without(level.bank, unit)).items():
+                found[of_bank(name, divisor)] = values.view(1, 1, *grid)
+            if first and self._places is not None:
+                found[POSITION] = self._places.distances(keys, unit).view(1, 1, *grid)
+            if first and self.discriminators is not None:
+                found[DISCRIMINATOR] = self.discriminators.distances(rows, unit).view(1, 1, *grid)
+        return found
+
+
+def _by_bank(keys: Tensor, bank: Tensor, banned: Tensor) -> dict[int, Tensor]:
+    """Distances to the first 1 / divisor of a bank's entries, for every divisor, in the time of the whole bank."""
+    found: dict[int, Tensor] = {}
+    begin, closest = 0, keys.new_full((len(keys),), torch.inf)
+    for divisor in (*DIVISORS, 1):
+        end = len(bank) // divisor
+        closest = torch.minimum(closest, nearest(keys, bank[begin:end], banned[begin:end]))
+        found[divisor], begin = closest, end
+    return found
+
+
+def held_out_distances(
+    compare: Comparer, loader: ImageLoader, parts: Sequence[Part], progress: Progress
+) -> HeldOutDistances:
+    """Distance maps of a bounded number of tiles of every part."""
+    most = max(1, FITTED_MAPS // len(parts))
+    distances: Distances = {}  # in one block per level, for the same reason as patches.Samples
+    units: list[int] = []
+    counts: list[int] = []
+    complete = True
+    for index, part in enumerate(parts):
+        progress("scoring held-out parts", index, len(parts))
+        prepared = again(loader, part)
+        for image, _ in prepared.some(most, index):
+            found = compare(image, part.unit, part.hash if len(prepared) == 1 else None)
+            for name, values in found.items():
+                if name not in distances:
+                    distances[name] = values.new_empty(len(parts) * most, *values.shape[1:])
+                distances[name][len(units)] = values[0]
+            units.append(part.unit)
+        counts.append(min(most, len(prepared)))
+        complete = complete and len(prepared) <= most
+    blocks = {name: block[: len(units)] for name, block in distances.items()}
+    return HeldOutDistances(tuple(parts), blocks, torch.tensor(units), counts, complete)
+
+
+def again(loader: ImageLoader, part: Part) -> Prepared:
+    """A part that was readable before. Raises InputError where it no longer is."""
+    prepared = loader(part)
+    if prepared is None:
+        raise InputError(f"{part.sample.path}: became unreadable during the training. Start it again")
+    return prepared
+
+
+# Good parts that may not be good: found by their held-out scores, left out, and listed for a person.
+
+FAR = 4.5  # robust spreads above the median
+MAX = 0.3  # of the parts; beyond, the parts differ, and no majority says which are good
+MIN_PARTS = 16  # the spread of fewer is a guess, and a good part would be called a stranger
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A part labelled good that looks like none of the others, and how far: robust spreads above the median."""
+
+    part: Part
+    spreads: float
+
+    def __str__(self) -> str:
+        return f"{readable_name(self.part.sample.path.name)} ({self.spreads:.1f} spreads above the median)"
+
+
+@torch.inference_mode()
+def find_outliers(head: AnomalyHead, held_out: HeldOutDistances) -> tuple[Outlier, ...]:
+    """Parts whose held-out score lies far above the others', farthest first.
+
+    Median and median absolute deviation, so that a fifth of strangers does not hide itself (Iglewicz and Hoaglin,
+    "How to Detect and Handle Outliers", 1993, use 3.5 for single outliers of a normal sample; scores have a longer
+    tail).
+    """
+    if len(held_out.parts) < MIN_PARTS:
+        return ()
+    heat = head.fuse(held_out.distances)
+    score = ImageScore(head.score.fractions).to(heat.device)
+    score.fit(heat)
+    scores = np.array([float(score(tiles).amax()) for tiles in heat.split(held_out.counts)])
+    median = np.median(scores)
+    spread = max(1.4826 * float(np.median(np.abs(scores - median))), 1e-6)
+    far = (scores - median) / spread
+    order = [index for index in np.argsort(-far) if far[index] > FAR][: int(MAX * len(scores))]
+    return tuple(Outlier(held_out.parts[index], float(far[index])) for index in order)

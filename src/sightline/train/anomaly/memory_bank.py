@@ -1,0 +1,282 @@
+"""Patches of good parts: sampled as images stream by, to choose a bank from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.core.errors import InputError
+from sightline.core.progress import Progress
+from sightline.imaging.image import Image
+from sightline.models.anomaly import map_moments
+from sightline.models.backbone import Backbone
+from sightline.models.memory_bank import level_features
+from sightline.train.backbone.extractor import FeatureExtractor
+from sightline.train.images.loader import MIN_GOOD, ImageLoader, Part, brightened
+
+SAMPLED_TILES = 32  # of a part, per light: a training on large images must end
+KEPT_BYTES = 96 * 2**20  # of maps that are kept for the second look at the same images
+LIGHT_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the grey values
+LIGHT_SPREAD = 0.05  # relative spread of the parts' light above which copies in other light are learned too
+LIGHT_REACH = 2.0  # spreads that the copies reach to either side
+LIGHT_MAX = 0.2
+LIGHT_PARTS = 50  # as many parts show their light themselves
+
+
+class Maps:
+    """The backbone's maps that the heads need, {name: (1, C, h, w)}, cached while there is room."""
+
+    def __init__(self, extractor: FeatureExtractor, source: Backbone) -> None:
+        self.extractor = extractor
+        self.source = source
+        self._wanted = sorted(set(source.whole).union(*source.levels.values()))
+        self._kept: dict[str, dict[str, Tensor]] = {}
+        self._room = KEPT_BYTES
+
+    def __call__(self, image: Image, key: str | None = None) -> dict[str, Tensor]:
+        """Maps of one image (H, W, 3) uint8; `key` names the image where it comes again."""
+        if key is not None and key in self._kept:
+            return self._kept[key]
+        every = self.extractor(image[None])
+        maps = {name: every[name] for name in self._wanted}
+        size = sum(values.nbytes for values in maps.values())
+        if key is not None and size <= self._room:
+            self._kept[key] = maps
+            self._room -= size
+        return maps
+
+
+class Samples:
+    """Patches of one level, kept in one block: small tensors between large passing ones would fragment the heap."""
+
+    def __init__(self, rows: int, channels: tuple[int, ...], device: torch.device) -> None:
+        self.channels = channels
+        self._features = torch.empty(rows, sum(channels), device=device)
+        self._units = torch.empty(rows, dtype=torch.long, device=device)
+        self._origins = torch.empty(rows, 4, dtype=torch.int32)
+        self._filled = 0
+
+    def add(self, features: Tensor, unit: int, origin: tuple[int, int, int], cells: Tensor) -> None:
+        """Features (P, C) of `cells` (P,) of one image; `origin` is part, turn and number of `Prepared.some`."""
+        end = self._filled + len(features)
+        self._features[self._filled : end] = features
+        self._units[self._filled : end] = unit
+        self._origins[self._filled : end, :3] = torch.tensor(origin, dtype=torch.int32)
+        self._origins[self._filled : end, 3] = cells
+        self._filled = end
+
+    @property
+    def origins(self) -> Tensor:
+        """Where each patch comes from (P, 4) int32: part, turn, number of the image in that turn, cell."""
+        return self._origins[: self._filled]
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Features (P, C) and the owning unit (P,) of each."""
+        return self._features[: self._filled], self._units[: self._filled]
+
+
+@dataclass(frozen=True)
+class PooledParts:
+    """Moments of the backbone's maps: `rows` (n, 2 C) float32 of good parts and of copies of them in other light.
+
+    `units` (n,) says what each row's part is held out with, `hashes` the part's content hash, "" for a copy.
+    """
+
+    rows: Tensor
+    units: NDArray[np.int64]
+    hashes: tuple[str, ...]
+
+
+@torch.inference_mode()
+def sample_patches(
+    maps_of: Maps, loader: ImageLoader, most: int, light: float, generator: torch.Generator, progress: Progress
+) -> tuple[dict[str, Samples], PooledParts]:
+    """About `most` random patches of all parts at the first level, and half as many at others, which have fewer cells;
+    with copies `light` darker and brighter where it is not 0. And the moments of the maps of each part and copy.
+    """
+    factors = (1.0, 1 - light, 1 + light) if light else (1.0,)
+    source, parts = maps_of.source, list(loader.parts)
+    quota = max(1, most // (len(parts) * len(factors)))
+    quotas = {name: quota if turn == 0 else -(-quota // 2) for turn, name in enumerate(source.levels)}
+    samples: dict[str, Samples] = {}
+    pooled: list[tuple[Tensor, int, str]] = []
+    for index, part in enumerate(parts):
+        progress("learning good parts", index, len(parts))
+        prepared = loader(part)
+        if prepared is None:
+            continue
+        for turn, factor in enumerate(factors):
+            tiles = list(prepared.some(SAMPLED_TILES, index * len(factors) + turn))
+            means = []
+            for number, (image, letterbox) in enumerate(tiles):
+                key = part.hash if factor == 1.0 and len(prepared) == 1 else None
+                maps = maps_of(image if factor == 1.0 else brightened(image, letterbox, factor), key)
+                means.append(map_moments(maps, source.whole))
+                for name, names in source.levels.items():
+                    flat = level_features([maps[n] for n in names], source.pooled)[0].flatten(1).T
+                    cells = torch.randperm(len(flat), generator=generator)[: -(-quotas[name] // len(tiles))]
+                    if name not in samples:
+                        most_rows = min(quotas[name] + SAMPLED_TILES, SAMPLED_TILES * len(flat))
+                        rows = len(parts) * len(factors) * most_rows
+                        samples[name] = Samples(rows, tuple(maps[n].shape[1] for n in names), flat.device)
+                    origin = (index, index * len(factors) + turn, number)
+                    samples[name].add(flat[cells.to(flat.device)], part.unit, origin, cells)
+            pooled.append((torch.cat(means).mean(0), part.unit, part.hash if factor == 1.0 else ""))
+    check_enough(loader.parts)
+    moments = torch.stack([row for row, _, _ in pooled])
+    return samples, PooledParts(moments, np.array([u for _, u, _ in pooled]), tuple(x for _, _, x in pooled))
+
+
+def check_enough(parts: Sequence[Part]) -> None:
+    """Raises InputError where there are too few different parts to learn from."""
+    kind = "known" if any(part.sample.defective for part in parts) else "good"
+    if len(parts) < MIN_GOOD:
+        raise InputError(
+            f"{len(parts)} different readable images of {kind} parts, at least {MIN_GOOD} are needed. "
+            f"Photograph {MIN_GOOD - len(parts)} more; 20 to 50 make a useful recipe"
+        )
+    if len({part.unit for part in parts}) < 2:
+        raise InputError(f"all {kind} parts belong to one group or lot, so none can be held out. Add another group")
+
+
+def light_step(loader: ImageLoader, given: float | None) -> tuple[float, str]:
+    """How much darker and brighter copies to learn, and why: what the parts themselves show, unless `given`."""
+    if given is not None:
+        return given, f"copies {given:.0%} darker and brighter, as set" if given else "no copies in other light, as set"
+    if len(loader.parts) >= LIGHT_PARTS:
+        return 0.0, f"no copies in other light: {len(loader.parts)} parts show it themselves"
+    levels = []
+    for part in list(loader.parts):
+        prepared = loader(part)
+        if prepared is not None:
+            image, letterbox = next(prepared.some(1))
+            left, top, wide, high = letterbox.inner
+            levels.append(np.quantile(image[top : top + high : 4, left : left + wide : 4], LIGHT_QUANTILES))
+    # Light moves every quantile of the grey values; a part that lies elsewhere or is larger moves some of them.
+    spread = float(np.log(np.maximum(levels, 4.0)).std(axis=0).min()) if levels else 0.0
+    if spread < LIGHT_SPREAD:
+        return 0.0, f"no copies in other light: all of the parts' grey values vary by {spread:.1%} together"
+    step = min(LIGHT_MAX, LIGHT_REACH * spread)
+    return step, f"copies {step:.0%} darker and brighter: all of the parts' grey values vary by {spread:.1%}"
+
+
+# Choosing the bank: which patches of good parts to remember.
+
+PER_ROUND = 32
+CANDIDATES = 256
+ROWS = 4096  # features that are centred at a time
+
+
+def principal_directions(features: Tensor, size: int, ignored: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """PCA without whitening of features (P, C): mean (C,) and directions (C, min(size, C)).
+
+    Whitening would give the weak, noisy directions the weight of the strong ones. What lies along the orthonormal
+    directions `ignored` (C, k) plays no part.
+    """
+    mean = features.mean(0)
+    second = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64, device=features.device)
+    for rows in features.split(ROWS):  # few at a time: a copy of all features would be the training's largest array
+        centred = without(rows - mean, ignored)
+        second += centred.T @ centred
+    _, vectors = torch.linalg.eigh(second / len(features))
+    kept = vectors[:, -size:].flip(1).to(features.dtype)
+    return mean, without(kept.T, ignored).T.contiguous()
+
+
+def projected(features: Tensor, mean: Tensor, directions: Tensor) -> Tensor:
+    """Keys (P, d) of features (P, C), without a copy of them."""
+    keys = features.new_empty(len(features), directions.shape[1])
+    for rows, own in zip(features.split(ROWS), keys.split(ROWS), strict=True):
+        torch.mm(rows - mean, directions, out=own)
+    return keys
+
+
+def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Indices (min(size, P),) of keys (P, d) that cover all others as closely as possible.
+
+    Farthest-point sampling (Gonzalez 1985) in rounds: the `CANDIDATES` farthest points are ranked greedily among
+    themselves, up to `PER_ROUND` of them are taken, then all distances are updated by one matrix product. The
+    covering radius equals that of one-by-one selection to within a fraction of a percent.
+    """
+    count = len(keys)
+    if count <= size:
+        return torch.arange(count, device=keys.device)
+    norms = keys.square().sum(1)
+    first = int(torch.randint(count, (1,), generator=generator))
+    chosen = [first]
+    distance = (keys - keys[first]).square().sum(1)
+    while len(chosen) < size:
+        # Few at a time while few are chosen: one round's candidates all lie on the side that is farthest so far.
+        take = min(PER_ROUND, max(1, len(chosen) // 4), size - len(chosen))
+        picked = _round(keys, distance, take)
+        chosen += picked
+        new = keys[picked]
+        squared = torch.addmm(new.square().sum(1), keys, new.T, alpha=-2).amin(1) + norms
+        distance = torch.minimum(distance, squared.clamp_min_(0))
+    return torch.tensor(chosen, device=keys.device)
+
+
+def _round(keys: Tensor, distance: Tensor, take: int) -> list[int]:
+    far = distance.topk(min(CANDIDATES, len(keys)))
+    among, left = keys[far.indices], far.values.clone()
+    apart = torch.cdist(among, among).square()
+    picked = []
+    for _ in range(take):
+        best = int(left.argmax())
+        picked.append(int(far.indices[best]))
+        left = torch.minimum(left, apart[best])
+    return picked
+
+
+# Directions in feature space that a change of light moves features along, to be left out of the keys.
+#
+# A lamp that ages makes every patch of a good part a little strange in the same few directions. They are found by
+# comparing copies of good parts in other light with the parts themselves, and cost nothing afterwards: the PCA is
+# fitted on what is left, and is a projection anyway (docs/decisions/0023).
+
+FACTORS = (0.8, 1.25)  # darker and brighter
+MAX_PARTS = 5  # light does the same to all parts
+MAX_CELLS = 256  # of a copy
+
+
+@torch.inference_mode()
+def light_directions(maps_of: Maps, loader: ImageLoader, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Orthonormal directions (C, count) of each level's raw features, the strongest first.
+
+    The leading right singular vectors of the differences that a change of light makes, not centred: their mean is
+    the most important part of them.
+    """
+    moved: dict[str, list[Tensor]] = {name: [] for name in maps_of.source.levels}
+    step = max(1, len(loader.parts) // MAX_PARTS)
+    for part in list(loader.parts)[::step][:MAX_PARTS] if count else ():
+        prepared = loader(part)
+        if prepared is None:
+            continue
+        image, letterbox = next(prepared.some(1))
+        plain = maps_of(image, part.hash if len(prepared) == 1 else None)
+        copies = [maps_of(brightened(image, letterbox, factor)) for factor in FACTORS]
+        for name, names in maps_of.source.levels.items():
+            own = _rows(plain, names, maps_of.source.pooled)
+            pick = torch.randperm(len(own), generator=generator)[:MAX_CELLS].to(own.device)
+            moved[name] += [_rows(copy, names, maps_of.source.pooled)[pick] - own[pick] for copy in copies]
+    return {name: leading(torch.cat(rows), count) for name, rows in moved.items() if rows}
+
+
+def _rows(maps: dict[str, Tensor], names: Sequence[str], pooled: bool) -> Tensor:
+    return level_features([maps[name] for name in names], pooled)[0].flatten(1).T
+
+
+def leading(rows: Tensor, count: int) -> Tensor:
+    """Eigenvectors (C, count) of the rows' second moments with the largest eigenvalues."""
+    _, vectors = torch.linalg.eigh(rows.T @ rows)
+    return vectors[:, -count:].flip(1).contiguous()
+
+
+def without(rows: Tensor, directions: Tensor | None) -> Tensor:
+    """Features (P, C) with what lies along orthonormal directions (C, k) taken out."""
+    return rows if directions is None else rows - (rows @ directions) @ directions.T

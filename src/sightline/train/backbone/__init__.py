@@ -1,0 +1,1 @@
+"""The frozen backbone while training: features in onnxruntime or torch, quantised, cached."""

@@ -1,0 +1,133 @@
+"""The backbone's maps of labelled parts, kept in half precision: heads are learned in many passes, the backbone runs
+once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.core.files import cache_folder
+from sightline.imaging.image import Image
+from sightline.models.backbone import Backbone
+from sightline.train.backbone.extractor import FeatureExtractor
+from sightline.train.images.loader import warn
+
+KEPT_BYTES = 1 << 30  # in memory; what goes beyond lies on disk
+
+Maps = dict[str, Tensor]
+
+
+class CachedMaps:
+    """Maps {name: (N, C, h, w) float32} of images and of their mirror images, from memory where there is room, then
+    from a file, and from the backbone once more where there is no room on disk either.
+    """
+
+    def __init__(
+        self, extractor: FeatureExtractor, source: Backbone, room: int = KEPT_BYTES, spill: DiskCache | None = None
+    ) -> None:
+        self._trunk, self.names, self._room = extractor, source.maps, room
+        self._kept: dict[tuple[str, bool], Maps] = {}
+        self._spill = spill or DiskCache()
+
+    def __call__(self, key: str, image: Image, mirrored: bool) -> Maps:
+        """Maps {name: (1, C, h, w) float16} of one image (H, W, 3) uint8; `key` names it."""
+        kept = self._kept.get((key, mirrored)) or self._spill.read((key, mirrored))
+        if kept is not None:
+            return kept
+        view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+        found = self._trunk(view[None])
+        maps = {name: found[name].half().cpu() for name in self.names}
+        self._keep((key, mirrored), maps)
+        return maps
+
+    def _keep(self, key: tuple[str, bool], maps: Maps) -> None:
+        size = sum(values.nbytes for values in maps.values())
+        if size <= self._room:
+            self._kept[key] = maps
+            self._room -= size
+        else:
+            self._spill.write(key, maps)
+
+    def turned(self, image: Image) -> Maps:
+        """Maps of an image upside down; they are asked for once, so they are not kept."""
+        found = self._trunk(np.ascontiguousarray(image[::-1])[None])
+        return {name: found[name].float().cpu() for name in self.names}
+
+    def batch(self, asked: Sequence[tuple[str, Image, bool]]) -> Maps:
+        """Maps of several images, stacked."""
+        found = [self(*one) for one in asked]
+        return {name: torch.cat([maps[name] for maps in found]).float() for name in self.names}
+
+
+# Tensors that memory has no room for, in a file without a name: it is gone with its process, whatever ends that.
+
+MAX_BYTES = 16 << 30
+SHARE = 0.5  # of the free disk that may be used
+
+PositionGaussian = tuple[str, int, torch.Size, torch.dtype]  # name, first byte, shape, dtype
+
+
+class DiskCache:
+    """Groups of named tensors on disk, at most `most` bytes in all; what does not fit is not there when it is read."""
+
+    def __init__(self, folder: Path | None = None, most: int = MAX_BYTES) -> None:
+        self._folder, self._room, self._end = folder or cache_folder(), most, 0
+        self._places: dict[Hashable, list[PositionGaussian]] = {}
+        self._file: IO[bytes] | None = None
+
+    def write(self, key: Hashable, tensors: dict[str, Tensor]) -> None:
+        """Keep a group of CPU tensors. A disk that is full or cannot be written costs the keeping, and warns once."""
+        size = sum(values.nbytes for values in tensors.values())
+        if size > self._room:
+            return
+        start, places, data = self._end, [], []
+        for name, values in tensors.items():
+            places.append((name, start, values.shape, values.dtype))
+            data.append(values.contiguous().numpy().tobytes())
+            start += len(data[-1])
+        try:
+            self._append(b"".join(data))
+        except OSError as error:
+            self._room = 0
+            warn(
+                f"{self._folder}: the backbone's maps could not be cached on disk ({error.strerror}), so they are "
+                "computed anew in every pass. Free some space, or set SIGHTLINE_CACHE to a folder that has it"
+            )
+            return
+        self._places[key] = places
+
+    def read(self, key: Hashable) -> dict[str, Tensor] | None:
+        """The group as it was; None where it was not kept."""
+        places = self._places.get(key)
+        if places is None:
+            return None
+        return {name: self._read(start, shape, dtype) for name, start, shape, dtype in places}
+
+    def _append(self, data: bytes) -> None:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._room = min(self._room, int(SHARE * shutil.disk_usage(self._folder).free))
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - lives as long as self
+            weakref.finalize(self, self._file.close)
+        self._file.seek(self._end)
+        if self._file.write(data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._end += len(data)
+        self._room -= len(data)
+
+    def _read(self, start: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        assert self._file is not None
+        self._file.seek(start)
+        data = bytearray(self._file.read(shape.numel() * dtype.itemsize))
+        return torch.frombuffer(data, dtype=dtype).view(shape)

@@ -1,0 +1,1 @@
+"""Known defects: types, marks, boxes and grades on the frozen backbone."""

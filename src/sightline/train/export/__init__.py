@@ -1,0 +1,1 @@
+"""The recipe file: everything as one ONNX graph, and the proof that it computes the same."""

@@ -1,0 +1,296 @@
+"""Images into a training: checked, counted once, brought to the recipe's size, kept as long as memory allows."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+
+import numpy as np
+
+from sightline.core.errors import InputError, warn_caller
+from sightline.core.sample import Sample
+from sightline.imaging.image import Image, content_hash, find_full_scale, read_image
+from sightline.runtime.alignment import Golden, Warp, align
+from sightline.runtime.letterbox import Letterbox, place, prepare
+from sightline.runtime.tiling import cut, lay_tiles, spread_out
+
+SIZE_SAMPLE = 64  # images that are looked at to choose the input's size
+CACHE_BYTES = 192 * 2**20
+CAP_SHARE, CAP_FLOOR_PX = 0.7, 256  # of the image's own side; never below 256 px
+MAX_LARGER = 4  # an image larger than most by more than this factor is a stray from another camera
+MIN_GOOD = 5
+MIN_INPUT_PX = 32
+
+
+class TrainingWarning(UserWarning):
+    """Something in the training images that a person should look at; the training goes on."""
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """A recipe's input in px, and its scale in input px per image px.
+
+    `overlap` is None where the input holds the whole image; else the input is one tile, and neighbouring tiles share
+    at least that many px. `stretch` brings every image to the input's own shape.
+    """
+
+    height: int
+    width: int
+    scale: float
+    overlap: int | None = None
+    stretch: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One usable training image: the sample, its content hash, and the index of what it is held out with.
+
+    `full_scale` is the value that is white in the set's images of 16 bits; None where there are none. `counted` is the
+    physical part that the picture shows, by default its unit: pictures of one part count once in every bound. `shape`
+    is the picture's height and width in px, None where it was not read yet.
+    """
+
+    sample: Sample
+    hash: str
+    unit: int
+    full_scale: int | None = None
+    counted: int = -1
+    shape: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.counted < 0:
+            object.__setattr__(self, "counted", self.unit)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A part as the graph sees it: `images` (K, height, width, 3) uint8 and the placement of each.
+
+    K is 1 where the input holds the whole image, else the number of its tiles. `warp` (2, 3) takes px of the aligned
+    image to those of the file, None where nothing was aligned: what people marked is moved by it.
+    """
+
+    images: Image
+    letterboxes: tuple[Letterbox, ...]
+    warp: Warp | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def some(self, count: int, turn: int = 0) -> Iterator[tuple[Image, Letterbox]]:
+        """At most `count` of the images and their placements, dealt out by `turn`.
+
+        Turns 0, 1, 2, ... go through one shuffled order of the tiles, so that parts with equally many tiles together
+        show every place before any place comes twice.
+        """
+        order = np.random.default_rng(len(self)).permutation(len(self))
+        for index in sorted(np.roll(order, -turn * count)[:count]):
+            yield self.images[index], self.letterboxes[index]
+
+
+def choose_size(
+    shapes: Sequence[tuple[int, int]],
+    area_px: int,
+    roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+    capped: bool = True,
+    step_px: int = 32,
+) -> InputSize:
+    """Input size for images (H, W): their aspect, about `area_px` square pixels, multiples of
+    `step_px`, the backbone's.
+
+    Where `capped`, small images are not read at their full size: the last third of a camera's pixels is
+    demosaicing, compression and noise (docs/decisions/0002).
+
+    Where sizes vary, the input holds the 95th percentile of them, all at one scale: the same texture must not
+    look finer on a smaller image. Strays are passed over.
+    """
+    sizes = np.asarray(shapes, float)
+    default = sizes[(sizes <= MAX_LARGER * np.median(sizes, axis=0)).all(axis=1)]
+    high, wide = np.percentile(default, 95, axis=0) * (roi[3], roi[2])
+    side = float(np.sqrt(high * wide))
+    limit = max(CAP_FLOOR_PX, CAP_SHARE * side) if capped else np.inf
+    scale = min(float(np.sqrt(area_px)), limit) / side
+    least = math.ceil(MIN_INPUT_PX / step_px) * step_px
+    height, width = (max(least, round(side * scale / step_px) * step_px) for side in (high, wide))
+    return InputSize(height, width, min(height / high, width / wide))
+
+
+def stretched_size(
+    shapes: Sequence[tuple[int, int]],
+    area_px: int,
+    roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+    capped: bool = True,
+    step_px: int = 32,
+) -> InputSize:
+    """Input size for images (H, W) that are stretched to it: as `choose_size`, for the median image."""
+    high, wide = np.median(np.asarray(shapes, float), axis=0)
+    return replace(choose_size([(int(high), int(wide))], area_px, roi, capped, step_px), stretch=True)
+
+
+def accept(samples: Iterable[Sample], keys: Iterable[str | None] | None = None) -> list[Part]:
+    """Samples whose files can be read, each content once. What is left out is warned about, by name.
+
+    `keys` name what each sample is held out with, None for itself alone; without any, all are.
+    """
+    parts: list[Part] = []
+    seen: dict[str, Sample] = {}
+    units: dict[str, int] = {}
+    given = repeat(None) if keys is None else keys
+    for sample, key in zip(samples, given, strict=keys is not None):
+        try:
+            digest = content_hash(sample.path)
+        except InputError as error:
+            warn(f"left out: {error}")
+            continue
+        if digest in seen:
+            other = seen[digest]
+            said = [(one.defective, one.types, one.grade) for one in (sample, other)]
+            differs = ", but their labels differ: correct one of them" if said[0] != said[1] else ""
+            warn(f"left out: {sample.path} is the same picture as {other.path}{differs}")
+            continue
+        seen[digest] = sample
+        unit = units.setdefault(digest if key is None else f"named {key}", len(units))
+        parts.append(Part(sample, digest, unit))
+    full_scale, deep, most = find_full_scale(part.sample.path for part in parts)
+    if full_scale is None:
+        return parts
+    warn(
+        f"{deep} of {len(parts)} images have 16 bits per channel, with values up to {most:,}: {full_scale:,} "
+        f"({full_scale.bit_length()} bits) counts as white, in this recipe and on its line"
+    )
+    return [replace(part, full_scale=full_scale) for part in parts]
+
+
+def warn(text: str) -> None:
+    """Tell a person about training images that need a look."""
+    warn_caller(text, TrainingWarning)
+
+
+class ImageLoader:
+    """Prepared images of parts, decoded once where they fit into `CACHE_BYTES`."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        size: InputSize,
+        roi: tuple[float, float, float, float],
+        golden: Golden | None = None,
+        told: set[str] | None = None,
+    ) -> None:
+        self.parts = list(parts)
+        self.size = size
+        self._roi = roi
+        self.golden = golden
+        self._told = set() if told is None else told  # what was warned about, so that it is said once
+        self._cache: dict[str, Prepared] = {}
+        self._room = CACHE_BYTES
+        self.border = 0.0  # largest share of border seen
+        self.aspects = (math.inf, 0.0)  # narrowest and widest width / height seen
+        self.counts: set[int] = set()  # of images per part that were seen
+
+    def __call__(self, part: Part) -> Prepared | None:
+        """The part's input or tiles; None for a file that is no image, or a stray.
+
+        Such a part is warned about and removed from `parts`.
+        """
+        kept = self._cache.get(part.hash)
+        if kept is not None:
+            return kept
+        try:
+            image, notes = read_image(part.sample.path, part.full_scale)
+            if self.golden is not None:
+                aligned = align(image, self.golden)
+                image, notes = aligned.image, notes + tuple(f"{part.sample.path}: {note}" for note in aligned.notes)
+            prepared, border = self._prepare(part, image)
+            if self.golden is not None:
+                prepared = replace(prepared, warp=aligned.warp)
+        except InputError as error:
+            self._warn_once(f"left out: {error}")
+            self.parts.remove(part)
+            return None
+        for note in notes:
+            self._warn_once(note)
+        self.border = max(self.border, border)
+        self.counts.add(len(prepared))
+        if prepared.images.nbytes <= self._room:
+            self._cache[part.hash] = prepared
+            self._room -= prepared.images.nbytes
+        return prepared
+
+    def rest(self) -> None:
+        """Let the images go; a part that comes again is decoded again."""
+        self._cache.clear()
+        self._room = CACHE_BYTES
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            warn(text)
+
+    def _prepare(self, part: Part, image: Image) -> tuple[Prepared, float]:
+        """The part's images, and the share of border around it."""
+        size, scale = (self.size.height, self.size.width), self.size.scale
+        if self.size.overlap is None:
+            letterbox = place(image.shape[:2], size, self._roi, scale, self.size.stretch)
+            _check_scale(part, letterbox, scale)
+            aspect = image.shape[1] / image.shape[0]
+            self.aspects = min(aspect, self.aspects[0]), max(aspect, self.aspects[1])
+            return Prepared(prepare(image, letterbox)[None], (letterbox,)), letterbox.padded
+        tiling = lay_tiles(image.shape[:2], size, self.size.overlap, self._roi, scale)
+        indices = range(len(tiling))
+        images = cut(spread_out(image, tiling), tiling, indices)
+        return Prepared(images, tuple(tiling.letterbox(index) for index in indices)), tiling.whole.padded
+
+
+def _check_scale(part: Part, letterbox: Letterbox, scale: float) -> None:
+    (_, _, w, h), (_, _, inner_w, inner_h) = letterbox.crop, letterbox.inner
+    if MAX_LARGER * min(inner_w / w, inner_h / h) < scale:
+        high, wide = letterbox.image_size
+        raise InputError(
+            f"{part.sample.path}: {wide} x {high} px is far larger than the other images, so it would be seen at "
+            "another scale. Crop it, or train a recipe for its view"
+        )
+
+
+def image_shapes(parts: Sequence[Part], rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Sizes (H, W) of up to `SIZE_SAMPLE` readable images, which are read where no part tells its own."""
+    shapes = []
+    for index in rng.permutation(len(parts)):
+        try:
+            part = parts[index]
+            shapes.append(part.shape or read_image(part.sample.path, part.full_scale)[0].shape[:2])
+        except InputError:
+            continue  # warned about when it is its turn
+        if len(shapes) == SIZE_SAMPLE:
+            break
+    if not shapes:
+        raise InputError("none of the training images can be read. Check the files; the warnings name them")
+    return shapes
+
+
+def brightened(image: Image, letterbox: Letterbox, factor: float) -> Image:
+    """A copy in another light: pixels times `factor`; the border stays as it is."""
+    copy = image.copy()
+    left, top, wide, high = letterbox.inner
+    inner = copy[top : top + high, left : left + wide]
+    inner[:] = np.clip(np.rint(inner * np.float32(factor)), 0, 255)
+    return copy
+
+
+# Freed memory, given back to the system between the stages of a training.
+
+
+def release_memory() -> None:
+    """Hand freed heap pages back, where the C library is glibc; elsewhere nothing is done.
+
+    A stage frees hundreds of small blocks of several hundred KB, which the next stage's large ones do not fit
+    between, so without this every stage adds its peak to those before it (glibc manual, malloc_trim).
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)

@@ -1,0 +1,1 @@
+"""A new defect type after training, without the old images."""
