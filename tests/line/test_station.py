@@ -50,7 +50,7 @@ def test_good_parts_pass_and_a_flawed_one_does_not(bench: Start) -> None:
 def test_a_camera_that_fails_makes_the_part_ng_and_the_next_ones_are_judged(
     bench: Start, fault: str, code: ErrorCode
 ) -> None:
-    with bench(faults={1: fault}, deadline_ms=600) as one:
+    with bench(faults={1: fault}, deadline_ms=2000) as one:
         assert one.inspect("before").valid
         said = one.inspect("during")
         assert said.verdict is Verdict.NG and not said.valid and said.error == code

@@ -26,7 +26,7 @@ from sightline.line.settings import StationSettings
 
 IDLE_S = 0.05  # between two looks at everything else while no command comes
 POLL_S = 0.25
-GRAB_MARGIN_MS = 10.0
+GRAB_SHARE = 0.9  # of the time that is left: a picture that comes in its last tenth leaves none to inspect it
 LOG = logging.getLogger("sightline.line.station")
 
 
@@ -208,8 +208,8 @@ class Station:
         start = time.perf_counter()
         frames = []
         for camera in self.devices.cameras:
-            # A little before the deadline, so that what is told is the camera's cause.
-            left_ms = max(1.0, (part.until - time.monotonic()) * 1e3 - GRAB_MARGIN_MS)
+            # Before the deadline, so that what is told is the camera's cause.
+            left_ms = max(1.0, (part.until - time.monotonic()) * 1e3 * GRAB_SHARE)
             # Picture and trigger come by two ways: a picture that came long before, or before the part before was done,
             # is another part's.
             lead_s = min(self._lead_s, max(0.0, part.started - self._answered_s))
