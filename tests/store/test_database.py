@@ -108,13 +108,19 @@ def test_migrations_make_what_the_rows_say(store):
 def test_an_older_database_is_migrated_with_a_note_and_a_copy(database, tmp_path):
     old = Database(locate(database("empty")))
     upgrade(old, "0001")
+    row = "INSERT INTO audit (author, action, subject, details, created) VALUES ('ann', 'test', 'row', '{\"n\": 1}', 5)"
     with old.writing() as session:
-        session.add(AuditRow(author="ann", action="test", subject="row", created=now()))
+        for _ in range(3):
+            session.execute(text(row.replace(":", "\\:")))
     old.close()
     with pytest.warns(StoreWarning, match=f"migrated from schema 0001 to {NEWEST}") as warned:
         made = Store.open(old.url.render_as_string(hide_password=False), tmp_path / "images")
     with made.reading() as session:
-        assert session.query(AuditRow).one().author == "ann"
+        assert {row.author for row in session.query(AuditRow)} == {"ann"}
+    made.audit.note("bob", "test", "row")
+    assert (made.audit.verify().rows, made.audit.verify().broken) == (4, "")  # sealed as they were found
+    with pytest.raises(StoreError, match="never changed"), made.writing() as session:
+        session.execute(text("UPDATE audit SET author = 'eve'"))
     made.close()
     if old.is_sqlite:
         (copy,) = old.file.parent.glob("store.db.schema-0001-*")

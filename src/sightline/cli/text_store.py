@@ -30,6 +30,8 @@ def check(found: dict[str, Any]) -> str:
             "Stop what writes into it, and bring a backup back with: sightline store restore FOLDER --db NEW.db"
         )
     lines = [f"{found['images']} images read."]
+    if found["audit"]["broken"]:
+        lines.append(f"{found['audit']['broken']}. Compare it with a backup, and find out who could write into it")
     for kind, remedy in (
         ("missing", "restore them from a backup, or add their folder again"),
         ("altered", "restore them from a backup"),
@@ -37,7 +39,9 @@ def check(found: dict[str, Any]) -> str:
     ):
         if found[kind]:
             lines.append(f"{len(found[kind])} {kind}: {remedy}" + _some(found[kind]))
-    return "\n".join(lines if len(lines) > 1 else [*lines, "Nothing is missing, altered or orphaned."])
+    whole = "Nothing is missing, altered or orphaned."
+    chain = f"The audit's {found['audit']['rows']} rows are whole; the last has the hash {found['audit']['head'][:16]}."
+    return "\n".join(lines if len(lines) > 1 else [*lines, whole, chain])
 
 
 def backup(found: dict[str, Any]) -> str:

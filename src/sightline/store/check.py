@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from sightline.core.errors import StoreError
 from sightline.core.progress import Progress, unwatched
+from sightline.store.audit_log import AuditLog, Chain
 from sightline.store.blobs import INCOMING, StoredFile
 from sightline.store.database import Database
 from sightline.store.images import Images
@@ -34,7 +35,7 @@ WAIT_S = 30.0
 class Check:
     """What was found: hashes of images that rows name and that are gone, or have other bytes; names of files that no
     row names. `repaired` says that the latter were removed. `damage`: what is wrong with the database itself; no image
-    was looked at then.
+    was looked at then. `audit` is the chain of who did what, with its first broken row.
     """
 
     images: int
@@ -43,11 +44,13 @@ class Check:
     orphaned: tuple[str, ...]
     repaired: bool
     damage: tuple[str, ...] = ()
+    audit: Chain = field(default_factory=Chain)
 
     @property
     def ok(self) -> bool:
-        """Whether rows and images agree now."""
-        return not (self.damage or self.missing or self.altered or (self.orphaned and not self.repaired))
+        """Whether rows and images agree now, and the audit is whole."""
+        wrong = self.damage or self.missing or self.altered or self.audit.broken
+        return not (wrong or (self.orphaned and not self.repaired))
 
     def to_json(self) -> dict[str, Any]:
         """The check as plain JSON values."""
@@ -59,6 +62,7 @@ class Check:
             "altered": list(self.altered),
             "orphaned": list(self.orphaned),
             "repaired": self.repaired,
+            "audit": asdict(self.audit),
         }
 
 
@@ -86,7 +90,7 @@ def check(database: Database, images: Images, repair: bool, grace_s: float, prog
             repair,
         )
         progress("checking", done, len(DIGITS))
-    return found
+    return replace(found, audit=AuditLog(database).verify())
 
 
 def _check_part(

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from sightline.core.errors import InputError, MissingExtraError, SettingError, StoreError, warn_caller
 from sightline.core.files import make_private
+from sightline.store.audit import seal
 
 VARIABLE = "SIGHTLINE_DB"
 DEFAULT = "sightline.db"
@@ -101,6 +102,7 @@ class Database:
         """
         with self._told(), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+            seal(session)
 
     @contextmanager
     def recording(self) -> Iterator[Connection]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
 from sightline.store.annotations import Annotations
+from sightline.store.audit_log import AuditLog
 from sightline.store.backup import KEEP, Backup, back_up, restore_backup
 from sightline.store.book import Book
 from sightline.store.check import GRACE_S, Check, check
@@ -36,6 +37,7 @@ class Store:
         self.versions = Versions(database)
         self.recipes = Recipes(database)
         self.inspections = Inspections(database)
+        self.audit = AuditLog(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

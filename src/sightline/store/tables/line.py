@@ -153,7 +153,7 @@ class UserRow(Base):
 
 
 class AuditRow(Base):
-    """One thing that somebody did. Rows are only ever added."""
+    """One thing that somebody did. Rows are only ever added, each sealed by `sightline.store.audit`."""
 
     __tablename__ = "audit"
 
@@ -161,7 +161,10 @@ class AuditRow(Base):
     author: Mapped[str]
     action: Mapped[str]  # for instance snapshot, restore, delete
     subject: Mapped[str]  # for instance sample 12
+    reason: Mapped[str] = mapped_column(default="")  # why, in that person's words
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created: Mapped[datetime]
+    previous: Mapped[str] = mapped_column(default="")  # hash of the row before
+    hash: Mapped[str] = mapped_column(default="")  # over `previous` and this row
 
     __table_args__ = (Index(None, "created"), Index(None, "subject"))
