@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -383,10 +384,13 @@ class Pair:
         self.machine.ask(command)
         return command
 
-    def close(self) -> None:
-        self.die()
+    def stop_watching(self) -> None:
         self._ended.set()
         self._watching.join(5)
+
+    def close(self) -> None:
+        self.die()
+        self.stop_watching()
         self.watchdog.close()
 
 
@@ -427,6 +431,57 @@ def test_the_first_answer_is_the_only_one(pair: Callable[..., Pair]) -> None:
     one.remote.recorded(given)
     one.remote.show(Status(ready=True))
     until(lambda: not one.watchdog._given, 5)
+
+
+def test_a_verdict_that_was_held_up_on_its_way_does_not_go_out_after_the_deadline(pair: Callable[..., Pair]) -> None:
+    one = pair(deadline_s=0.3)
+    one.stop_watching()  # as where the whole process stood still: whoever runs first must be right
+    assert one.remote.wait(10) is None
+    command = one.ask("P1")
+    assert one.remote.wait(2000) == command
+    time.sleep(0.35)
+    one.remote.send(ok(command))
+    until(lambda: len(one.machine.signals) == 1, 5)
+    said = one.machine.signals[0]
+    assert (said.verdict, said.valid, said.late, said.error) == (Verdict.NG, False, True, ErrorCode.LATE)
+    one.remote.show(Status(ready=True))
+    until(lambda: [given.key for given in one.remote.given()] == [said.key], 5)  # the record is corrected
+
+
+@pytest.mark.parametrize("kind", [CommandKind.RECIPE, CommandKind.UNPREPARE])
+@pytest.mark.parametrize("when", ["handed over", "while none is there"])
+def test_a_changeover_outlives_the_station_that_did_not_obey_it(
+    pair: Callable[..., Pair], kind: CommandKind, when: str
+) -> None:
+    one = pair(deadline_s=30.0)
+    work = Status(ready=True, recipe="plates", recipes=("plates", "lids"), calls={"plates": "plates", "lids": "lids"})
+    assert one.remote.wait(10) is None
+    one.remote.show(work)
+    until(lambda: one.machine.statuses[-1].ready, 5)
+    change = Command(kind=kind, recipe="lids" if kind is CommandKind.RECIPE else "plates")
+    if when == "handed over":
+        one.machine.ask(change)
+        assert one.remote.wait(2000) == change
+        one.remote.show(work)  # it died before it changed over
+    one.die()
+    until(lambda: not one.machine.statuses[-1].ready, 5)
+    if when == "while none is there":
+        one.machine.ask(change)
+        until(lambda: one.watchdog._changeover is change, 5)
+    again = one.start()
+    first = again.wait(2000)
+    until(lambda: one.watchdog._accepting, 5)
+    trigger = one.ask("P1")
+    assert (again.recipe, first, again.wait(2000)) == ("plates", change, trigger)
+    again.show(replace(work, recipe="lids" if kind is CommandKind.RECIPE else ""))
+    until(lambda: one.watchdog._changeover is None, 5)
+
+
+def test_a_station_whose_messages_cannot_be_read_is_told_so(pair: Callable[..., Pair]) -> None:
+    one = pair()
+    assert one.remote.wait(10) is None
+    one.remote._send("send", None)
+    assert one.lost.wait(5)
 
 
 def test_a_station_that_ends_is_answered_for_at_once_and_its_last_word_counts(pair: Callable[..., Pair]) -> None:

@@ -105,10 +105,10 @@ class Command:
     """One command.
 
     `part_id` names the part of a TRIGGER ("" lets the station number it), or the job of CONTINUOUS; `recipe` is the
-    wanted recipe's name or number as text, with TRIGGER and CONTINUOUS the only one that may judge ("": whichever is
-    active); `at` is when it came, in seconds since 1970, `monotonic_s` the same on the monotonic clock, from which a
-    deadline counts. `refused_s`: a trigger before this one was refused at that moment and never became a command; its
-    picture may be under way.
+    wanted recipe's name or number as text, with TRIGGER and CONTINUOUS the only one that may judge, with UNPREPARE the
+    only one that is given up ("": whichever is active); `at` is when it came, in seconds since 1970, `monotonic_s` the
+    same on the monotonic clock, from which a deadline counts. `refused_s`: a trigger before this one was refused at
+    that moment and never became a command; its picture may be under way.
     """
 
     kind: CommandKind

@@ -46,6 +46,13 @@ class Recipes:
         self.changes += self.active is not None
         return self.active is not None
 
+    def give_up(self, requested: str = "") -> str:
+        """Leave no recipe active, unless it is another one than `requested` ("": any); what was done, in words."""
+        if self.active is not None and requested not in ("", *self.active.calls()):
+            return f"the machine gives up {requested!r}, but {self.name} is active: it stays"
+        self.active = None
+        return "the machine has given up the recipe"
+
     def keys(self) -> list[RecipeKey]:
         """What the inspection worker calls the active recipe, by view."""
         assert self.active is not None

@@ -81,8 +81,8 @@ class Station:
         elif command.kind is CommandKind.RECIPE:
             self._change_over(command)
         elif command.kind is CommandKind.UNPREPARE:
-            self.recipes.active, self.gate.recipe = None, ""
-            self.devices.note("changeover", "the machine has given up the recipe")
+            self.devices.note("changeover", self.recipes.give_up(command.recipe))
+            self.gate.recipe = self.recipes.name
         elif command.kind is CommandKind.CONTINUOUS:
             self._begin(command)
         elif command.kind in (CommandKind.STOP, CommandKind.ABORT):

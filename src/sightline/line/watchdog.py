@@ -77,6 +77,7 @@ class Watchdog:
         self._last_message_s, self._unread = 0.0, 0
         self._status = Status()
         self._recipe: str | None = None  # the station's last
+        self._changeover: Command | None = None  # asked for, and not yet shown by a station
         self._pending: dict[float, Command] = {}  # triggers without an answer, by their moment
         self._answered: deque[float] = deque(maxlen=ANSWERED)
         self._given: dict[str, Signal] = {}
@@ -158,6 +159,8 @@ class Watchdog:
         with self._changed:
             pipe = self._pipe if self._accepting and self._unread < MAX_UNREAD else None
             self._unread += 1
+            if command.kind in (CommandKind.RECIPE, CommandKind.UNPREPARE):
+                self._changeover = command
             if trigger:
                 self._pending[command.at] = command
                 self._changed.notify_all()
@@ -165,6 +168,8 @@ class Watchdog:
             return
         if trigger:
             self._refuse(command, ErrorCode(self._status.error or ErrorCode.NOT_READY), "the station takes no parts")
+        elif command is self._changeover:
+            LOG.warning("the station that comes next is told: %s %s", command.kind, command.recipe)
         else:
             LOG.warning("%s: no station is there to obey", command.kind)
 
@@ -213,13 +218,12 @@ class Watchdog:
             LOG.exception("the station's messages cannot be read")
         finally:
             self._station_ended(pipe)
+            with self._sending:
+                pipe.close()  # a station that lives all the same ends by it, and the supervisor starts the next
 
     def _take(self, pipe: Connection, kind: str, value: Any) -> None:
         if kind == "send":
-            if self._claim(value.triggered):
-                self._log_failures([] if self._machine is None else tell([self._machine], value, value.pilot), value)
-            else:
-                LOG.warning("part %s: the station's answer came too late", value.part_id, extra={"part": value.part_id})
+            self._take_answer(value)
         elif kind == "begin":
             with self._changed:
                 self._pending[value.at] = value
@@ -227,6 +231,8 @@ class Watchdog:
         elif kind == "show":
             if value.recipes:  # else it is no longer, or not yet, at work
                 self._recipe = value.recipe
+                if self._changeover is not None and _is_done(self._changeover, value):
+                    self._changeover = None
             self._show(value)
             self._report(pipe)
         elif kind == "open":
@@ -236,10 +242,33 @@ class Watchdog:
         elif kind == "recorded":
             with self._changed:
                 self._given.pop(value, None)
+        elif kind == "accept":
+            self._accept(pipe)
         else:
-            self._accepting = kind == "accept"
-            if not self._accepting:
-                self._show(_idle(self._status))
+            self._accepting = False
+            self._show(_idle(self._status))
+
+    def _take_answer(self, answer: Signal) -> None:
+        with self._changed:
+            asked = self._pending.get(answer.triggered)
+        if answer.valid and asked is not None and self._until(asked) <= time.monotonic():
+            # It was in time, and held up on its way: what has a verdict goes out before the deadline or not at all.
+            self._refuse(asked, ErrorCode.LATE, "the station's answer came too late")
+        elif self._claim(answer.triggered):
+            self._log_failures([] if self._machine is None else tell([self._machine], answer, answer.pilot), answer)
+        else:
+            LOG.warning("part %s: the station's answer came too late", answer.part_id, extra={"part": answer.part_id})
+
+    def _accept(self, pipe: Connection) -> None:
+        """The station takes parts from now on; first the changeover that came while none was there, or died with it."""
+        told: Command | None = None
+        while True:
+            with self._changed:
+                if self._changeover is told:
+                    self._accepting = True
+                    return
+                told = self._changeover
+            self._send(pipe, "command", told)  # outside: a station that hangs may hold it up
 
     def _open(self, opening: Opening) -> str:
         """Open the machine, or keep the one that is open; why it cannot be opened, "" where it is."""
@@ -253,7 +282,7 @@ class Watchdog:
         except (SightlineError, OSError) as error:
             self.close()
             return str(error)
-        self._opening, self._machine, self._recipe = opening, machine, None
+        self._opening, self._machine, self._recipe, self._changeover = opening, machine, None, None
         self._show(self._not_ready("the station is being started"))
         threading.Thread(target=self._take_commands, args=(machine,), name="commands", daemon=True).start()
         return ""
@@ -301,6 +330,14 @@ class Watchdog:
     def _log_failures(self, wrong: list[str], answer: Signal) -> None:
         for error in wrong:
             LOG.error("part %s: %s", answer.part_id, error, extra={"part": answer.part_id, "cause": error})
+
+
+def _is_done(changeover: Command, status: Status) -> bool:
+    """Whether a station shows what was asked for: the recipe, none where it has none of that name, or another one."""
+    named = status.calls.get(changeover.recipe, "")
+    if changeover.kind is CommandKind.UNPREPARE:
+        return not status.recipe or (bool(changeover.recipe) and named != status.recipe)
+    return named == status.recipe
 
 
 def _idle(status: Status) -> Status:

@@ -53,6 +53,23 @@ def test_the_stations_registers_cannot_be_written_and_gaps_are_illegal(server, c
     assert client.read_holding_registers(100, count=1).registers == [0]
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, INPUTS), (OUTPUTS, 0)])
+def test_blocks_side_by_side_are_read_at_once(need_package, inputs, outputs):
+    need_package("pymodbus")
+    from pymodbus.client import ModbusTcpClient
+
+    sink = open_sink({"kind": "modbus", "port": 0, "inputs_address": inputs, "outputs_address": outputs})
+    client = ModbusTcpClient("127.0.0.1", port=sink.port)
+    client.connect()
+    client.write_registers(inputs, [8, *range(1, INPUTS)])
+    both = client.read_holding_registers(0, count=INPUTS + OUTPUTS).registers
+    assert both[inputs : inputs + INPUTS] == [8, *range(1, INPUTS)]
+    assert both[outputs : outputs + OUTPUTS] == client.read_holding_registers(outputs, count=OUTPUTS).registers
+    assert client.write_registers(20, [1] * 10).isError()
+    client.close()
+    sink.close()
+
+
 def test_a_single_register_may_trigger(server, client):
     server.show(Status(ready=True))
     client.write_registers(4, [0, 42])

@@ -125,6 +125,57 @@ def test_recipes_are_prepared_and_refusals_have_their_code(sink):
     assert kinds == [CommandKind.RECIPE, CommandKind.UNPREPARE, CommandKind.RESET] and sink.wait(10) is None
 
 
+def test_only_the_active_recipe_is_given_up(sink):
+    async def play():
+        async with client_of(sink) as client:
+            index, _, _, child = await nodes(client)
+            management = await child("RecipeManagement")
+            give_up = lambda name: management.call_method(f"{index}:UnprepareRecipe", name)  # noqa: E731
+            await asyncio.to_thread(sink.show, Status(ready=True, recipe="caps", recipes=("caps", "lids"), calls=CALLS))
+            await management.call_method(f"{index}:PrepareRecipe", "caps")
+            wrong = [await give_up(name) for name in ("lids", "4006381", "nothing", "", "c" * 65)]
+            right = await give_up("7")
+            await management.call_method(f"{index}:PrepareRecipe", "lids")
+            return wrong, right, await give_up("8")  # it is being prepared
+
+    wrong, right, prepared = asyncio.run(play())
+    codes = [ErrorCode.OTHER_RECIPE] * 3 + [ErrorCode.UNKNOWN_RECIPE, ErrorCode.OTHER_RECIPE]
+    assert [error for error, _ in wrong] == codes and "caps is active" in wrong[0][1]
+    assert right == prepared == [0, ""]
+    asked = [sink.wait(100) for _ in range(4)]
+    assert [(one.kind, one.recipe) for one in asked] == [
+        (CommandKind.RECIPE, "caps"),
+        (CommandKind.UNPREPARE, "7"),
+        (CommandKind.RECIPE, "lids"),
+        (CommandKind.UNPREPARE, "8"),
+    ]
+    assert sink.wait(10) is None
+
+
+def test_a_second_job_before_the_first_is_seen_is_refused_and_the_first_stays(sink, signal):
+    async def play():
+        async with client_of(sink) as client:
+            index, _, machine, _ = await nodes(client)
+            automatic = await machine.get_child([f"{index}:AutomaticModeStateMachine"])
+            start = lambda part: automatic.call_method(f"{index}:StartSingleJob", part, "")  # noqa: E731
+            ready = Status(ready=True, recipe="caps", recipes=("caps",), calls=CALLS)
+            await asyncio.to_thread(sink.show, ready)
+            both = await asyncio.gather(start("one"), start("two"))
+            taken = await asyncio.to_thread(sink.wait, 1000), await asyncio.to_thread(sink.wait, 10)
+            await asyncio.to_thread(sink.send, signal(taken[0].part_id))
+            end = asyncio.get_running_loop().time() + 5
+            while (third := await start("three"))[1]:
+                assert asyncio.get_running_loop().time() < end
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(sink.wait, 1000)
+            await asyncio.to_thread(sink.send, signal("three"))
+            return both, taken, third
+
+    both, taken, third = asyncio.run(play())
+    assert sorted(error for _, error, _ in both) == [0, ErrorCode.TRIGGER_OVERRUN]
+    assert taken[1] is None and [taken[0].part_id, 0, ""] in both and third[0] == "three"
+
+
 def test_clients_cannot_write(sink):
     from asyncua import ua
 
@@ -263,7 +314,7 @@ def test_the_namespace_of_the_companion_is_not_claimed_and_results_are_listed(si
     assert sink.wait(1000).kind is CommandKind.RESET
 
 
-def test_a_job_without_a_part_id_has_a_name(sink):
+def test_a_job_without_a_part_id_has_a_name(sink, signal):
     async def play():
         async with client_of(sink) as client:
             index, _, machine, _ = await nodes(client)
@@ -274,6 +325,7 @@ def test_a_job_without_a_part_id_has_a_name(sink):
     job, error, _ = asyncio.run(play())
     command = sink.wait(1000)
     assert error == 0 and job and command.part_id == job and command.recipe == ""
+    sink.send(signal(job))
 
 
 async def listen(client, index, root, *names):

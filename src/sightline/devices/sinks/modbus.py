@@ -99,12 +99,13 @@ class ModbusSink:
         return ModbusServer(s.host, s.port, blocks, self._read, self._write)
 
     def _read(self, address: int, count: int) -> list[int]:
-        if address >= self._settings.outputs_address and address < self._settings.outputs_address + OUTPUTS:
-            first = address - self._settings.outputs_address
-            return write_outputs(self._handshake.outputs())[first : first + count]
-        first = address - self._settings.inputs_address
+        ours = write_outputs(self._handshake.outputs())
         with self._lock:
-            return self._inputs[first : first + count]
+            theirs = list(self._inputs)
+        first, mine = self._settings.inputs_address, self._settings.outputs_address
+        # Both blocks may lie side by side, and be read at once.
+        words = range(address, address + count)
+        return [theirs[at - first] if 0 <= at - first < INPUTS else ours[at - mine] for at in words]
 
     def _write(self, address: int, words: list[int]) -> bool:
         first = address - self._settings.inputs_address

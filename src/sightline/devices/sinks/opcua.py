@@ -75,6 +75,7 @@ class OpcuaServer:
     def __init__(self, settings: Settings, inbox: Inbox, status: Status | None) -> None:
         self._asyncua = _import()
         self._settings, self._inbox, self._status = settings, inbox, status
+        self._prepared = self._started = ""  # the recipe that a client prepared last; a part that waits for its result
         self._password = settings.password.read() if settings.password else ""
         self._loop = Loop(f"opcua server {settings.host}:{settings.port}")
         try:
@@ -91,6 +92,8 @@ class OpcuaServer:
     def present(self, values: dict[str, Any]) -> None:
         """Make a result readable and tell of it."""
         self._loop.run(self._model.present(values), CALL_S)
+        if values["PartId"] == self._started:
+            self._started = ""
 
     def show(self, status: Status | None, halted: bool = False) -> None:
         """Show the station's status; returns at once."""
@@ -174,21 +177,38 @@ class OpcuaServer:
             return ErrorCode.NOT_READY, "no commands are taken here: the station has another controller"
         if status is None or status.error == ErrorCode.CANNOT_START:
             return ErrorCode.NOT_READY if status is None else status.error, UNTOLD if status is None else status.reason
+        if method in ("PrepareRecipe", "UnprepareRecipe") and (command is None or not command.recipe):
+            return ErrorCode.UNKNOWN_RECIPE, "ExternalId is empty: give a recipe's name, number or barcode"
         if command is None:
-            if method == "PrepareRecipe":
-                return ErrorCode.UNKNOWN_RECIPE, "ExternalId is empty: give a recipe's name, number or barcode"
             return ErrorCode.NOT_READY, f"{method} is not possible: the station ends with its program"
         unknown = command.recipe not in status.calls
-        if command.kind in (CommandKind.TRIGGER, CommandKind.CONTINUOUS):
-            refusal = _not_ready(status, command)
-            if refusal is not None:
-                return refusal
+        refusal = self._refusal(status, command)
+        if refusal is not None:
+            return refusal
         if not self._inbox.put(command):
             return ErrorCode.NOT_READY, "too many commands wait. Try again"
+        if command.kind is CommandKind.TRIGGER:
+            self._started = command.part_id
+        if command.kind is CommandKind.RECIPE:
+            self._prepared = status.calls.get(command.recipe, "")
         if command.kind is CommandKind.RECIPE and unknown:  # the station has to know, too: now none is active
             none = f"no recipe is called {command.recipe!r}, and none is active now"
             return ErrorCode.UNKNOWN_RECIPE, f"{none}. Known: {', '.join(status.recipes) or 'none'}"
         return 0, ""
+
+    def _refusal(self, status: Status, command: Command) -> tuple[int, str] | None:
+        """Why the station cannot obey now; None where it will."""
+        if command.kind is CommandKind.UNPREPARE:
+            named = status.calls.get(command.recipe)
+            # One that was prepared a moment ago is active by the time that this is obeyed.
+            if named is None or named not in (status.recipe, self._prepared):
+                active = f"{status.recipe} is active" if status.recipe else "none is active"
+                return ErrorCode.OTHER_RECIPE, f"{command.recipe!r} is not the active recipe: {active}"
+        if command.kind in (CommandKind.TRIGGER, CommandKind.CONTINUOUS):
+            if self._started:  # the station may not have said yet that it is busy
+                return ErrorCode.TRIGGER_OVERRUN, f"job {self._started} is under way"
+            return _not_ready(status, command)
+        return None
 
 
 class OpcuaSink:
