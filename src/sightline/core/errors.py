@@ -17,6 +17,37 @@ class InputError(SightlineError):
     """An image, folder, table or setting that cannot be used as it is."""
 
 
+class NotFoundError(InputError):
+    """Something that was named and is not there."""
+
+
+class ConflictError(SightlineError):
+    """Somebody else was first: what was to be changed is no longer what it was. Nothing was changed.
+
+    `stale`: the request named the state that it meant to change, and that is over; else the state alone forbids it.
+    """
+
+    def __init__(self, message: str, stale: bool = False) -> None:
+        super().__init__(message)
+        self.stale = stale
+
+
+class ForbiddenError(SightlineError):
+    """Somebody who may not do this. `known` is False where nobody knows who it is."""
+
+    def __init__(self, message: str, known: bool = True) -> None:
+        super().__init__(message)
+        self.known = known
+
+
+class BusyError(SightlineError):
+    """Too much at once; after `wait_s` seconds it may be tried again."""
+
+    def __init__(self, message: str, wait_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 class ImageError(InputError):
     """An image that cannot be inspected. `reason` says why, in one word.
 

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, NotFoundError
 from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
 from sightline.store.database import Database
 from sightline.store.tables.base import now
@@ -74,7 +74,7 @@ class Annotations:
         with self._database.writing() as session:
             sample = session.get(SampleRow, sample_id)
             if sample is None:
-                raise InputError(f"there is no sample {sample_id}. Look it up again")
+                raise NotFoundError(f"there is no sample {sample_id}. Look it up again")
             if sample.deleted_at is not None:
                 raise InputError(f"sample {sample_id} ({sample.name}) was deleted. Bring it back before labelling it")
             row = AnnotationRow(**annotation_values(sample_id, annotation))

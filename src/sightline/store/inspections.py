@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, String, cast, func, insert, select, t
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, NotFoundError
 from sightline.core.result import Result, Verdict
 from sightline.store.database import Database
 from sightline.store.tables.base import from_us, to_us
@@ -223,7 +223,7 @@ class Inspections:
         with self._database.reading() as session:
             row = session.get(InspectionRow, id)
             if row is None:
-                raise InputError(f"there is no inspection {id}. Look it up again")
+                raise NotFoundError(f"there is no inspection {id}. Look it up again")
             return _record(row)
 
     def page(self, filter: Filter | None = None, before: Position | None = None, limit: int = 50) -> tuple[Record, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, NotFoundError
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
 from sightline.store.snapshot import Version, version_of
@@ -121,7 +121,7 @@ class Recipes:
 def _find(session: Session, hash: str) -> RecipeRow:
     row = session.scalar(select(RecipeRow).where(RecipeRow.hash.startswith(hash, autoescape=True)).limit(1))
     if row is None or len(hash) < 8:
-        raise InputError(f"there is no recipe '{hash}' in the store. Give at least 8 digits of its hash")
+        raise NotFoundError(f"there is no recipe '{hash}' in the store. Give at least 8 digits of its hash")
     return row
 
 

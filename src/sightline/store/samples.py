@@ -12,7 +12,7 @@ from types import MappingProxyType
 from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError, StoreError
+from sightline.core.errors import InputError, NotFoundError, StoreError
 from sightline.core.sample import TEST, TRAIN, Sample
 from sightline.store.annotations import Annotation, annotation_of
 from sightline.store.audit import note as audit
@@ -103,7 +103,7 @@ def _rows(session: Session, sample_ids: Collection[int]) -> list[SampleRow]:
     for number in sample_ids:
         row = session.get(SampleRow, number)
         if row is None:
-            raise InputError(f"there is no sample {number}. Look it up again")
+            raise NotFoundError(f"there is no sample {number}. Look it up again")
         rows.append(row)
     return rows
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
+from sightline.store.access import Access
 from sightline.store.annotations import Annotations
 from sightline.store.audit_log import AuditLog
 from sightline.store.backup import KEEP, Backup, back_up, restore_backup
@@ -21,7 +22,9 @@ from sightline.store.images import Images, locate_images
 from sightline.store.ingest import Ingest, Ingested
 from sightline.store.inspections import Inspections
 from sightline.store.recipes import Recipes
+from sightline.store.replies import Replies
 from sightline.store.samples import Catalogue, samples
+from sightline.store.users import Users
 from sightline.store.versions import Versions
 
 
@@ -38,6 +41,9 @@ class Store:
         self.recipes = Recipes(database)
         self.inspections = Inspections(database)
         self.audit = AuditLog(database)
+        self.users = Users(database)
+        self.access = Access(database)
+        self.replies = Replies(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
-from sightline.core.errors import InputError, warn_caller
+from sightline.core.errors import InputError, NotFoundError, warn_caller
 from sightline.core.sample import TEST
 from sightline.store.audit import note as audit
 from sightline.store.database import Database, StoreWarning
@@ -127,7 +127,7 @@ def find_version(session: Session, name: str) -> VersionRow:
             row = session.scalar(query.where(VersionRow.hash.startswith(name, autoescape=True)).limit(1))
     if row is None:
         names = [f"{p}@{n}" for p, n in session.execute(select(VersionRow.product, VersionRow.number).limit(10))]
-        raise InputError(
+        raise NotFoundError(
             f"there is no version '{name}'. "
             + (f"There are: {', '.join(names)}" if names else "Take one with: sightline store snapshot PRODUCT")
         )

@@ -91,6 +91,9 @@ class ReviewRow(Base):
     author: Mapped[str | None]
     created: Mapped[datetime]
     answered: Mapped[datetime | None]
+    purpose: Mapped[str] = mapped_column(default="review")  # or challenge, repeat, second: shown alike
+    expected: Mapped[str | None]  # what a challenge has to be answered with; nobody who answers sees it
+    first_id: Mapped[int | None]  # the review that a repeat or a second opinion is of
 
     __table_args__ = (Index(None, "state", "priority", "id"), Index(None, "inspection_id"))
 
@@ -129,6 +132,8 @@ class JobRow(Base):
     error: Mapped[str | None]
     author: Mapped[str]
     worker: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    cancelled_by: Mapped[str | None]  # who wants it to end
     heartbeat: Mapped[datetime | None]
     created: Mapped[datetime]
     started: Mapped[datetime | None]
@@ -146,7 +151,11 @@ class UserRow(Base):
     name: Mapped[str]
     role: Mapped[str]
     password: Mapped[str | None]  # salted hash, never the word itself
+    pin: Mapped[str | None]  # as the password
+    failures: Mapped[int] = mapped_column(default=0)  # attempts to log in since the last good one
+    locked_until: Mapped[datetime | None]
     created: Mapped[datetime]
+    updated: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
 
     __table_args__ = (UniqueConstraint("name"),)

@@ -1,0 +1,40 @@
+"""`sightline serve`: the web app and its API."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.cli import console
+from sightline.cli.app import app
+from sightline.cli.store import Database, Images
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, see docs/how-to/serve.md.")]
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate.")] = None,
+    private_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy does TLS.")] = False,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Name by which browsers call this server.")] = None,
+    options: Settings = None,
+    db: Database = None,
+    images: Images = None,
+) -> None:
+    """The web app and its API, until Ctrl-C. Example: sightline serve"""
+    from sightline.train.settings import parse_pairs
+    from sightline.web import server
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key}
+    given |= {"behind_proxy": behind_proxy, "allow_hosts": allow_host or ()}
+    server.run((db, images), {**given, **parse_pairs(options or [])}, tell=console.complain)

@@ -1,0 +1,83 @@
+"""The server at work: the app in uvicorn, over TLS or on loopback."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+from sightline.core.errors import MissingExtraError, SettingError
+from sightline.core.progress import Tell
+from sightline.store.store import Store
+from sightline.web.settings import WebSettings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+STOP_S = 5  # for requests that are under way when the server is to end
+QUEUE = 128
+
+
+def make_server(store: Store, settings: WebSettings) -> uvicorn.Server:
+    """The server over an open store, not yet started; `server.config.app` is the app.
+
+    Raises MissingExtraError where the extra [web] is not installed.
+    """
+    try:
+        import uvicorn
+
+        from sightline.web.api.app import create_app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "sightline":
+            raise
+        raise MissingExtraError(error.name or "fastapi", "web") from error
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(store, settings),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=settings.behind_proxy,
+            ssl_certfile=settings.certificate,
+            ssl_keyfile=settings.private_key,
+            timeout_graceful_shutdown=STOP_S,
+            ws_max_size=65_536,  # viewers send next to nothing
+        )
+    )
+
+
+def listen(settings: WebSettings) -> socket.socket:
+    """A socket on the settings' address. Raises SettingError where it cannot be had."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=QUEUE)
+    except OSError as error:
+        raise SettingError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}). Choose another --host or --port"
+        ) from error
+
+
+def run(place: tuple[str | None, str | None], values: dict[str, object], *, tell: Tell) -> None:
+    """Serve a store until Ctrl-C or SIGTERM. `place` is the database and the images, `values` are WebSettings.
+
+    Raises SettingError, StoreError, MissingExtraError.
+    """
+    settings = WebSettings.parse(values)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn hears it, ends, and hands it on to this
+    with Store.open(*place) as store:
+        serve(store, settings, tell)
+
+
+def serve(store: Store, settings: WebSettings, tell: Tell) -> None:
+    """Serve an open store. `tell` hears the address, and the set-up token while there is no user."""
+    server = make_server(store, settings)
+    with listen(settings) as place:
+        scheme = "https" if settings.tls else "http"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        tell(f"Sightline is on {scheme}://{host}:{place.getsockname()[1]}")
+        token = server.config.app.state.site.setup_token  # type: ignore[union-attr]
+        if token:
+            tell(
+                f"There is no user yet. Make the first one with this set-up token, valid until the server ends: {token}"
+            )
+        server.run(sockets=[place])
