@@ -39,7 +39,7 @@ class Client:
 
     def set_up(self, token: str, name: str, password: str) -> dict[str, Any]:
         """Make the first user with the token that the server's console shows."""
-        return self.post("/setup", {"token": token, "name": name, "password": password}, once=False)
+        return dict(self.post("/setup", {"token": token, "name": name, "password": password}, once=False))
 
     def log_in(self, name: str, password: str) -> dict[str, Any]:
         """Open a session."""
@@ -55,7 +55,7 @@ class Client:
 
     def add_user(self, name: str, role: str, password: str) -> dict[str, Any]:
         """Make a user."""
-        return self.post("/users", {"name": name, "role": role, "password": password}, once=False)
+        return dict(self.post("/users", {"name": name, "role": role, "password": password}, once=False))
 
     def add_token(self, name: str, scopes: list[str]) -> str:
         """Make a token; its secret."""
