@@ -100,6 +100,56 @@ def test_a_closed_box_takes_nothing(tmp_path):
         box.put(b"late")
 
 
+def full(box, is_full=True):
+    """The disk takes nothing: SQLite refuses every write."""
+    box._db.execute(f"PRAGMA query_only = {'ON' if is_full else 'OFF'}")
+
+
+def test_a_full_disk_keeps_no_message_from_its_way_and_none_goes_twice(tmp_path, until, monkeypatch):
+    monkeypatch.setattr("sightline.devices.outbox.SPARE_MAX", 3)
+    box, other = Outbox(tmp_path / "box.db"), Other()
+    box.put(b"0")
+    full(box)
+    for number in range(1, 4):
+        box.put(b"%d" % number)
+    with pytest.raises(SinkError, match="could not be kept"):
+        box.put(b"one too many")
+    assert bodies(box) == [b"0", b"1", b"2", b"3"] and len(box) == 4
+    courier = Courier("x", box, other, QUICK)
+    until(lambda: len(other.taken) == 4 and len(box) == 0)
+    box.put(b"4")
+    courier.wake()
+    until(lambda: len(other.taken) == 5 and len(box) == 0)
+    full(box, False)
+    box.put(b"5")
+    courier.wake()
+    until(lambda: len(other.taken) == 6 and len(box) == 0)
+    time.sleep(0.1)
+    assert other.taken == [b"%d" % number for number in range(6)] and courier.failures == 0
+    courier.close()
+    box.close()
+    box = Outbox(tmp_path / "box.db")
+    assert bodies(box) == [] and len(box) == 0
+    box.close()
+
+
+def test_what_waits_in_memory_goes_to_the_disk_once_it_can(tmp_path):
+    box = Outbox(tmp_path / "box.db")
+    full(box)
+    box.put(b"1")
+    box.put(b"2")
+    full(box, False)
+    box.put(b"3")
+    full(box)
+    box.put(b"4")
+    assert bodies(box) == [b"1", b"2", b"3", b"4"]
+    full(box, False)
+    box.close()
+    box = Outbox(tmp_path / "box.db")
+    assert bodies(box) == [b"1", b"2", b"3", b"4"] and [message.id for message in box.peek(9)] == [1, 2, 3, 4]
+    box.close()
+
+
 class Other:
     """The other side: takes messages, or fails as its script says."""
 

@@ -20,6 +20,7 @@ from sightline.devices.link import Backoff, Health, Link
 
 OVERHEAD_BYTES = 64  # what a row costs beside its body
 REFUSED_MAX = 1000
+SPARE_MAX = 1000  # messages that are kept in memory while the disk takes none
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, at REAL NOT NULL, body BLOB NOT NULL, why TEXT NOT NULL);
@@ -40,8 +41,10 @@ class Message:
 class Outbox:
     """Messages in one SQLite file of at most about `megabytes_max`; where it is full the oldest go, and are counted.
 
-    Once `put` has returned, the message survives a kill and, by fsync, a power cut. A damaged file is set aside and a
-    new one begun. One process at a time. Safe to share between threads.
+    Once `put` has returned, the message survives a kill and, by fsync, a power cut. While the disk takes none, up to
+    `SPARE_MAX` are kept in memory instead: an answer that a machine waits for goes out all the same. What the disk does
+    not forget then is delivered again by the next box of this file. A damaged file is set aside and a new one begun.
+    One process at a time. Safe to share between threads.
     Raises SettingError where the file cannot be opened or is in use.
     """
 
@@ -52,40 +55,53 @@ class Outbox:
         self._db = self._open()
         count, size = self._db.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM message").fetchone()
         self._count, self._size = int(count), int(size) + OVERHEAD_BYTES * int(count)
+        self._last = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()[0])
+        self._spare: list[Message] = []  # newer than all on the disk, which did not take them
+        self._left: list[tuple[Message, str]] = []  # delivered, and not yet removed from the disk
 
     def __len__(self) -> int:
-        return self._count
+        return self._count - len(self._left) + len(self._spare)
 
     def put(self, body: bytes) -> None:
-        """Keep one message, at the end. Raises SinkError where the disk does not take it."""
+        """Keep one message, at the end. Raises SinkError where neither disk nor memory takes it."""
         with self._lock, self._failing("kept"):
-            freed, count = self._make_room(len(body) + OVERHEAD_BYTES)
-            self._db.execute("INSERT INTO message (at, body) VALUES (?, ?)", (time.time(), body))
-            self._db.commit()
-            self._size += len(body) + OVERHEAD_BYTES - freed
-            self._count += 1 - count
-            self.dropped += count
-        if count:
-            _log.error("%s is full: the %d oldest messages were dropped. Raise outbox_mb", self._path, count)
+            message = Message(self._last + 1, time.time(), body)
+            try:
+                self._write([*self._spare, message])
+            except sqlite3.OperationalError as error:
+                self._db.rollback()
+                if len(self._spare) >= SPARE_MAX:
+                    raise
+                if not self._spare:
+                    _log.error("%s: messages are kept in memory, the disk takes none (%s). Free it", self._path, error)
+                self._spare.append(message)
+            self._last = message.id
 
     def peek(self, count: int) -> list[Message]:
         """The `count` oldest messages. Raises SinkError."""
         with self._lock, self._failing("read"):
-            rows = self._db.execute("SELECT id, at, body FROM message ORDER BY id LIMIT ?", (count,)).fetchall()
-        return [Message(*row) for row in rows]
+            done = self._left[-1][0].id if self._left else 0
+            query = "SELECT id, at, body FROM message WHERE id > ? ORDER BY id LIMIT ?"
+            rows = self._db.execute(query, (done, count)).fetchall()
+            return [*(Message(*row) for row in rows), *self._spare][:count]
 
     def remove(self, message: Message, refused: str = "") -> None:
         """Forget a delivered message, or set it aside where the other side has refused it for good, with the reason."""
         with self._lock, self._failing("removed"):
-            gone = self._db.execute("DELETE FROM message WHERE id = ?", (message.id,)).rowcount
-            if refused and gone:
-                self._db.execute(
-                    "INSERT INTO refused VALUES (?, ?, ?, ?)", (message.id, message.at, message.body, refused)
-                )
-                self._db.execute("DELETE FROM refused WHERE id <= ? - ?", (message.id, REFUSED_MAX))
-            self._db.commit()
-            self._count -= gone
-            self._size -= (len(message.body) + OVERHEAD_BYTES) * gone
+            if message in self._spare:
+                self._spare.remove(message)  # it was never on the disk
+                return
+            self._left.append((message, refused))
+            try:
+                gone = [one for one, why in self._left if self._delete(one, why)]
+                self._db.commit()
+            except sqlite3.OperationalError as error:
+                self._db.rollback()
+                _log.warning("%s: delivered messages stay on the disk for now (%s)", self._path, error)
+                return
+            self._left.clear()
+            self._count -= len(gone)
+            self._size -= sum(len(one.body) + OVERHEAD_BYTES for one in gone)
 
     def refused(self) -> list[tuple[Message, str]]:
         """The latest messages that the other side has refused for good, and why."""
@@ -96,7 +112,36 @@ class Outbox:
     def close(self) -> None:
         """Close the file; messages stay in it."""
         with self._lock:
+            try:
+                if self._spare:
+                    self._write(self._spare)
+            except sqlite3.Error as error:
+                _log.error("%s: %d messages are lost, the disk takes none (%s)", self._path, len(self._spare), error)
+            self._spare = []
             self._db.close()
+
+    def _write(self, messages: list[Message]) -> None:
+        """Write them to the disk, for which the oldest there make room; then none is spare any more."""
+        need = sum(len(message.body) + OVERHEAD_BYTES for message in messages)
+        freed, count = self._make_room(need)
+        rows = [(message.id, message.at, message.body) for message in messages]
+        self._db.executemany("INSERT INTO message (id, at, body) VALUES (?, ?, ?)", rows)
+        self._db.commit()
+        self._spare = []
+        self._size += need - freed
+        self._count += len(messages) - count
+        self.dropped += count
+        if count:
+            _log.error("%s is full: the %d oldest messages were dropped. Raise outbox_mb", self._path, count)
+
+    def _delete(self, message: Message, refused: str) -> bool:
+        """Whether it was on the disk."""
+        gone = self._db.execute("DELETE FROM message WHERE id = ?", (message.id,)).rowcount > 0
+        if refused:
+            row = (message.id, message.at, message.body, refused)
+            self._db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?)", row)
+            self._db.execute("DELETE FROM refused WHERE id <= ? - ?", (message.id, REFUSED_MAX))
+        return gone
 
     def _make_room(self, need: int) -> tuple[int, int]:
         """Delete the oldest until `need` bytes fit: freed bytes and messages."""
