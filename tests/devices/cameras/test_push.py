@@ -64,6 +64,12 @@ def test_what_is_no_whole_picture_is_refused(push, data, status):
         camera.grab(10)
 
 
+def test_an_id_that_is_too_long_is_refused_not_cut(push):
+    _, post, _ = push
+    assert post(PNG, path="/?part=" + "A" * 65) == 400
+    assert post(PNG, path="/?part=" + "A" * 64) == 202
+
+
 def test_a_wrong_token_is_refused(push):
     assert push[1](PNG, token="guess") == 401
 

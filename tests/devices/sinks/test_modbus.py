@@ -8,11 +8,12 @@ import socket
 import pytest
 
 from sightline.core.errors import SettingError, SinkError
+from sightline.core.result import Verdict
 from sightline.core.signals import ErrorCode, Status
-from sightline.devices.sinks.handshake import Inputs
+from sightline.devices.sinks.handshake import Inputs, Outputs
 from sightline.devices.sinks.modbus import ModbusServer
 from sightline.devices.sinks.port import Controller
-from sightline.devices.sinks.registers import INPUTS, OUTPUTS, write_inputs
+from sightline.devices.sinks.registers import INPUTS, OUTPUTS, read_outputs, write_inputs, write_outputs
 from sightline.devices.sinks.table import open_sink
 
 QUICK = {"backoff": {"first_ms": 20, "longest_ms": 50}}
@@ -169,6 +170,54 @@ def test_a_plc_that_restarts_is_found_again_and_its_old_trigger_is_none(memory, 
     assert sink.wait(100) is None and sink.health().reconnects >= 1
     sink.close()
     again.server.close()
+
+
+def test_no_other_result_is_ever_seen_beside_the_status_of_one(memory, until, signal):
+    # Whoever was here before left an OK behind, and each write of the station is looked at as the PLC could.
+    left = Outputs(valid=True, verdict=1, inspected=True, part_id="old", number=7)
+    memory.words[100][:] = write_outputs(left)
+    seen = []
+    write = memory.write
+
+    def look(address, values):
+        write(address, values)
+        said = read_outputs(memory.words[100])
+        if said.valid:
+            seen.append((said.part_id, memory.words[100][0] >> 3 & 7, said.verdict))
+        return True
+
+    memory.server._write = look
+    options = {"mode": "client", "port": memory.port, "poll_ms": 200, "acknowledge": False, **QUICK}
+    sink = open_sink({"kind": "modbus", **options})
+    sink.show(Status(ready=True))
+    until(lambda: memory.words[100][0] & 1)
+    for part, verdict in (("a", Verdict.OK), ("b", Verdict.NG)):  # the second before the first is taken away
+        sink.send(signal(part, verdict))
+        until(lambda p=part: seen and seen[-1][0] == p)
+    sink.close()
+    assert set(seen) == {("a", 1, 1), ("b", 2, 2)}
+
+
+def test_a_result_that_stays_is_no_second_one(memory, until, signal):
+    sink = client_sink(memory.port)
+    edges, write = [], memory.write
+
+    def look(address, values):
+        write(address, values)
+        valid = read_outputs(memory.words[100]).valid
+        if not edges or edges[-1] != valid:
+            edges.append(valid)
+        return True
+
+    memory.server._write = look
+    sink.show(Status(ready=True))
+    sink.send(signal("a"))
+    until(lambda: edges[-1:] == [True])
+    sink._written = None  # as after a lost link
+    beat = memory.words[100][1]
+    until(lambda: sink.show(Status(ready=True)) or memory.words[100][1] not in (beat, beat + 1))
+    assert edges == [False, True]
+    sink.close()
 
 
 def test_settings_that_overlap_are_refused():

@@ -12,7 +12,7 @@ import pytest
 
 from sightline.core.errors import SettingError
 from sightline.core.signals import CommandKind, Status
-from sightline.devices.sinks.port import Controller
+from sightline.devices.sinks.port import Controller, read_command
 from sightline.devices.sinks.table import open_sink
 
 spec = importlib.util.spec_from_file_location("devices_broker", Path(__file__).with_name("broker.py"))
@@ -184,3 +184,10 @@ def test_tls_and_password_are_checked(
     assert not refused.health().connected and "Check user and password" in refused.health().error
     refused.close()
     broker.kill()
+
+
+def test_long_ids_and_names_are_never_taken_for_another_one():
+    a, b = (read_command({"command": "trigger", "part_id": "P" * 64 + end}) for end in "ab")
+    assert a.part_id != b.part_id and len(a.part_id) == len(b.part_id) == 64 and a.part_id.startswith("P" * 40)
+    assert read_command({"command": "trigger", "part_id": "P" * 64}).part_id == "P" * 64
+    assert read_command({"command": "recipe", "recipe": "r" * 65}).recipe != "r" * 64

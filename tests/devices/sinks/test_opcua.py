@@ -133,13 +133,13 @@ def test_only_the_active_recipe_is_given_up(sink):
             give_up = lambda name: management.call_method(f"{index}:UnprepareRecipe", name)  # noqa: E731
             await asyncio.to_thread(sink.show, Status(ready=True, recipe="caps", recipes=("caps", "lids"), calls=CALLS))
             await management.call_method(f"{index}:PrepareRecipe", "caps")
-            wrong = [await give_up(name) for name in ("lids", "4006381", "nothing", "", "c" * 65)]
+            wrong = [await give_up(name) for name in ("lids", "4006381", "nothing", "")]
             right = await give_up("7")
             await management.call_method(f"{index}:PrepareRecipe", "lids")
             return wrong, right, await give_up("8")  # it is being prepared
 
     wrong, right, prepared = asyncio.run(play())
-    codes = [ErrorCode.OTHER_RECIPE] * 3 + [ErrorCode.UNKNOWN_RECIPE, ErrorCode.OTHER_RECIPE]
+    codes = [ErrorCode.OTHER_RECIPE] * 3 + [ErrorCode.UNKNOWN_RECIPE]
     assert [error for error, _ in wrong] == codes and "caps is active" in wrong[0][1]
     assert right == prepared == [0, ""]
     asked = [sink.wait(100) for _ in range(4)]
@@ -314,13 +314,14 @@ def test_the_namespace_of_the_companion_is_not_claimed_and_results_are_listed(si
     assert sink.wait(1000).kind is CommandKind.RESET
 
 
-def test_a_job_without_a_part_id_has_a_name(sink, signal):
+@pytest.mark.parametrize("part", ["", "  "])
+def test_a_job_without_a_part_id_has_a_name(sink, signal, part):
     async def play():
         async with client_of(sink) as client:
             index, _, machine, _ = await nodes(client)
             await asyncio.to_thread(sink.show, Status(ready=True, recipe="caps"))
             automatic = await machine.get_child([f"{index}:AutomaticModeStateMachine"])
-            return await automatic.call_method(f"{index}:StartSingleJob", "", "")
+            return await automatic.call_method(f"{index}:StartSingleJob", part, "")
 
     job, error, _ = asyncio.run(play())
     command = sink.wait(1000)
@@ -460,7 +461,16 @@ def test_lists_are_filtered_and_come_in_pages(sink, signal):
 
 @pytest.mark.parametrize(
     ("inputs", "code"),
-    [(("P1",), "BadArgumentsMissing"), (("P1", "", ""), "BadTooManyArguments")],
+    [
+        (("P1",), "BadArgumentsMissing"),
+        (("P1", "", ""), "BadTooManyArguments"),
+        (("P" * 65, ""), "BadInvalidArgument"),
+        (("P1", "r" * 65), "BadInvalidArgument"),
+        ((["P1", "P2"], ""), "BadInvalidArgument"),
+        ((b"P1", ""), "BadInvalidArgument"),
+        ((1.5, ""), "BadInvalidArgument"),
+        ((True, ""), "BadInvalidArgument"),
+    ],
 )
 def test_calls_with_wrong_arguments_are_refused_as_opc_ua_has_it(sink, inputs, code):
     from asyncua import ua
@@ -473,3 +483,4 @@ def test_calls_with_wrong_arguments_are_refused_as_opc_ua_has_it(sink, inputs, c
 
     with pytest.raises(getattr(ua.uaerrors, code)):
         asyncio.run(play())
+    assert sink.wait(10) is None

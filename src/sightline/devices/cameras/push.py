@@ -31,7 +31,7 @@ from sightline.devices.credentials import Secret
 from sightline.devices.http_server import HttpServer
 
 _log = logging.getLogger(__name__)
-CALLERS_MAX = 16
+CALLERS_MAX, PART_MAX = 16, 64
 KNOWN = 1000  # requests that are remembered, so that none is a part twice
 # A page in a browser can send none of these to another site without asking first.
 TYPES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp", "application/octet-stream")
@@ -119,7 +119,9 @@ class PushSource:
         if len(data) < length:
             return 400, "the request ended early, or was too slow"
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
-        part = query.get("part", [""])[0][:64]
+        part = query.get("part", [""])[0]
+        if len(part) > PART_MAX:
+            return 400, f"a part's id has at most {PART_MAX} characters"
         try:
             told = {"part_id": part} if part else {}
             captured = time.time() - (time.monotonic() - came)

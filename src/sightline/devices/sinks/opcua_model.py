@@ -12,6 +12,7 @@ from typing import Any
 
 from sightline.core.signals import Status
 from sightline.devices.sinks.opcua_machine import StateMachine, place
+from sightline.devices.sinks.port import TEXT_MAX
 
 NAMESPACE = "urn:sightline:station"
 RESULTS = 32  # results that can be read; the oldest go
@@ -73,6 +74,7 @@ KINDS = {  # of fields and arguments by their name; all others are String
     "IsPartial": "Boolean",
     "IsSimulated": "Boolean",
 }
+LONGEST = dict.fromkeys(("PartId", "RecipeId", "ExternalId"), TEXT_MAX)  # characters of an input
 STEP_EVENTS = {
     "Ready": "ReadyEventType",
     "SingleExecution": "JobStartedEventType",
@@ -244,8 +246,9 @@ class Model:
 
 def _read(value: Any, name: str) -> Any:
     """An input as its kind has it; None where it cannot be. Clients send whole numbers in many widths."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
     if KINDS.get(name) is None:
-        return "" if value is None else str(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        return None
-    return value
+        text = "" if value is None else str(value).strip()
+        known = value is None or whole or isinstance(value, str)
+        return text if known and len(text) <= LONGEST.get(name, 1000) else None
+    return value if whole and value >= 0 else None

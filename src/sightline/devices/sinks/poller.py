@@ -10,8 +10,8 @@ from typing import Protocol
 from sightline.core.errors import SinkError
 from sightline.core.signals import Command, Signal, Status
 from sightline.devices.link import Backoff, Health, Link
-from sightline.devices.sinks.handshake import Handshake
-from sightline.devices.sinks.registers import INPUTS, read_inputs, write_outputs
+from sightline.devices.sinks.handshake import Handshake, Outputs
+from sightline.devices.sinks.registers import INPUTS, read_inputs, read_outputs, write_outputs
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ class Poller:
         self._name, self._handshake, self._poll_s = name, handshake, poll_ms / 1e3
         self._link = Link(f"sink {name}", opener, lambda memory: memory.close(), backoff)
         self._stop = threading.Event()
-        self._written: list[int] | None = None
+        self._written: list[int] | None = None  # what the PLC has; None: unknown, as after a lost link
+        self._told: list[int] | None = None  # the last, whether it came there or not; None: by whoever was before
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name=f"poll {name}", daemon=True)
         self._thread.start()
@@ -87,7 +88,11 @@ class Poller:
             self._handshake.take(read_inputs(memory.read(INPUTS)))
             words = write_outputs(self._handshake.outputs())
             if words != self._written:
-                # The status word comes last: when the PLC sees `valid`, the rest of the result is there.
+                # The status word comes last: when the PLC sees `valid`, the rest of the result is there. One of another
+                # result goes first, also where only the PLC's memory has it: nothing else is ever seen beside it.
+                if self._told is None or _is_over(read_outputs(self._told), read_outputs(words)):
+                    memory.write(0, [0])
+                self._told = words
                 if self._written is None or words[1:] != self._written[1:]:
                     memory.write(1, words[1:])
                 memory.write(0, words[:1])
@@ -98,3 +103,8 @@ class Poller:
             self._failures += 1
             self._written = None
             self._link.lost(memory, str(error))
+
+
+def _is_over(told: Outputs, now: Outputs) -> bool:
+    """Whether the result that was told is no longer shown."""
+    return told.valid and (not now.valid or now.number != told.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import queue
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sightline.core.signals import Command, CommandKind, Signal, Status
 from sightline.devices.link import Backoff, Health
 
-TEXT_MAX = 64  # characters of a part's id or a recipe in a command
+TEXT_MAX, DIGEST = 64, 12  # characters of a part's id or a recipe in a command; those at its end where it was longer
 _log = logging.getLogger(__name__)
 
 
@@ -123,4 +124,8 @@ def read_command(values: Mapping[str, Any]) -> Command | None:
 
 
 def _text(value: Any) -> str:
-    return "".join(c if c.isprintable() else "?" for c in str(value)[:TEXT_MAX]).strip()
+    text = str(value).strip()
+    if len(text) > TEXT_MAX:  # cut alone, two ids could become one, or a long name that of another recipe
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:DIGEST]
+        text = f"{text[: TEXT_MAX - DIGEST - 1]}~{digest}"
+    return "".join(c if c.isprintable() else "?" for c in text)
