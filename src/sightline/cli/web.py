@@ -38,3 +38,17 @@ def serve(
     given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key}
     given |= {"behind_proxy": behind_proxy, "allow_hosts": allow_host or ()}
     server.run((db, images), {**given, **parse_pairs(options or [])}, tell=console.complain)
+
+
+@app.command()
+def worker(
+    folder: Annotated[Path, typer.Option(help="Folder for files of jobs, the server's own.")] = Path("sightline-work"),
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    db: Database = None,
+    images: Images = None,
+) -> None:
+    """Do the lab work that the web app asks for, one job at a time. Example: sightline worker"""
+    from sightline.operations import worker
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    worker.run((db, images), folder, tell=console.complain, with_parent=with_parent)

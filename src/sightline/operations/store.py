@@ -37,12 +37,28 @@ def add(
     tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Add a dataset of any layout that training reads. Samples are called by their path below `data`."""
-    dataset = open_dataset(data, tell, outside=outside, split=split, test_fraction=test_fraction)
-    root = data if data.is_dir() else data.parent
     with Store.open(*place) as store:
-        name = product or dataset.name
-        samples = dataset.samples if dataset.given_split else _with_their_own(dataset.samples, store, name)
-        done = store.add(samples, name, root=root, author=author(), progress=progress or unwatched)
+        how = product, split, test_fraction, outside
+        return add_samples(store, data, *how, author=author(), progress=progress, tell=tell)
+
+
+def add_samples(
+    store: Store,
+    data: Path,
+    product: str | None = None,
+    split: bool = True,
+    test_fraction: float = 0.3,
+    outside: bool = False,
+    *,
+    author: str,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+) -> dict[str, Any]:
+    """As `add`, into a store that is open, in the name of `author`."""
+    dataset = open_dataset(data, tell, outside=outside, split=split, test_fraction=test_fraction)
+    root, name = data if data.is_dir() else data.parent, product or dataset.name
+    samples = dataset.samples if dataset.given_split else _with_their_own(dataset.samples, store, name)
+    done = store.add(samples, name, root=root, author=author, progress=progress or unwatched)
     figures = {"product": name, "added": done.added, "present": done.present, "refused": done.refused}
     return {**figures, "hidden": done.hidden, "errors": list(done.errors)}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.orm import Session
@@ -26,11 +28,68 @@ SPLITS = (TRAIN, TEST, None)
 MASK = "image/png"
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSample:
+    """One sample's row: where its image is from, and what part of a training it is."""
+
+    id: int
+    product: str
+    name: str
+    hash: str
+    media_type: str
+    bytes: int
+    width: int
+    height: int
+    split: str | None
+    group: str | None
+    lot: str | None
+    serial: str | None
+    station: str | None
+    line: str | None
+    recipe_hash: str | None
+    triggered: datetime | None
+    details: Mapping[str, Any]
+    created: datetime
+    deleted_at: datetime | None
+
+
+SAMPLE_FIELDS = tuple(StoredSample.__dataclass_fields__)
+
+
 class Catalogue:
     """The samples of a store, by the ids of their rows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def get(self, id: int) -> StoredSample:
+        """One sample, a deleted one, too. Raises NotFoundError."""
+        with self._database.reading() as session:
+            return _stored(_rows(session, [id])[0])
+
+    def page(
+        self,
+        product: str | None = None,
+        *,
+        version: str | None = None,
+        lot: str | None = None,
+        split: str | None = None,
+        deleted: bool = False,
+        after: int = 0,
+        limit: int = 50,
+    ) -> tuple[StoredSample, ...]:
+        """Samples by id, those after one: of a product as it is now, or of a version. Raises NotFoundError."""
+        query = select(SampleRow).where(SampleRow.id > after).order_by(SampleRow.id).limit(limit)
+        with self._database.reading() as session:
+            if version is not None:
+                mine = EntryRow.version_id == find_version(session, version).id
+                query = query.join(EntryRow, EntryRow.sample_id == SampleRow.id).where(mine)
+            else:
+                query = query.where(SampleRow.deleted_at.is_not(None) if deleted else SampleRow.deleted_at.is_(None))
+            for column, value in ((SampleRow.product, product), (SampleRow.lot, lot), (SampleRow.split, split)):
+                if value is not None:
+                    query = query.where(column == value)
+            return tuple(_stored(row) for row in session.scalars(query))
 
     def products(self) -> dict[str, int]:
         """Number of samples by product, deleted ones left out."""
@@ -106,6 +165,10 @@ def _rows(session: Session, sample_ids: Collection[int]) -> list[SampleRow]:
             raise NotFoundError(f"there is no sample {number}. Look it up again")
         rows.append(row)
     return rows
+
+
+def _stored(row: SampleRow) -> StoredSample:
+    return StoredSample(**{name: getattr(row, name) for name in SAMPLE_FIELDS})
 
 
 def _change(session: Session, rows: list[SampleRow], values: dict[str, object]) -> None:

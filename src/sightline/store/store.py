@@ -21,6 +21,7 @@ from sightline.store.database import Database, locate, prepare
 from sightline.store.images import Images, locate_images
 from sightline.store.ingest import Ingest, Ingested
 from sightline.store.inspections import Inspections
+from sightline.store.jobs import Jobs
 from sightline.store.recipes import Recipes
 from sightline.store.replies import Replies
 from sightline.store.samples import Catalogue, samples
@@ -44,6 +45,7 @@ class Store:
         self.users = Users(database)
         self.access = Access(database)
         self.replies = Replies(database)
+        self.jobs = Jobs(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

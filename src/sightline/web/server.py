@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.core.errors import MissingExtraError, SettingError
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
 
 STOP_S = 5  # for requests that are under way when the server is to end
 QUEUE = 128
+LOOK_S, RESTART_S = 0.5, 2.0  # between two looks at the worker, and before it is started again
+WORKER_STOP_S = 15.0
+LOG = logging.getLogger("sightline.web")
 
 
 def make_server(store: Store, settings: WebSettings) -> uvicorn.Server:
@@ -57,6 +66,42 @@ def listen(settings: WebSettings) -> socket.socket:
         ) from error
 
 
+class Worker:
+    """A worker process beside the server: started, started again where it dies, ended with the server."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        where = ("--db", _address(store), "--images", store.images.blobs.name, "--folder", str(folder))
+        self._command = [sys.executable, "-m", "sightline", "worker", "--with-parent", *where]
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="worker", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            # A group of its own: Ctrl-C in the terminal is for the server, which ends the worker in order.
+            process = subprocess.Popen(self._command, start_new_session=True)  # noqa: S603 - our own program
+            while process.poll() is None and not self._stopping.wait(LOOK_S):
+                pass
+            if process.poll() is None:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(WORKER_STOP_S)
+                process.kill()
+                process.wait()
+            elif not self._stopping.wait(RESTART_S):
+                LOG.error("the worker has ended (exit code %s) and is started again", process.returncode)
+
+    def close(self) -> None:
+        """End it; a job that is under way goes back to the queue."""
+        self._stopping.set()
+        self._thread.join(WORKER_STOP_S + 5)
+
+
+def _address(store: Store) -> str:
+    database = store.database
+    return str(database.file) if database.file else database.url.render_as_string(hide_password=False)
+
+
 def run(place: tuple[str | None, str | None], values: dict[str, object], *, tell: Tell) -> None:
     """Serve a store until Ctrl-C or SIGTERM. `place` is the database and the images, `values` are WebSettings.
 
@@ -65,7 +110,12 @@ def run(place: tuple[str | None, str | None], values: dict[str, object], *, tell
     settings = WebSettings.parse(values)
     signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn hears it, ends, and hands it on to this
     with Store.open(*place) as store:
-        serve(store, settings, tell)
+        working = Worker(store, settings.folder) if settings.worker else None
+        try:
+            serve(store, settings, tell)
+        finally:
+            if working is not None:
+                working.close()
 
 
 def serve(store: Store, settings: WebSettings, tell: Tell) -> None:

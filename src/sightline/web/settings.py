@@ -24,6 +24,7 @@ class WebSettings(BaseModel):
     behind_proxy: bool = Field(False, description="a proxy on this machine or network does TLS")
     allow_hosts: tuple[str, ...] = Field((), description="names by which browsers call this server")
     folder: Path = Field(Path("sightline-work"), description="folder for files of jobs: reports, imports, pictures")
+    worker: bool = Field(True, description="start a worker for jobs beside the server")
     idle_minutes: float = Field(30.0, gt=0, le=1440, description="without a request for so long, a user is logged out")
     session_hours: float = Field(12.0, gt=0, le=168, description="after so long, a user has to log in again")
     pin_switch: bool = Field(False, description="operators take over a shared screen by a PIN")
