@@ -186,6 +186,40 @@ def test_a_file_with_an_old_time_of_change_is_an_old_picture(tmp_path):
     camera.close()
 
 
+def ahead(folder, name):
+    """A file whose writer's clock is an hour ahead of this machine's."""
+    (folder / f"{name}.tmp").write_bytes(png(int(name)))
+    os.utime(folder / f"{name}.tmp", (time.time() + 3600,) * 2)
+    (folder / f"{name}.tmp").rename(folder / f"{name}.png")
+
+
+def test_a_file_from_the_future_is_no_newer_than_the_look_that_did_not_find_it(tmp_path):
+    camera = opened(tmp_path)
+    time.sleep(0.3)
+    ahead(tmp_path, "1")  # the part before's: nobody has looked since
+    with pytest.raises(CameraError):
+        camera.grab(300, after_s=time.monotonic())
+    late = threading.Timer(0.1, ahead, (tmp_path, "2"))
+    late.start()
+    assert int(camera.grab(2000, after_s=time.monotonic()).image[0, 0, 0]) == 2
+    late.join()
+    camera.close()
+
+
+def test_what_is_no_file_is_no_picture_and_holds_up_nobody(tmp_path):
+    camera = opened(tmp_path)
+    os.mkfifo(tmp_path / "1.png")
+    (tmp_path / "2.png").mkdir()
+    (tmp_path / "3.png").symlink_to(tmp_path / "1.png")
+    (tmp_path / "4.png").symlink_to(tmp_path / "4.png")
+    start = time.monotonic()
+    nothing(camera, 300)
+    assert time.monotonic() - start < 2
+    (tmp_path / "5.png").write_bytes(png(5))
+    assert values(camera, 1) == [5]
+    camera.close()
+
+
 def test_a_folder_that_is_opened_again_gives_nothing_twice_and_nothing_that_came_meanwhile(tmp_path, until):
     (tmp_path / "1.png").write_bytes(png(1))
     camera = opened(tmp_path, existing=True)

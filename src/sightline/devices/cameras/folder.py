@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import re
 import threading
 import time
@@ -23,6 +24,7 @@ from sightline.devices.cameras.settings import CameraSettings
 from sightline.devices.cameras.source import RawImage
 from sightline.imaging.decoding import SUFFIXES, UNREAD, is_cut_off
 
+CLOCKS_S = 0.01  # by which the clocks of this machine and of whoever writes may differ
 LOOK_S = 0.5  # a share over the network tells of no change: the folder is also looked at this often
 Key = tuple[int, str]  # the order of files: when written (0 in the order of names), name
 _log = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ class FolderSource:
             raise CameraError(f"camera {settings.name}: {settings.path} is no folder. Create it, or correct path")
         self._settings = settings
         self._lock = threading.Lock()
+        self._looked = time.monotonic()  # when the last look began: what it did not find came later
         before = self._files()
         if not settings._opened:
             settings._opened.append(time.time())
@@ -144,13 +147,17 @@ class FolderSource:
     def _look(self) -> dict[Path, float]:
         """All files, and when each came: that is settled at the first look that finds it."""
         with self._lock:
+            started = time.monotonic()
             files = self._files()
             now, clock = time.monotonic(), time.time()
             came = {}
             for path in files:
                 moment = self._came.get(path.name)
-                came[path.name] = now - max(0.0, clock - _written(path) / 1e9) if moment is None else moment
-            self._came = came
+                age_s = 0.0 if moment is not None else clock - _written(path) / 1e9
+                # A file from the future has a writer with another clock: it may have come right after the last look.
+                unknown = self._looked if age_s < -CLOCKS_S else now - max(0.0, age_s)
+                came[path.name] = unknown if moment is None else moment
+            self._came, self._looked = came, started
             self._seen &= set(came)  # a name that is gone may come again, and the set stays bounded
             return {path: came[path.name] for path in files}
 
@@ -174,11 +181,13 @@ class FolderSource:
     def _files(self) -> list[Path]:
         try:
             # Dots and other suffixes are the unfinished files of well-behaved writers.
-            return [
-                path
-                for path in self._settings.path.iterdir()
-                if path.suffix.lower() in SUFFIXES | UNREAD and not path.name.startswith(".")
-            ]
+            with os.scandir(self._settings.path) as entries:
+                return [
+                    Path(entry)
+                    for entry in entries
+                    if Path(entry).suffix.lower() in SUFFIXES | UNREAD
+                    if not entry.name.startswith(".") and _is_file(entry)
+                ]
         except OSError as error:
             raise CameraError(
                 f"camera {self._settings.name}: {self._settings.path} cannot be read ({error.strerror}). Mount it again"
@@ -231,6 +240,11 @@ class FolderSource:
             return replace(read_picture(data, str(path), told), captured=captured, monotonic_s=came)
         except CameraError as error:
             raise CameraError(str(error), error.reason, came) from error
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    # A pipe or a device may be waited for without end. Where the type is known, the file itself is not asked.
+    return Path(entry).is_file() if entry.is_symlink() else entry.is_file()
 
 
 def _written(path: Path) -> int:
