@@ -28,6 +28,10 @@ def test_a_folder_is_split_by_label(parts: Dataset) -> None:
     assert (parts.name, parts.layout, parts.given_split) == ("plates", "folders", False)
 
 
+def test_a_folder_may_be_written_with_a_slash_at_its_end(parts_folder: Path, parts: Dataset) -> None:
+    assert list(Dataset.open(f"{parts_folder}/")) == list(parts)
+
+
 def test_train_and_test_share_nothing_and_lose_nothing(parts: Dataset) -> None:
     train, test = ({sample.path for sample in side} for side in (parts.train, parts.test))
     assert not train & test

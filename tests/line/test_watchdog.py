@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -228,6 +229,42 @@ def test_a_plc_that_the_station_calls_is_answered_too(line: Callable[[str], Any]
             assert plc.valid == [False, True, False]
     finally:
         plc.server.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_plc_of_siemens_is_answered_too(
+    line: Callable[[str], Any], free_port: Callable[[], int], number: signal.Signals
+) -> None:
+    server_module, types = pytest.importorskip("snap7.server"), pytest.importorskip("snap7.type")
+    block, port = bytearray(2 * (INPUTS + OUTPUTS)), free_port()
+    plc = server_module.Server(log=False)
+    plc.register_area(types.SrvArea.DB, 7, block)
+    plc.start_to("127.0.0.1", port)
+
+    def say(**levels: Any) -> None:
+        block[: 2 * INPUTS] = struct.pack(f">{INPUTS}H", *write_inputs(Inputs(**levels)))
+
+    def look() -> Any:
+        return read_outputs(struct.unpack(f">{OUTPUTS}H", block[2 * INPUTS :]))
+
+    try:
+        with line(f'kind = "s7"\nhost = "127.0.0.1"\nport = {port}\ndb = 7') as one:
+            until(lambda: look().ready)
+            say(trigger=True, part_id="P1")
+            start = time.monotonic()
+            until(lambda: look().busy, 5)
+            pid = one.harm(number)
+            until(lambda: look().valid, DEADLINE_S)
+            assert time.monotonic() - start < DEADLINE_S
+            said = look()
+            assert (said.verdict, said.inspected, said.error, said.part_id) == (2, False, ErrorCode.LATE, "P1")
+            say(acknowledge=True)
+            until(lambda: one.station.process.pid not in (None, pid), 20)
+            say()
+            until(lambda: look().ready)
+            assert look().number == 1
+    finally:
+        plc.stop()
 
 
 @pytest.mark.skipif(shutil.which("mosquitto") is None, reason="needs mosquitto")

@@ -50,11 +50,11 @@ class Dataset:
         `outside` allows a table to name images outside its folder. A DatasetWarning counts the pictures that are not
         read, by the reason. Raises InputError that names what was found and what was expected.
         """
-        stored = str(path).removeprefix(STORED)
+        in_store, stored = str(path).startswith(STORED), str(path).removeprefix(STORED)
         path = Path(path)
         if not 0 < test_fraction < 1:
             raise InputError(f"test fraction {test_fraction} is out of range. Give a number between 0 and 1")
-        if stored != str(path):
+        if in_store:
             layout, samples, name, account = STORE, _of_store(stored), stored, None
         else:
             layout, samples = formats.read(path, outside=outside)

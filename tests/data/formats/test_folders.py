@@ -67,6 +67,14 @@ def test_masks_and_hidden_things_are_no_classes(tmp_path: Path, write: Any) -> N
     assert list(_by_name(tmp_path)) == ["good/1.png"]
 
 
+def test_pipes_are_no_pictures_and_hold_up_nobody(tmp_path: Path, write: Any) -> None:
+    write(tmp_path / "good/1.png", BLANK)
+    os.mkfifo(tmp_path / "good/2.png")
+    (tmp_path / "good/3.png").symlink_to(tmp_path / "good/2.png")
+    (tmp_path / "good/4.png").symlink_to(tmp_path / "good/1.png")
+    assert set(_by_name(tmp_path)) == {"good/1.png", "good/4.png"}
+
+
 def test_folders_below_a_class_belong_to_it(tmp_path: Path, write: Any) -> None:
     names = (
         "good/2026-01-05/1.png",

@@ -45,7 +45,7 @@ def unread_below(folder: Path) -> str:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder, sorted, without hidden ones; an unreadable folder is an OSError.
+    """All files below a folder, sorted, without hidden ones and pipes; an unreadable folder is an OSError.
 
     Raises InputError for a name with a line break or another control character: it could forge a line of a report.
     """
@@ -58,7 +58,13 @@ def files_below(folder: Path) -> Iterator[Path]:
         for name in (*folders, *names):
             if any(unicodedata.category(letter) == "Cc" for letter in name):
                 raise InputError(f"{location}: holds a name with control characters ({name!r}). Rename or remove it")
-        yield from (Path(location, name) for name in sorted(names) if not name.startswith("."))
+        files = (Path(location, name) for name in sorted(names) if not name.startswith("."))
+        yield from (file for file in files if not _is_waited_for(file))
+
+
+def _is_waited_for(file: Path) -> bool:
+    """A pipe, a socket or a device: reading it may never end."""
+    return file.exists() and not (file.is_file() or file.is_dir())
 
 
 def images_in(folder: Path) -> list[Path]:
