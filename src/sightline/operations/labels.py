@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.errors import InputError
+from sightline.core.region import Runs
 from sightline.data.suggestion import suggest as suggest_label
 from sightline.evaluate.metrics.agreement import Agreement, agreement, independent
 from sightline.runtime.inspector import Inspector
-from sightline.store.annotations import region_to_json
+from sightline.store.annotations import Annotation, region_to_json
 from sightline.store.book import Page
 from sightline.store.store import Store
 
@@ -49,6 +50,27 @@ def suggest(database: str | None, product: str, recipe: Path, *, threads: int = 
                 "regions": [region_to_json(region) for region in word.regions],
                 "suggested_by": inspector.digest,
             }
+
+
+def annotate(store: Store, sample_id: int, annotation: Annotation, after: int | None = None) -> Annotation:
+    """Keep what somebody says of a sample, once its marks are found to lie in the image. `after` as `Annotations.add`.
+
+    Raises InputError, NotFoundError, ConflictError.
+    """
+    sample = store.catalogue.get(sample_id)
+    for region in annotation.regions:
+        shape = region.shape
+        if isinstance(shape, Runs):
+            fits = (shape.height, shape.width) == (sample.height, sample.width)
+        else:
+            x, y, wide, high = shape.box
+            slack = max(sample.width, sample.height)  # a mark may reach over the edge, not lie beside the image
+            fits = -slack <= x < sample.width and -slack <= y < sample.height and x + wide > 0 and y + high > 0
+            fits = fits and x + wide <= 2 * slack and y + high <= 2 * slack
+        if not fits:
+            size = f"{sample.width} x {sample.height} px"
+            raise InputError(f"a mark of '{region.type}' does not lie in the image of {size}. Draw it again")
+    return store.annotations.add(sample_id, annotation, after)
 
 
 def book(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from sightline.runtime.signature import verify as verify_data
 if TYPE_CHECKING:
     from sightline.evaluate.comparison import Comparison
     from sightline.evaluate.evaluation import Evaluation
+    from sightline.store.recipes import StoredRecipe
+    from sightline.store.store import Store
 
 EXPLAINED = 12  # defective images on which a report measures how faithful the heat is
 
@@ -141,3 +144,15 @@ def verify(recipe: Path, key: Path, product: str | None = None) -> dict[str, str
     Release(product).check(loaded.card, loaded.data, str(recipe))
     facts = {"product": loaded.card.product, "made": loaded.card.provenance.created, "hash": loaded.hash}
     return {"recipe": str(recipe), "signed_by": by, **facts}
+
+
+def revise(store: Store, hash: str, ok: float | None, ng: float | None, reason: str, by: str) -> StoredRecipe:
+    """As `threshold`, of a recipe in the store: the revision is kept there, beside the recipe that it comes from."""
+    before = store.recipes.find(hash)
+    with tempfile.TemporaryDirectory(prefix="sightline-") as desk:
+        file, revision = Path(desk) / "recipe.onnx", Path(desk) / "revision.onnx"
+        file.write_bytes(store.recipes.file(before.hash))
+        threshold(file, revision, ok, ng, reason, by)
+        after = Recipe.load(revision)
+    card = after.card.model_dump(mode="json")
+    return store.recipes.register(after.data, before.product, before.name, by, before.version, before.hash, card)

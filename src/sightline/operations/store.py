@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +11,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from sightline.core.errors import InputError
 from sightline.core.progress import Progress, Tell, unwatched
 from sightline.core.sample import Sample
 from sightline.operations.opening import author, open_dataset
+from sightline.store.samples import StoredSample
 from sightline.store.store import Store
 from sightline.store.tables import Base
 
@@ -61,6 +64,21 @@ def add_samples(
     done = store.add(samples, name, root=root, author=author, progress=progress or unwatched)
     figures = {"product": name, "added": done.added, "present": done.present, "refused": done.refused}
     return {**figures, "hidden": done.hidden, "errors": list(done.errors)}
+
+
+def add_image(store: Store, product: str, name: str, data: bytes, author: str) -> StoredSample:
+    """Keep one image as a sample called `name`. Raises InputError for what is no image, StoreError."""
+    with tempfile.TemporaryDirectory(prefix="sightline-") as desk:
+        path = Path(desk) / Path(name).name
+        path.write_bytes(data)
+        done = store.add([Sample(path, None)], product, author=author)
+    if done.refused:
+        raise InputError(done.errors[0].replace(str(path), name))
+    numbers = store.catalogue.numbers(product, hashlib.sha256(data).hexdigest())
+    mine = [sample for sample in map(store.catalogue.get, numbers) if sample.name == name]
+    if not mine:
+        raise InputError(f"{name}: this sample of {product} was deleted. Bring it back instead")
+    return mine[0]
 
 
 def _with_their_own(samples: Sequence[Sample], store: Store, product: str) -> list[Sample]:

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError, NotFoundError
+from sightline.core.errors import ConflictError, InputError, NotFoundError
 from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
 from sightline.store.database import Database
 from sightline.store.tables.base import now
@@ -69,14 +69,27 @@ class Annotations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, sample_id: int, annotation: Annotation) -> Annotation:
-        """Keep an annotation; returns it with its id. Raises InputError for a sample that is deleted or not there."""
+    def add(self, sample_id: int, annotation: Annotation, after: int | None = None) -> Annotation:
+        """Keep an annotation; returns it with its id. Raises InputError for a sample that is deleted or not there.
+
+        `after` is the id of the annotation that counted when this one was thought of, 0 for none: raises ConflictError
+        where another one counts now, and says whose.
+        """
         with self._database.writing() as session:
             sample = session.get(SampleRow, sample_id)
             if sample is None:
                 raise NotFoundError(f"there is no sample {sample_id}. Look it up again")
             if sample.deleted_at is not None:
                 raise InputError(f"sample {sample_id} ({sample.name}) was deleted. Bring it back before labelling it")
+            if after is not None and not annotation.blind:
+                session.get(SampleRow, sample_id, with_for_update=True)  # two who label it take turns
+                last = dict(current_annotations(session, [sample_id])).get(sample_id)
+                if last is not None and last.id != after:
+                    raise ConflictError(
+                        f"sample {sample_id} was labelled {last.label} by {last.author} in the meantime. Look at that "
+                        "label first; yours was not kept",
+                        stale=True,
+                    )
             row = AnnotationRow(**annotation_values(sample_id, annotation))
             session.add(row)
             session.flush()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from sightline.core.errors import InputError
+from sightline.core.errors import ConflictError, InputError
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
 from sightline.store.tables.base import now
@@ -33,6 +33,11 @@ class Page:
     max_mm: float | None = None
     author: str = ""
     updated: datetime | None = None
+
+    @property
+    def revision(self) -> str:
+        """Changes with every change."""
+        return "none" if self.updated is None else f"{self.updated.timestamp():.6f}"
 
     def counts(self, length_mm: float) -> bool | None:
         """Whether a defect of this length counts; None where a person decides."""
@@ -59,10 +64,11 @@ class Book:
         with self._database.reading() as session:
             return tuple(_page(row) for row in session.scalars(query))
 
-    def write(self, page: Page, author: str) -> Page:
+    def write(self, page: Page, author: str, revision: str | None = None) -> Page:
         """Write a page, a new one or over the old one, which the audit keeps.
 
-        Raises InputError for limits in the wrong order, and for samples that are not there or of another product.
+        Raises InputError for limits in the wrong order, and for samples that are not there or of another product,
+        ConflictError where the page there is no longer at `revision`.
         """
         if not (page.name.strip() and author.strip()):
             raise InputError("a page of the defect book needs the type's name and an author. Give both")
@@ -76,7 +82,12 @@ class Book:
                 if sample is None or sample.product != page.product:
                     raise InputError(f"{page.name}: there is no sample {number} of {page.product}. Look it up again")
             query = select(DefectTypeRow).where(DefectTypeRow.product == page.product, DefectTypeRow.name == page.name)
-            row = session.scalars(query).one_or_none()
+            row = session.scalars(query.with_for_update()).one_or_none()
+            if revision is not None and revision != ("none" if row is None else _page(row).revision):
+                who = (
+                    "was removed" if row is None else f"was written by {row.author} at {row.updated:%Y-%m-%d %H:%M} UTC"
+                )
+                raise ConflictError(f"the page of {page.name} {who}. Read it again, then change it", stale=True)
             before = {} if row is None else {name: getattr(row, name) for name in FIELDS}
             row = row or DefectTypeRow(product=page.product, name=page.name)
             for name in FIELDS:

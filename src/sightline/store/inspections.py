@@ -280,7 +280,7 @@ def _rows(
 
 def _query(wanted: Filter, verdict: Verdict | None, before: Position | None) -> Select[InspectionRow]:
     row = InspectionRow
-    query = select(row).where(*_conditions(wanted)).order_by(row.triggered.desc(), row.id.desc())
+    query = select(row).where(*conditions(wanted)).order_by(row.triggered.desc(), row.id.desc())
     single = wanted.lot is not None or wanted.serial is not None
     for column, value in ((row.station, wanted.station), (row.verdict, verdict)):
         if value is not None:
@@ -291,7 +291,8 @@ def _query(wanted: Filter, verdict: Verdict | None, before: Position | None) -> 
     return query
 
 
-def _conditions(wanted: Filter) -> Iterator[Any]:
+def conditions(wanted: Filter) -> Iterator[Any]:
+    """What a filter means in SQL, but for station and verdicts, whose indices depend on the question."""
     row = InspectionRow
     if wanted.since is not None:
         yield row.triggered >= wanted.since

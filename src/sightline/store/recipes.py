@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError, NotFoundError
+from sightline.core.errors import ConflictError, InputError, NotFoundError
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
 from sightline.store.snapshot import Version, version_of
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import EntryRow, SampleRow, VersionRow
-from sightline.store.tables.line import RecipeRow
+from sightline.store.tables.line import AuditRow, RecipeRow
 from sightline.store.versions import find_version, frozen_hashes
 
 STATES = ("candidate", "shadow", "promoted", "retired")
+MAX_LINEAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,12 @@ class StoredRecipe:
     card: dict[str, Any]
     author: str
     created: datetime
+    id: int
+
+    @property
+    def revision(self) -> str:
+        """Changes with every change: of a recipe, only the state can."""
+        return f"{self.hash[:16]}-{self.state}"
 
 
 class Recipes:
@@ -108,14 +116,61 @@ class Recipes:
             row = session.get(VersionRow, _find(session, hash).version_id or 0)
             return None if row is None else version_of(row)
 
-    def set_state(self, hash: str, state: str, author: str) -> None:
-        """Make a recipe candidate, shadow, promoted or retired."""
+    def page(
+        self, product: str | None = None, state: str | None = None, before: int | None = None, limit: int = 50
+    ) -> tuple[StoredRecipe, ...]:
+        """The newest recipes, of one product, in one state, or older than the id `before`."""
+        query = select(RecipeRow).order_by(RecipeRow.id.desc()).limit(limit)
+        for column, value in ((RecipeRow.product, product), (RecipeRow.state, state)):
+            if value is not None:
+                query = query.where(column == value)
+        if before is not None:
+            query = query.where(RecipeRow.id < before)
+        with self._database.reading() as session:
+            return tuple(_stored(session, row) for row in session.scalars(query))
+
+    def lineage(self, hash: str) -> tuple[builtins.list[StoredRecipe], builtins.list[StoredRecipe]]:
+        """The recipes that a recipe comes from, its parent first, and those that were made from it."""
+        with self._database.reading() as session:
+            row: RecipeRow | None = _find(session, hash)
+            assert row is not None
+            children = session.scalars(
+                select(RecipeRow).where(RecipeRow.parent_hash == row.hash).order_by(RecipeRow.id)
+            )
+            found = [_stored(session, child) for child in children]
+            above: builtins.list[StoredRecipe] = []
+            while row is not None and row.parent_hash is not None and len(above) < MAX_LINEAGE:
+                row = session.scalar(select(RecipeRow).where(RecipeRow.hash == row.parent_hash))
+                if row is not None:
+                    above.append(_stored(session, row))
+            return above, found
+
+    def set_state(
+        self, hash: str, state: str, author: str, reason: str = "", revision: str | None = None
+    ) -> StoredRecipe:
+        """Make a recipe candidate, shadow, promoted or retired.
+
+        Raises InputError, and ConflictError where it is no longer at `revision`, with who changed it.
+        """
         if state not in STATES:
             raise InputError(f"'{state}' is no state of a recipe. Use one of: {', '.join(STATES)}")
         with self._database.writing() as session:
-            row = _find(session, hash)
-            audit(session, author, state, f"recipe {row.hash}", before=row.state)
-            session.execute(update(RecipeRow).where(RecipeRow.id == row.id).values(state=state))
+            row = session.get(RecipeRow, _find(session, hash).id, with_for_update=True)
+            assert row is not None
+            if revision is not None and revision != _stored(session, row).revision:
+                raise ConflictError(
+                    f"{row.name} {_last_change(session, row)}. Read it again, then change it", stale=True
+                )
+            audit(session, author, state, f"recipe {row.hash}", reason, before=row.state)
+            row.state = state
+            session.flush()
+            return _stored(session, row)
+
+
+def _last_change(session: Session, row: RecipeRow) -> str:
+    query = select(AuditRow).where(AuditRow.subject == f"recipe {row.hash}").order_by(AuditRow.id.desc()).limit(1)
+    last = session.scalar(query)
+    return f"is {row.state}" + (f" since {last.created:%Y-%m-%d %H:%M} UTC, by {last.author}" if last else "")
 
 
 def _find(session: Session, hash: str) -> RecipeRow:
@@ -129,7 +184,7 @@ def _stored(session: Session, row: RecipeRow) -> StoredRecipe:
     version = session.get(VersionRow, row.version_id) if row.version_id is not None else None
     name = None if version is None else f"{version.product}@{version.number}"
     return StoredRecipe(
-        row.hash, row.product, row.name, row.state, name, row.parent_hash, row.card, row.author, row.created
+        row.hash, row.product, row.name, row.state, name, row.parent_hash, row.card, row.author, row.created, row.id
     )
 
 

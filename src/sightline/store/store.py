@@ -24,7 +24,10 @@ from sightline.store.inspections import Inspections
 from sightline.store.jobs import Jobs
 from sightline.store.recipes import Recipes
 from sightline.store.replies import Replies
+from sightline.store.reviews import Reviews
 from sightline.store.samples import Catalogue, samples
+from sightline.store.stations import Stations
+from sightline.store.statistics import Statistics
 from sightline.store.users import Users
 from sightline.store.versions import Versions
 
@@ -46,6 +49,9 @@ class Store:
         self.access = Access(database)
         self.replies = Replies(database)
         self.jobs = Jobs(database)
+        self.reviews = Reviews(database)
+        self.stations = Stations(database)
+        self.statistics = Statistics(database, self.inspections)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

@@ -81,6 +81,16 @@ class Versions:
             rows = session.scalars(query if product is None else query.where(VersionRow.product == product))
             return tuple(version_of(row) for row in rows)
 
+    def page(self, product: str | None = None, before: int | None = None, limit: int = 50) -> tuple[Version, ...]:
+        """The newest versions, of one product or of all; those older than the id `before`."""
+        query = select(VersionRow).order_by(VersionRow.id.desc()).limit(limit)
+        if product is not None:
+            query = query.where(VersionRow.product == product)
+        if before is not None:
+            query = query.where(VersionRow.id < before)
+        with self._database.reading() as session:
+            return tuple(version_of(row) for row in session.scalars(query))
+
     def find(self, name: str) -> Version:
         """By name (cookies@3), by product (its newest), or by the first digits of its hash. Raises InputError."""
         with self._database.reading() as session:

@@ -30,10 +30,10 @@ class Result:
         return {"fingerprint": fingerprint, "findings": rows, "names": list(self.names), "unread": unread}
 
     @classmethod
-    def of_json(cls, row: Mapping[str, Any] | None, fingerprint: str) -> Result | None:
-        """A result that was kept; None where there is none of what has this fingerprint."""
+    def of_json(cls, row: Mapping[str, Any] | None, fingerprint: str | None) -> Result | None:
+        """A result that was kept; None where there is none of what has this fingerprint (None: of whatever it is)."""
         try:
-            if row is None or row["fingerprint"] != fingerprint:
+            if row is None or fingerprint not in {None, row["fingerprint"]}:
                 return None
             findings = [_finding(one) for one in row["findings"]]
             return cls(findings, tuple(row["names"]), tuple(Unread(name, message) for name, message in row["unread"]))

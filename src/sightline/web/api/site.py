@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from sightline.core.errors import BusyError, ForbiddenError
+from sightline.operations.judges import Judges
 from sightline.store.store import Store
 from sightline.web.settings import WebSettings
 
@@ -47,6 +48,7 @@ class Site:
     def __init__(self, store: Store, settings: WebSettings) -> None:
         self.store, self.settings = store, settings
         self.attempts = Attempts(settings.logins_per_minute)
+        self.judges = Judges(store, settings.recipes_open, settings.inspect_at_once, settings.threads)
         self._lock = threading.Lock()
         self.setup_token = "" if store.users.count() else secrets.token_urlsafe(24)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from sightline.operations import people
 from sightline.store.access import Token
 from sightline.store.users import ADMINISTRATOR, User
+from sightline.web.api.etags import IfMatch, etag, revision_of
 from sightline.web.api.identity import Administering, Labelling
 from sightline.web.api.paging import After, Limit, Listed, listed, place
 from sightline.web.api.problems import responses
@@ -21,7 +22,6 @@ from sightline.web.api.site import Here
 router = APIRouter(tags=["users"], responses=responses(401, 403, 404, 409, 412, 422))
 Role = Literal["operator", "reviewer", "engineer", "administrator"]
 Scope = Literal["read", "inspect", "label", "lab", "line", "admin"]
-IfMatch = Annotated[str | None, Header(description="ETag of what is to be changed: 412 where that is over")]
 
 
 class NewUser(Form):
@@ -55,16 +55,6 @@ class MadeToken(BaseModel):
 
     token: Token
     secret: str
-
-
-def etag(revision: str) -> str:
-    """A revision as a header's value."""
-    return f'"{revision}"'
-
-
-def revision_of(if_match: str | None) -> str | None:
-    """The revision that If-Match names; None where any will do."""
-    return None if if_match is None or if_match.strip() == "*" else if_match.strip().removeprefix("W/").strip('"')
 
 
 @router.get("/users")

@@ -1,0 +1,208 @@
+"""Parts that a person shall look at: taken a few at a time, answered, skipped, undone, and asked about once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, aliased
+
+from sightline.core.errors import ConflictError, InputError, NotFoundError
+from sightline.store.annotations import LABELS
+from sightline.store.audit import note as audit
+from sightline.store.database import Database
+from sightline.store.tables.base import now
+from sightline.store.tables.labels import SampleRow
+from sightline.store.tables.line import InspectionRow, ReviewRow
+
+OPEN, CLAIMED, ANSWERED, SKIPPED = STATES = ("open", "claimed", "answered", "skipped")
+REVIEW, CHALLENGE, REPEAT, SECOND = PURPOSES = ("review", "challenge", "repeat", "second")
+HELD_S = 600.0  # so long a claimed one waits for its answer; then anybody may have it
+MAX_CLAIMED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A part, why a person shall look at it, and the answer.
+
+    `purpose` is what it is there for beside the answer: a challenge has an `expected` one, a repeat is shown to the
+    same person again, a second to another one; both name the `first_id`.
+    """
+
+    id: int
+    inspection_id: int | None
+    sample_id: int | None
+    reason: str
+    priority: float
+    state: str
+    claimed_by: str | None
+    claimed_at: datetime | None
+    answer: str | None
+    types: tuple[str, ...]
+    note: str
+    author: str | None
+    created: datetime
+    answered: datetime | None
+    purpose: str
+    expected: str | None
+    first_id: int | None
+
+
+FIELDS = tuple(name for name in Review.__dataclass_fields__ if name != "types")
+
+
+class Reviews:
+    """The reviews of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        author: str,
+        reason: str,
+        *,
+        inspection_id: int | None = None,
+        sample_id: int | None = None,
+        priority: float = 0.0,
+        purpose: str = REVIEW,
+        expected: str | None = None,
+        first_id: int | None = None,
+    ) -> Review:
+        """Ask about an inspection or a sample. Raises InputError, NotFoundError where it is not there."""
+        if (inspection_id is None) == (sample_id is None):
+            raise InputError("a review is about one inspection or one sample. Name one of the two")
+        if purpose not in PURPOSES or (purpose == CHALLENGE) != (expected in LABELS):
+            raise InputError(
+                f"purpose is one of {', '.join(PURPOSES)}; a challenge, and nothing else, expects an answer"
+            )
+        with self._database.writing() as session:
+            for kind, number in ((InspectionRow, inspection_id), (SampleRow, sample_id)):
+                if number is not None and session.get(kind, number) is None:
+                    raise NotFoundError(f"there is no inspection or sample {number}. Look it up again")
+            if first_id is not None:
+                _find(session, first_id)
+            row = ReviewRow(inspection_id=inspection_id, sample_id=sample_id, reason=reason, priority=priority)
+            row.purpose, row.expected, row.first_id, row.state = purpose, expected, first_id, OPEN
+            row.types, row.note, row.created = [], "", now()
+            session.add(row)
+            session.flush()
+            audit(session, author, "ask for review", f"review {row.id}", reason)
+            return _review(row)
+
+    def get(self, id: int) -> Review:
+        """One review. Raises NotFoundError."""
+        with self._database.reading() as session:
+            return _review(_find(session, id))
+
+    def page(
+        self, state: str | None = None, author: str | None = None, before: int | None = None, limit: int = 50
+    ) -> tuple[Review, ...]:
+        """The newest reviews, in one state, answered by one author, or older than the id `before`."""
+        query = select(ReviewRow).order_by(ReviewRow.id.desc()).limit(limit)
+        for column, value in ((ReviewRow.state, state), (ReviewRow.author, author)):
+            if value is not None:
+                query = query.where(column == value)
+        if before is not None:
+            query = query.where(ReviewRow.id < before)
+        with self._database.reading() as session:
+            return tuple(_review(row) for row in session.scalars(query))
+
+    def claim(self, author: str, count: int = 1, held_s: float = HELD_S) -> tuple[Review, ...]:
+        """Up to `count` reviews that are this author's to answer: those it has, then the most urgent open ones.
+
+        Nobody else gets them for `held_s`. A second opinion never goes to whoever gave the first.
+        """
+        if not 1 <= count <= MAX_CLAIMED:
+            raise InputError(f"{count} reviews at once are not possible. Take 1 to {MAX_CLAIMED}")
+        row, first = ReviewRow, aliased(ReviewRow)
+        over = now() - timedelta(seconds=held_s)
+        mine = select(row).where(row.state == CLAIMED, row.claimed_by == author)
+        order = row.priority.desc(), row.id
+        given = select(first.id).where(first.id == row.first_id, first.author == author)
+        free = select(row).where(
+            or_(row.state == OPEN, (row.state == CLAIMED) & (row.claimed_at < over)),
+            or_(row.purpose != SECOND, ~given.exists()),
+        )
+        with self._database.writing() as session:
+            found = list(session.scalars(mine.order_by(*order).limit(count)))
+            if len(found) < count:
+                more = free.where(row.id.not_in([one.id for one in found])).order_by(*order)
+                found += session.scalars(more.limit(count - len(found)).with_for_update(skip_locked=True))
+            for one in found:
+                one.state, one.claimed_by, one.claimed_at = CLAIMED, author, now()
+            session.flush()
+            return tuple(_review(one) for one in found)
+
+    def answer(self, id: int, author: str, answer: str, types: tuple[str, ...] = (), note: str = "") -> Review:
+        """Answer a review that is claimed. Raises InputError, ConflictError where it is another one's or answered."""
+        if answer not in LABELS:
+            raise InputError(f"'{answer}' is no answer. Use one of: {', '.join(LABELS)}")
+        if answer == "good" and types:
+            raise InputError("a good part has no defect types. Leave them out, or call it defective")
+        with self._database.writing() as session:
+            row = _claimed(session, id, author)
+            row.state, row.answer, row.types, row.note = ANSWERED, answer, list(types), note
+            row.author, row.answered = author, now()
+            audit(session, author, "answer review", f"review {id}", note, answer=answer, types=list(types))
+            session.flush()
+            return _review(row)
+
+    def skip(self, id: int, author: str, note: str = "") -> Review:
+        """Leave a review to others: it is open again, less urgent than all others that are."""
+        with self._database.writing() as session:
+            row = _claimed(session, id, author)
+            row.state, row.claimed_by, row.claimed_at = OPEN, None, None
+            row.priority -= 1.0
+            audit(session, author, "skip review", f"review {id}", note)
+            session.flush()
+            return _review(row)
+
+    def undo(self, id: int, author: str) -> Review:
+        """Take the own answer back; the audit keeps it. The review is this author's to answer again."""
+        with self._database.writing() as session:
+            row = _find(session, id, lock=True)
+            if row.state != ANSWERED or row.author != author:
+                raise ConflictError(f"review {id} has no answer of {author}. Only an own answer can be taken back")
+            audit(session, author, "undo review", f"review {id}", answer=row.answer, types=list(row.types))
+            row.state, row.claimed_by, row.claimed_at = CLAIMED, author, now()
+            row.answer, row.types, row.note, row.author, row.answered = None, [], "", None, None
+            session.flush()
+            return _review(row)
+
+    def ask_again(self, id: int, author: str, reason: str) -> Review:
+        """Ask another person about an answered review. Raises ConflictError where it is not answered."""
+        first = self.get(id)
+        if first.state != ANSWERED:
+            raise ConflictError(f"review {id} is {first.state}. A second opinion is possible once it is answered")
+        return self.add(
+            author,
+            reason,
+            inspection_id=first.inspection_id,
+            sample_id=first.sample_id,
+            priority=first.priority + 1.0,
+            purpose=SECOND,
+            first_id=id,
+        )
+
+
+def _claimed(session: Session, id: int, author: str) -> ReviewRow:
+    row = _find(session, id, lock=True)
+    if row.state == ANSWERED:
+        raise ConflictError(f"review {id} was answered by {row.author} already: {row.answer}. Ask for a second opinion")
+    if row.state != CLAIMED or row.claimed_by != author:
+        holder = f"{row.claimed_by} has it" if row.claimed_by else "nobody has it"
+        raise ConflictError(f"review {id} is not yours to answer ({holder}). Take the next one")
+    return row
+
+
+def _find(session: Session, id: int, lock: bool = False) -> ReviewRow:
+    row = session.get(ReviewRow, id, with_for_update=lock or None)
+    if row is None:
+        raise NotFoundError(f"there is no review {id}. Look it up again")
+    return row
+
+
+def _review(row: ReviewRow) -> Review:
+    return Review(types=tuple(row.types), **{name: getattr(row, name) for name in FIELDS})

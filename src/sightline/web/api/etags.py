@@ -1,0 +1,24 @@
+"""ETags: what two people may change tells its revision, and takes a change only while it is at that revision."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Header
+
+IfMatch = Annotated[
+    str | None, Header(max_length=300, description="ETag of what is to be changed: 412 where that is over")
+]
+
+
+def etag(revision: str) -> str:
+    """A revision as a header's value; one that holds what a header cannot is escaped."""
+    return '"' + revision.encode("unicode_escape").decode().replace('"', "%22") + '"'
+
+
+def revision_of(if_match: str | None) -> str | None:
+    """The revision that If-Match names; None where any will do."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    inner = if_match.strip().removeprefix("W/").strip('"').replace("%22", '"')
+    return inner.encode("latin-1", "replace").decode("unicode_escape", "replace")

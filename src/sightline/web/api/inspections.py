@@ -1,0 +1,118 @@
+"""Inspections of the line, and figures over them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sightline.core.result import Verdict
+from sightline.store.inspections import Filter, Record
+from sightline.store.statistics import Pareto, Yield
+from sightline.store.tables.base import from_us, to_us
+from sightline.web.api.identity import Reading
+from sightline.web.api.paging import After, Limit, Listed, listed, place
+from sightline.web.api.problems import responses
+from sightline.web.api.site import Here
+
+router = APIRouter(tags=["inspections"], responses=responses(401, 403, 404, 422))
+Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+Since = Annotated[AwareDatetime | None, Query(examples=["2026-03-01T00:00:00Z"])]
+LATEST_US = 253_402_300_799_000_000  # the end of the year 9999
+
+
+class HourYield(BaseModel):
+    """Verdicts of the hour that begins at `start`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    start: datetime
+    ok: int
+    ng: int
+    review: int
+    parts: int
+    ok_share: float
+
+
+@router.get("/inspections")
+def inspections(
+    site: Here,
+    identity: Reading,
+    station: Text = None,
+    verdict: Annotated[list[Verdict] | None, Query(max_length=3)] = None,
+    since: Since = None,
+    until: Since = None,
+    product: Text = None,
+    lot: Text = None,
+    serial: Text = None,
+    type: Text = None,
+    late: bool | None = None,
+    shadow: bool | None = False,
+    after: After = None,
+    limit: Limit = 50,
+) -> Listed[Record]:
+    """Inspections, the newest first; those that pass all conditions that are given."""
+    wanted = Filter(
+        station=station,
+        verdicts=tuple(dict.fromkeys(verdict or ())),
+        since=since,
+        until=until,
+        product=product,
+        lot=lot,
+        serial=serial,
+        type=type,
+        late=late,
+        shadow=shadow,
+    )
+    last = place(after, int, int)
+    before = None if last is None else (from_us(max(-LATEST_US // 5, min(last[0], LATEST_US))), last[1])
+    found = site.store.inspections.page(wanted, before, limit)
+    return listed(found, limit, lambda record: [to_us(record.triggered), record.id])
+
+
+@router.get("/inspections/{number}")
+def inspection(number: int, site: Here, identity: Reading) -> Record:
+    """One inspection."""
+    return site.store.inspections.get(number)
+
+
+@router.get("/statistics/hours")
+def hours(
+    site: Here, identity: Reading, since: Since = None, until: Since = None, station: Text = None
+) -> list[HourYield]:
+    """Verdicts of each hour, of the last day where no time is given; of one station or of all."""
+    return [HourYield.model_validate(hour) for hour in site.store.statistics.hours(*_span(since, until), station)]
+
+
+@router.get("/statistics/stations")
+def stations(site: Here, identity: Reading, since: Since = None, until: Since = None) -> list[Yield]:
+    """The yield of each station."""
+    return list(site.store.statistics.stations(*_span(since, until)))
+
+
+@router.get("/statistics/lots")
+def lots(
+    site: Here,
+    identity: Reading,
+    since: Since = None,
+    until: Since = None,
+    station: Text = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> list[Yield]:
+    """The yield of the lots of a time of at most 7 days."""
+    return list(site.store.statistics.lots(*_span(since, until), station, limit))
+
+
+@router.get("/statistics/types")
+def types(
+    site: Here, identity: Reading, since: Since = None, until: Since = None, station: Text = None, lot: Text = None
+) -> Pareto:
+    """Which defect types there were most of, among NG and REVIEW parts."""
+    return site.store.statistics.pareto(*_span(since, until), station, lot)
+
+
+def _span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    end = until or datetime.now(UTC) + timedelta(hours=1)
+    return since or end - timedelta(hours=25), end
