@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sightline.core.result import SEVERITY, Verdict
 from sightline.core.signals import ErrorCode
 
@@ -31,6 +34,7 @@ class ViewResult:
 
     `margin` is the distance of the score from the nearest threshold, in widths of the band; `reason` is why the picture
     could not be judged as one that the recipe knows ("": it could), `ood_distance` how far it lies from what it knows.
+    `heat` (h, w) uint8 is the heat map on the recipe's scale, for people who watch: outlines begin at 128.
     """
 
     view: str
@@ -46,6 +50,7 @@ class ViewResult:
     warnings: tuple[str, ...] = ()
     reason: str = ""
     ood_distance: float | None = None
+    heat: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sightline.devices.sinks.table import open_sink, read_sink
 from sightline.line.answering import answer_for_the_dead, take_over, tell
 from sightline.line.inspection_client import InspectionWorker, Shadow
 from sightline.line.inspection_worker import Load
+from sightline.line.live import Live
 from sightline.line.machine import Opening, Remote, open_machine
 from sightline.line.processes import Hold
 from sightline.line.recipes import Loaded, Recipes
@@ -125,6 +126,10 @@ class CommandQueue:
         """Ask for a changeover, from any thread."""
         self.requests.append(Command(kind=CommandKind.RECIPE, recipe=recipe))
 
+    def request_continuous(self, wanted: bool) -> None:
+        """Ask for part after part without triggers, or for the end of that, from any thread."""
+        self.requests.append(Command(kind=CommandKind.CONTINUOUS if wanted else CommandKind.STOP))
+
 
 @dataclass
 class Devices:
@@ -142,6 +147,7 @@ class Devices:
     remote: Remote | None = None  # the machine, where the watchdog's process holds it
     changes: Sequence[str] = ()  # recipes whose files are others than at the last start, in words
     shadow: Shadow = field(default_factory=Shadow)
+    live: Live = field(default_factory=Live)
 
     def signal(self, signal: Signal, pilot: bool = False) -> None:
         """Hand a part's answer to every sink; one that fails does not keep it from the others."""

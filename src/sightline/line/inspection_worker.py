@@ -16,14 +16,17 @@ from multiprocessing.heap import BufferWrapper
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.core.errors import SightlineError
 from sightline.core.result import Band
 from sightline.line.decision import ViewResult
+from sightline.runtime.drawing import Scale, scale_of
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.signature import Release
 
+HEAT_CELLS = 128  # on the longer side of what is shown
 Shape = tuple[int, int, int]
 RecipeKey = tuple[str, str]  # name of the recipe, name of the view
 
@@ -117,7 +120,18 @@ def _inspect(inspector: Inspector, job: Job, frames: memoryview, mm_per_px: floa
     except Exception as error:  # noqa: BLE001  # whatever it was: this part has no result, the next one may have
         return Reply(job.number, error=f"{type(error).__name__}: {error}")
     times = {**result.times_ms, "judge": (time.perf_counter() - start) * 1e3}
-    return Reply(job.number, view_result(result, job.key[1], inspector.digest, times, inspector.card.band, mm_per_px))
+    card = inspector.card
+    told = view_result(result, job.key[1], inspector.digest, times, card.band, mm_per_px, scale_of(card))
+    return Reply(job.number, told)
+
+
+def _small(position: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Heat of 0..1 in bytes, of few enough cells to travel with the result; of several, the hottest counts."""
+    step = -(-max(position.shape) // HEAT_CELLS)
+    high, wide = (-(-side // step) * step for side in position.shape)
+    padded = np.pad(position, ((0, high - position.shape[0]), (0, wide - position.shape[1])))
+    cells = padded.reshape(high // step, step, wide // step, step).max(axis=(1, 3))
+    return np.asarray(np.rint(cells * 255), np.uint8)
 
 
 def view_result(
@@ -127,8 +141,9 @@ def view_result(
     times_ms: Mapping[str, float],
     band: Band,
     mm_per_px: float | None = None,
+    scale: Scale | None = None,
 ) -> ViewResult:
-    """A result as plain values; areas in mm2 by the view's own scale where it was measured."""
+    """A result as plain values; areas in mm2 by the view's own scale where it was measured, heat on the `scale`."""
     defects = [defect.to_json() for defect in result.defects]
     if mm_per_px is not None:
         defects = [{**defect, "area_mm2": round(defect["area_px"] * mm_per_px**2, 4)} for defect in defects]
@@ -146,4 +161,5 @@ def view_result(
         warnings=result.warnings,
         reason=result.reason,
         ood_distance=float(result.ood_distance),
+        heat=_small(scale.position(result.heat)) if scale is not None else None,
     )

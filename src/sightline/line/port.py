@@ -1,4 +1,5 @@
-"""The station's HTTP port: metrics and health for monitoring, and changeover for barcode readers and the MES."""
+"""The station's HTTP port: metrics and health for monitoring, changeover for barcode readers and the MES, and the live
+picture for the web app."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -34,7 +35,9 @@ class Answers:
     """What the port answers with: Prometheus text, (healthy, why), the status, and a request for a recipe.
 
     `request_recipe` returns whether such a recipe is there, and leaves none active where it is not; `token` must come
-    with a request, as `Authorization: Bearer TOKEN`. Without one, requests are only taken on loopback.
+    with a request, as `Authorization: Bearer TOKEN`. Without one, requests are only taken on loopback. `live` gives the
+    newest part after a number as a message (`line.live`) and needs the token, too: pictures of parts are not for all.
+    `request_continuous` returns why part after part cannot be inspected, "" where it was asked for.
     """
 
     metrics: Callable[[], bytes]
@@ -43,6 +46,8 @@ class Answers:
     request_recipe: Callable[[str], bool]
     token: str = ""
     loopback: bool = True
+    live: Callable[[int], bytes | None] = lambda after: None
+    request_continuous: Callable[[bool], str] = lambda wanted: "the station is not at work yet"
 
 
 class Port:
@@ -72,8 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "sightline", ""
 
     def do_GET(self) -> None:
-        """`/metrics`, `/healthz` or `/status`."""
-        path = urlsplit(self.path).path
+        """`/metrics`, `/healthz`, `/status` or `/live?after=NUMBER`."""
+        path, query = urlsplit(self.path).path, urlsplit(self.path).query
         if path == "/metrics":
             self._send(HTTPStatus.OK, self.answers.metrics(), "text/plain; version=0.0.4; charset=utf-8")
         elif path == "/healthz":
@@ -82,48 +87,69 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(code, {"healthy": healthy, "why": why})
         elif path == "/status":
             self._send_json(HTTPStatus.OK, self.answers.status())
+        elif path == "/live":
+            if self._may_ask():
+                after = re.fullmatch("after=([0-9]{1,15})", query)
+                message = self.answers.live(int(after[1]) if after else 0)
+                code = HTTPStatus.NO_CONTENT if message is None else HTTPStatus.OK
+                self._send(code, message or b"", "application/octet-stream")
         else:
-            self._send_json(HTTPStatus.NOT_FOUND, {"error": "Ask for /metrics, /healthz or /status"})
+            self._send_json(HTTPStatus.NOT_FOUND, {"error": "Ask for /metrics, /healthz, /status or /live"})
 
     def do_POST(self) -> None:
-        """`/recipe` with {"recipe": NAME, NUMBER or BARCODE}."""
-        if urlsplit(self.path).path != "/recipe":
-            return self._send_json(HTTPStatus.NOT_FOUND, {"error": "Post to /recipe"})
-        given = self.headers.get("Authorization", "")
-        if self.answers.token and not secrets.compare_digest(given.encode(), f"Bearer {self.answers.token}".encode()):
-            return self._send_json(HTTPStatus.UNAUTHORIZED, {"error": "Send the token: Authorization: Bearer TOKEN"})
-        if not self.answers.token and not self._is_local():
-            return self._send_json(HTTPStatus.FORBIDDEN, {"error": "Set [health] token in the station's file"})
+        """`/recipe` with {"recipe": NAME, NUMBER or BARCODE}, `/continuous` with {"continuous": true or false}."""
+        path = urlsplit(self.path).path
+        if path not in {"/recipe", "/continuous"}:
+            return self._send_json(HTTPStatus.NOT_FOUND, {"error": "Post to /recipe or /continuous"})
+        if not self._may_ask():
+            return None
         # A page in a browser cannot send this type without asking first, so no site can change recipes by the way.
         if self.headers.get_content_type() != "application/json":
             return self._send_json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": "Send application/json"})
-        requested = self._read_recipe()
-        if requested is None:
+        if path == "/continuous":
+            return self._request_continuous()
+        requested = self._read("recipe")
+        if not isinstance(requested, str | int) or isinstance(requested, bool) or not str(requested):
             return self._send_json(HTTPStatus.BAD_REQUEST, {"error": 'Send {"recipe": "name, number or barcode"}'})
-        if not self.answers.request_recipe(requested):
+        if not self.answers.request_recipe(str(requested)):
             return self._send_json(
-                HTTPStatus.NOT_FOUND, {"error": f"no recipe {requested!r} is loaded here: none is active now"}
+                HTTPStatus.NOT_FOUND, {"error": f"no recipe {str(requested)!r} is loaded here: none is active now"}
             )
-        return self._send_json(HTTPStatus.ACCEPTED, {"recipe": requested})
+        return self._send_json(HTTPStatus.ACCEPTED, {"recipe": str(requested)})
+
+    def _request_continuous(self) -> None:
+        wanted = self._read("continuous")
+        if not isinstance(wanted, bool):
+            return self._send_json(HTTPStatus.BAD_REQUEST, {"error": 'Send {"continuous": true} or false'})
+        if why_not := self.answers.request_continuous(wanted):
+            return self._send_json(HTTPStatus.CONFLICT, {"error": f"it cannot run continuously: {why_not}"})
+        return self._send_json(HTTPStatus.ACCEPTED, {"continuous": wanted})
+
+    def _may_ask(self) -> bool:
+        """Whether the caller has the token, or is on this machine where there is none; else it is told."""
+        given = self.headers.get("Authorization", "")
+        if self.answers.token and not secrets.compare_digest(given.encode(), f"Bearer {self.answers.token}".encode()):
+            self._send_json(HTTPStatus.UNAUTHORIZED, {"error": "Send the token: Authorization: Bearer TOKEN"})
+            return False
+        if not self.answers.token and not self._is_local():
+            self._send_json(HTTPStatus.FORBIDDEN, {"error": "Set [health] token in the station's file"})
+            return False
+        return True
 
     def _is_local(self) -> bool:
         """Whether only this machine reaches the port, under its own name: a site's name may point here, too."""
         host = re.sub(r":\d+$", "", self.headers.get("Host", ""))
         return self.answers.loopback and host in LOOPBACK_NAMES
 
-    def _read_recipe(self) -> str | None:
+    def _read(self, name: str) -> Any:
+        """The value of that name in the JSON object that was sent; None where there is none."""
         length = self.headers.get("Content-Length", "")
         if not re.fullmatch("[0-9]{1,4}", length) or not 0 < int(length) <= MAX_BYTES:
             return None
         try:
-            requested = json.loads(self.rfile.read(int(length)))["recipe"]
+            return json.loads(self.rfile.read(int(length)))[name]
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        return (
-            str(requested)
-            if isinstance(requested, str | int) and not isinstance(requested, bool) and str(requested)
-            else None
-        )
 
     def _send_json(self, code: HTTPStatus, value: dict[str, Any]) -> None:
         self._send(code, json.dumps(value).encode(), "application/json")
@@ -170,7 +196,17 @@ def open_port(station: Station, early: Port | None = None) -> Port:
         devices.controller.request_recipe(recipe)
         return station.recipes.find(recipe) is not None
 
-    answers = _answers(station.settings, devices.metrics.text, healthy, status, request_recipe)
+    def request_continuous(wanted: bool) -> str:
+        why_not = station.status().not_continuous if wanted else ""
+        if not why_not:
+            devices.controller.request_continuous(wanted)
+        return why_not
+
+    answers = replace(
+        _answers(station.settings, devices.metrics.text, healthy, status, request_recipe),
+        live=devices.live.message,
+        request_continuous=request_continuous,
+    )
     if early is None:
         return Port(health.host, health.port, answers)
     early.answer(answers)

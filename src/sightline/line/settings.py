@@ -112,11 +112,11 @@ class Interlock(Settings):
 
 
 class Health(Settings):
-    """The station's own HTTP port: /metrics, /healthz, /status, and POST /recipe."""
+    """The station's own HTTP port: /metrics, /healthz, /status, /live, POST /recipe and POST /continuous."""
 
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless told otherwise")
     port: int = Field(0, ge=0, le=65_535, description="0: any free one, which the log names")
-    token: Secret | None = Field(None, description="where the token lies that a changeover over this port must bring")
+    token: Secret | None = Field(None, description="where the token lies that changes and viewers must bring")
 
 
 class StationSettings(Settings):

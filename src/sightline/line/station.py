@@ -298,6 +298,7 @@ class Station:
 
     def _after(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
         """What has time once the machine has its answer."""
+        self.devices.live.show(part, decision, frames)
         if self.gate.checks(part.id) is not None:
             right = self.gate.verify(part.id, decision.verdict, decision.valid)
             self.devices.note("check", f"check part {part.id}: {'passed' if right else self.gate.failed}")
@@ -331,8 +332,7 @@ class Station:
         return None
 
     def _change_over(self, command: Command) -> None:
-        before = self.recipes.active
-        start = time.monotonic()
+        before, start = self.recipes.active, time.monotonic()
         done = self.recipes.change(command.recipe)
         self.gate.recipe = self.recipes.name
         self._error = ErrorCode.NONE if done else ErrorCode.UNKNOWN_RECIPE

@@ -71,6 +71,12 @@ class AuditLog:
         with self._database.reading() as session:
             return tuple(_entry(row) for row in session.scalars(query))
 
+    def written_after(self, id: int, limit: int = 100) -> tuple[Entry, ...]:
+        """The entries after that one, the oldest first."""
+        query = select(AuditRow).where(AuditRow.id > id).order_by(AuditRow.id).limit(limit)
+        with self._database.reading() as session:
+            return tuple(_entry(row) for row in session.scalars(query))
+
     def last(self, subject: str) -> Entry | None:
         """The newest entry about a subject."""
         return next(iter(self.page(subject=subject, limit=1)), None)

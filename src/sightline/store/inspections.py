@@ -240,6 +240,17 @@ class Inspections:
         merged = heapq.merge(*found, key=lambda record: record.place, reverse=True)
         return tuple(record for record, _ in zip(merged, range(limit), strict=False))
 
+    def newest_id(self) -> int:
+        """The id of the record that was kept last; 0 where there is none."""
+        with self._database.reading() as session:
+            return session.scalar(select(func.max(InspectionRow.id))) or 0
+
+    def kept_after(self, id: int, limit: int = 100) -> tuple[Record, ...]:
+        """The records that were kept after that one, in the order in which they were."""
+        query = select(InspectionRow).where(InspectionRow.id > id).order_by(InspectionRow.id).limit(limit)
+        with self._database.reading() as session:
+            return tuple(_record(row) for row in session.scalars(query))
+
     def hourly_yield(self, start: datetime, end: datetime, station: str | None = None) -> tuple[Hour, ...]:
         """Verdicts of each hour that begins in start <= hour < end and had any parts, of one station or of all."""
         first, last = (-(-to_us(moment) // HOUR_US) for moment in (start, end))

@@ -12,7 +12,20 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from sightline import __version__
 from sightline.store.store import Store
-from sightline.web.api import audit, datasets, images, inspections, jobs, labels, recipes, reviews, session, users
+from sightline.web.api import (
+    audit,
+    datasets,
+    events,
+    images,
+    inspections,
+    jobs,
+    labels,
+    recipes,
+    reviews,
+    session,
+    stations,
+    users,
+)
 from sightline.web.api.identity import Permission
 from sightline.web.api.problems import Problem, add_handlers, responses
 from sightline.web.api.session import SECURITY
@@ -24,6 +37,7 @@ PREFIX = "/api/v1"
 ROUTERS = (
     *(session.router, users.router, audit.router, jobs.router, datasets.router, datasets.imports, images.router),
     *(labels.router, recipes.router, recipes.inspecting, inspections.router, reviews.router),
+    *(stations.router, events.router),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.
 Lists come in pages: give `next` back as `after`. A write with an `Idempotency-Key` is done once. Errors are problem

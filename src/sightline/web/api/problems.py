@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from sightline.core import errors
 
@@ -50,13 +51,21 @@ def problem(
 
 def add_handlers(app: FastAPI) -> None:
     """Have every error answered as a problem."""
-    app.add_exception_handler(errors.SightlineError, _of_ours)
+    app.add_exception_handler(errors.SightlineError, _told)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _of_the_form)
     app.add_exception_handler(HTTPException, _of_the_frame)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _of_ours(request: Request, error: Exception) -> JSONResponse:
+async def _told(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
+    answer = _of_ours(error)
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(answer)
+        return None
+    return answer
+
+
+def _of_ours(error: Exception) -> JSONResponse:
     assert isinstance(error, errors.SightlineError)
     status = next(status for kind, status in STATUS if isinstance(error, kind))
     headers = {}

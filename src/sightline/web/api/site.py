@@ -14,7 +14,9 @@ from starlette.requests import HTTPConnection
 from sightline.core.errors import BusyError, ForbiddenError
 from sightline.operations.judges import Judges
 from sightline.store.store import Store
+from sightline.web.events import Events
 from sightline.web.settings import WebSettings
+from sightline.web.stations import Feeds
 
 MINUTE_S = 60.0
 MAX_ADDRESSES = 10_000
@@ -49,7 +51,8 @@ class Site:
         self.store, self.settings = store, settings
         self.attempts = Attempts(settings.logins_per_minute)
         self.judges = Judges(store, settings.recipes_open, settings.inspect_at_once, settings.threads)
-        self._lock = threading.Lock()
+        self.feeds = Feeds(settings.live_per_second)
+        self.events = Events(store)
         self.setup_token = "" if store.users.count() else secrets.token_urlsafe(24)
 
     def check_setup(self, token: str) -> None:
