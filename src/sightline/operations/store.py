@@ -62,6 +62,7 @@ def add_samples(
     root, name = data if data.is_dir() else data.parent, product or dataset.name
     samples = dataset.samples if dataset.given_split else _with_their_own(dataset.samples, store, name)
     done = store.add(samples, name, root=root, author=author, progress=progress or unwatched)
+    store.audit.note(author, "add samples", f"product {name}", added=done.added, refused=done.refused)
     figures = {"product": name, "added": done.added, "present": done.present, "refused": done.refused}
     return {**figures, "hidden": done.hidden, "errors": list(done.errors)}
 
@@ -78,6 +79,7 @@ def add_image(store: Store, product: str, name: str, data: bytes, author: str) -
     mine = [sample for sample in map(store.catalogue.get, numbers) if sample.name == name]
     if not mine:
         raise InputError(f"{name}: this sample of {product} was deleted. Bring it back instead")
+    store.audit.note(author, "add samples", f"product {product}", added=done.added, sample=mine[0].id)
     return mine[0]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from sightline.core.errors import ConflictError, InputError, NotFoundError
 from sightline.core.region import Polygons, Rectangle, Region, Runs, Shape
+from sightline.store.audit import note as audit
 from sightline.store.database import Database
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import AnnotationRow, SampleRow
@@ -93,6 +94,8 @@ class Annotations:
             row = AnnotationRow(**annotation_values(sample_id, annotation))
             session.add(row)
             session.flush()
+            told = {"label": row.label, "types": row.types, "annotation": row.id, "blind": row.blind}
+            audit(session, annotation.author, "label", f"sample {sample_id}", annotation.note, **told)
             return annotation_of(row)
 
     def current(self, sample_ids: Collection[int]) -> dict[int, Annotation]:

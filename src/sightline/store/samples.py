@@ -120,7 +120,7 @@ class Catalogue:
         found.pop(("lot", ""), None)  # neither has a name
         return {key: splits.pop() for key, splits in found.items() if len(splits) == 1}
 
-    def assign(self, sample_ids: Collection[int], split: str | None, author: str) -> None:
+    def assign(self, sample_ids: Collection[int], split: str | None, author: str, reason: str = "") -> None:
         """Put samples into train, test or neither. Raises InputError for a frozen test image that is to leave."""
         if split not in SPLITS:
             raise InputError(f"'{split}' is no split. Use train, test, or none")
@@ -132,29 +132,29 @@ class Catalogue:
                     if row.hash in frozen:
                         raise InputError(f"{row.name}: is in a frozen test part, which no training may see. Leave it")
             _change(session, rows, {"split": split})
-            audit(session, author, "assign", f"{len(rows)} samples", split=split, ids=[row.id for row in rows])
+            audit(session, author, "assign", f"{len(rows)} samples", reason, split=split, ids=[row.id for row in rows])
 
-    def group(self, sample_ids: Collection[int], name: str, author: str) -> None:
+    def group(self, sample_ids: Collection[int], name: str, author: str, reason: str = "") -> None:
         """Keep samples together from now on: none of them is split from the others."""
         with self._database.writing() as session:
             rows = _rows(session, sample_ids)
             _change(session, rows, {"group": name})
-            audit(session, author, "group", f"{len(rows)} samples", group=name, ids=[row.id for row in rows])
+            audit(session, author, "group", f"{len(rows)} samples", reason, group=name, ids=[row.id for row in rows])
 
-    def delete(self, sample_ids: Collection[int], author: str) -> None:
+    def delete(self, sample_ids: Collection[int], author: str, reason: str = "") -> None:
         """Hide samples from everything but the versions that hold them. Raises InputError for an id that is none."""
-        self._mark(sample_ids, author, deleted=True)
+        self._mark(sample_ids, author, True, reason)
 
-    def undelete(self, sample_ids: Collection[int], author: str) -> None:
+    def undelete(self, sample_ids: Collection[int], author: str, reason: str = "") -> None:
         """Bring deleted samples back."""
-        self._mark(sample_ids, author, deleted=False)
+        self._mark(sample_ids, author, False, reason)
 
-    def _mark(self, sample_ids: Collection[int], author: str, deleted: bool) -> None:
+    def _mark(self, sample_ids: Collection[int], author: str, deleted: bool, reason: str) -> None:
         with self._database.writing() as session:
             rows = _rows(session, sample_ids)
             _change(session, rows, {"deleted_at": now() if deleted else None})
             action = "delete" if deleted else "undelete"
-            audit(session, author, action, f"{len(rows)} samples", ids=[row.id for row in rows])
+            audit(session, author, action, f"{len(rows)} samples", reason, ids=[row.id for row in rows])
 
 
 def _rows(session: Session, sample_ids: Collection[int]) -> list[SampleRow]:

@@ -185,7 +185,8 @@ def _publish(session: Session, row: VersionRow, entries: list[dict[str, Any]]) -
     session.add(row)
     session.flush()
     session.connection().execute(insert(EntryRow), [{"version_id": row.id, **entry} for entry in entries])
-    audit(session, row.author, "snapshot", f"version {row.product}@{row.number}", hash=row.hash, samples=row.samples)
+    told = {"hash": row.hash, "samples": row.samples}
+    audit(session, row.author, "snapshot", f"version {row.product}@{row.number}", row.note, **told)
     return version_of(row)
 
 

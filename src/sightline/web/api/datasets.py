@@ -54,6 +54,7 @@ class Change(Form):
     split: str | None = None
     group: str | None = Field(None, min_length=1, max_length=200)
     deleted: bool | None = None
+    reason: str = Field("", max_length=1000)
 
 
 @router.get("/products")
@@ -101,18 +102,18 @@ async def add_sample(
 @router.patch("/samples")
 def change_samples(form: Change, site: Here, identity: Engineering) -> list[StoredSample]:
     """Move samples to another split or group, delete them or bring them back: all of them, or none."""
-    catalogue, author = site.store.catalogue, identity.name
-    given = form.model_fields_set - {"samples"}
+    catalogue, by = site.store.catalogue, (identity.name, form.reason)
+    given = form.model_fields_set - {"samples", "reason"}
     if len(given) != 1:
         raise InputError("one change at a time is possible. Give split, group or deleted")
     if "split" in given:
-        catalogue.assign(form.samples, form.split, author)
+        catalogue.assign(form.samples, form.split, *by)
     elif form.group is not None:
-        catalogue.group(form.samples, form.group, author)
+        catalogue.group(form.samples, form.group, *by)
     elif form.deleted:
-        catalogue.delete(form.samples, author)
+        catalogue.delete(form.samples, *by)
     else:
-        catalogue.undelete(form.samples, author)
+        catalogue.undelete(form.samples, *by)
     return [catalogue.get(number) for number in form.samples]
 
 

@@ -12,13 +12,12 @@ IfMatch = Annotated[
 
 
 def etag(revision: str) -> str:
-    """A revision as a header's value; one that holds what a header cannot is escaped."""
-    return '"' + revision.encode("unicode_escape").decode().replace('"', "%22") + '"'
+    """A revision as a header's value. Revisions are ASCII without quotes."""
+    return f'"{revision}"'
 
 
 def revision_of(if_match: str | None) -> str | None:
     """The revision that If-Match names; None where any will do."""
     if if_match is None or if_match.strip() == "*":
         return None
-    inner = if_match.strip().removeprefix("W/").strip('"').replace("%22", '"')
-    return inner.encode("latin-1", "replace").decode("unicode_escape", "replace")
+    return if_match.strip().removeprefix("W/").strip('"')
