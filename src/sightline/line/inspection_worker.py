@@ -125,13 +125,17 @@ def _inspect(inspector: Inspector, job: Job, frames: memoryview, mm_per_px: floa
     return Reply(job.number, told)
 
 
-def _small(position: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Heat of 0..1 in bytes, of few enough cells to travel with the result; of several, the hottest counts."""
-    step = -(-max(position.shape) // HEAT_CELLS)
-    high, wide = (-(-side // step) * step for side in position.shape)
-    padded = np.pad(position, ((0, high - position.shape[0]), (0, wide - position.shape[1])))
-    cells = padded.reshape(high // step, step, wide // step, step).max(axis=(1, 3))
-    return np.asarray(np.rint(cells * 255), np.uint8)
+def _heat(heat: NDArray[np.float32], scale: Scale) -> NDArray[np.uint8]:
+    """Heat (h, w) on the scale in bytes, of few enough cells to travel with the result; of several, the hottest counts.
+
+    The cells are made fewer first: of a large picture in tiles there are millions, and a part's answer waits for this.
+    """
+    step = -(-max(heat.shape) // HEAT_CELLS)
+    if step > 1:
+        high, wide = (-(-side // step) * step for side in heat.shape)
+        padded = np.pad(heat, ((0, high - heat.shape[0]), (0, wide - heat.shape[1])), mode="edge")
+        heat = padded.reshape(high // step, step, wide // step, step).max(axis=(1, 3))
+    return np.asarray(np.rint(scale.position(heat) * 255), np.uint8)
 
 
 def view_result(
@@ -161,5 +165,5 @@ def view_result(
         warnings=result.warnings,
         reason=result.reason,
         ood_distance=float(result.ood_distance),
-        heat=_small(scale.position(result.heat)) if scale is not None else None,
+        heat=None if scale is None else _heat(result.heat, scale),
     )

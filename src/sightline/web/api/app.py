@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -60,14 +59,9 @@ def health(site: Here) -> dict[str, Any]:
 
 def create_app(store: Store, settings: WebSettings) -> FastAPI:
     """The app over an open store, which it does not close."""
-
-    @asynccontextmanager
-    async def living(app: FastAPI) -> AsyncIterator[None]:
-        yield
-
     app = FastAPI(
         title="Sightline", version=__version__, description=ABOUT, openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None, redoc_url=None, lifespan=living,
+        docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.site = Site(store, settings)
     app.add_middleware(Shield, settings=settings)

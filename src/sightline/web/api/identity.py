@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hmac
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection, Request
 
 from sightline.core.errors import ForbiddenError
 from sightline.operations.people import Identity, identify_session, identify_token
+from sightline.web.api.shield import SAFE
 from sightline.web.api.site import Here, Site
 
 COOKIE, CSRF = "sightline_session", "X-CSRF-Token"
 HOST_COOKIE = "__Host-sightline_session"  # browsers take it by TLS only, and from this host alone
-SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def cookie_name(site: Site) -> str:
@@ -52,9 +51,8 @@ def _identify(connection: HTTPConnection, site: Site) -> Identity | None:
 def _check_origin(connection: HTTPConnection, identity: Identity) -> None:
     """A cookie comes along from every site's page; the token in the header, or the origin, only from our own."""
     if not isinstance(connection, Request):  # a WebSocket, for which browsers send no header of ours
-        origin = urlsplit(connection.headers.get("origin", "")).netloc
-        if origin != connection.headers.get("host", ""):
-            raise ForbiddenError("a page of another site opened this. Open it from a page of this server")
+        if "origin" not in connection.headers:  # which the shield has compared
+            raise ForbiddenError("a WebSocket by cookie needs an Origin. Open it from a page of this server")
         return
     given = connection.headers.get(CSRF, "")
     if connection.method not in SAFE and not hmac.compare_digest(given.encode(), identity.csrf.encode()):

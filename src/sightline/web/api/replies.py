@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from sightline.core.errors import InputError
-from sightline.web.api.identity import SAFE, identify
+from sightline.web.api.identity import identify
+from sightline.web.api.shield import SAFE
 from sightline.web.api.site import Site
 
 KEY = "Idempotency-Key"

@@ -32,6 +32,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 IMPORTS = "/api/v1/imports"  # whose bodies are archives
 
 
@@ -52,6 +53,9 @@ class Shield:
                 scope, receive, send, HTTPStatus.MISDIRECTED_REQUEST,
                 f"this server is not called {name!r}. Use one of its names, or start it with --allow-host",
             )  # fmt: skip
+        if not _is_ours(headers, scope):
+            told = "a page of another site sent this. Send it from a page of this server, or without Origin"
+            return await self._refuse(scope, receive, send, HTTPStatus.FORBIDDEN, told)
         if scope["type"] == "websocket":
             return await self._app(scope, receive, send)
         imports = scope["path"] == IMPORTS
@@ -92,6 +96,14 @@ class Shield:
         answer = problem(status, detail, {"Connection": "close"})
         self._dress(answer.headers)
         return await answer(scope, receive, send)
+
+
+def _is_ours(headers: Headers, scope: Scope) -> bool:
+    """Whether a change, or a WebSocket, comes from a page of this server, or from a program, which names no page."""
+    origin = headers.get("origin")
+    if origin is None or (scope["type"] == "http" and scope["method"] in SAFE):
+        return True
+    return origin.partition("://")[2].lower() == headers.get("host", "").lower()
 
 
 def _too_large(most: int) -> tuple[HTTPStatus, str]:

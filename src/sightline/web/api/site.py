@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections import deque
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends
@@ -14,6 +15,7 @@ from starlette.requests import HTTPConnection
 from sightline.core.errors import BusyError, ForbiddenError
 from sightline.operations.judges import Judges
 from sightline.store.store import Store
+from sightline.store.tables.base import now
 from sightline.web.events import Events
 from sightline.web.settings import WebSettings
 from sightline.web.stations import Feeds
@@ -53,6 +55,7 @@ class Site:
         self.judges = Judges(store, settings.recipes_open, settings.inspect_at_once, settings.threads)
         self.feeds = Feeds(settings.live_per_second)
         self.events = Events(store)
+        store.access.clear(unused_since=now() - timedelta(hours=settings.session_hours))
         self.setup_token = "" if store.users.count() else secrets.token_urlsafe(24)
 
     def check_setup(self, token: str) -> None:

@@ -1,0 +1,72 @@
+"""The server itself: over TLS, on a port that is taken, and from pages of other sites."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.web.conftest import PASSWORD, Serve, Served
+
+from sightline.core.errors import SettingError
+from sightline.web.server import listen
+from sightline.web.settings import WebSettings
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for this machine that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "desk")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = tmp_path / "server.pem", tmp_path / "server.key"
+    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    kind = serialization.PrivateFormat.PKCS8
+    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption()))
+    return public, private
+
+
+def test_over_tls_cookies_never_leave_in_the_clear(serve: Serve, certificate: tuple[Path, Path]) -> None:
+    served = serve(certificate=certificate[0], private_key=certificate[1])
+    url = served.url.replace("http://", "https://") + "/api/v1"
+    with httpx.Client(verify=ssl.create_default_context(cafile=str(certificate[0]))) as client:
+        answer = client.post(f"{url}/session", json={"name": "operator", "password": PASSWORD})
+        assert answer.headers["set-cookie"].startswith("__Host-")
+        assert "max-age" in answer.headers["strict-transport-security"]
+        assert client.get(f"{url}/session").json()["user"] == "operator"
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"{served.url}/api/v1/health")
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    told = f"cannot listen on 127.0.0.1:{port}.*another --host or --port"
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(SettingError, match=told):
+        listen(WebSettings(port=port))
+
+
+def test_a_page_of_another_site_logs_nobody_in(served: Served) -> None:
+    form = {"name": "operator", "password": PASSWORD}
+    for origin in ("https://evil.example.com", "null", "http://127.0.0.1:1", served.url + ".evil.example.com"):
+        answer = httpx.post(f"{served.url}/api/v1/session", json=form, headers={"Origin": origin})
+        assert answer.status_code == 403, origin
+    assert httpx.post(f"{served.url}/api/v1/session", json=form, headers={"Origin": served.url}).status_code == 201
+    # A form of another site cannot send this type without asking first.
+    plain = {"Content-Type": "text/plain"}
+    body = b'{"name": "operator", "password": "correct horse battery"}'
+    assert httpx.post(f"{served.url}/api/v1/session", content=body, headers=plain).status_code == 422
