@@ -18,6 +18,7 @@ from sightline.cli import app
 
 SRC = Path(__file__).parents[2] / "src" / "sightline"
 BELOW = sorted(path for path in SRC.rglob("*.py") if path.relative_to(SRC).parts[0] not in {"cli", "__main__.py"})
+DOORS = ("sightline.operations", "sightline.web")
 # The bar that `progress=True` shows in Python, too.
 BAR = SRC / "core" / "progress.py"
 
@@ -33,14 +34,14 @@ def commands(group: typer.Typer, name: str = "") -> Iterator[tuple[str, Callable
 
 
 def operations(command: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """The public functions of `sightline.operations` that the body of a command calls."""
+    """The public functions of `sightline.operations` (or `sightline.web`, another door) that a command's body calls."""
     (function,) = ast.parse(textwrap.dedent(inspect.getsource(command))).body
     assert isinstance(function, ast.FunctionDef)
     tree = ast.Module(function.body, [])
     known: dict[str, ModuleType] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sightline.operations"):
-            assert node.module == "sightline.operations", f"{command.__name__}: import the module, not its functions"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(DOORS):
+            assert node.module in DOORS, f"{command.__name__}: import the module, not its functions"
             known |= {alias.asname or alias.name: import_module(f"{node.module}.{alias.name}") for alias in node.names}
     found = [
         getattr(known[node.func.value.id], node.func.attr)

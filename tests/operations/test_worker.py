@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from sightline.operations.worker import tidy
 from sightline.store.jobs import Job
 from sightline.store.store import Store
 
@@ -93,6 +94,16 @@ def test_what_fails_is_told_with_the_remedy_and_the_next_job_is_done(store: Stor
     job = wait_for(store, wrong.id, ended)
     assert (job.state, job.attempts) == ("failed", 1)
     assert "no recipe" in str(job.error)
+
+
+def test_files_that_nothing_waits_for_go_after_a_while(store: Store, tmp_path: Path, parts_folder: Path) -> None:
+    kept, gone = send(tmp_path / "work", parts_folder), send(tmp_path / "work", parts_folder)
+    (tmp_path / "work" / "jobs" / "7").mkdir(parents=True)
+    store.jobs.add("import", {"kind": "import", "upload": kept, "product": "plates"}, "ann")
+    assert tidy(store, tmp_path / "work") == 0
+    assert tidy(store, tmp_path / "work", upload_days=-1, job_days=-1) == 2
+    assert [path.stem for path in (tmp_path / "work" / "uploads").iterdir()] == [kept] != [gone]
+    assert not list((tmp_path / "work" / "jobs").iterdir())
 
 
 def long_job(store: Store, start: Start, tmp_path: Path, parts_folder: Path) -> tuple[subprocess.Popen[bytes], int]:

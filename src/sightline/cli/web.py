@@ -37,7 +37,7 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key}
     given |= {"behind_proxy": behind_proxy, "allow_hosts": allow_host or ()}
-    server.run((db, images), {**given, **parse_pairs(options or [])}, tell=console.complain)
+    server.serve((db, images), {**given, **parse_pairs(options or [])}, tell=console.complain)
 
 
 @app.command()
@@ -51,4 +51,4 @@ def worker(
     from sightline.operations import worker
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    worker.run((db, images), folder, tell=console.complain, with_parent=with_parent)
+    worker.worker((db, images), folder, tell=console.complain, with_parent=with_parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -21,7 +22,7 @@ from sightline.core.errors import Cancelled, SightlineError, StoreError
 from sightline.core.progress import Tell
 from sightline.store.database import VARIABLE as DATABASE
 from sightline.store.images import VARIABLE as IMAGES
-from sightline.store.jobs import GO_ON, LOST, Job
+from sightline.store.jobs import GO_ON, LOST, QUEUED, RUNNING, Job
 from sightline.store.store import Store
 
 POLL_S = 1.0  # between two looks for a job
@@ -29,12 +30,14 @@ BEAT_S = 1.0  # between two signs of life
 GRACE_S = 5.0  # for a job to end by itself once it shall
 LOOK_FOR_LOST_S = 10.0
 TELL_EVERY_S = 0.2  # of progress
+TIDY_S = 3600.0
+UPLOAD_DAYS, JOB_DAYS = 1.0, 90.0  # so long files stay that nothing waits for
 MAX_WAITING = 1000  # lines of a job between two signs of life
 LOG = logging.getLogger("sightline.worker")
 Place = tuple[str | None, str | None]
 
 
-def run(place: Place, folder: Path, *, tell: Tell, with_parent: bool = False) -> None:
+def worker(place: Place, folder: Path, *, tell: Tell, with_parent: bool = False) -> None:
     """Work until SIGTERM or Ctrl-C; with `with_parent`, at most as long as the process that started this one.
 
     A job that is under way then goes back to the queue.
@@ -61,7 +64,7 @@ def _follow(parent: int, stopping: threading.Event) -> None:
 
 def work(store: Store, folder: Path, stopping: threading.Event) -> None:
     """Do one job after the other until `stopping` is set. A store that cannot be used is waited for."""
-    name, looked = f"{socket.gethostname()}:{os.getpid()}", 0.0
+    name, looked, tidied = f"{socket.gethostname()}:{os.getpid()}", -TIDY_S, -TIDY_S
     while not stopping.is_set():
         job = None
         try:
@@ -69,6 +72,9 @@ def work(store: Store, folder: Path, stopping: threading.Event) -> None:
                 looked = time.monotonic()
                 for lost in store.jobs.requeue_lost():
                     LOG.warning("job %d: its worker died", lost)
+            if time.monotonic() - tidied > TIDY_S:
+                tidied = time.monotonic()
+                tidy(store, folder)
             job = store.jobs.claim(name)
             if job is not None:
                 _attend(store, folder, job, name, stopping)
@@ -77,6 +83,28 @@ def work(store: Store, folder: Path, stopping: threading.Event) -> None:
             job = None
         if job is None:
             stopping.wait(POLL_S)
+
+
+def tidy(store: Store, folder: Path, upload_days: float = UPLOAD_DAYS, job_days: float = JOB_DAYS) -> int:
+    """Remove archives that no job waits for, and folders of jobs that ended long ago; how many. Rows stay."""
+    removed = 0
+    waiting = {job.arguments.get("upload") for state in (QUEUED, RUNNING) for job in store.jobs.page(state, limit=500)}
+    for path in (folder / "uploads").glob("*.zip"):
+        if path.stem not in waiting and _age_days(path) > upload_days:
+            path.unlink(missing_ok=True)
+            removed += 1
+    for path in (folder / "jobs").glob("[0-9]*"):
+        if _age_days(path) > job_days:
+            shutil.rmtree(path, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def _age_days(path: Path) -> float:
+    try:
+        return (time.time() - path.stat().st_mtime) / 86_400
+    except FileNotFoundError:
+        return 0.0
 
 
 def _attend(store: Store, folder: Path, job: Job, name: str, stopping: threading.Event) -> None:

@@ -102,7 +102,7 @@ def _address(store: Store) -> str:
     return str(database.file) if database.file else database.url.render_as_string(hide_password=False)
 
 
-def run(place: tuple[str | None, str | None], values: dict[str, object], *, tell: Tell) -> None:
+def serve(place: tuple[str | None, str | None], values: dict[str, object], *, tell: Tell) -> None:
     """Serve a store until Ctrl-C or SIGTERM. `place` is the database and the images, `values` are WebSettings.
 
     Raises SettingError, StoreError, MissingExtraError.
@@ -112,13 +112,13 @@ def run(place: tuple[str | None, str | None], values: dict[str, object], *, tell
     with Store.open(*place) as store:
         working = Worker(store, settings.folder) if settings.worker else None
         try:
-            serve(store, settings, tell)
+            _serve(store, settings, tell)
         finally:
             if working is not None:
                 working.close()
 
 
-def serve(store: Store, settings: WebSettings, tell: Tell) -> None:
+def _serve(store: Store, settings: WebSettings, tell: Tell) -> None:
     """Serve an open store. `tell` hears the address, and the set-up token while there is no user."""
     server = make_server(store, settings)
     with listen(settings) as place:

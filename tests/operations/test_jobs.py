@@ -1,0 +1,97 @@
+"""Each kind of job does what it says with what lies in the store, and leaves its files in its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.core.errors import Cancelled, InputError, NotFoundError, SettingError
+from sightline.core.progress import unwatched
+from sightline.data.dataset import Dataset
+from sightline.operations.jobs import Desk, Train, check_arguments, do
+from sightline.runtime.recipe import Recipe
+from sightline.store.store import Store
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def store(tmp_path: Path, parts_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store with the plates, which the environment names as a worker's child has it."""
+    monkeypatch.setenv("SIGHTLINE_DB", str(tmp_path / "store.db"))
+    monkeypatch.delenv("SIGHTLINE_STORE", raising=False)
+    with Store.open() as made:
+        made.add(Dataset.open(parts_folder).samples, "plates", parts_folder)
+        yield made
+
+
+@pytest.fixture
+def desk(store: Store, tmp_path: Path) -> MakeDesk:
+    def make(progress: Any = unwatched) -> Desk:
+        return Desk(store, tmp_path / "job", tmp_path / "uploads", "ann", progress, lambda text: None)
+
+    return make
+
+
+@pytest.fixture
+def kept(store: Store, recipe: Recipe) -> str:
+    card = recipe.card.model_dump(mode="json")
+    return store.recipes.register(recipe.data, "plates", "plates.onnx", "ann", card=card).hash
+
+
+def test_a_recipe_is_measured_with_a_report(desk: MakeDesk, kept: str) -> None:
+    result = do(desk(), {"kind": "evaluate", "recipe": kept, "data": "plates"})
+    assert result["files"] == ["report.html"]
+    assert result["evaluation"]["n_good"] + result["evaluation"]["n_defective"] > 0
+
+
+def test_samples_are_explained_with_a_picture_each(desk: MakeDesk, kept: str, store: Store) -> None:
+    numbers = [sample.id for sample in store.catalogue.page("plates", limit=2)]
+    result = do(desk(), {"kind": "explain", "recipe": kept, "samples": numbers})
+    assert [one["sample_id"] for one in result["explanations"]] == numbers
+    assert sorted(one["picture"] for one in result["explanations"]) == result["files"]
+    with pytest.raises(NotFoundError):
+        do(desk(), {"kind": "explain", "recipe": kept, "samples": [10**6]})
+
+
+def test_a_type_is_taught_into_a_new_recipe(
+    desk: MakeDesk, store: Store, train_tiny: Callable[..., Recipe], parts: Dataset
+) -> None:
+    known = train_tiny(parts, classify=True)
+    card = known.card.model_dump(mode="json")
+    first = store.recipes.register(known.data, "plates", "plates.onnx", "ann", card=card).hash
+    stained = [one.id for one in store.catalogue.page("plates", limit=100) if "stain" in one.name][:5]
+    wanted = {"kind": "teach", "recipe": first, "type": "chip", "samples": stained, "name": "plates-2"}
+    try:
+        result = do(desk(), wanted)
+    except InputError as error:  # what a recipe of so few parts cannot learn is told, and nothing is kept
+        assert str(error)
+        assert [one.hash for one in store.recipes.list("plates")] == [first]
+        return
+    made = store.recipes.find(result["recipe"])
+    assert (made.parent, made.name, made.author) == (first, "plates-2.onnx", "ann")
+
+
+def test_a_check_is_kept_for_the_findings(desk: MakeDesk) -> None:
+    result = do(desk(), {"kind": "check", "product": "plates", "backbone": "none"})
+    assert result["files"] == ["report.html"]
+    assert isinstance(result["open"], dict)
+
+
+def test_a_job_ends_where_its_progress_says_so(desk: MakeDesk, store: Store) -> None:
+    def cancel(stage: str, done: int, of: int) -> None:
+        raise Cancelled
+
+    settings = {"effort": "quick", "side_px": 112, "threads": 1}
+    with pytest.raises(Cancelled):
+        do(desk(cancel), {"kind": "train", "data": "plates", "name": "plates", "settings": settings})
+    assert store.recipes.list() == ()
+    assert store.versions.find("plates").author == "ann"  # what it was to learn from was taken before
+
+
+def test_settings_that_are_none_are_refused_before_the_job_waits() -> None:
+    with pytest.raises(SettingError, match="sied_px"):
+        check_arguments(Train(data="plates", name="plates", settings={"sied_px": 1}))
