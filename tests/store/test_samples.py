@@ -61,3 +61,19 @@ def test_an_image_tells_its_samples(store, add):
     assert [store.catalogue.numbers("plates", digest) for digest in hashes] == [[1], [2], [3]]
     store.catalogue.delete([2], "ann")
     assert store.catalogue.numbers("plates", hashes[1]) == store.catalogue.numbers("lids", hashes[0]) == []
+
+
+def test_pages_go_on_after_an_id_and_versions_have_their_own(store, numbers):
+    first = store.catalogue.page("plates", limit=3)
+    rest = store.catalogue.page("plates", after=first[-1].id)
+    assert [sample.name for sample in (*first, *rest)] == sorted(numbers)
+    version = store.versions.snapshot("plates", "ann")
+    store.catalogue.delete([first[0].id], "ann", "blurred")
+    assert len(store.catalogue.page("plates")) == 3
+    assert len(store.catalogue.page(version=version.name)) == 4
+    assert [sample.id for sample in store.catalogue.page(deleted=True)] == [first[0].id]
+    assert {sample.split for sample in store.catalogue.page("plates", split="train")} == {"train"}
+    assert store.versions.page("plates", before=version.id) == ()
+    entry = store.audit.page(limit=1)[0]
+    assert (entry.action, entry.reason) == ("delete", "blurred")
+    assert [one.id for one in store.audit.written_after(entry.id - 1)] == [entry.id]
