@@ -95,3 +95,7 @@ def test_a_job_ends_where_its_progress_says_so(desk: MakeDesk, store: Store) -> 
 def test_settings_that_are_none_are_refused_before_the_job_waits() -> None:
     with pytest.raises(SettingError, match="sied_px"):
         check_arguments(Train(data="plates", name="plates", settings={"sied_px": 1}))
+    for folder in ("hf:/etc", "hf:../models", "hf:models", "hf:a/../../b"):
+        with pytest.raises(SettingError, match="no folder of the server"):
+            check_arguments(Train(data="plates", name="plates", settings={"backbone": folder}))
+    check_arguments(Train(data="plates", name="plates", settings={"backbone": "hf:facebook/dinov2-small"}))

@@ -5,6 +5,7 @@ What they work on lies in the store, and so does what they make; files for peopl
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, SettingError
 from sightline.core.progress import Progress, Tell
 from sightline.operations.archive import unpack
 from sightline.store.store import Store
@@ -24,6 +25,7 @@ Data = Annotated[str, Field(min_length=1, max_length=200, examples=["cookies@3"]
 Recipe = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$", description="hash of a recipe in the store")]
 Setting = str | float | int | bool | list[str | float | int] | None
 MAX_LISTED = 50
+HUB_NAME = re.compile(r"hf:\w[\w.-]*/\w[\w.-]*")
 
 
 class Arguments(BaseModel):
@@ -113,7 +115,9 @@ class Desk:
 def check_arguments(wanted: Any) -> None:
     """Find out what is wrong with a job before it waits for its turn. Raises SettingError."""
     if isinstance(wanted, Train | Search):
-        TrainSettings.parse(dict(wanted.settings))
+        backbone = TrainSettings.parse(dict(wanted.settings)).backbone
+        if backbone.startswith("hf:") and not HUB_NAME.fullmatch(backbone):
+            raise SettingError(f"backbone {backbone}: a job opens no folder of the server. Give hf:OWNER/NAME")
 
 
 def do(desk: Desk, arguments: Mapping[str, Any]) -> dict[str, Any]:

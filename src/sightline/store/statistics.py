@@ -17,7 +17,7 @@ from sightline.store.tables.line import HourRow, InspectionRow
 
 LONGEST = timedelta(days=400)  # of a chart
 LONGEST_READ = timedelta(days=7)  # where inspections themselves are read, not their counts
-MAX_READ = 20_000  # of the newest rejected ones, for a Pareto chart
+MAX_READ = 10_000  # of the newest rejected ones, for a Pareto chart
 
 
 @dataclass(frozen=True, slots=True)

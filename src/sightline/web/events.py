@@ -18,6 +18,7 @@ from sightline.store.store import Store
 from sightline.store.tables.base import now
 
 POLL_S = 0.5
+RETRY_S = 2.0  # where the store cannot be used
 MAX_WAITING = 200  # events of one subscriber; the oldest give way, which is told
 MAX_INSPECTIONS = 50  # told one by one at each look; more are only counted
 OVERLAP = timedelta(seconds=2)  # a writer's clock and commit may lie so far behind
@@ -46,32 +47,35 @@ class Events:
             self._listeners.discard(mine)
 
     async def _look(self) -> None:
+        while self._listeners:
+            try:
+                await self._follow()
+            except StoreError as error:
+                self._tell({"kind": "trouble", "detail": str(error)})
+                await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        """Tell what comes from now on. Raises StoreError."""
         store = self._store
         inspection = await run_in_threadpool(store.inspections.newest_id)
         entry = next((one.id for one in await run_in_threadpool(store.audit.page, limit=1)), 0)
         since = now()
         while self._listeners:
             await asyncio.sleep(POLL_S)
-            try:
-                began = now()
-                records = await run_in_threadpool(store.inspections.kept_after, inspection, MAX_INSPECTIONS + 1)
-                entries = await run_in_threadpool(store.audit.written_after, entry)
-                jobs = await run_in_threadpool(store.jobs.changed, since - OVERLAP)
-                if len(records) > MAX_INSPECTIONS:
-                    newest = await run_in_threadpool(store.inspections.newest_id)
-                    self._tell({"kind": "inspections", "count": newest - inspection})
-                    inspection, records = newest, ()
-            except StoreError as error:
-                self._tell({"kind": "trouble", "detail": str(error)})
-                continue
+            began = now()
+            records = await run_in_threadpool(store.inspections.kept_after, inspection, MAX_INSPECTIONS + 1)
+            if len(records) > MAX_INSPECTIONS:
+                newest = await run_in_threadpool(store.inspections.newest_id)
+                self._tell({"kind": "inspections", "count": newest - inspection})
+                inspection, records = newest, ()
             for record in records:
                 inspection = record.id or inspection
                 self._tell(_of_inspection(record))
-            for one in entries:
+            for one in await run_in_threadpool(store.audit.written_after, entry):
                 entry = one.id
                 if one.subject.startswith(ABOUT):
                     self._tell(_of_entry(one))
-            self._tell_jobs(jobs)
+            self._tell_jobs(await run_in_threadpool(store.jobs.changed, since - OVERLAP))
             since = began
 
     def _tell_jobs(self, jobs: tuple[Job, ...]) -> None:
