@@ -17,7 +17,7 @@ from sightline.core.card import Calibration, Card
 from sightline.core.errors import RecipeError, SettingError
 from sightline.core.result import Band, Verdict
 from sightline.evaluate.statistics.intervals import rate, upper_bound
-from sightline.evaluate.thresholds import Targets, calibrate, held_out_scores, ng_limit
+from sightline.evaluate.thresholds import Pictures, Targets, calibrate, held_out_scores, ng_limit
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe, read_floats
 from sightline.runtime.signature import make_keys, sign, verify
@@ -355,3 +355,29 @@ def test_one_card_is_in_the_file_and_nothing_else_has_changed(recipe: Recipe) ->
     card = next(prop.value for prop in after.metadata_props if prop.key == "sightline")
     assert Card.model_validate_json(card).band.low == 1.0
     assert read_floats(recipe.data, "no such name") is None
+
+
+def test_limits_of_equal_pictures_are_those_of_parts() -> None:
+    scores = np.sort(np.random.default_rng(3).normal(size=57))
+    equal = Pictures.of(scores)
+    assert equal.quantile(0.9) == pytest.approx(np.quantile(scores, 0.9))
+    assert [equal.limit(above) for above in (0.0, 0.1, 0.5)] == [scores[56], scores[51], scores[28]]
+
+
+def test_pictures_of_one_part_share_its_weight() -> None:
+    """Nine pictures of one odd part among nine others move a limit as one picture of it does."""
+    scores, weights = np.array([*range(9), *[50.0] * 9]), np.array([*[0.1] * 9, *[0.1 / 9] * 9])
+    single = Pictures.of(np.array([*range(9), 50.0]))
+    assert Pictures.sorted(scores, weights).limit(0.1) == single.limit(0.1) == 8.0
+
+
+def test_few_groups_of_many_pictures_set_limits_by_pictures_and_bounds_by_groups() -> None:
+    """Six modules of twenty cells each: the worst cell of each would put the OK limit above most defects."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(6, 20))
+    worst = scores.max(axis=1)
+    each = (scores.ravel(), np.full(120, 1 / 120))
+    band, calibration = calibrate(worst, NONE, worst, Targets(), True, 120, pictures=each)
+    assert (scores > band.low).mean() == 0.1 and band.low < np.median(worst)
+    assert (scores > band.high).mean() <= 0.03 and band.high < worst.max() + 1
+    assert calibration.review.count == (worst > band.low).sum() and calibration.review.of == 6

@@ -206,6 +206,7 @@ def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) 
     train_tiny(parts, progress=lambda stage, done, of: stages.append(stage), **small)
     assert list(dict.fromkeys(stages)) == [
         "learning good parts",
+        "looking for rare patches",
         "choosing the bank",
         "learning places",
         "drawing defects",

@@ -45,19 +45,22 @@ def calibrate(
     photos: int | None = None,
     outside: NDArray[np.bool_] | None = None,
     caught: NDArray[np.bool_] | None = None,
+    pictures: tuple[Scores, Scores] | None = None,
 ) -> tuple[Band, Calibration]:
     """Band and calibration from held-out scores of good parts (n,) and scores of labelled defective ones (m,).
 
     `heat_peaks` (n,) are the good parts' hottest cells; `photos` is how many pictures show the n parts; `outside` (n,)
     bool says which of them would go to REVIEW whatever they score, `caught` (m,) which defects are known by their type.
-    Raises ValueError without good scores.
+    `pictures` are scores and weights (N,), summing to 1, of all pictures of the good parts where some have several:
+    limits are those of one picture of a part, bounds count a part by its worst. Raises ValueError without good scores.
     """
     if len(good) == 0:
         raise ValueError("thresholds need the scores of at least one held-out good part")
     strange = np.zeros(len(good), bool) if outside is None else outside
     known = np.zeros(len(defective), bool) if caught is None else caught
     given, good = good, np.sort(good)
-    band = _band(good, np.sort(defective), np.sort(defective[~known]), targets)
+    single = Pictures.of(good) if pictures is None else Pictures.sorted(*pictures)
+    band = _band(good, single, np.sort(defective), np.sort(defective[~known]), targets)
     overkill = rate(int((good > band.high).sum()), len(good))
     review = rate(int(((given > band.low) | strange).sum()), len(good))
     escape = rate(int(((defective <= band.low) & ~known).sum()), len(defective)) if len(defective) else None
@@ -103,10 +106,43 @@ def calibrate_known(
     )
 
 
-def _band(good: Scores, defective: Scores, uncaught: Scores, targets: Targets) -> Band:
+@dataclass(frozen=True)
+class Pictures:
+    """Scores (N,) of held-out pictures, ascending, and their weights (N,), which sum to 1.
+
+    The pictures of one part, group or lot share its weight. A limit from the worst picture of each group would lie
+    above all defects where few groups hold many different parts.
+    """
+
+    scores: Scores
+    weights: Scores
+
+    @classmethod
+    def of(cls, ascending: Scores) -> Pictures:
+        """Pictures of equal weight."""
+        return cls(ascending, np.full(len(ascending), 1 / len(ascending)))
+
+    @classmethod
+    def sorted(cls, scores: Scores, weights: Scores) -> Pictures:
+        """Pictures in any order."""
+        order = np.argsort(scores, kind="stable")
+        return cls(scores[order], weights[order])
+
+    def limit(self, above: float) -> float:
+        """The lowest score that at most a share `above` of the weight exceeds: an order statistic of equal weights."""
+        exceeding = 1.0 - np.cumsum(self.weights)
+        return float(self.scores[int(np.argmax(exceeding <= above + 1e-9))])
+
+    def quantile(self, share: float) -> float:
+        """Interpolated as by default in numpy, to which it is equal for equal weights."""
+        reach = np.cumsum(self.weights) - self.weights
+        return float(np.interp(share * reach[-1], reach, self.scores)) if len(reach) > 1 else float(self.scores[0])
+
+
+def _band(good: Scores, pictures: Pictures, defective: Scores, uncaught: Scores, targets: Targets) -> Band:
     """All scores ascending; `uncaught` are those of defects that only the score can keep out of OK."""
-    overkill_limit = ng_limit(good, targets.overkill)
-    review_limit = _order_statistic(good, int(targets.review * len(good)))
+    overkill_limit = ng_limit(good, targets.overkill, pictures)
+    review_limit = pictures.limit(targets.review)
     if len(defective) == 0:
         return Band(low=min(review_limit, overkill_limit), high=overkill_limit)
     escape_limit = _below(defective, int(targets.escape * len(defective)))
@@ -116,23 +152,25 @@ def _band(good: Scores, defective: Scores, uncaught: Scores, targets: Targets) -
         return Band(low=highest, high=escape_limit)
     # They overlap: known defects pull the lower threshold down until none is OK, unless most good parts would then go
     # to a person: a defect that scores like the middle of the good parts is none that the score can tell.
-    reachable = uncaught[uncaught > _order_statistic(good, int(MAX_REVIEW * len(good)))]
+    reachable = uncaught[uncaught > pictures.limit(MAX_REVIEW)]
     low = _below(reachable, 0) if len(reachable) else review_limit
     if len(reachable) < len(uncaught):
         low = min(low, review_limit)
     return Band(low=min(low, overkill_limit), high=overkill_limit)
 
 
-def ng_limit(good: Scores, target: float) -> float:
+def ng_limit(good: Scores, target: float, pictures: Pictures | None = None) -> float:
     """The score that about `target` of the good parts exceed; `good` (n,) are held-out scores, ascending.
 
     An order statistic where there are enough parts to promise the target. With fewer, the tail is taken for exponential
     through the scores' median and 90 % point: neither the highest score nor an odd part among ten moves it, and on
     tails from uniform to Student's t with two degrees of freedom the bound counted from the parts above it holds.
+    `pictures` are those of the parts where they have several.
     """
     if upper_bound(0, len(good)) <= target:
         return _order_statistic(good, _allowed(target, len(good)))
-    middle, high = np.quantile(good, [0.5, TAIL])
+    single = pictures or Pictures.of(good)
+    middle, high = single.quantile(0.5), single.quantile(TAIL)
     return float(middle + (high - middle) * math.log(0.5 / target) / math.log(0.5 / (1 - TAIL)))
 
 

@@ -34,7 +34,7 @@ from sightline.train.finetune.selection import FittedModel, choose_backbone
 from sightline.train.images.loader import ImageLoader, Part, accept, release_memory, warn
 from sightline.train.plans import fit_best, offer_plans
 from sightline.train.settings import TrainSettings
-from sightline.train.units import find_units, group_keys, worst_of_each
+from sightline.train.units import find_units, group_keys, shared_weights, worst_of_each
 
 GATED_TILES = 2  # of a part, that the parity gate sees
 NAMED = 5  # parts that a warning names
@@ -130,7 +130,8 @@ def _card(
         band, calibration = calibrate_known(scores, peaks, targets, by_unit)
     else:
         pictures, outside = len(held_out.parts), distances > 1
-        band, calibration = calibrate(scores, sure, peaks, targets, by_unit, pictures, outside, known[1])
+        each = (held_out.scores, shared_weights(held_out.parts))
+        band, calibration = calibrate(scores, sure, peaks, targets, by_unit, pictures, outside, known[1], each)
         calibration = calibration.model_copy(
             update={"limits": tuple(_who_sets_limits(held_out, sure, known[1], band, targets))}
         )
@@ -176,8 +177,9 @@ def _who_sets_limits(
             continue  # a known defect sets it
         part = held_out.parts[nearest]
         others = [index for index, other in enumerate(held_out.parts) if other.counted != part.counted]
-        left = worst_of_each(held_out.scores[others], [held_out.parts[index] for index in others])
-        without, _ = calibrate(left, defective, left, targets, caught=caught)
+        rest = [held_out.parts[index] for index in others]
+        left, each = worst_of_each(held_out.scores[others], rest), (held_out.scores[others], shared_weights(rest))
+        without, _ = calibrate(left, defective, left, targets, caught=caught, pictures=each)
         said.append(
             f"{_named_file(part)} sets the {name} limit: without it {getattr(without, what):.2f} instead of "
             f"{limit:.2f}. Look at it: confirm it as good, or remove it"

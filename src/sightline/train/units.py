@@ -62,3 +62,10 @@ def worst_of_each(values: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
     for value, part in zip(values, parts, strict=True):
         highest[part.counted] = max(highest[part.counted], float(value))
     return np.array(list(highest.values()), np.float64)
+
+
+def shared_weights(parts: Sequence[Part]) -> np.ndarray:
+    """Weights (n,) of pictures that sum to 1: every part that is counted has the same, and its pictures share it."""
+    counted, pictures = np.unique([part.counted for part in parts], return_counts=True)
+    shares = dict(zip(counted.tolist(), pictures.tolist(), strict=True))
+    return np.array([1 / (len(shares) * shares[part.counted]) for part in parts])

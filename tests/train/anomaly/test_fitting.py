@@ -13,6 +13,7 @@ from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.models.backbone import backbone
 from sightline.runtime.inspector import Inspector
+from sightline.train.anomaly import fitting
 from sightline.train.anomaly.fitting import Fitted, fit_anomaly_head
 from sightline.train.anomaly.memory_bank import Maps, check_enough
 from sightline.train.images.loader import ImageLoader, InputSize, Part, TrainingWarning
@@ -65,13 +66,29 @@ def test_a_held_out_part_scores_higher_than_a_known_one(fitted: Any) -> None:
 
 def test_held_out_distances_are_the_units_of_the_heat(fitted: Any) -> None:
     for name, level in fitted.head.levels.items():
-        assert float(level.centre) > float(level.spread), name
+        assert float(level.centre.mean()) > float(level.spread), name  # a centre for each place, where that was chosen
+
+
+def test_what_is_rare_in_good_parts_is_in_the_bank(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The farthest patch of any good part lies nearer than with a bank chosen from random patches alone."""
+
+    def farthest() -> float:
+        settings = _settings(position_weight=0.0, local_centre=0.0, sample_patches=1000)
+        head = _fit(fitted, ImageLoader(fitted.parts, SIZE, WHOLE), settings).head
+        with torch.inference_mode():
+            maps = [fitted.extractor(ImageLoader(fitted.parts, SIZE, WHOLE)(part).images) for part in fitted.parts]
+            return max(float(head.distances(one)["fine"].max()) for one in maps)
+
+    with_rare = farthest()
+    monkeypatch.setattr(fitting, "RARE", 0)
+    assert with_rare < farthest()
 
 
 def test_the_progress_is_told(fitted: Any) -> None:
     stages = list(dict.fromkeys(stage for stage, _, _ in fitted.stages))
     assert stages == [
-        "learning good parts", "choosing the bank", "learning places", "drawing defects", "scoring held-out parts"
+        "learning good parts", "looking for rare patches", "choosing the bank", "learning places", "drawing defects",
+        "scoring held-out parts",
     ]  # fmt: skip
     assert all(0 <= done < of for _, done, of in fitted.stages)
 

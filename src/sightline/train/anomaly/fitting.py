@@ -32,6 +32,7 @@ from sightline.train.anomaly.memory_bank import (
     light_step,
     principal_directions,
     projected,
+    rare_patches,
     sample_patches,
 )
 from sightline.train.anomaly.out_of_distribution import fit_out_of_distribution
@@ -41,6 +42,8 @@ from sightline.train.settings import TrainSettings
 from sightline.train.units import worst_of_each
 
 MAX_ENTRIES = 4096  # of the fine level's bank, where the choice is not set
+FIRST = 4  # the bank that shows which patches are rare has this part of the entries
+RARE = 2  # rare patches for each random one
 
 
 class OfParts(NamedTuple):
@@ -105,7 +108,7 @@ def fit_anomaly_head(
     good = good_cells(samples["fine"], settings, generator)
     ignored = light_directions(maps_of, loader, settings.light_directions, generator)
     release_memory()
-    head, owners, origins = _with_banks(maps_of, samples, ignored, settings, generator, progress)
+    head, owners, origins = _with_banks(maps_of, loader, samples, ignored, light, settings, generator, progress)
     release_memory()
     parts = _parts_to_score(loader, settings, unseen)
     compared = partial(compute_held_out_maps, maps_of, head, owners, loader, ignored.get("fine"), settings, progress)
@@ -137,30 +140,43 @@ def _parts_to_score(loader: ImageLoader, settings: TrainSettings, unseen: frozen
 
 def _with_banks(
     maps_of: Maps,
+    loader: ImageLoader,
     samples: dict[str, Samples],
     ignored: dict[str, Tensor],
+    light: float,
     settings: TrainSettings,
     generator: torch.Generator,
     progress: Progress,
 ) -> tuple[AnomalyHead, dict[str, Owners], Tensor]:
     """A head whose levels know their banks but not yet their scales, who owns each entry, and where the
     first level's entries come from.
+
+    A first, smaller bank of random patches shows which patches of the good parts are rare; those are added to what the
+    bank is chosen from.
     """
-    levels, owners, origins = {}, {}, []
+    levels, owners, origins, pools = {}, {}, [], {}
     source, device = maps_of.source, maps_of.extractor.device
-    for step, (name, names) in enumerate(source.levels.items()):
-        progress("choosing the bank", step, len(source.levels))
+    most = settings.bank_size or MAX_ENTRIES
+    # The coarse grid has fewer cells and smoother keys: half of the entries cover it as well.
+    sizes = {name: most if name == "fine" else most // 2 for name in source.levels}
+    for name, names in source.levels.items():
         block = samples.pop(name)
         features, units = block.take()
         mean, directions = principal_directions(features, settings.key_size, ignored.get(name))
         keys = projected(features, mean, directions)
-        # The coarse grid has fewer cells and smoother keys: half of the entries cover it as well.
-        most = settings.bank_size or MAX_ENTRIES
-        entries = most if name == "fine" else most // 2
-        chosen = farthest_points(keys, entries, generator)
-        levels[name] = Level(names, block.channels, source.pooled, mean, directions, keys[chosen]).to(device)
+        first = keys[farthest_points(keys, sizes[name] // FIRST, generator)]
+        levels[name] = Level(names, block.channels, source.pooled, mean, directions, first).to(device)
+        pools[name] = (keys, units, block.origins)
+        del block, features
+    rare = rare_patches(maps_of, loader, levels, RARE * settings.sample_patches, light, progress)
+    for step, (name, level) in enumerate(levels.items()):
+        progress("choosing the bank", step, len(levels))
+        (more, whose), (keys, units, where) = rare[name].take(), pools.pop(name)
+        keys, units = torch.cat([keys, more]), torch.cat([units, whose])
+        chosen = farthest_points(keys, sizes[name], generator)
+        level.bank = keys[chosen]
         owners[name] = find_owners(keys[chosen], units[chosen], keys, units)
-        origins.append(block.origins[chosen.cpu()])
+        origins.append(torch.cat([where, rare.pop(name).origins])[chosen.cpu()])
     return AnomalyHead(levels, settings.sigma_cells, settings.top_fractions).to(device), owners, origins[0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from sightline.core.progress import Progress
 from sightline.imaging.image import Image
 from sightline.models.anomaly import map_moments
 from sightline.models.backbone import Backbone
-from sightline.models.memory_bank import level_features
+from sightline.models.memory_bank import Level, level_features, nearest
 from sightline.train.backbone.extractor import FeatureExtractor
 from sightline.train.images.loader import MIN_GOOD, ImageLoader, Part, brightened
 
@@ -92,6 +92,37 @@ class PooledParts:
     hashes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Look:
+    """One part, as it is or as a copy in other light (`plain` is False): the maps of its `tiles` images, one by one.
+
+    `origin` is the part's index and the turn that dealt its tiles; `of` is how many looks there are in all.
+    """
+
+    part: Part
+    origin: tuple[int, int]
+    plain: bool
+    tiles: int
+    of: int
+    maps: Iterator[dict[str, Tensor]]
+
+
+def looks(maps_of: Maps, loader: ImageLoader, light: float, stage: str, progress: Progress) -> Iterator[Look]:
+    """Every readable part, and copies of it `light` darker and brighter where that is not 0."""
+    factors = (1.0, 1 - light, 1 + light) if light else (1.0,)
+    parts = list(loader.parts)
+    for index, part in enumerate(parts):
+        progress(stage, index, len(parts))
+        prepared = loader(part)
+        if prepared is None:
+            continue
+        for turn, factor in enumerate(factors, index * len(factors)):
+            key = part.hash if factor == 1.0 and len(prepared) == 1 else None
+            tiles = list(prepared.some(SAMPLED_TILES, turn))
+            maps = (maps_of(image if factor == 1.0 else brightened(image, box, factor), key) for image, box in tiles)
+            yield Look(part, (index, turn), factor == 1.0, len(tiles), len(parts) * len(factors), maps)
+
+
 @torch.inference_mode()
 def sample_patches(
     maps_of: Maps, loader: ImageLoader, most: int, light: float, generator: torch.Generator, progress: Progress
@@ -99,37 +130,49 @@ def sample_patches(
     """About `most` random patches of all parts at the first level, and half as many at others, which have fewer cells;
     with copies `light` darker and brighter where it is not 0. And the moments of the maps of each part and copy.
     """
-    factors = (1.0, 1 - light, 1 + light) if light else (1.0,)
-    source, parts = maps_of.source, list(loader.parts)
-    quota = max(1, most // (len(parts) * len(factors)))
-    quotas = {name: quota if turn == 0 else -(-quota // 2) for turn, name in enumerate(source.levels)}
+    quota = max(1, most // (len(loader.parts) * (3 if light else 1)))
+    quotas = {name: quota if turn == 0 else -(-quota // 2) for turn, name in enumerate(maps_of.source.levels)}
     samples: dict[str, Samples] = {}
     pooled: list[tuple[Tensor, int, str]] = []
-    for index, part in enumerate(parts):
-        progress("learning good parts", index, len(parts))
-        prepared = loader(part)
-        if prepared is None:
-            continue
-        for turn, factor in enumerate(factors):
-            tiles = list(prepared.some(SAMPLED_TILES, index * len(factors) + turn))
-            means = []
-            for number, (image, letterbox) in enumerate(tiles):
-                key = part.hash if factor == 1.0 and len(prepared) == 1 else None
-                maps = maps_of(image if factor == 1.0 else brightened(image, letterbox, factor), key)
-                means.append(map_moments(maps, source.whole))
-                for name, names in source.levels.items():
-                    flat = level_features([maps[n] for n in names], source.pooled)[0].flatten(1).T
-                    cells = torch.randperm(len(flat), generator=generator)[: -(-quotas[name] // len(tiles))]
-                    if name not in samples:
-                        most_rows = min(quotas[name] + SAMPLED_TILES, SAMPLED_TILES * len(flat))
-                        rows = len(parts) * len(factors) * most_rows
-                        samples[name] = Samples(rows, tuple(maps[n].shape[1] for n in names), flat.device)
-                    origin = (index, index * len(factors) + turn, number)
-                    samples[name].add(flat[cells.to(flat.device)], part.unit, origin, cells)
-            pooled.append((torch.cat(means).mean(0), part.unit, part.hash if factor == 1.0 else ""))
+    for look in looks(maps_of, loader, light, "learning good parts", progress):
+        means = []
+        for number, maps in enumerate(look.maps):
+            means.append(map_moments(maps, maps_of.source.whole))
+            for name, names in maps_of.source.levels.items():
+                flat = _rows(maps, names, maps_of.source.pooled)
+                cells = torch.randperm(len(flat), generator=generator)[: -(-quotas[name] // look.tiles)]
+                if name not in samples:
+                    most_rows = min(quotas[name] + SAMPLED_TILES, SAMPLED_TILES * len(flat))
+                    samples[name] = Samples(look.of * most_rows, tuple(maps[n].shape[1] for n in names), flat.device)
+                origin = (*look.origin, number)
+                samples[name].add(flat[cells.to(flat.device)], look.part.unit, origin, cells)
+        pooled.append((torch.cat(means).mean(0), look.part.unit, look.part.hash if look.plain else ""))
     check_enough(loader.parts)
     moments = torch.stack([row for row, _, _ in pooled])
     return samples, PooledParts(moments, np.array([u for _, u, _ in pooled]), tuple(x for _, _, x in pooled))
+
+
+@torch.inference_mode()
+def rare_patches(
+    maps_of: Maps, loader: ImageLoader, levels: dict[str, Level], most: int, light: float, progress: Progress
+) -> dict[str, Samples]:
+    """The patches of each part that lie farthest from the levels' banks, as keys: about `most`, half at others.
+
+    A bank that is chosen from random patches knows what is common in good parts. What is rare in them is what makes
+    false alarms, and few random patches hold any (docs/decisions/0042).
+    """
+    found: dict[str, Samples] = {}
+    for look in looks(maps_of, loader, light, "looking for rare patches", progress):
+        for number, maps in enumerate(look.maps):
+            for turn, (name, level) in enumerate(levels.items()):
+                keys, _ = level.keys(maps)
+                quota = -(-most // (look.of * (1 if turn == 0 else 2)))
+                cells = nearest(keys, level.bank).topk(min(-(-quota // look.tiles), len(keys))).indices
+                if name not in found:
+                    rows = look.of * min(quota + SAMPLED_TILES, SAMPLED_TILES * len(keys))
+                    found[name] = Samples(rows, (keys.shape[1],), keys.device)
+                found[name].add(keys[cells], look.part.unit, (*look.origin, number), cells.cpu())
+    return found
 
 
 def check_enough(parts: Sequence[Part]) -> None:
