@@ -142,8 +142,9 @@ def main():
         command = [sys.executable, "-m", "sightline", "serve", "--port", "0", "--db", str(database)]
         process = subprocess.Popen([*command, "--set", f"folder={folder}/work"], stderr=subprocess.PIPE, text=True)
         try:
-            line = process.stderr.readline()
-            url = line.partition(" is on ")[2].strip()
+            url = ""
+            while not url:  # the worker may speak first
+                url = process.stderr.readline().partition(" is on ")[2].strip()
             client = httpx.Client(base_url=url + "/api/v1", timeout=60)
             for _ in range(100):
                 try:

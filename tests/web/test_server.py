@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -58,6 +60,20 @@ def test_a_port_that_is_taken_is_told_with_the_remedy(free_port: Callable[[], in
     told = f"cannot listen on 127.0.0.1:{port}.*another --host or --port"
     with socket.create_server(("127.0.0.1", port)), pytest.raises(SettingError, match=told):
         listen(WebSettings(port=port))
+
+
+def test_a_server_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sightline", "serve", "--port", "0", "--set", "worker=false"]
+    process = subprocess.Popen([*command, "--db", str(tmp_path / "store.db")], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        assert "is on" in process.stderr.readline()  # uvicorn is about to start
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def test_a_page_of_another_site_logs_nobody_in(served: Served) -> None:

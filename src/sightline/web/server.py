@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from sightline.core.errors import MissingExtraError, SettingError
@@ -108,7 +109,6 @@ def serve(place: tuple[str | None, str | None], values: dict[str, object], *, te
     Raises SettingError, StoreError, MissingExtraError.
     """
     settings = WebSettings.parse(values)
-    signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn hears it, ends, and hands it on to this
     with Store.open(*place) as store:
         working = Worker(store, settings.folder) if settings.worker else None
         try:
@@ -121,6 +121,12 @@ def serve(place: tuple[str | None, str | None], values: dict[str, object], *, te
 def _serve(store: Store, settings: WebSettings, tell: Tell) -> None:
     """Serve an open store. `tell` hears the address, and the set-up token while there is no user."""
     server = make_server(store, settings)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # For the moments before uvicorn listens to signals itself, and after: it ends, and then hands them on.
+    signal.signal(signal.SIGTERM, stop)
     with listen(settings) as place:
         scheme = "https" if settings.tls else "http"
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
