@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.train.images.loader import TrainingWarning, accept, image_shapes
 from sightline.train.units import find_units, group_keys, worst_of_each
@@ -83,6 +86,20 @@ def test_one_part_again_and_again_promises_nothing(draw: Any, write: Any, tmp_pa
     assert recipe.card.calibration.limits == ()
     assert recipe.card.calibration.overkill.of == 1
     assert recipe.card.calibration.overkill.upper == pytest.approx(0.95)
+
+
+def test_one_picture_again_and_again_is_one_picture(draw: Any, tmp_path: Path, train_tiny: Any) -> None:
+    """A camera that hangs: equal pixels in files that differ. The parity gate failed, and blamed the packages."""
+    samples = []
+    for turn in range(9):
+        stamp = PngInfo()
+        stamp.add_text("time", f"12:00:{turn:02}")
+        path = tmp_path / f"{turn}.png"
+        Image.fromarray(draw(0)[0]).save(path, pnginfo=stamp)
+        samples.append(Sample(path, False))
+    with pytest.warns(TrainingWarning, match="1 part in 9 photos"), pytest.raises(InputError, match="Photograph") as no:
+        train_tiny(samples)
+    assert str(no.value).startswith("1 different readable images of good parts")
 
 
 def test_lots_are_held_out_whole_where_there_are_enough(twice: list[Sample]) -> None:

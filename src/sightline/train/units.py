@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.data.curation.near_duplicates import clusters, find_pairs_among, merge_groups
+from sightline.imaging.image import read_image
 from sightline.train.images.loader import Part, warn
 
 MIN_LOTS = 5  # with fewer, one lot is too much of the bank to hold out
@@ -29,7 +32,8 @@ def find_units(parts: Sequence[Part]) -> tuple[list[Part], str]:
 
     Near-identical pictures are those that `data check` and a split find: the same part photographed again. Pictures
     whose groups are named and differ are never joined. Where all pictures look like one, nothing could be held out, so
-    they are held out one by one, but `counted` as one part.
+    they are held out one by one, but `counted` as one part, and pictures of the same pixels are taken once: one that
+    is held out beside its own copy shows no spread.
     """
     pairs, shapes = find_pairs_among([part.sample for part in parts], parts[0].full_scale if parts else None)
     parts = [replace(part, shape=shapes.get(index)) for index, part in enumerate(parts)]
@@ -50,10 +54,23 @@ def find_units(parts: Sequence[Part]) -> tuple[list[Part], str]:
         warn(f"{said}: all pictures are near-identical, as of one part photographed again and again. New parts "
              "will look strange, and nothing can be promised. Photograph other good parts; if these are different "
              "parts, name each in a table's column 'group'")  # fmt: skip
-        return [replace(part, counted=0) for part in parts], f"{said}, held out one by one"
+        return [replace(part, counted=0) for part in _different(parts)], f"{said}, held out one by one"
     warn(f"{said}: near-identical pictures ({names}) are held out together and count once. If they show different "
          "parts, name each in a table's column 'group'")  # fmt: skip
     return made, f"{said}: near-identical pictures are held out together and count once"
+
+
+def _different(parts: Sequence[Part]) -> list[Part]:
+    """The first part of each picture, by its pixels; files that cannot be read are kept: the loader names them."""
+    first: dict[bytes, Part] = {}
+    for part in parts:
+        try:
+            pixels, _ = read_image(part.sample.path, part.full_scale)
+        except InputError:
+            first[part.hash.encode()] = part
+            continue
+        first.setdefault(hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(), part)
+    return list(first.values())
 
 
 def worst_of_each(values: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
