@@ -168,7 +168,7 @@ def test_what_nobody_has_marked_is_told_or_kept(tmp_path: Path, write: Any) -> N
 
 
 @pytest.mark.parametrize("layout", ["voc", "yolo", "labelme", "csv"])
-@pytest.mark.filterwarnings("ignore:.*have no annotations")
+@pytest.mark.filterwarnings("ignore:.*pictures without annotations")
 def test_an_image_without_a_label_stays_one(layout: str, tmp_path: Path, write: Any) -> None:
     image, other = (write(tmp_path / f"{i}.png", np.full((20, 20), i, np.uint8)) for i in range(2))
     again = _back([Sample(image, None), Sample(other, False)], tmp_path / "out", layout)

@@ -54,7 +54,7 @@ def test_an_image_without_marks_is_good(tmp_path: Path) -> None:
 
 
 def test_a_line_keeps_its_type(tmp_path: Path) -> None:
-    with pytest.warns(DatasetWarning, match="1 are of a kind that has no area"):
+    with pytest.warns(DatasetWarning, match="marks of a kind that has no area"):
         (sample,) = _read(tmp_path, _image('<polyline label="dent" points="1,1;2,2"/>'))
     assert (sample.defective, sample.types) == (True, ("dent",))
 
@@ -104,8 +104,8 @@ def test_what_cannot_be_used_is_named(images: str, said: str, tmp_path: Path) ->
     [
         (BOX.replace('"2"', '"-5"'), "reach outside", (0, 3, 8, 4)),
         (BOX.replace('"2"', '"40"').replace('"8"', '"50"'), "wholly outside", None),
-        (BOX.replace('"8"', '"2"'), "no area", None),
-        ('<polygon label="dent" points=""/>', "no area", None),
+        (BOX.replace('"8"', '"2"'), "without an area", None),
+        ('<polygon label="dent" points=""/>', "without an area", None),
     ],
 )
 def test_places_that_do_not_fit(mark: str, said: str, left: Any, tmp_path: Path) -> None:

@@ -55,13 +55,13 @@ def test_every_shape_with_an_area_is_a_place(shape: Any, box: Any, area: int, tm
 def test_a_json_without_shapes_is_good_and_an_image_without_json_is_not(tmp_path: Path, write: Any) -> None:
     assert _read(tmp_path).defective is False
     write(tmp_path / "2.png", np.zeros((20, 30), np.uint8))
-    with pytest.warns(DatasetWarning, match="1 have no annotations"):
+    with pytest.warns(DatasetWarning, match="pictures without annotations"):
         assert [sample.defective for sample in labelme.read(tmp_path)] == [False, None]
 
 
 @pytest.mark.parametrize("kind", ["point", "line", "linestrip", "points"])
 def test_a_shape_without_an_area_keeps_its_type(kind: str, tmp_path: Path) -> None:
-    with pytest.warns(DatasetWarning, match="1 are of a kind that has no area; the type was kept"):
+    with pytest.warns(DatasetWarning, match="marks of a kind that has no area: the type was kept"):
         sample = _read(tmp_path, _shape(kind, [2, 3]))
     assert (sample.defective, sample.types, sample.regions) == (True, ("dent",), ())
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_used_is_named(shape: Any, more: Any, said: str, tmp_path
     [
         (_shape("rectangle", [-5, 2], [5, 6]), "reach outside", (0, 2, 5, 4)),
         (_shape("polygon", [40, 2], [50, 6], [40, 9]), "wholly outside", None),
-        (_shape("rectangle", [5, 2], [5, 6]), "no area", None),
+        (_shape("rectangle", [5, 2], [5, 6]), "without an area", None),
     ],
 )
 def test_places_that_do_not_fit(shape: Any, said: str, left: Any, tmp_path: Path) -> None:

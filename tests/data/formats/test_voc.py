@@ -84,7 +84,7 @@ def test_an_image_in_two_lists_is_refused(folder: Path) -> None:
 
 def test_an_image_without_a_file_has_no_label(folder: Path) -> None:
     (folder / "Annotations/0.xml").unlink()
-    with pytest.warns(DatasetWarning, match=r"1 have no annotations.* \(first: 0.png\)"):
+    with pytest.warns(DatasetWarning, match=r"pictures without annotations.* \(1 in all, first: 0.png\)"):
         assert _by_stem(folder)["0"].defective is None
 
 
@@ -116,8 +116,8 @@ def test_what_cannot_be_used_is_named(stem: str, objects: str, name: str | None,
     [
         ((-9, 2, 6, 4), "reach outside", (0, 1, 6, 3)),
         ((30, 2, 40, 4), "wholly outside", None),
-        ((6, 2, 5, 4), "no area", None),
-        ((9, 9, 3, 3), "no area", None),
+        ((6, 2, 5, 4), "without an area", None),
+        ((9, 9, 3, 3), "without an area", None),
     ],
 )
 def test_boxes_that_do_not_fit(box: Any, said: str, left: Any, folder: Path) -> None:

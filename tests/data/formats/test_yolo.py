@@ -48,7 +48,7 @@ def test_boxes_and_polygons_are_shares_of_the_image(folder: Path) -> None:
 
 def test_an_image_without_a_label_file_has_no_label(folder: Path, write: Any) -> None:
     _put(folder, write, "images/3.png", None)
-    with pytest.warns(DatasetWarning, match="1 have no annotations, so nobody has said that they are good"):
+    with pytest.warns(DatasetWarning, match="pictures without annotations: nobody has said that they are good"):
         assert _named(folder)["images/3.png"].defective is None
 
 
@@ -152,8 +152,8 @@ def test_a_bad_line_is_named(line: str, said: str, folder: Path) -> None:
     [
         ("0 0 0.5 0.5 0.5", "reach outside", (0, 5, 10, 10)),
         ("0 1.5 0.5 0.5 0.5", "wholly outside", None),
-        ("0 0.5 0.5 0 0.5", "no area", None),
-        ("0 0.5 0.5 0.6 0.6 0.7 0.7", "no area", None),
+        ("0 0.5 0.5 0 0.5", "without an area", None),
+        ("0 0.5 0.5 0.6 0.6 0.7 0.7", "without an area", None),
     ],
 )
 def test_places_that_do_not_fit(line: str, said: str, left: Any, folder: Path) -> None:

@@ -21,15 +21,15 @@ Mark = tuple[Region, str]  # a region, and where it was read
 
 MAX_TIMES = 64  # a mask this many times as large as its picture is drawn from no picture, and takes gigabytes
 _SLACK_PX = 1.0  # formats count from 0 or 1 and round: such an overhang is nobody's mistake
-CLIPPED = "reach outside their image and were cut at its border. Check the image sizes and the boxes"
-OUTSIDE = "are wholly outside their image and were left out. Check the image sizes and the boxes"
-NO_AREA = "have no area and were left out. Draw them again"
-GOOD_CLASS = "are of a class that means good and mark no defect. Remove them"
-NO_PLACE = "are of a kind that has no area; the type was kept, the place was not. Draw a box or a polygon"
-RESCALED = "were marked at another size than their picture has and were scaled to it. Check that they lie right"
-TURNED = "are of pictures whose stated size is from before they were turned; the marks fit them as they are"
-UNLABELLED = "have no annotations, so nobody has said that they are good. Add an empty annotation where they are"
-TWICE = "were listed twice with the same labels and were taken once. Remove one entry"
+CLIPPED = "marks that reach outside their image were cut at its border. Check the image sizes and the boxes"
+OUTSIDE = "marks wholly outside their image were left out. Check the image sizes and the boxes"
+NO_AREA = "marks without an area were left out. Draw them again"
+GOOD_CLASS = "marks of a class that means good mark no defect. Remove them"
+NO_PLACE = "marks of a kind that has no area: the type was kept, the place was not. Draw a box or a polygon"
+RESCALED = "marks made at another size than their picture has were scaled to it. Check that they lie right"
+TURNED = "marks of pictures whose stated size is from before they were turned fit the pictures as they are"
+UNLABELLED = "pictures without annotations: nobody has said that they are good. Add an empty annotation where they are"
+TWICE = "pictures listed twice with the same labels were taken once. Remove one entry"
 
 
 class Listing:
@@ -76,7 +76,7 @@ class Listing:
     def samples(self) -> list[Sample]:
         """All samples. Raises InputError where there is none."""
         for what, places in self._notes.items():
-            message = f"{self._source}: {len(places)} {what} (first: {places[0]})"
+            message = f"{self._source}: {what} ({len(places)} in all, first: {places[0]})"
             warn_caller(message, DatasetWarning)
         if not self._samples:
             raise InputError(f"{self._source}: the annotations list no images. Export them again")
