@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import sightline
-from sightline.cli import text_lab
+from sightline.cli import text_data, text_lab
 from sightline.core.card import Recognition
 from sightline.core.result import Band
+from sightline.data.curation.findings import Finding, Kind, Severity
+from sightline.data.curation.result import Result
 from sightline.data.dataset import Dataset
 from sightline.evaluate.evaluation import TypeFigures
 from sightline.evaluate.statistics.intervals import rate
+from sightline.operations.curation_report import Checked
 from sightline.operations.inspection import Judging, inspect
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
@@ -68,3 +71,18 @@ def test_the_parts_own_type_and_what_decided_are_said() -> None:
     assert "1 place  crack 97%, unknown" in said
     assert "break" not in said
     assert said.endswith("why: the known type 'crack' (97%) decided: the score alone says OK")
+
+
+def test_each_finding_has_its_own_remedy_where_they_differ(parts: Dataset) -> None:
+    """Under two pictures, 'If it is 'a', correct the label' stood once: for the one labelled 'a', too."""
+
+    def said(*remedies: str) -> list[str]:
+        found = [
+            Finding(Kind.LABEL, Severity.HIGH, (f"{i}.png",), "It may be wrong.", remedy)
+            for i, remedy in enumerate(remedies)
+        ]
+        told = text_data.check(Checked(parts, Result(found, (), ()), {}, {}))
+        return [line.strip() for line in told.splitlines() if "What to do" in line]
+
+    assert said("It is 'a'.", "It is 'b'.") == ["What to do: It is 'a'.", "What to do: It is 'b'."]
+    assert said("Look.", "Look.") == ["What to do: Look."]

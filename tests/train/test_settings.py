@@ -93,9 +93,12 @@ def test_text_becomes_values() -> None:
     assert settings.mm_per_px == 0.05
 
 
-@pytest.mark.parametrize("pair", ["bank_size", "=5", ""])
-def test_a_text_that_is_no_setting_is_refused(pair: str) -> None:
-    with pytest.raises(InputError, match=r"is not a setting. Write key=value, for instance bank_size=2048"):
+@pytest.mark.parametrize(
+    ("pair", "what"),
+    [("bank_size", "'bank_size' has no value"), ("=5", "'=5' names no setting"), ("", "'' names no setting")],
+)
+def test_a_text_that_is_no_setting_is_refused(pair: str, what: str) -> None:
+    with pytest.raises(InputError, match=rf"{what}. Write key=value, for instance bank_size=2048"):
         parse_pairs([pair])
 
 

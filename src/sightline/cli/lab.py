@@ -40,7 +40,12 @@ def train(
     train_good: Annotated[int | None, typer.Option(min=1, help="Train on this many good parts, test the rest.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
     threads: Threads = 2,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="Any training setting, key=value.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any training setting, for instance align=never; docs/reference/cli.md has them all."
+        ),
+    ] = None,
     outside: Outside = False,
     as_json: Json = False,
 ) -> None:

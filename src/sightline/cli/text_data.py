@@ -27,13 +27,15 @@ def check(checked: Checked) -> str:
     kinds = list(dict.fromkeys(finding.kind for finding in checked.open))
     for kind in kinds:
         rows = [finding for finding in checked.open if finding.kind is kind]
+        differ = len({finding.remedy for finding in rows}) > 1  # they name the class or the picture
         lines += ["", f"{TITLES[Kind(kind)]}: {len(rows)}"]
         for finding in rows[:BATCH_SHOWN]:
             lines += [f"  {finding.key}  {finding.severity}  {checked.told(_subjects(finding))}"]
             lines += [f"      {checked.told(finding.reason)}"]
+            lines += [f"      What to do: {checked.told(finding.remedy)}"] * differ
         if len(rows) > BATCH_SHOWN:
             lines.append(f"  and {len(rows) - BATCH_SHOWN} more: see --report or --json")
-        lines.append(f"  What to do: {rows[0].remedy}")
+        lines += [f"  What to do: {checked.told(rows[0].remedy)}"] * (not differ)
     states = Counter(str(decision.state) for decision in checked.decisions.values())
     if states:
         lines += ["", "Decided: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())) + "."]

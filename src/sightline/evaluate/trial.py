@@ -162,7 +162,8 @@ def _nothing(trial: Trial, given: int) -> str:
     first = f" The first: {trial.failures[0].message}" if trial.failures else ""
     return (
         f"None of the {given} samples can be evaluated: {listed}.{first} Give labelled images that were not "
-        "used for training, or pass include_trained=True and read the figures as optimistic."
+        "used for training, or take those as well (--include-trained, in Python include_trained=True) and read the "
+        "figures as optimistic."
     )
 
 

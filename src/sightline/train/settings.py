@@ -242,6 +242,7 @@ def parse_pairs(pairs: list[str]) -> dict[str, object]:
     for pair in pairs:
         key, sign, text = pair.partition("=")
         if not sign or not key:
-            raise SettingError(f"'{pair}' is not a setting. Write key=value, for instance bank_size=2048")
+            what = f"setting '{pair}' has no value" if key else f"'{pair}' names no setting"
+            raise SettingError(f"{what}. Write key=value, for instance bank_size=2048")
         values[key.strip()] = [part.strip() for part in text.split(",")] if "," in text else text.strip()
     return values

@@ -105,7 +105,12 @@ def test_a_class_with_few_parts_is_said(plant: Any, embed: Any) -> None:
     samples = plant()
     samples[-1] = replace(samples[-1], types=("chip",))
     (tiny,) = of(Kind.TINY, check(samples, embed))
-    assert "'chip' is shown by 1 part" in tiny.reason
+    assert "'chip' is shown by 1 part" in tiny.reason and "teach it" in tiny.remedy
+
+
+def test_few_good_parts_are_neither_joined_with_a_type_nor_taught(plant: Any, embed: Any) -> None:
+    (tiny,) = of(Kind.TINY, check(plant(good=5, flawed=12), embed))
+    assert tiny.remedy == "Photograph 1 or more other good parts; thirty give a first honest figure."
 
 
 def test_a_lot_with_one_class_only_is_said(plant: Any, embed: Any) -> None:

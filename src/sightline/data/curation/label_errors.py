@@ -21,6 +21,7 @@ from sightline.data.curation.findings import Action, Finding, Kind, Severity, Ve
 from sightline.data.curation.image_statistics import ImageStatistics
 from sightline.data.curation.neighbours import Neighbourhood, compact
 from sightline.data.curation.spread import spreads
+from sightline.data.formats.label import is_good
 
 FOLDS = 5
 STRENGTH = 10.0  # over the number of images: the inverse of the penalty on weights, the same for sets of any size
@@ -157,11 +158,19 @@ def class_findings(statistics: ImageStatistics, units: Sequence[int]) -> Iterato
                 Severity.MEDIUM,
                 tuple(statistics.names[i] for i in members[name]),
                 f"'{name}' is shown by {count} part" + "s" * (count != 1) + ".",
-                f"Photograph {MIN - count} or more other parts with '{name}'; thirty give a first honest figure. "
-                "Until then, join it with a like type or teach it with a few examples.",
+                _more_of(name, MIN - count),
                 strength=-count,
                 about=f"class:{name}",
             )
+
+
+def _more_of(name: str, missing: int) -> str:
+    if is_good(name):
+        return f"Photograph {missing} or more other good parts; thirty give a first honest figure."
+    return (
+        f"Photograph {missing} or more other parts with '{name}'; thirty give a first honest figure. "
+        "Until then, join it with a like type or teach it with a few examples."
+    )
 
 
 def outlier_findings(statistics: ImageStatistics, near: Neighbourhood) -> Iterator[Finding]:
