@@ -59,7 +59,8 @@ def calibrate(
     strange = np.zeros(len(good), bool) if outside is None else outside
     known = np.zeros(len(defective), bool) if caught is None else caught
     given, good = good, np.sort(good)
-    single = Pictures.of(good) if pictures is None else Pictures.sorted(*pictures)
+    # How pictures of one and the same part differ says nothing of other parts.
+    single = Pictures.of(good) if pictures is None or len(good) == 1 else Pictures.sorted(*pictures)
     band = _band(good, single, np.sort(defective), np.sort(defective[~known]), targets)
     overkill = rate(int((good > band.high).sum()), len(good))
     review = rate(int(((given > band.low) | strange).sum()), len(good))

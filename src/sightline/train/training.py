@@ -163,6 +163,8 @@ def _who_sets_limits(
     held_out: HeldOut, defective: NDArray[np.float64], caught: NDArray[np.bool_], band: Band, targets: Targets
 ) -> list[str]:
     """Which good parts lie above the NG limit, which part sets each limit, and where that would lie without it."""
+    if len(held_out.of_parts.scores) == 1:
+        return []
     above = [i for i in np.argsort(-held_out.scores) if held_out.scores[i] > band.high][:NAMED]
     said = [
         f"{_named_file(held_out.parts[i])} scores above the NG limit: {band.high:.2f}, it has "
