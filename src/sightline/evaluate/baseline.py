@@ -12,14 +12,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.card import Card
-from sightline.core.errors import InputError, SettingError
+from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.evaluate.inspected import Inspected
 from sightline.evaluate.statistics.comparison_tests import Difference, auroc_difference
@@ -33,8 +33,10 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Shift = tuple[float, float]
 
-MAX_TEMPLATES = 64
-MIN_TEMPLATES = 3
+MIN_TEMPLATES, MAX_TEMPLATES = 3, 64
+FLOOR = 4.0  # least spread in grey values, so that a pixel that never changed does not shout
+MAX_SHIFT_PX = 8.0  # larger shifts are left in
+BOX_PX = 5  # side of the averaging box, odd
 TO_DEVIATION = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
 STRIP_VALUES = 4_000_000  # values of all templates whose median is taken at a time
 SMALLEST_PX = 16  # shorter sides hold too little to find a shift by
@@ -64,22 +66,21 @@ class Baseline:
         }
 
 
-def baseline(images: Sequence[Inspected], references: Iterable[Sample], card: Card, seed: int = 0) -> Baseline | None:
+def baseline(images: Sequence[Inspected], references: Iterable[Sample], card: Card) -> Baseline | None:
     """The rule-based figure beside the recipe's; None without enough good references, or with one class only.
 
     `references` are good parts that the recipe was trained on; others among them are passed over.
     """
     trained = frozenset(card.trained_on)
     good = [sample for sample in references if sample.defective is False]
-    order = np.random.default_rng(seed).permutation(len(good))
     chosen: list[Image] = []
-    for index in order:
+    for index in np.random.default_rng(0).permutation(len(good)):
         image = _prepared(good[index].path, card, trained)
         if image is not None:
             chosen.append(image)
         if len(chosen) == MAX_TEMPLATES:
             break
-    picked = [images[i] for i in sorted(np.random.default_rng(seed).permutation(len(images))[:MAX_IMAGES])]
+    picked = [images[i] for i in sorted(np.random.default_rng(0).permutation(len(images))[:MAX_IMAGES])]
     if len({image.defective for image in picked}) < 2:
         return None
     try:
@@ -113,36 +114,6 @@ def _prepared(path: Any, card: Card, trained: frozenset[str] | None = None) -> I
     return prepare(image, place(image.shape[:2], size, card.roi, math.inf, stretch))
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateSettings:
-    """Settings of the baseline; SettingError where one is out of bounds.
-
-    `templates`: good images used, 3..64, drawn evenly from all given; `memory_mb`: of these images, so of large
-    ones fewer are used; `floor`: least spread in grey values, so that a pixel that never changed
-    does not shout; `max_shift_px`: larger shifts are left in; `box_px`: side of the averaging box, odd; `by`:
-    the score is the map's peak, or the area in px where it is above `threshold` spreads; `seed` of the draw.
-    """
-
-    templates: int = MAX_TEMPLATES
-    memory_mb: int = 512
-    floor: float = 4.0
-    max_shift_px: float = 8.0
-    box_px: int = 5
-    by: Literal["peak", "area"] = "peak"
-    threshold: float = 4.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not MIN_TEMPLATES <= self.templates <= MAX_TEMPLATES:
-            raise SettingError(f"templates={self.templates} is out of bounds. Give {MIN_TEMPLATES}..{MAX_TEMPLATES}.")
-        if self.memory_mb < 1 or not self.floor > 0 or not self.max_shift_px >= 0 or not self.threshold > 0:
-            raise SettingError("memory_mb, floor, max_shift_px or threshold is out of bounds. Give positive numbers.")
-        if self.box_px < 1 or self.box_px % 2 == 0:
-            raise SettingError(f"box_px={self.box_px} has no centre. Give an odd number, such as 5.")
-        if self.by not in ("peak", "area"):
-            raise SettingError(f"by={self.by!r} is unknown. Choose 'peak' or 'area'.")
-
-
 @dataclass(frozen=True, eq=False)
 class GoldenTemplate:
     """The fitted template. `median` (h, w, 3) float32 grey values, `spread` (h, w, 3) float32, `images` it rests on."""
@@ -150,25 +121,21 @@ class GoldenTemplate:
     median: Floats = field(repr=False)
     spread: Floats = field(repr=False)
     images: int
-    settings: TemplateSettings
 
     @classmethod
-    def fit(cls, images: Iterable[Pixels], settings: TemplateSettings | None = None) -> GoldenTemplate:
-        """From good images (h, w, 3) uint8 of one size, read one by one; the first sets pose and brightness.
+    def fit(cls, images: Sequence[Pixels]) -> GoldenTemplate:
+        """From good images (h, w, 3) uint8 of one size; the first sets pose and brightness.
 
-        Raises InputError for fewer than 3 images, images of different sizes or kinds, or images of which
-        `memory_mb` holds fewer than 3.
+        Raises InputError for fewer than 3 images, or images of different sizes or kinds.
         """
-        settings = settings or TemplateSettings()
-        chosen = _draw(images, settings)
-        golden = _grey(chosen[0])
-        level = _level(chosen[0])
-        # Aligned in place, as uint8: the chosen images are the only large thing in memory.
-        for number, image in enumerate(chosen):
-            moved, _ = _aligned(image, golden, level, settings.max_shift_px)
-            chosen[number] = np.rint(moved).astype(np.uint8)
-        median, spread = _statistics(chosen)
-        return cls(median, np.maximum(spread, np.float32(settings.floor)), len(chosen), settings)
+        if len(images) < MIN_TEMPLATES:
+            raise InputError(f"{len(images)} good images make no template. Give at least {MIN_TEMPLATES}.")
+        for image in images:
+            _check(image, images[0].shape)
+        golden, level = _grey(images[0]), _level(images[0])
+        aligned = [np.rint(_aligned(image, golden, level)[0]).astype(np.uint8) for image in images]
+        median, spread = _statistics(aligned)
+        return cls(median, np.maximum(spread, np.float32(FLOOR)), len(images))
 
     def heat(self, image: Pixels) -> Floats:
         """How many spreads each pixel of the image lies away, (h, w) float32 >= 0, averaged over the box.
@@ -177,23 +144,16 @@ class GoldenTemplate:
         pixels. Raises InputError for another size or kind than the template's.
         """
         _check(image, self.median.shape)
-        moved, (dx, dy) = _aligned(image, self._grey, self._level, self.settings.max_shift_px)
+        moved, (dx, dy) = _aligned(image, self._grey, self._level)
         away = (np.abs(moved - self.median) / self.spread).max(axis=2)
         away[~_inside(away.shape, (dx, dy))] = 0.0
-        box = (self.settings.box_px, self.settings.box_px)
-        mean = cv2.blur(away, box, borderType=cv2.BORDER_REPLICATE)
+        mean = cv2.blur(away, (BOX_PX, BOX_PX), borderType=cv2.BORDER_REPLICATE)
         back = _moved(np.asarray(mean, np.float32), (-dx, -dy), cv2.BORDER_CONSTANT)
         return np.maximum(back, np.float32(0.0))
 
     def score(self, image: Pixels) -> float:
-        """One number, higher = more defective: the heat's peak in spreads, or the area above the threshold in px.
-
-        Errors as `heat`.
-        """
-        heat = self.heat(image)
-        if self.settings.by == "peak":
-            return float(heat.max())
-        return float(np.count_nonzero(heat > self.settings.threshold))
+        """One number, higher = more defective: the heat's peak in spreads. Errors as `heat`."""
+        return float(self.heat(image).max())
 
     @cached_property
     def _grey(self) -> Floats:
@@ -202,26 +162,6 @@ class GoldenTemplate:
     @cached_property
     def _level(self) -> float:
         return _level(self.median)
-
-
-def _draw(images: Iterable[Pixels], settings: TemplateSettings) -> list[Pixels]:
-    """At most `templates` images, each given one as likely as any other (reservoir sampling), the first always."""
-    random = np.random.default_rng(settings.seed)
-    chosen: list[Pixels] = []
-    most = settings.templates
-    for number, image in enumerate(images):
-        _check(image, chosen[0].shape if chosen else image.shape)
-        if not chosen:
-            most = min(most, settings.memory_mb * 2**20 // image.nbytes)
-        if most < MIN_TEMPLATES:
-            raise InputError(f"images of {image.nbytes:,} bytes do not fit memory_mb. Raise it, or scale them down.")
-        if number < most:
-            chosen.append(image.copy())
-        elif (index := int(random.integers(1, number + 1))) < most:
-            chosen[index] = image.copy()
-    if len(chosen) < MIN_TEMPLATES:
-        raise InputError(f"{len(chosen)} good images make no template. Give at least {MIN_TEMPLATES}.")
-    return chosen
 
 
 def _statistics(images: list[Pixels]) -> tuple[Floats, Floats]:
@@ -238,23 +178,23 @@ def _statistics(images: list[Pixels]) -> tuple[Floats, Floats]:
     return median, spread
 
 
-def _aligned(image: Pixels, golden: Floats, level: float, max_shift_px: float) -> tuple[Floats, Shift]:
+def _aligned(image: Pixels, golden: Floats, level: float) -> tuple[Floats, Shift]:
     """The image (h, w, 3) float32 at the template's brightness and position, and the shift (dx, dy) px of its move."""
     # A bright image cut off at 255 stays so: template and part must saturate alike.
     evened = np.clip(image.astype(np.float32) * np.float32(level / _level(image)), 0.0, 255.0)
-    shift = _shift(_grey(evened), golden, max_shift_px)
+    shift = _shift(_grey(evened), golden)
     return _moved(evened, shift, cv2.BORDER_REPLICATE), shift
 
 
-def _shift(grey: Floats, golden: Floats, max_shift_px: float) -> Shift:
+def _shift(grey: Floats, golden: Floats) -> Shift:
     """The move (dx, dy) px of `grey` (h, w) that fits `golden` best; none where it does not help or is too large."""
     height, width = grey.shape
-    if max_shift_px == 0 or min(height, width) < SMALLEST_PX:
+    if min(height, width) < SMALLEST_PX:
         return 0.0, 0.0
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     # Copies, because OpenCV multiplies the window into its inputs themselves where their size suits its FFT.
     (dx, dy), _ = cv2.phaseCorrelate(golden.copy(), grey.copy(), window)
-    if not np.hypot(dx, dy) <= max_shift_px:
+    if not np.hypot(dx, dy) <= MAX_SHIFT_PX:
         return 0.0, 0.0
     # The peak says little of how well images fit, and its fraction of a px errs on smooth ones: what counts is
     # what remains after the move, over the px that every candidate knows.

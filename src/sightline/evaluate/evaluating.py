@@ -12,8 +12,8 @@ from sightline.evaluate.baseline import Baseline, baseline
 from sightline.evaluate.evaluation import Evaluation, TypeFigures
 from sightline.evaluate.explain.faithfulness import Faithfulness, faithfulness
 from sightline.evaluate.inspected import Failure, Inspected, Part
-from sightline.evaluate.metrics.image import image_auroc, image_metrics, pixel_area
-from sightline.evaluate.metrics.pixel import AUPRO_LIMIT, AUPRO_STRICT, area, heat_and_masks, pixel_curve
+from sightline.evaluate.metrics.image import image_auroc, image_metrics, pixel_auroc
+from sightline.evaluate.metrics.pixel import AUPRO_LIMIT, AUPRO_STRICT, aupro, heat_and_masks, pixel_curve
 from sightline.evaluate.metrics.recognition import recognition
 from sightline.evaluate.report.caveats import caveats
 from sightline.evaluate.statistics.intervals import rate
@@ -73,9 +73,9 @@ def _summary(card: Card, trial: Trial, faithful: Faithfulness | None, rules: Bas
         image_ap=ranking.ap,
         f1_max=ranking.f1_max,
         f1_threshold=ranking.f1_threshold,
-        pixel_auroc=pixel_area(curve),
-        aupro=area(curve, AUPRO_LIMIT),
-        aupro_05=area(curve, AUPRO_STRICT),
+        pixel_auroc=pixel_auroc(curve),
+        aupro=aupro(curve, AUPRO_LIMIT),
+        aupro_05=aupro(curve, AUPRO_STRICT),
         regions=curve.regions,
         escapes=_rate_of(defective, Verdict.OK) if defective else None,
         overkills=_rate_of(good, Verdict.NG) if good else None,

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sk
 
 from sightline.core.errors import InputError
-from sightline.evaluate.metrics.grades import grade_auroc, grade_scores, quadratic_kappa
+from sightline.evaluate.metrics.grades import grade_auroc, grade_scores
 
 
 def kappa_by_table(truth, said):
@@ -38,20 +38,19 @@ def test_kappa_equals_the_table_and_scikit_learn(seed: int) -> None:
     random = np.random.default_rng(seed)
     truth = random.integers(0, 5, 90)
     said = np.clip(truth + random.integers(-2, 3, 90), 0, 4)
-    found = grade_scores(truth, said, seed=seed)
+    found = grade_scores(truth, said)
     assert found.kappa.value == pytest.approx(kappa_by_table(truth.tolist(), said.tolist()))
     assert found.kappa.value == pytest.approx(sk.cohen_kappa_score(truth, said, weights="quadratic"))
     assert found.kappa.lower < found.kappa.value < found.kappa.upper
     assert found.error.lower < found.error.value < found.error.upper
-    assert found == grade_scores(truth, said, seed=seed)
+    assert found == grade_scores(truth, said)
 
 
 def test_kappa_at_its_ends() -> None:
-    assert quadratic_kappa([0, 1, 2], [0, 1, 2]) == 1.0
-    assert quadratic_kappa([0, 2], [2, 0]) == -1.0
-    assert quadratic_kappa([1, 1], [2, 2]) == 0.0
-    assert quadratic_kappa([1, 1], [1, 1]) is None
-    assert quadratic_kappa([], []) is None
+    assert grade_scores([0, 1, 2], [0, 1, 2]).kappa.value == 1.0
+    assert grade_scores([0, 2], [2, 0]).kappa.value == -1.0
+    assert grade_scores([1, 1], [2, 2]).kappa.value == 0.0
+    assert grade_scores([1, 1], [1, 1]).kappa.value is None
 
 
 def test_all_right_promises_no_more_than_the_sample() -> None:
@@ -84,8 +83,6 @@ def test_bad_grades_are_refused_with_a_remedy() -> None:
             grade_scores(wrong, [1])
     with pytest.raises(ValueError, match="one of each per part"):
         grade_scores([1], [1, 2])
-    with pytest.raises(ValueError, match="one of each per part"):
-        quadratic_kappa([1], [1, 2])
     with pytest.raises(ValueError, match="one grade per score"):
         grade_auroc([1.0], [1, 2], 0, 1)
     with pytest.raises(ValueError, match="two different grades"):

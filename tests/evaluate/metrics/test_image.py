@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from sightline.evaluate.metrics.image import image_auroc, image_metrics, pixel_auroc
+from sightline.evaluate.metrics.pixel import pixel_curve
 
 
 def test_image_metrics_equal_scikit_learn_with_ties() -> None:
@@ -50,12 +51,12 @@ def test_pixel_auroc_equals_scikit_learn(decimals: int, bins: int, tolerance: fl
     random = np.random.default_rng(5)
     masks = random.random((6, 40, 50)) < 0.1
     heat = np.round(random.standard_t(3, masks.shape) + 1.5 * masks, decimals)
-    found = pixel_auroc(lambda: zip(heat, masks, strict=True), bins)
+    found = pixel_auroc(pixel_curve(lambda: zip(heat, masks, strict=True), bins))
     assert found == pytest.approx(sk.roc_auc_score(masks.ravel(), heat.ravel()), abs=tolerance)
 
 
 def test_pixel_auroc_without_defective_or_without_normal_pixels_is_none() -> None:
     heat = np.zeros((4, 4), np.float32)
-    assert pixel_auroc(lambda: [(heat, np.zeros((4, 4), bool))]) is None
-    assert pixel_auroc(lambda: [(heat, np.ones((4, 4), bool))]) is None
-    assert pixel_auroc(lambda: []) is None
+    assert pixel_auroc(pixel_curve(lambda: [(heat, np.zeros((4, 4), bool))])) is None
+    assert pixel_auroc(pixel_curve(lambda: [(heat, np.ones((4, 4), bool))])) is None
+    assert pixel_auroc(pixel_curve(lambda: [])) is None

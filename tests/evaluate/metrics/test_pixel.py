@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightline.evaluate.metrics.pixel import Pair, Thresholds, aupro, aupro_of_cells, pixel_curve, region_weights
+from sightline.evaluate.metrics import pixel
+from sightline.evaluate.metrics.pixel import BINS, Pair, Pairs, Thresholds, aupro_of_cells, pixel_curve, region_weights
+
+
+def aupro(pairs: Pairs, limit: float = 0.3, bins: int = BINS) -> float | None:
+    return pixel.aupro(pixel_curve(pairs, bins), limit)
 
 
 def brute_force(pairs: list[Pair], limit: float) -> float:

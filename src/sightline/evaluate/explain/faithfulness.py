@@ -32,10 +32,8 @@ TOLERANCE_SHARE = 0.02  # of the image's longer side, by which pointing may miss
 Image = NDArray[np.uint8]
 Scorer = Callable[[Image], NDArray[np.floating]]
 
-CURVE_STEPS = 16
 BATCH = 8  # images per call of the scoring function, so that memory does not grow with the steps
 BLUR = 0.05  # sigma of the blurred baseline as a share of the longer side: details go, colours stay
-TOLERANCE_PX = 15.0  # the pointing game's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def _measured(inspector: Inspects, path: Path, rng: np.random.Generator) -> tupl
     cells = [max(2, round(NOISE_CELLS * side / max(size))) for side in size]
     noise = cv2.resize(rng.random((cells[1], cells[0])).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     other = np.asarray(noise, np.float32)
-    return fidelity(score, image, heat, steps=STEPS), fidelity(score, image, other, steps=STEPS)
+    return fidelity(score, image, heat, STEPS), fidelity(score, image, other, STEPS)
 
 
 def _pointing(defective: Sequence[Inspected]) -> tuple[list[bool], list[float]]:
@@ -164,20 +162,11 @@ class Fidelity:
     deletion_curve: tuple[float, ...]
     insertion_curve: tuple[float, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """The figures as one flat JSON object."""
-        return {
-            "deletion": self.deletion,
-            "insertion": self.insertion,
-            "deletion_curve": list(self.deletion_curve),
-            "insertion_curve": list(self.insertion_curve),
-        }
 
-
-def fidelity(score: Scorer, image: Image, heat: Floats, *, steps: int = CURVE_STEPS, batch: int = BATCH) -> Fidelity:
+def fidelity(score: Scorer, image: Image, heat: Floats, steps: int) -> Fidelity:
     """Deletion and insertion of `heat` (H, W) float for `image` (H, W, 3) uint8.
 
-    `score` takes images (N, H, W, 3) uint8, N <= `batch`, and returns (N,) float, higher = more defective. Deleted
+    `score` takes images (N, H, W, 3) uint8, N <= `BATCH`, and returns (N,) float, higher = more defective. Deleted
     pixels get the image's mean colour; insertion starts from the blurred image. A NaN in the heat counts as the
     hottest; equal heat goes in reading order. Raises InputError where the score is no number, ValueError for
     shapes that do not match.
@@ -187,17 +176,17 @@ def fidelity(score: Scorer, image: Image, heat: Floats, *, steps: int = CURVE_ST
         raise ValueError(f"the image is {image.shape} {image.dtype}. Give (H, W, 3) uint8.")
     if heat.shape != image.shape[:2] or not heat.size:
         raise ValueError(f"heat {heat.shape} does not fit the image {image.shape[:2]}. Resize it to the image.")
-    if steps < 1 or batch < 1:
-        raise ValueError(f"{steps} steps in batches of {batch} are too few. Give at least 1 of each.")
+    if steps < 1:
+        raise ValueError(f"{steps} steps are too few. Give at least 1.")
     rank = _ranks(heat)
     mean = np.broadcast_to(image.mean(axis=(0, 1)).round().astype(np.uint8), image.shape)
     blurred = cv2.GaussianBlur(image, (0, 0), max(1.0, BLUR * max(heat.shape)))
-    deleted = _curve(score, image, mean, rank, steps, batch)
-    inserted = _curve(score, np.asarray(blurred, np.uint8), image, rank, steps, batch)
+    deleted = _curve(score, image, mean, rank, steps)
+    inserted = _curve(score, np.asarray(blurred, np.uint8), image, rank, steps)
     return Fidelity(_area(deleted), _area(inserted), tuple(deleted.tolist()), tuple(inserted.tolist()))
 
 
-def points_at(heat: Floats, mask: NDArray[np.bool_], tolerance_px: float = TOLERANCE_PX) -> bool | None:
+def points_at(heat: Floats, mask: NDArray[np.bool_], tolerance_px: float) -> bool | None:
     """Whether the hottest cell lies in the mask, or at most `tolerance_px` of the mask's px from it.
 
     `heat` (h, w) float may be coarser than `mask` (H, W) bool; a cell stands at its centre. Where several cells
@@ -223,14 +212,12 @@ def _ranks(heat: Floats) -> NDArray[np.int64]:
     return rank.reshape(heat.shape)
 
 
-def _curve(
-    score: Scorer, start: Image, goal: Image, rank: NDArray[np.int64], steps: int, batch: int
-) -> NDArray[np.float64]:
+def _curve(score: Scorer, start: Image, goal: Image, rank: NDArray[np.int64], steps: int) -> NDArray[np.float64]:
     """Scores (steps + 1,) as the pixels of `start` become those of `goal`, the hottest first."""
     limits = np.linspace(0, rank.size, steps + 1).round().astype(np.int64)
     found = []
-    for first in range(0, limits.size, batch):
-        changed = rank < limits[first : first + batch, None, None]
+    for first in range(0, limits.size, BATCH):
+        changed = rank < limits[first : first + BATCH, None, None]
         images = np.where(changed[..., None], goal, start)
         scores = np.asarray(score(images), np.float64).ravel()
         if scores.size != len(images):

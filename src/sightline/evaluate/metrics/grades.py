@@ -7,7 +7,7 @@ Psychological Bulletin 70 (1968) 213-220.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from sightline.core.errors import InputError
 from sightline.evaluate.metrics.image import image_auroc
 from sightline.evaluate.statistics.intervals import (
-    CONFIDENCE,
-    ROUNDS,
     Interval,
     Rate,
     Statistic,
@@ -47,13 +45,7 @@ class GradeScores:
 
     def to_json(self) -> dict[str, Any]:
         """The figures as a JSON object."""
-        return {
-            "kappa": self.kappa.to_json(),
-            "error": self.error.to_json(),
-            "adjacent": self.adjacent.to_json(),
-            "adjacent_rate": self.adjacent_rate.to_json(),
-            "exact": self.exact.to_json(),
-        }
+        return {field.name: getattr(self, field.name).to_json() for field in fields(self)}
 
 
 def grade_scores(
@@ -61,9 +53,6 @@ def grade_scores(
     predicted: ArrayLike,
     *,
     groups: Sequence[Hashable] | None = None,
-    rounds: int = ROUNDS,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
 ) -> GradeScores:
     """Figures of N parts from their true and predicted grades, (N,) whole numbers in order, such as 0, 1, 2.
 
@@ -76,23 +65,15 @@ def grade_scores(
     off = np.abs(true - given)
 
     def interval(statistic: Statistic) -> Interval:
-        return bootstrap(statistic, true.size, groups=groups, rounds=rounds, seed=seed, confidence=confidence)
+        return bootstrap(statistic, true.size, groups=groups)
 
     return GradeScores(
         kappa=interval(lambda weights: _kappa(true, given, weights)),
         error=interval(lambda weights: float(np.average(off, weights=weights))),
         adjacent=interval(lambda weights: float(np.average(off <= 1, weights=weights))),
-        adjacent_rate=exact_rate(int((off <= 1).sum()), true.size, confidence),
-        exact=exact_rate(int((off == 0).sum()), true.size, confidence),
+        adjacent_rate=exact_rate(int((off <= 1).sum()), true.size),
+        exact=exact_rate(int((off == 0).sum()), true.size),
     )
-
-
-def quadratic_kappa(truth: ArrayLike, predicted: ArrayLike) -> float | None:
-    """Quadratic-weighted kappa of (N,) whole grades; None where it does not exist. Errors as `grade_scores`."""
-    true, given = _whole(truth), _whole(predicted)
-    if true.size != given.size:
-        raise ValueError(f"{true.size} true and {given.size} predicted grades do not match. Give one of each per part.")
-    return _kappa(true, given, np.ones(true.size, np.int64)) if true.size else None
 
 
 def grade_auroc(
@@ -102,9 +83,6 @@ def grade_auroc(
     worse: int,
     *,
     groups: Sequence[Hashable] | None = None,
-    rounds: int = ROUNDS,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
 ) -> Interval:
     """How well `scores` (N,) float, higher = worse, tell parts of grade `worse` from parts of grade `better`.
 
@@ -119,10 +97,8 @@ def grade_auroc(
     chosen = np.flatnonzero((given == better) | (given == worse))
     selected, bad = values[chosen], given[chosen] == worse
     lots = None if groups is None else [groups[int(part)] for part in chosen]
-    found = bootstrap(
-        auroc_statistic(selected, bad), chosen.size, groups=lots, rounds=rounds, seed=seed, confidence=confidence
-    )
-    return Interval(image_auroc(selected, bad), found.lower, found.upper, chosen.size, confidence)
+    found = bootstrap(auroc_statistic(selected, bad), chosen.size, groups=lots)
+    return replace(found, value=image_auroc(selected, bad))
 
 
 def _kappa(true: Grades, given: Grades, weights: Weights) -> float | None:

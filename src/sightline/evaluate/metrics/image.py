@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import require
-from sightline.evaluate.metrics.pixel import BINS, Pairs, PixelCurve, pixel_curve
+from sightline.evaluate.metrics.pixel import PixelCurve
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,12 @@ def image_auroc(scores: ArrayLike, defective: ArrayLike) -> float | None:
     return image_metrics(scores, defective).auroc
 
 
-def pixel_auroc(pairs: Pairs, bins: int = BINS) -> float | None:
-    """AUROC over the pixels of (heat (H, W) float, mask (H, W) bool) pairs; `pairs()` is called twice.
+def pixel_auroc(curve: PixelCurve) -> float | None:
+    """AUROC over pixels; None where defective or normal pixels are missing.
 
-    None where defective or normal pixels are missing. Exact while the heat of normal pixels takes at most
-    `bins` different values; beyond that off by less than 1 / bins.
+    Exact while the heat of normal pixels takes at most as many different values as the curve has bins; beyond that off
+    by less than 1 / bins.
     """
-    return pixel_area(pixel_curve(pairs, bins))
-
-
-def pixel_area(curve: PixelCurve) -> float | None:
-    """The area under a pixel curve's true-positive rate; see `pixel_auroc`."""
     if not curve.normal or not curve.defective:
         return None
     return float(np.clip(np.trapezoid(curve.tpr, curve.fpr), 0.0, 1.0))

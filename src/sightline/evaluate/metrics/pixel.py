@@ -242,20 +242,14 @@ def _clean(heat: Floats) -> Floats:
     return np.where(np.isnan(values), np.array(np.inf, values.dtype), values)
 
 
-def aupro(pairs: Pairs, limit: float = 0.30, bins: int = BINS) -> float | None:
-    """AUPRO@limit of (heat (H, W) float, mask (H, W) bool) pairs; `pairs()` is called twice.
+def aupro(curve: PixelCurve, limit: float) -> float | None:
+    """AUPRO@limit: the normalised area under a pixel curve's overlap up to `limit`.
 
     Every region counts the same, however small: a metric of places, not of pixels. The overlap is integrated
     over the pixels' false-positive rate from 0 to `limit`, interpolated at the limit, and divided by it
-    (Bergmann et al., IJCV 129, 2021). Good images take part with an empty mask; leave defective images
-    without a mask out. None where there is no region or no normal pixel. Raises ValueError for a limit
+    (Bergmann et al., IJCV 129, 2021). None where there is no region or no normal pixel. Raises ValueError for a limit
     outside (0, 1].
     """
-    return area(pixel_curve(pairs, bins), limit)
-
-
-def area(curve: PixelCurve, limit: float) -> float | None:
-    """The normalised area under a pixel curve's overlap up to `limit`; see `aupro`."""
     if not 0.0 < limit <= 1.0:
         raise ValueError(f"the false-positive limit {limit} is not in (0, 1]. Give for instance 0.3.")
     if not curve.regions or not curve.normal:
@@ -285,7 +279,7 @@ def aupro_of_cells(
 ) -> float:
     """AUPRO@limit of normal cells (N,) and marked ones (P,) that fit into memory: `aupro` without thresholds, and fast.
 
-    `aupro` goes through any number of images twice; here selection compares many ways to score the same few cells.
+    `pixel_curve` goes through any number of images twice; here selection compares many ways to score the same cells.
     A marked cell adds its weight to the overlap from the false-positive rate on at which its heat is reached; where
     normal cells are as hot as it is, the curve rises straight over them, as it does in `aupro`.
     """

@@ -7,14 +7,14 @@ error); C. Guo et al., "On calibration of modern neural networks", ICML 2017 (te
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
-from sightline.evaluate.statistics.intervals import CONFIDENCE, Rate, exact_rate
+from sightline.evaluate.statistics.intervals import Rate, exact_rate
 
 Floats = NDArray[np.float64]
 
@@ -70,16 +70,10 @@ class Temperature:
 
     def to_json(self) -> dict[str, Any]:
         """The fit as one flat JSON object."""
-        return {
-            "value": self.value,
-            "before": self.before,
-            "after": self.after,
-            "bounded": self.bounded,
-            "parts": self.parts,
-        }
+        return asdict(self)
 
 
-def reliability(stated: ArrayLike, right: ArrayLike, bins: int = BINS, confidence: float = CONFIDENCE) -> Reliability:
+def reliability(stated: ArrayLike, right: ArrayLike, bins: int = BINS) -> Reliability:
     """The table of `stated` (N,) confidences 0..1 against whether each was `right` (N,) bool.
 
     Bins hold equally many parts as far as possible; equal confidences are never torn apart. Raises InputError
@@ -90,7 +84,8 @@ def reliability(stated: ArrayLike, right: ArrayLike, bins: int = BINS, confidenc
         raise ValueError(f"{values.size} confidences and {labels.size} outcomes do not match. Give one of each.")
     if bins < 1:
         raise ValueError(f"{bins} bins are too few. Give at least 1.")
-    _check_probabilities(values)
+    if not ((values >= 0.0) & (values <= 1.0 + 1e-6)).all():
+        raise InputError("a probability is not between 0 and 1. Apply the softmax to the logits first.")
     if not values.size:
         return Reliability(None, (), 0)
     order = np.argsort(values, kind="stable")
@@ -103,17 +98,12 @@ def reliability(stated: ArrayLike, right: ArrayLike, bins: int = BINS, confidenc
             lowest=float(ranked[start]),
             highest=float(ranked[end - 1]),
             mean=float(ranked[start:end].mean()),
-            right=exact_rate(int(outcome[start:end].sum()), int(end - start), confidence),
+            right=exact_rate(int(outcome[start:end].sum()), int(end - start)),
         )
         for start, end in zip(starts, ends, strict=True)
     )
     gap = sum(abs(row.mean * row.right.of - row.right.count) for row in rows) / ranked.size
     return Reliability(float(gap), rows, ranked.size)
-
-
-def expected_calibration_error(stated: ArrayLike, right: ArrayLike, bins: int = BINS) -> float | None:
-    """The mean gap between confidence and share right, over equal-mass bins; see `reliability`."""
-    return reliability(stated, right, bins).ece
 
 
 def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> Temperature:
@@ -184,8 +174,3 @@ def _types(values: Floats, truth: ArrayLike) -> NDArray[np.int64]:
     if kinds.size and not 0 <= kinds.min() <= kinds.max() < values.shape[1]:
         raise InputError(f"a type is outside 0..{values.shape[1] - 1}. Number the types as the recipe's columns.")
     return kinds
-
-
-def _check_probabilities(values: Floats) -> None:
-    if not ((values >= 0.0) & (values <= 1.0 + 1e-6)).all():
-        raise InputError("a probability is not between 0 and 1. Apply the softmax to the logits first.")

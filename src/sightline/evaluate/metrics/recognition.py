@@ -13,7 +13,7 @@ from sightline.core.card import Card
 from sightline.evaluate.inspected import Inspected
 from sightline.evaluate.metrics.detection import BoxScores, box_scores
 from sightline.evaluate.metrics.grades import GradeScores, grade_scores
-from sightline.evaluate.metrics.overlap import Maps, Overlaps, overlaps
+from sightline.evaluate.metrics.overlap import Flags, Overlap, overlap
 from sightline.evaluate.metrics.pixel import mask_of
 from sightline.evaluate.metrics.probabilities import Reliability, Temperature, fit_temperature, reliability
 from sightline.evaluate.metrics.types import Confusion, TypeScores, confusion, multi_label, single_label
@@ -33,7 +33,7 @@ class Recognition:
 
     types: TypeScores | None = None
     confusion: Confusion | None = None
-    overlap: Overlaps | None = None
+    overlap: Overlap | None = None
     grades: GradeScores | None = None
     boxes: BoxScores | None = None
     confidence: Reliability | None = None
@@ -64,7 +64,6 @@ def recognition(images: Sequence[Inspected], card: Card) -> Recognition | None:
     marked = [
         image for image in typed if image.defect_share is not None and (image.mask is not None or not image.defective)
     ]
-    overlap = overlaps(_maps(marked), (DEFECT,)) if any(image.mask is not None for image in marked) else None
     grades = None
     if graded:
         parts, truth, predicted = zip(*graded, strict=True)
@@ -73,7 +72,7 @@ def recognition(images: Sequence[Inspected], card: Card) -> Recognition | None:
     return Recognition(
         types=types,
         confusion=crossed,
-        overlap=overlap,
+        overlap=overlap(_maps(marked)) if any(image.mask is not None for image in marked) else None,
         grades=grades,
         boxes=_boxes(typed),
         confidence=trust,
@@ -137,9 +136,9 @@ def _groups(images: Sequence[Inspected]) -> list[str]:
     return [image.group or str(image.path) for image in images]
 
 
-def _maps(images: Sequence[Inspected]) -> Iterator[Maps]:
+def _maps(images: Sequence[Inspected]) -> Iterator[tuple[Flags, Flags]]:
     for image in images:
         mask = mask_of(image)
         assert image.defect_share is not None
         predicted = cv2.resize(image.defect_share, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        yield str(image.path), mask[None], np.asarray(predicted > SURE)[None]
+        yield mask, np.asarray(predicted > SURE)

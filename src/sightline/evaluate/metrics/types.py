@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
 from sightline.evaluate.statistics.intervals import (
-    CONFIDENCE,
-    ROUNDS,
     Interval,
     Rate,
     Statistic,
@@ -131,9 +129,6 @@ def single_label(
     scores: ArrayLike | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
-    rounds: int = ROUNDS,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
 ) -> TypeScores:
     """Figures where each of N parts shows one of K `names` and is predicted to show one.
 
@@ -147,13 +142,11 @@ def single_label(
     def balanced(weights: Weights) -> float | None:
         return _mean(_divide(*_recalled(actual, flagged, weights)))
 
-    found = bootstrap(balanced, len(truth), groups=groups, rounds=rounds, seed=seed, confidence=confidence)
+    found = bootstrap(balanced, len(truth), groups=groups)
     if found.value == 1.0:
         found = _all_right(truth, groups, found)
-    macro = bootstrap(
-        _macro_f1(actual, flagged), len(truth), groups=groups, rounds=rounds, seed=seed, confidence=confidence
-    )
-    return _scores(actual, flagged, names, scores, (macro, found), confidence)
+    macro = bootstrap(_macro_f1(actual, flagged), len(truth), groups=groups)
+    return _scores(actual, flagged, names, scores, macro, found)
 
 
 def multi_label(
@@ -163,9 +156,6 @@ def multi_label(
     scores: ArrayLike | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
-    rounds: int = ROUNDS,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
 ) -> TypeScores:
     """Figures where each of N parts shows any number of K `names`: `truth` and `predicted` are (N, K) bool.
 
@@ -179,11 +169,9 @@ def multi_label(
         specific = _divide(*_recalled(~actual, ~flagged, weights))
         return _mean((sensitive + specific) / 2.0)
 
-    found = bootstrap(balanced, len(actual), groups=groups, rounds=rounds, seed=seed, confidence=confidence)
-    macro = bootstrap(
-        _macro_f1(actual, flagged), len(actual), groups=groups, rounds=rounds, seed=seed, confidence=confidence
-    )
-    return _scores(actual, flagged, names, scores, (macro, found), confidence)
+    found = bootstrap(balanced, len(actual), groups=groups)
+    macro = bootstrap(_macro_f1(actual, flagged), len(actual), groups=groups)
+    return _scores(actual, flagged, names, scores, macro, found)
 
 
 def average_precision(scores: ArrayLike, positive: ArrayLike) -> float | None:
@@ -207,24 +195,23 @@ def _scores(
     flagged: Flags,
     names: Sequence[str],
     scores: ArrayLike | None,
-    intervals: tuple[Interval, Interval],
-    confidence: float,
+    macro_f1: Interval,
+    balanced: Interval,
 ) -> TypeScores:
     ranked = None if scores is None else np.asarray(scores, np.float64)
     kinds = tuple(
-        _score(name, actual[:, k], flagged[:, k], None if ranked is None else ranked[:, k], confidence)
+        _score(name, actual[:, k], flagged[:, k], None if ranked is None else ranked[:, k])
         for k, name in enumerate(names)
     )
     there = [kind for kind in kinds if kind.recall.of]
     right = int((actual == flagged).all(axis=1).sum())
-    macro, balanced = intervals
     return TypeScores(
         types=kinds,
-        accuracy=exact_rate(right, len(actual), confidence),
+        accuracy=exact_rate(right, len(actual)),
         # A type that occurs but is never predicted has no precision; it must not lift the mean by dropping out.
         macro_precision=_mean(np.array([kind.precision.value or 0.0 for kind in there])),
         macro_recall=_mean(np.array([kind.recall.value for kind in there], np.float64)),
-        macro_f1=macro,
+        macro_f1=macro_f1,
         macro_ap=_mean(np.array([kind.ap for kind in there], np.float64)) if ranked is not None else None,
         balanced_accuracy=balanced,
     )
@@ -236,23 +223,18 @@ def _all_right(truth: Sequence[str], groups: Sequence[Hashable] | None, found: I
     return replace(found, lower=mean_of_all_right(list(trials.values()), found.confidence), upper=1.0)
 
 
-def _score(
-    name: str, actual: Flags, flagged: Flags, ranked: NDArray[np.float64] | None, confidence: float
-) -> TypeScore:
+def _score(name: str, actual: Flags, flagged: Flags, ranked: NDArray[np.float64] | None) -> TypeScore:
     hits, either = int((actual & flagged).sum()), int((actual | flagged).sum())
-    overlap = exact_rate(hits, either, confidence)
-    value, lower, upper = (None if x is None else 2.0 * x / (1.0 + x) for x in (overlap.value, *_limits(overlap)))
+    overlap = exact_rate(hits, either)
+    limits = (overlap.value, overlap.lower, overlap.upper) if either else (None, None, None)
+    value, lower, upper = (None if x is None else 2.0 * x / (1.0 + x) for x in limits)
     return TypeScore(
         name=name,
-        precision=exact_rate(hits, int(flagged.sum()), confidence),
-        recall=exact_rate(hits, int(actual.sum()), confidence),
-        f1=Interval(value=value, lower=lower, upper=upper, of=either, confidence=confidence),
+        precision=exact_rate(hits, int(flagged.sum())),
+        recall=exact_rate(hits, int(actual.sum())),
+        f1=Interval(value=value, lower=lower, upper=upper, of=either, confidence=overlap.confidence),
         ap=None if ranked is None else average_precision(ranked, actual),
     )
-
-
-def _limits(rate: Rate) -> tuple[float | None, float | None]:
-    return (rate.lower, rate.upper) if rate.of else (None, None)
 
 
 def _macro_f1(actual: Flags, flagged: Flags) -> Statistic:

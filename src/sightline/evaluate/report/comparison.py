@@ -19,12 +19,11 @@ SHOWN, SHOT_PX = 60, 220
 WIDTH = 78
 
 
-def write_comparison(comparison: Comparison, path: str | Path, *, created: datetime | None = None) -> Path:
+def write_comparison(comparison: Comparison, path: str | Path) -> Path:
     """Write the comparison as one self-contained HTML file and return its path. Raises as `write_report`."""
-    moment = created or datetime.now(UTC)
     context = {
         "comparison": comparison,
-        "created": moment.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "tests": _tests(comparison),
         "groups": _groups(comparison),
         "scales": [scale_of(card) for card in comparison.cards],

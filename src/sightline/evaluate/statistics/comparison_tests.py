@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sightline.evaluate.statistics.intervals import CONFIDENCE, ROUNDS, Statistic, Weights, auroc_statistic, bootstrap
+from sightline.evaluate.statistics.intervals import CONFIDENCE, Weights, auroc_statistic, bootstrap
 
 MIN_GROUPS = 10  # with fewer, intervals from resampled groups are known to be too narrow
 
@@ -41,13 +41,7 @@ class McNemar:
 
     def to_json(self) -> dict[str, Any]:
         """The figures as one flat JSON object."""
-        return {
-            "both": self.both,
-            "only_first": self.only_first,
-            "only_second": self.only_second,
-            "neither": self.neither,
-            "p_value": self.p_value,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +61,7 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """The figures as one flat JSON object."""
-        return {
-            "metric": self.metric,
-            "first": self.first,
-            "second": self.second,
-            "value": self.value,
-            "lower": self.lower,
-            "upper": self.upper,
-            "parts": self.parts,
-            "groups": self.groups,
-            "grouped": self.grouped,
-            "confidence": self.confidence,
-        }
+        return asdict(self)
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
@@ -105,18 +88,34 @@ def auroc_difference(
     defective: ArrayLike,
     *,
     groups: Sequence[Hashable] | None = None,
-    rounds: int = ROUNDS,
     seed: int = 0,
-    confidence: float = CONFIDENCE,
 ) -> Difference:
     """AUROC of the scores `second` (N,) less that of `first` (N,), on the same parts, `defective` (N,) bool.
 
     Both recipes see the same resamples; with `groups` (N,), such as lots, a group is drawn whole. A NaN counts
     as the highest score. Raises ValueError for unequal lengths.
     """
-    pair = auroc_statistic(first, defective), auroc_statistic(second, defective)
-    parts = int(np.size(np.asarray(defective)))
-    return _difference("AUROC", pair, parts, groups, rounds, seed, confidence)
+    auroc_1, auroc_2 = auroc_statistic(first, defective), auroc_statistic(second, defective)
+    parts = np.size(np.asarray(defective))
+
+    def second_less_first(weights: Weights) -> float | None:
+        one, two = auroc_1(weights), auroc_2(weights)
+        return None if one is None or two is None else two - one
+
+    found = bootstrap(second_less_first, parts, groups=groups, seed=seed)
+    once = np.ones(parts, np.int64)
+    return Difference(
+        metric="AUROC",
+        first=auroc_1(once) if parts else None,
+        second=auroc_2(once) if parts else None,
+        value=found.value,
+        lower=found.lower,
+        upper=found.upper,
+        parts=parts,
+        groups=parts if groups is None else len(set(groups)),
+        grouped=groups is not None,
+        confidence=found.confidence,
+    )
 
 
 def conclude(outcome: Difference | McNemar, first: str = "Recipe 1", second: str = "Recipe 2") -> str:
@@ -152,35 +151,6 @@ def _of_difference(found: Difference, first: str, second: str) -> str:
         return f"No difference may be concluded: {figures} ({span})."
     better = second if found.value > 0 else first
     return f"{better} is better on parts like these: {figures} ({span})."
-
-
-def _difference(
-    metric: str,
-    pair: tuple[Statistic, Statistic],
-    parts: int,
-    groups: Sequence[Hashable] | None,
-    rounds: int,
-    seed: int,
-    confidence: float,
-) -> Difference:
-    def second_less_first(weights: Weights) -> float | None:
-        one, two = pair[0](weights), pair[1](weights)
-        return None if one is None or two is None else two - one
-
-    found = bootstrap(second_less_first, parts, groups=groups, rounds=rounds, seed=seed, confidence=confidence)
-    once = np.ones(parts, np.int64)
-    return Difference(
-        metric=metric,
-        first=pair[0](once) if parts else None,
-        second=pair[1](once) if parts else None,
-        value=found.value,
-        lower=found.lower,
-        upper=found.upper,
-        parts=parts,
-        groups=parts if groups is None else len(set(groups)),
-        grouped=groups is not None,
-        confidence=confidence,
-    )
 
 
 def _two_sided(one: int, two: int) -> float:

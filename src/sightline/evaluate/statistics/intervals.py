@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ def clopper_pearson(count: int, of: int, confidence: float = CONFIDENCE) -> tupl
     """
     _check(count, of, confidence)
     tail = (1.0 - confidence) / 2.0
-    return _lower(count, of, tail), _upper(count, of, tail)
+    lower = 0.0 if count == 0 else _beta_quantile(tail, count, of - count + 1)
+    return lower, _upper(count, of, tail)
 
 
 def upper_bound(count: int, of: int, confidence: float = CONFIDENCE) -> float:
@@ -74,10 +75,6 @@ def mean_of_all_right(tried: Sequence[int], confidence: float = CONFIDENCE) -> f
     return sum(min(1.0, r * n) for n in attempted) / max(1, len(ordered))
 
 
-def _lower(count: int, of: int, tail: float) -> float:
-    return 0.0 if count == 0 else _beta_quantile(tail, count, of - count + 1)
-
-
 def _upper(count: int, of: int, tail: float) -> float:
     return 1.0 if count == of else _beta_quantile(1.0 - tail, count + 1, of - count)
 
@@ -114,14 +111,7 @@ class Rate:
 
     def to_json(self) -> dict[str, Any]:
         """The rate as one flat JSON object."""
-        return {
-            "count": self.count,
-            "of": self.of,
-            "value": self.value,
-            "lower": self.lower,
-            "upper": self.upper,
-            "confidence": self.confidence,
-        }
+        return {"value": self.value, **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +130,7 @@ class Interval:
 
     def to_json(self) -> dict[str, Any]:
         """The figure as one flat JSON object."""
-        return {
-            "value": self.value,
-            "lower": self.lower,
-            "upper": self.upper,
-            "of": self.of,
-            "confidence": self.confidence,
-        }
+        return asdict(self)
 
 
 def exact_rate(count: int, of: int, confidence: float = CONFIDENCE) -> Rate:
