@@ -90,7 +90,7 @@ class Sheet:
         inside = np.maximum(np.sqrt(self.x**2 + self.y**2) - radius, self.x - cut)
         self._lay(inside, colour, 0.0, 0.0)
 
-    def text(self, lines: str, height: float, colour: Colour = _INK, y: float = 0.0, opacity: float = 0.85) -> None:
+    def text(self, lines: str, height: float, colour: Colour = _INK, y: float = 0.0) -> None:
         """Centred lines of lettering."""
         side = self.pixels.shape[0]
         ink = np.zeros((side, side), np.float32)
@@ -98,7 +98,7 @@ class Sheet:
         for row, line in enumerate(rows):
             offset = (row - (len(rows) - 1) / 2) * 1.65 * height
             lettering.straight(ink, line, (0.5, 0.5 + (y + offset) * self._fine / side), height * self._fine / side)
-        self._blend(ink * opacity, column(colour).reshape(1, 1, 3))
+        self._blend(ink * 0.85, column(colour).reshape(1, 1, 3))
 
     def _lay(self, distance: Plane, colour: Colour, edge: float, glow: float) -> None:
         cover: Plane = np.clip(0.5 - distance * self._fine, 0, 1).astype(np.float32)

@@ -32,7 +32,6 @@ from sightline.data.sample.product import Lot
 CENTRE = np.array([0.5, 0.5])
 TOP_RADIUS = 0.335
 RIM_RADIUS = 0.365
-SKIRT_RADIUS = 0.402
 BAND_RADIUS = 0.418
 KNURLS = 96
 _LIGHT = np.array([-0.42, -0.55, 0.72]) / math.sqrt(0.42**2 + 0.55**2 + 0.72**2)

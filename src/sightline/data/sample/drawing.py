@@ -103,8 +103,9 @@ def blob_outline(centre: Points, radius: float, rng: Generator, rough: float = 0
     )
 
 
-def wander(start: Points, heading: float, length: float, rng: Generator, bend: float = 1.0, steps: int = 32) -> Points:
+def wander(start: Points, heading: float, length: float, rng: Generator, bend: float = 1.0) -> Points:
     """A smooth random path from `start`; `bend`: how many radians it typically turns on its way."""
+    steps = 32
     turns = np.cumsum(rng.standard_normal(steps)) * bend / math.sqrt(steps)
     drift = rng.standard_normal() * bend * np.linspace(0, 1, steps)
     angle = heading + turns + drift

@@ -15,10 +15,9 @@ _STRIP_PX = 48.0
 """Height of capitals on the strip that is then warped into place."""
 
 
-def straight(plane: Plane, text: str, centre: tuple[float, float], height: float, angle: float = 0.0) -> None:
-    """Lay `text` centred on (x, y), capitals `height` high (fractions), turned `angle` radians."""
-    strip, _ = _strip(text)
-    _stamp(plane, strip, centre, height, angle)
+def straight(plane: Plane, text: str, centre: tuple[float, float], height: float) -> None:
+    """Lay `text` centred on (x, y), capitals `height` high (fractions)."""
+    _stamp(plane, _strip(text)[0], centre, height, 0.0)
 
 
 def along_circle(

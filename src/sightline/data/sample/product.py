@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -79,22 +79,22 @@ def draw_lot(number: int, rng: Generator) -> Lot:
     )
 
 
-class Product(Protocol):
+class Product:
     """Draws parts of one image size; stateless after construction, so calls may come in any order."""
 
-    types: ClassVar[tuple[str, ...]]
-    """The defects it can have."""
-
-    def __init__(self, size: int) -> None: ...
+    def __init__(self, scene: Any, defects: Mapping[str, Flaw[Any, Any]]) -> None:
+        """`scene` plans a part, `plan(rng, lot)`, and draws it, `draw(plan)`; `defects` are its flaws by type."""
+        self._scene, self._defects = scene, defects
 
     def draw(self, rng: Generator, lot: Lot) -> Planes:
         """A good part, (3, size, size) linear light; all variation comes from `rng` and `lot`."""
-        ...
+        planes: Planes = self._scene.draw(self._scene.plan(rng, lot))
+        return planes
 
     def grade(self, kind: str, damage: float) -> int:
         """1 minor, 2 major, 3 critical for this much damage (see `damage.py`) of this kind."""
-        ...
+        return self._defects[kind].grade(damage)
 
     def spoil(self, kind: str, rng: Generator, lot: Lot, good: Planes, chance: Generator) -> Planes:
-        """The part with one defect shaped by `chance`; `good`: what `draw` made of an equal `rng` (kept)."""
-        ...
+        """The part with one defect shaped by `chance`; `good`: what `draw` made of an equal `rng`, left as it is."""
+        return self._defects[kind].make(self._scene, self._scene.plan(rng, lot), good, chance)

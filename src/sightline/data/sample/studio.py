@@ -20,7 +20,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
-from sightline.data.sample.catalog import product_class
+from sightline.data.sample.catalog import open_product
 from sightline.data.sample.damage import Damage, measure
 from sightline.data.sample.drawing import Planes, Tile, grain, room, unit_grid
 from sightline.data.sample.product import Lot, Part, Product, draw_lot
@@ -150,4 +150,4 @@ class Studio:
 @lru_cache(maxsize=4)
 def _stage(product: str, size: int) -> tuple[Product, Camera]:
     """A product's still layers take a second to draw: keep the few in use."""
-    return product_class(product)(size), Camera(size)
+    return open_product(product, size), Camera(size)

@@ -1,10 +1,10 @@
-"""Product "cap": a printed plastic bottle cap on a conveyor belt, seen from above, and one function per defect type."""
+"""The defects of a sample cap, a printed plastic bottle cap on a conveyor belt: one function per type."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from sightline.data.sample.drawing import (
     polygon,
     wander,
 )
-from sightline.data.sample.product import Flaw, Lot
+from sightline.data.sample.product import Flaw
 
 _BRUISE: Final[Colour] = (0.22, 0.36, 0.66)
 """Stressed plastic turns pale."""
@@ -196,24 +196,3 @@ DEFECTS: Final[dict[str, Flaw[CapScene, CapPlan]]] = {
     "flash": Flaw(_flash, major=0.00055, critical=0.001),
     "off_centre_print": Flaw(_off_centre_print, major=0.0515, critical=0.056),
 }
-
-
-class Cap:
-    """Bottle caps of one image size."""
-
-    types: ClassVar[tuple[str, ...]] = tuple(DEFECTS)
-
-    def __init__(self, size: int) -> None:
-        self._scene = CapScene(size)
-
-    def draw(self, rng: Generator, lot: Lot) -> Planes:
-        """A good cap, (3, size, size)."""
-        return self._scene.draw(self._scene.plan(rng, lot))
-
-    def spoil(self, kind: str, rng: Generator, lot: Lot, good: Planes, chance: Generator) -> Planes:
-        """The same cap with one defect of this kind."""
-        return DEFECTS[kind].make(self._scene, self._scene.plan(rng, lot), good, chance)
-
-    def grade(self, kind: str, damage: float) -> int:
-        """Severity of this much damage of this kind: 1, 2 or 3."""
-        return DEFECTS[kind].grade(damage)
