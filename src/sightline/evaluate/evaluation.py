@@ -109,27 +109,27 @@ class Evaluation:
     @property
     def escape(self) -> float | None:
         """Share of defective parts judged OK."""
-        return _share(self.escapes)
+        return None if self.escapes is None else self.escapes.value
 
     @property
     def escape_upper(self) -> float | None:
         """Upper bound of `escape` at 95 %."""
-        return _bound(self.escapes)
+        return None if self.escapes is None else self.escapes.upper
 
     @property
     def overkill(self) -> float | None:
         """Share of good parts judged NG."""
-        return _share(self.overkills)
+        return None if self.overkills is None else self.overkills.value
 
     @property
     def overkill_upper(self) -> float | None:
         """Upper bound of `overkill` at 95 %."""
-        return _bound(self.overkills)
+        return None if self.overkills is None else self.overkills.upper
 
     @property
     def review(self) -> float | None:
         """Share of all parts left to a person."""
-        return _share(self.reviews)
+        return self.reviews.value
 
     def count(self, verdict: Verdict, defective: bool | None = None) -> int:
         """How many parts got a verdict; of good or defective ones alone if `defective` is given."""
@@ -163,14 +163,6 @@ class Evaluation:
 
     def __str__(self) -> str:
         return _table(self)
-
-
-def _share(bounded: Bounded | None) -> float | None:
-    return None if bounded is None else bounded.value
-
-
-def _bound(bounded: Bounded | None) -> float | None:
-    return None if bounded is None else bounded.upper
 
 
 def _finite(value: float | None) -> float | None:

@@ -9,6 +9,7 @@ spreads: linearly while the backbone learns with it, and else by likeness to kno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -148,11 +149,7 @@ class Classifier(nn.Module):
 
         `evident` stands in for what the maps say, where it was found without the part itself.
         """
-        mixed: Tensor | None = None
-        for name, standard, lateral in reversed(list(zip(self.names, self.standard, self.lateral, strict=True))):
-            values = lateral(standard(maps[name]))
-            mixed = values if mixed is None else F.relu(enlarge(mixed, values) + values)
-        assert mixed is not None
+        mixed = top_down(maps, self.names, self.standard, self.lateral)
         places = self.classes(F.relu(mixed + self.mix(mixed)))
         pooled = F.dropout(self.pooled(self.describe(maps)), drop, self.training)
         types = self.whole(pooled) + self.hottest(hottest(places))
@@ -171,6 +168,18 @@ class Classifier(nn.Module):
     def grade(self, quality: Tensor) -> Tensor:
         """Expected grade (N,): the sum of the probabilities that the grade lies above each threshold."""
         return torch.sigmoid(quality[:, None] - self.thresholds).sum(1)
+
+
+def top_down(maps: dict[str, Tensor], names: Sequence[str], standard: nn.ModuleList, lateral: nn.ModuleList) -> Tensor:
+    """Maps {name: (N, C, h, w)}, standardised and reduced, added from the coarsest to the finest: (N, width, h, w) on
+    the finest grid.
+    """
+    mixed: Tensor | None = None
+    for name, standardise, reduce in reversed(list(zip(names, standard, lateral, strict=True))):
+        values: Tensor = reduce(standardise(maps[name]))
+        mixed = values if mixed is None else F.relu(enlarge(mixed, values) + values)
+    assert mixed is not None
+    return mixed
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

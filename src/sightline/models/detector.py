@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sightline.models.classifier import Standardised
-from sightline.models.memory_bank import enlarge
+from sightline.models.classifier import Standardised, top_down
 
 GROUPS = 8  # of channels that are normalised together
 EPS = 1e-5
@@ -71,12 +70,7 @@ class BoxHead(nn.Module):
         return [module for module in self.standard if isinstance(module, Standardised)]
 
     def forward(self, maps: dict[str, Tensor]) -> BoxMaps:
-        mixed: Tensor | None = None
-        for name, standard, lateral in reversed(list(zip(self.names, self.standard, self.lateral, strict=True))):
-            values = lateral(standard(maps[name]))
-            mixed = values if mixed is None else F.relu(enlarge(mixed, values) + values)
-        assert mixed is not None
-        body = self.body(mixed)
+        body = self.body(top_down(maps, self.names, self.standard, self.lateral))
         measured = self.sides(self.measuring(body))
         sides = torch.exp(measured[:, :4].clamp(max=LONGEST)) * (2.0 * self.stride_px)
         return BoxMaps(self.types(self.naming(body)), sides, measured[:, 4])
@@ -86,8 +80,8 @@ class BoxHead(nn.Module):
         found = self(maps)
         scores = torch.sqrt(found.types.sigmoid() * found.fit.sigmoid()[:, None])
         centres = self.centres(found.fit.shape[1], found.fit.shape[2]).to(found.sides.device)
-        statistics = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=found.sides.device).view(1, 4, 1)
-        return scores.flatten(2), torch.cat([centres, centres])[None] + statistics * found.sides.flatten(2)
+        signs = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=found.sides.device).view(1, 4, 1)
+        return scores.flatten(2), torch.cat([centres, centres])[None] + signs * found.sides.flatten(2)
 
     def centres(self, high: int, wide: int) -> Tensor:
         """Middles of the cells (2, h * w): x and y in px of the input."""

@@ -90,40 +90,33 @@ LOSSES: dict[str, Loss] = {
 
 
 def asymmetric_loss(
-    logits: Tensor,
-    truth: Tensor,
-    known: Tensor | None = None,
-    gamma_positive: float = 0.0,
-    gamma_negative: float = 4.0,
-    margin: float = 0.05,
+    logits: Tensor, truth: Tensor, gamma_positive: float = 0.0, gamma_negative: float = 4.0, margin: float = 0.05
 ) -> Tensor:
-    """Binary loss of logits (N, K) and truth (N, K) of 0 and 1, several types on one part: the mean over known entries.
+    """Binary loss of logits (N, K) and truth (N, K) of 0 and 1, several types on one part: the mean over all entries.
 
     What a part has counts as -(1 - p) ** gamma_positive * log(p), what it has not as -q ** gamma_negative * log(1 - q)
     with q = max(p - margin, 0): the many easy absences do not drown the few presences, and absences below the margin
     count nothing (Ridnik et al., Asymmetric Loss for Multi-Label Classification, ICCV 2021, where the sum is taken).
-    `known` (N, K) bool is False for types that nobody has said anything about; 0 where nothing is known. With both
-    gammas and the margin 0 it is binary cross-entropy. Raises InputError for other shapes or settings.
+    With both gammas and the margin 0 it is binary cross-entropy. Raises InputError for other shapes or settings.
     """
     logits = _wide(logits)
-    if logits.ndim != 2 or truth.shape != logits.shape or (known is not None and known.shape != logits.shape):
+    if logits.ndim != 2 or truth.shape != logits.shape:
         raise InputError(
-            f"logits {tuple(logits.shape)}, truth {tuple(truth.shape)} and known must have one shape (N, K). "
+            f"logits {tuple(logits.shape)} and truth {tuple(truth.shape)} must have one shape (N, K). "
             "Give one column per defect type"
         )
     if min(gamma_positive, gamma_negative) < 0 or not 0 <= margin < 1:
         raise InputError("the gammas must be 0 or more and the margin from 0 to below 1. Mend the loss's settings")
-    mask = torch.ones_like(logits, dtype=torch.bool) if known is None else known.bool()
-    truth = torch.where(mask, truth.to(logits), 0)
+    truth = truth.to(logits)
     if ((truth < 0) | (truth > 1)).any():
-        raise InputError("truth must lie from 0 (absent) to 1 (present). Give what nobody has said as known=False")
+        raise InputError("truth must lie from 0 (absent) to 1 (present). Leave out parts that nobody has labelled")
     present, absent = F.logsigmoid(logits), F.logsigmoid(-logits)
     easy = torch.log(torch.tensor(margin, dtype=logits.dtype, device=logits.device))
     without = torch.logaddexp(absent, easy).clamp_max(0)  # log(1 - q)
-    shown = (logits.sigmoid() - margin).clamp_min(torch.finfo(logits.dtype).tiny)  # q, with a gradient at any power
+    q = (logits.sigmoid() - margin).clamp_min(torch.finfo(logits.dtype).tiny)  # with a gradient at any power
     positive = torch.exp(gamma_positive * absent) * present
-    losses = -truth * positive - (1 - truth) * shown.pow(gamma_negative) * without
-    return torch.where(mask, losses, 0).sum() / mask.sum().clamp_min(1)
+    losses = -truth * positive - (1 - truth) * q.pow(gamma_negative) * without
+    return losses.sum() / max(1, losses.numel())
 
 
 def ordered_thresholds(raw: Tensor) -> Tensor:
@@ -132,20 +125,12 @@ def ordered_thresholds(raw: Tensor) -> Tensor:
     return torch.cat([raw[:1], raw[:1] + _gaps(raw).cumsum(0)])
 
 
-def cumulative_link_probabilities(quality: Tensor, raw: Tensor) -> Tensor:
-    """Probability of each grade (N, G) from a part's quality (N,), larger is worse, and free numbers (G - 1,).
-
-    P(grade <= k) = sigmoid(threshold k - quality) with the `ordered_thresholds` of `raw`: proportional odds (McCullagh,
-    Regression Models for Ordinal Data, JRSS B 1980). Rows sum to 1.
-    """
-    return _link(quality, raw).exp()
-
-
 def cumulative_link_loss(quality: Tensor, raw: Tensor, grades: Tensor) -> Tensor:
-    """Mean negative log of `cumulative_link_probabilities` at the grades (N,) int, 0..G-1.
+    """Mean negative log-probability of the grades (N,) int, 0..G-1, given a part's quality (N,), larger is worse.
 
-    `raw` (G - 1,) is learned together with what gives the quality (N,). With two grades it is binary cross-entropy.
-    Raises InputError for other shapes or grades outside 0..G-1.
+    P(grade <= k) = sigmoid(threshold k - quality) with the `ordered_thresholds` of `raw` (G - 1,), which is learned
+    together with what gives the quality: proportional odds (McCullagh, Regression Models for Ordinal Data, JRSS B
+    1980). With two grades it is binary cross-entropy. Raises InputError for other shapes or grades outside 0..G-1.
     """
     if quality.ndim != 1 or raw.ndim != 1 or not len(raw):
         raise InputError(

@@ -14,7 +14,7 @@ from sightline.cli import app
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.data.curation.findings import Action, Decision, State, Verb
-from sightline.data.curation.stored import StoreDecisionLog, apply_all, apply_to_store
+from sightline.data.curation.stored import StoreDecisionLog, apply_all
 from sightline.data.dataset import Dataset
 from sightline.store.store import Store
 
@@ -81,7 +81,7 @@ def test_a_version_is_not_changed(store: Store) -> None:
 def test_every_action(store: Store, verb: Verb, value: str) -> None:
     first = next(iter(store.samples("plates")))
     target = f"images/{first.path.parent.name}/{first.path.name}"
-    apply_to_store(store, "plates", Action(verb, (target,), value), "ann")
+    apply_all(store, "plates", [Action(verb, (target,), value)], "ann")
     after = {sample.path: sample for sample in store.samples("plates")}.get(first.path)
     if verb is Verb.REMOVE:
         assert after is None
@@ -114,7 +114,7 @@ def test_a_label_means_in_the_store_what_it_means_in_a_table(
     store: Store, value: str, label: bool, types: tuple[str, ...], grade: int | None
 ) -> None:
     first = next(iter(store.samples("plates")))
-    apply_to_store(store, "plates", Action(Verb.RELABEL, (target(first.path),), value), "ann")
+    apply_all(store, "plates", [Action(Verb.RELABEL, (target(first.path),), value)], "ann")
     after = next(sample for sample in store.samples("plates") if sample.path == first.path)
     assert (after.defective, after.types, after.grade) == (label, types, grade)
 
@@ -129,7 +129,7 @@ def test_of_two_copies_none_is_taken_for_the_other(store: Store, tmp_path: Path)
     left = [sample for sample in store.samples("plates") if sample.path == first.path]
     assert len(left) == 1 and left[0].group is None
     with pytest.raises(InputError, match="Run the check again"):
-        apply_to_store(store, "plates", out, "ann")
+        apply_all(store, "plates", [out], "ann")
 
 
 def test_what_the_store_refuses_is_not_remembered_as_applied(store: Store) -> None:

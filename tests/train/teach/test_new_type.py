@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.train.teach.new_type import Example, ReplayedPart, fit_column, left_out
+from sightline.train.teach.new_type import Example, ReplayedParts, fit_column, left_out
 
 PARTS, WIDTH = 60, 4
 
 
-def _replayed(spoken: float = -3.0) -> ReplayedPart:
+def _replayed(spoken: float = -3.0) -> ReplayedParts:
     """Good parts and parts of an old type, each called what it is by 5 logits; the evidence says `spoken` of all."""
     rng = np.random.default_rng(0)
     good = np.arange(PARTS) < 2 * PARTS // 3
     logits = np.where(good[:, None], [[5.0, 0.0]], [[0.0, 5.0]]).astype(np.float32)
     features = rng.normal(size=(PARTS, WIDTH)).astype(np.float32)
-    return ReplayedPart(features, logits, np.full(PARTS, spoken, np.float32), np.stack([good, ~good], 1))
+    return ReplayedParts(features, logits, np.full(PARTS, spoken, np.float32), np.stack([good, ~good], 1))
 
 
 def _examples(count: int = 5, spoken: float = 3.0, feature: float = 0.0, good: float = 2.0) -> list[Example]:
@@ -31,7 +31,7 @@ def _examples(count: int = 5, spoken: float = 3.0, feature: float = 0.0, good: f
     return found
 
 
-def _taken(replayed: ReplayedPart, column: np.ndarray) -> int:
+def _taken(replayed: ReplayedParts, column: np.ndarray) -> int:
     return int((replayed.predicted(column) > replayed.logits.max(1)).sum())
 
 

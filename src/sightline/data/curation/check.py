@@ -28,7 +28,7 @@ from sightline.data.curation.label_errors import class_findings, label_findings,
 from sightline.data.curation.near_duplicates import Pair, find_pairs, merge_groups, neighbours_of
 from sightline.data.curation.photography import confound_findings, photo_findings
 from sightline.data.formats.document import DatasetWarning
-from sightline.data.formats.table import KNOWN
+from sightline.data.formats.table import KNOWN, row_of
 from sightline.runtime.recipe import write_atomically
 
 
@@ -144,8 +144,8 @@ def write_table(samples: Sequence[Sample], path: Path) -> Path:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([cell(name) for name in (*KNOWN, *extra)])
     for sample in samples:
-        values = (*_cells(sample, path.parent), *(sample.metadata.get(key, "") for key in extra))
-        writer.writerow([cell(value) for value in values])
+        mask = "" if sample.mask is None else _relative(sample.mask, path.parent)
+        writer.writerow(row_of(sample, _relative(sample.path, path.parent), mask, extra))
     try:
         data = text.getvalue().encode("utf-8")
     except UnicodeEncodeError as error:
@@ -160,14 +160,6 @@ def write_table(samples: Sequence[Sample], path: Path) -> Path:
         message = f"{path}: boxes and polygons of {marked} images stay in the original dataset; a table has none"
         warn_caller(message, DatasetWarning)
     return path
-
-
-def _cells(sample: Sample, folder: Path) -> tuple[str, ...]:
-    label = "" if sample.defective is None else DEFECT if sample.defective else GOOD
-    grade = "" if sample.grade is None else str(sample.grade)
-    mask = "" if sample.mask is None else _relative(sample.mask, folder)
-    rest = (sample.group or "", sample.lot or "", sample.split or "")
-    return _relative(sample.path, folder), label, mask, grade, ";".join(sample.types), *rest
 
 
 def _relative(path: Path, folder: Path) -> str:

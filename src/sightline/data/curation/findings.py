@@ -92,6 +92,11 @@ class Action:
     targets: tuple[str, ...] = ()
     value: str = ""
 
+    @classmethod
+    def of_json(cls, row: Mapping[str, Any]) -> Action:
+        """An action that was kept as a JSON object. Raises KeyError or ValueError where it is none."""
+        return cls(Verb(row["verb"]), tuple(row["targets"]), row["value"])
+
     def __str__(self) -> str:
         count = f"{len(self.targets)} image" + "s" * (len(self.targets) != 1)
         return {
@@ -227,7 +232,12 @@ class FileDecisionLog:
             content = json.loads(text)
             if content["version"] > VERSION:
                 raise InputError(f"{self.path}: is of a newer version of Sightline. Update Sightline")
-            return {row["key"]: _decision(row) for row in content["decisions"]}
+            return {
+                row["key"]: Decision(
+                    row["key"], State(row["state"]), row["when"], row["note"], Action.of_json(row["action"])
+                )
+                for row in content["decisions"]
+            }
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self.path}: is damaged, so decisions about findings are not known. Restore it from a backup, or "
@@ -263,14 +273,3 @@ class FileDecisionLog:
             write_atomically(self.path, (data + "\n").encode("utf-8"))
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}). Name another file") from error
-
-
-def _decision(row: Mapping[str, Any]) -> Decision:
-    action = row["action"]
-    return Decision(
-        key=row["key"],
-        state=State(row["state"]),
-        when=row["when"],
-        note=row["note"],
-        action=Action(Verb(action["verb"]), tuple(action["targets"]), action["value"]),
-    )

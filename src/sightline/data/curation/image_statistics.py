@@ -218,9 +218,7 @@ def read_statistics(
     return _table(samples, names, looks, embeddings)
 
 
-def read_prints(
-    samples: Sequence[Sample], full_scale: int | None = None, threads: int = THREADS
-) -> tuple[Prints, list[int]]:
+def read_prints(samples: Sequence[Sample], full_scale: int | None = None) -> tuple[Prints, list[int]]:
     """The prints of every image that can be read, and their indices in `samples`; the caller names the others."""
 
     def look(path: Path) -> tuple[str, NDArray[np.uint8], tuple[int, int]] | None:
@@ -230,7 +228,7 @@ def read_prints(
             return None
         return digest, thumb(image, THUMB_PX), image.shape[:2]
 
-    looks = list(_ahead(look, samples, threads))
+    looks = list(_ahead(look, samples, THREADS))
     read = [one for one in looks if one is not None]
     thumbs = np.array([small for _, small, _ in read], np.uint8).reshape(-1, THUMB_PX, THUMB_PX)
     hashes = np.array([difference_hash(small) for small in thumbs], np.uint64).reshape(len(read), 2)

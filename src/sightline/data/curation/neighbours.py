@@ -165,10 +165,10 @@ def boxes() -> list[Box]:
     return found
 
 
-def crop_neighbours(thumbs: NDArray[np.uint8], count: int, seed: int = 0) -> Indices:
+def crop_neighbours(thumbs: NDArray[np.uint8], count: int) -> Indices:
     """For each of the copies (N, S, S) uint8, the `count` others (N, k) that, whole or cropped, look most like it."""
     whole = _described(thumbs, boxes()[0])
-    mean, axes = _axes(whole[np.random.default_rng(seed).permutation(len(whole))[:FITTED]])
+    mean, axes = _axes(whole[np.random.default_rng(0).permutation(len(whole))[:FITTED]])
     vectors = [_units(whole - mean, axes)]
     vectors += [_units(_described(thumbs, box) - mean, axes) for box in boxes()[1:]]
     return nearest(vectors[0], count, among=vectors)[0]

@@ -10,7 +10,7 @@ from typing import Any
 from sightline import __version__
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
-from sightline.data.curation.findings import Action, Finding, Kind, Severity, Verb
+from sightline.data.curation.findings import Action, Finding, Kind, Severity
 from sightline.data.curation.image_statistics import Unread
 from sightline.imaging.image import content_hash
 
@@ -55,14 +55,13 @@ def fingerprint_of(samples: Sequence[Sample], names: Sequence[str], settings: Ma
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:
-    action = row["action"]
     return Finding(
         kind=Kind(row["kind"]),
         severity=Severity(row["severity"]),
         subjects=tuple(row["subjects"]),
         reason=row["reason"],
         remedy=row["remedy"],
-        action=Action(Verb(action["verb"]), tuple(action["targets"]), action["value"]),
+        action=Action.of_json(row["action"]),
         strength=row["strength"],
         about=row["about"],
     )

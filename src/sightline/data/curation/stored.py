@@ -95,17 +95,12 @@ def names_in_store(store: Store, product: str, version: bool) -> dict[str, str]:
     return names
 
 
-def apply_to_store(store: Store, product: str, action: Action, author: str) -> None:
-    """Do what a finding suggests to the samples it names. Raises InputError where they are not there any more.
-
-    Nothing is lost: labels are added, samples hidden, and a snapshot made before brings all of it back.
-    """
-    apply_all(store, product, [action], author)
-
-
 def apply_all(store: Store, product: str, actions: Sequence[Action], author: str) -> None:
-    """As `apply_to_store`, one action after the other. All samples are looked up before the first is changed: of two
-    copies, the second is no longer the second when the first is hidden. What is hidden takes no label: it goes last.
+    """Do what findings suggest to the samples they name. Raises InputError where those are not there any more.
+
+    Nothing is lost: labels are added, samples hidden, and a snapshot made before brings all of it back. All samples are
+    looked up before the first is changed: of two copies, the second is no longer the second when the first is hidden.
+    What is hidden takes no label: it goes last.
     """
     found = [(action, [_sample(store, product, target) for target in action.targets]) for action in actions]
     for action, ids in sorted(found, key=lambda one: one[0].verb is Verb.REMOVE):
@@ -146,11 +141,11 @@ def _sample(store: Store, product: str, target: str) -> int:
 
 
 def _decision(row: FindingRow) -> Decision:
-    action = row.details.get("action") or asdict(NO_ACTION)
+    action = row.details.get("action")
     return Decision(
         key=row.key,
         state=State(row.state),
         when=row.updated.isoformat(timespec="seconds"),
         note=row.note,
-        action=Action(Verb(action["verb"]), tuple(action["targets"]), action["value"]),
+        action=Action.of_json(action) if action else NO_ACTION,
     )

@@ -281,15 +281,15 @@ def write(pictures: Sequence[Picture], folder: Path, note: Note) -> None:
             picture.copy(folder / "images")
             if picture.regions:
                 write_mask(folder / "masks" / f"{picture.stem}.png", picture.mask())
-            values = (*_cells(picture), *(picture.sample.metadata.get(key, "") for key in extra))
-            writer.writerow([cell(value) for value in values])
+            mask = f"masks/{picture.stem}.png" if picture.regions else ""
+            writer.writerow(row_of(picture.sample, f"images/{picture.name}", mask, extra))
 
 
-def _cells(picture: Picture) -> tuple[str, ...]:
-    sample = picture.sample
+def row_of(sample: Sample, image: str, mask: str, extra: Iterable[str]) -> list[str]:
+    """The cells of a sample whose image and mask are found there: those of KNOWN, then its `extra` metadata."""
     label = "" if sample.defective is None else "defect" if sample.defective else "good"
-    mask = f"masks/{picture.stem}.png" if picture.regions else ""
     grade = "" if sample.grade is None else str(sample.grade)
     types = ";".join(name.replace(";", ",") for name in sample.types)
     rest = (sample.group or "", sample.lot or "", sample.split or "")
-    return f"images/{picture.name}", label, mask, grade, types, *rest
+    metadata = (sample.metadata.get(key, "") for key in extra)
+    return [cell(value) for value in (image, label, mask, grade, types, *rest, *metadata)]

@@ -131,12 +131,10 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> Temperature:
     return Temperature(1.0 / inverse, _loss(values, kinds, 1.0), _loss(values, kinds, inverse), bounded, kinds.size)
 
 
-def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """Probabilities (N, K) float64 of `logits` (N, K) divided by `temperature` > 0."""
-    if not temperature > 0:
-        raise ValueError(f"the temperature {temperature} is not above 0. Give for instance 1.")
+def softmax(logits: ArrayLike) -> Floats:
+    """Probabilities (N, K) float64 of `logits` (N, K)."""
     values = np.asarray(logits, np.float64)
-    powers = np.exp((values - values.max(axis=-1, keepdims=True)) / temperature)
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 

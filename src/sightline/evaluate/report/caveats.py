@@ -27,7 +27,7 @@ def caveats(trial: Trial, curve: PixelCurve, without_good: bool = False) -> tupl
         *_independence(trial),
         *_pixels(trial, curve),
         *_times(trial.images),
-        *_warnings(trial.images),
+        *_spelled([warning for image in trial.images for warning in image.warnings]),
     )
 
 
@@ -117,10 +117,6 @@ def _times(images: Sequence[Inspected]) -> list[str]:
     if timed < FEW:
         return [f"The 99th percentile of the time rests on {timed} images: it is close to the slowest of them."]
     return []
-
-
-def _warnings(images: Sequence[Inspected]) -> list[str]:
-    return _spelled([warning for image in images for warning in image.warnings])
 
 
 def _spelled(notes: Sequence[str]) -> list[str]:

@@ -215,11 +215,7 @@ def reliability_plot(found: Reliability | None) -> str:
             observed = row.right.count / row.right.of
             axes.plot([row.mean, row.mean], [row.right.lower, row.right.upper], color=LINE, linewidth=1.5, alpha=0.5)
             axes.plot([row.mean], [observed], "o", color=LINE, markersize=6, clip_on=False)
-        axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.03), xlabel="stated probability", ylabel="share right")
-        ticks = [0, 0.25, 0.5, 0.75, 1]
-        axes.set_xticks(ticks, [f"{100 * tick:.0f} %" for tick in ticks])
-        axes.set_yticks(ticks, [f"{100 * tick:.0f} %" for tick in ticks])
-        axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
+        _square(axes, "stated probability", "share right")
         axes.text(0.03, 0.96, "on the line: as often right as stated", color=INK, va="top")
 
     return svg("reliability", (5.4, 4.9), draw)

@@ -75,7 +75,7 @@ class CachedMaps:
 MAX_BYTES = 16 << 30
 SHARE = 0.5  # of the free disk that may be used
 
-PositionGaussian = tuple[str, int, torch.Size, torch.dtype]  # name, first byte, shape, dtype
+Extent = tuple[str, int, torch.Size, torch.dtype]  # name, first byte, shape, dtype
 
 
 class DiskCache:
@@ -83,7 +83,7 @@ class DiskCache:
 
     def __init__(self, folder: Path | None = None, most: int = MAX_BYTES) -> None:
         self._folder, self._room, self._end = folder or cache_folder(), most, 0
-        self._places: dict[Hashable, list[PositionGaussian]] = {}
+        self._extents: dict[Hashable, list[Extent]] = {}
         self._file: IO[bytes] | None = None
 
     def write(self, key: Hashable, tensors: dict[str, Tensor]) -> None:
@@ -91,9 +91,9 @@ class DiskCache:
         size = sum(values.nbytes for values in tensors.values())
         if size > self._room:
             return
-        start, places, data = self._end, [], []
+        start, extents, data = self._end, [], []
         for name, values in tensors.items():
-            places.append((name, start, values.shape, values.dtype))
+            extents.append((name, start, values.shape, values.dtype))
             data.append(values.contiguous().numpy().tobytes())
             start += len(data[-1])
         try:
@@ -105,14 +105,14 @@ class DiskCache:
                 "computed anew in every pass. Free some space, or set SIGHTLINE_CACHE to a folder that has it"
             )
             return
-        self._places[key] = places
+        self._extents[key] = extents
 
     def read(self, key: Hashable) -> dict[str, Tensor] | None:
         """The group as it was; None where it was not kept."""
-        places = self._places.get(key)
-        if places is None:
+        extents = self._extents.get(key)
+        if extents is None:
             return None
-        return {name: self._read(start, shape, dtype) for name, start, shape, dtype in places}
+        return {name: self._read(start, shape, dtype) for name, start, shape, dtype in extents}
 
     def _append(self, data: bytes) -> None:
         if self._file is None:

@@ -20,17 +20,16 @@ ENDED = {"trials": "all that were asked for", "budget": "ended by the budget", "
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_search_report(result: SearchResult, path: str | Path, *, created: datetime | None = None) -> Path:
+def write_search_report(result: SearchResult, path: str | Path) -> Path:
     """Write the search as one self-contained HTML file and return its path.
 
-    The file appears whole or not at all. `created` is the time printed on it (now, in UTC). Raises InputError where it
-    cannot be written.
+    The file appears whole or not at all. Raises InputError where it cannot be written.
     """
     page = templates(TEMPLATES).get_template("search.html")
-    return save_page(Path(path), page.render(_context(result, created or datetime.now(UTC))))
+    return save_page(Path(path), page.render(_context(result)))
 
 
-def _context(result: SearchResult, created: datetime) -> dict[str, Any]:
+def _context(result: SearchResult) -> dict[str, Any]:
     markup = require("markupsafe", "jinja2").Markup
     changes = result.changes()
     usual = result.usual
@@ -38,7 +37,7 @@ def _context(result: SearchResult, created: datetime) -> dict[str, Any]:
         "result": result,
         "trials": f"{len(result.trials)} trial" + "s" * (len(result.trials) != 1),
         "ended": ENDED[result.ended],
-        "created": created.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "recommendation": _recommendation(result),
         "cards": [] if result.chosen is None else _cards(result, result.chosen, usual),
         # The plots hold numbers, names of settings and our own words, nothing from file names or labels.
@@ -48,7 +47,7 @@ def _context(result: SearchResult, created: datetime) -> dict[str, Any]:
         "finished": result.count("finished"),
         "names": list(result.searched),
         "rows": [_row(trial, result) for trial in _ordered(result)],
-        "searched": [(name, label_map, shown(changes[name])) for name, label_map in result.searched.items()],
+        "searched": [(name, values, shown(changes[name])) for name, values in result.searched.items()],
         "fixed": [(name, shown(value)) for name, value in result.fixed.items()],
         "prices": _prices(result),
     }

@@ -26,30 +26,23 @@ PENALTY = 1.0  # of the weights' squared norm: what five examples teach beside t
 
 
 @dataclass(frozen=True)
-class ReplayedPart:
-    """Standardised features (R, F) and logits (R, K + 1) of the recipe's own parts, and their classes."""
-
-    features: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    spoken: NDArray[np.float32]  # (R,), what evidence says of the new type
-    classes: NDArray[np.bool_]
-
-    def predicted(self, column: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (R,) of the new type."""
-        return np.asarray(self.features @ column[:-1] + column[-1] + self.spoken)
-
-
-@dataclass(frozen=True)
 class Example:
     """Standardised features (V, F), logits (V, K + 1) and evidence for the new type (V,) of one example's views."""
 
     features: NDArray[np.float32]
     logits: NDArray[np.float32]
-    spoken: NDArray[np.float32]
+    evidence: NDArray[np.float32]
 
     def predicted(self, column: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (V,) of the new type."""
-        return np.asarray(self.features @ column[:-1] + column[-1] + self.spoken)
+        return np.asarray(self.features @ column[:-1] + column[-1] + self.evidence)
+
+
+@dataclass(frozen=True)
+class ReplayedParts(Example):
+    """The same of the recipe's own parts (R instead of V), and their classes (R, K + 1)."""
+
+    classes: NDArray[np.bool_]
 
 
 Column = NDArray[np.float32]  # weights (F + 1,) of standardised features, the bias last, beside the evidence
@@ -72,7 +65,7 @@ def replayed_parts(
     mean: NDArray[np.float32],
     spread: NDArray[np.float32],
     evidence: NewTypeLda | None,
-) -> ReplayedPart:
+) -> ReplayedParts:
     features = numbers[FEATURES].astype(np.float32)
     if LOGITS in numbers:
         logits = numbers[LOGITS]
@@ -80,15 +73,15 @@ def replayed_parts(
         pooled, top = features[:, : len(mean)], features[:, len(mean) :]
         logits = pooled @ numbers["known_whole_weights"] + numbers["known_whole_bias"]
         logits = logits + top @ numbers["known_hottest_weights"]
-    spoken = np.zeros(len(features), np.float32) if evidence is None else evidence.replayed.numpy()
-    return ReplayedPart(standardised(features, mean, spread), logits, spoken, numbers[CLASSES].astype(bool))
+    found = np.zeros(len(features), np.float32) if evidence is None else evidence.replayed.numpy()
+    return ReplayedParts(standardised(features, mean, spread), logits, found, numbers[CLASSES].astype(bool))
 
 
-def fit_column(replayed: ReplayedPart, examples: Sequence[Example], exclusive: bool) -> Column:
+def fit_column(replayed: ReplayedParts, examples: Sequence[Example], exclusive: bool) -> Column:
     """A logistic regression against the kept parts' features, beside the evidence; every class counts the same."""
     features = torch.from_numpy(np.concatenate([replayed.features, *(x.features for x in examples)]))
     old = torch.from_numpy(np.concatenate([replayed.logits, *(x.logits for x in examples)]))
-    spoken = torch.from_numpy(np.concatenate([replayed.spoken, *(x.spoken for x in examples)]))
+    evidence = torch.from_numpy(np.concatenate([replayed.evidence, *(x.evidence for x in examples)]))
     new = torch.zeros(len(features))
     new[len(replayed.features) :] = 1
     counts = replayed.classes.sum(0).clip(1)
@@ -103,7 +96,7 @@ def fit_column(replayed: ReplayedPart, examples: Sequence[Example], exclusive: b
 
     def loss() -> torch.Tensor:
         solver.zero_grad()
-        predicted = features @ column[:-1] + column[-1] + spoken
+        predicted = features @ column[:-1] + column[-1] + evidence
         each = (
             F.cross_entropy(torch.cat([old, predicted[:, None]], 1), truth, reduction="none")
             if exclusive
@@ -117,7 +110,7 @@ def fit_column(replayed: ReplayedPart, examples: Sequence[Example], exclusive: b
     return _bounded(np.asarray(column.detach().numpy(), np.float32), replayed, exclusive)
 
 
-def _bounded(column: Column, replayed: ReplayedPart, exclusive: bool) -> Column:
+def _bounded(column: Column, replayed: ReplayedParts, exclusive: bool) -> Column:
     """The column with a bias so low that it takes no more of the kept parts than their classes bear."""
     rival = replayed.logits.max(1) if exclusive else np.zeros(len(replayed.logits))
     room = rival - replayed.predicted(column)
@@ -130,7 +123,7 @@ def _bounded(column: Column, replayed: ReplayedPart, exclusive: bool) -> Column:
     return np.append(column[:-1], np.float32(column[-1] - excess))
 
 
-def recalls(replayed: ReplayedPart, column: NDArray[np.float32] | None, card: Card) -> dict[str, Bounded]:
+def recalls(replayed: ReplayedParts, column: NDArray[np.float32] | None, card: Card) -> dict[str, Bounded]:
     """Of the kept parts of each class, how many are called it."""
     logits = replayed.logits if column is None else np.column_stack([replayed.logits, replayed.predicted(column)])
     predicted = logits.argmax(1)
@@ -141,7 +134,7 @@ def recalls(replayed: ReplayedPart, column: NDArray[np.float32] | None, card: Ca
     }
 
 
-def left_out(replayed: ReplayedPart, examples: Sequence[Example], exclusive: bool) -> Bounded:
+def left_out(replayed: ReplayedParts, examples: Sequence[Example], exclusive: bool) -> Bounded:
     """Each example against a column that was fitted on the others."""
     right = 0
     for index, x in enumerate(examples):
@@ -247,7 +240,8 @@ def cells_of(maps: Sequence[NDArray[np.float32]], numbers: Numbers) -> Tensor:
 
 def widened(numbers: Numbers, evidence: NewTypeLda) -> Numbers:
     """The recipe's constants of evidence with one more type."""
-    channels = [numbers[f"known_{i}_evidence"].shape[1] for i in range(_levels(numbers))]
+    levels = sum(name.endswith("_evidence") for name in numbers)
+    channels = [numbers[f"known_{i}_evidence"].shape[1] for i in range(levels)]
     mean, spread = numbers[SCALE]
     raw = evidence.direction.numpy() / spread
     changed: Numbers = {}
@@ -267,10 +261,6 @@ def widened(numbers: Numbers, evidence: NewTypeLda) -> Numbers:
     changed["known_quiet"] = np.append(numbers["known_quiet"], -CLEAR * TRUST)
     changed["known_spots_flat"] = numbers["known_spots_flat"] + np.array([0, 1, 0])
     return changed
-
-
-def _levels(numbers: Numbers) -> int:
-    return sum(name.endswith("_evidence") for name in numbers)
 
 
 def _logit(hot: Tensor, default: Tensor, spread: Tensor) -> Tensor:

@@ -106,11 +106,10 @@ def _examples(
     observed: Sequence[_Observed], evidence: NewTypeLda | None, mean: NDArray[np.float32], spread: NDArray[np.float32]
 ) -> list[Example]:
     """What is known of the examples, each with what evidence from the others says of it."""
-    silence = [np.zeros(len(x.logits), np.float32) for x in observed]
-    spoken = silence if evidence is None else [values.numpy() for values in evidence.shown]
+    none = [np.zeros(len(x.logits), np.float32) for x in observed]
+    found = none if evidence is None else [values.numpy() for values in evidence.shown]
     return [
-        Example(standardised(x.features, mean, spread), x.logits, predicted)
-        for x, predicted in zip(observed, spoken, strict=True)
+        Example(standardised(x.features, mean, spread), x.logits, own) for x, own in zip(observed, found, strict=True)
     ]
 
 
@@ -221,7 +220,7 @@ def _extended(
 
 
 def _wider(features: NDArray[np.float16], pooled: int, classes: int) -> NDArray[np.float16]:
-    """ReplayedPart features with the hottest cells of one class more, which are nowhere."""
+    """Features of replayed parts with the hottest cells of one class more, which are nowhere."""
     top = features[:, pooled:].reshape(len(features), -1, classes)
     padded = np.pad(top, ((0, 0), (0, 0), (0, 1)), constant_values=NOWHERE)
     return np.concatenate([features[:, :pooled], padded.reshape(len(features), -1)], axis=1)
