@@ -83,9 +83,9 @@ def _fail(error: SightlineError | ModuleNotFoundError | OSError) -> NoReturn:
     if isinstance(error, ModuleNotFoundError):
         told = missing_extra(error)
     elif isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else ""
         remedy = "Free space, or name another place"
-        told = f"{place}cannot be written ({error.strerror}). {remedy}" if error.errno in DISK else None
+        told = f"{where}cannot be written ({error.strerror}). {remedy}" if error.errno in DISK else None
     if told is None:
         raise error
     console.complain(f"error: {told}")

@@ -41,9 +41,9 @@ def blind(
     """Draw samples for a second, blind label. Example: sightline labels blind cookies --author ann -n 50"""
     from sightline.operations import labels
 
-    drawn = labels.blind(db, product, author, count)
-    numbers = "\n".join(str(one["sample_id"]) for one in drawn)
-    console.say_json(drawn) if as_json else console.say(numbers or f"{author} has seen everything that is labelled")
+    chosen = labels.blind(db, product, author, count)
+    numbers = "\n".join(str(one["sample_id"]) for one in chosen)
+    console.say_json(chosen) if as_json else console.say(numbers or f"{author} has seen everything that is labelled")
 
 
 @labels.command()

@@ -72,9 +72,9 @@ def keys(
     """Make a pair of keys for signing recipes. Example: sightline keys keys"""
     from sightline.operations import recipes
 
-    made = recipes.keys(folder)
-    text = f"{made['private']} signs recipes: keep it. Stations get {made['public']} ({made['fingerprint']})"
-    console.say_json(made) if as_json else console.say(text)
+    pair = recipes.keys(folder)
+    text = f"{pair['private']} signs recipes: keep it. Stations get {pair['public']} ({pair['fingerprint']})"
+    console.say_json(pair) if as_json else console.say(text)
 
 
 @app.command()

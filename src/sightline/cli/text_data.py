@@ -88,8 +88,8 @@ def agree(found: Agreement) -> str:
             f"agreed {pair.agreed.count} of {pair.agreed.of}"
         )
     for one in found.disagreements[:SHOWN]:
-        said = "; ".join(f"{author}: {what}" for author, what in one.words)
-        lines.append(f"sample {one.sample_id}: {said}")
+        answers = "; ".join(f"{author}: {what}" for author, what in one.words)
+        lines.append(f"sample {one.sample_id}: {answers}")
     return "\n".join(lines)
 
 

@@ -57,13 +57,13 @@ def inspect(result: dict[str, Any]) -> str:
     if result.get("error"):
         return f"NG      {'-':>8}  {_on_one_line(result['image'])}: not judged: {_on_one_line(result['error'])}"
     found = len(result["defects"])
-    places = f"  {found} place{'s' * (found != 1)}" if found else ""
+    regions = f"  {found} place{'s' * (found != 1)}" if found else ""
     ms = result["times_ms"]["total"]
     figures = f"{result['verdict']:<7} {result['score']:8.3f}  p {result['p_value']:.3f}  {ms:6.1f} ms"
     line = f"{figures}  {_on_one_line(result['image'])}"
     line += "  (accurate recipe)" if result.get("judged_by") == "accurate" else ""
     why = f"\n        why: {_on_one_line(result['reason'])}" if result.get("reason") else ""
-    return line + places + _named(result) + why + "".join(f"\n        note: {note}" for note in result["warnings"])
+    return line + regions + _named(result) + why + "".join(f"\n        note: {note}" for note in result["warnings"])
 
 
 def _named(result: dict[str, Any]) -> str:
@@ -75,8 +75,8 @@ def _named(result: dict[str, Any]) -> str:
         return "" if result["grade"] is None else f"  grade {result['grade']}"
     own = sorted((name for name, share in types.items() if share >= SURE), key=lambda name: -types[name])
     names = dict.fromkeys([*own, *(defect["type"] for defect in result["defects"])])
-    words = [f"{name} {types[name]:.0%}" if name in types else name for name in names]
-    return ("  " + ", ".join(words) if words else "") + (
+    named = [f"{name} {types[name]:.0%}" if name in types else name for name in names]
+    return ("  " + ", ".join(named) if named else "") + (
         "" if result["grade"] is None else f"  grade {result['grade']}"
     )
 

@@ -336,11 +336,11 @@ class ExplanationData(Section):
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
     """(height, width) of a JPEG from its header; None where it is none."""
-    place = 2 if data.startswith(b"\xff\xd8") else len(data)
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        if data[place + 1] in START_OF_FRAME:
-            return int.from_bytes(data[place + 5 : place + 7], "big"), int.from_bytes(
-                data[place + 7 : place + 9], "big"
+    offset = 2 if data.startswith(b"\xff\xd8") else len(data)
+    while offset + 9 <= len(data) and data[offset] == 0xFF:
+        if data[offset + 1] in START_OF_FRAME:
+            return int.from_bytes(data[offset + 5 : offset + 7], "big"), int.from_bytes(
+                data[offset + 7 : offset + 9], "big"
             )
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
     return None

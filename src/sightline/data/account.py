@@ -90,8 +90,8 @@ def _links_not_followed(path: Path, files: Iterable[Path]) -> list[Path]:
     """Links to folders, below the dataset, behind which no file was taken: who made them meant to give pictures."""
     folders = {folder for file in files for folder in _same(file).parents}
     found = []
-    for place, names, _ in os.walk(path):
-        links = (Path(place, name) for name in sorted(names) if not name.startswith("."))
+    for folder, names, _ in os.walk(path):
+        links = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
         found += [link.relative_to(path) for link in links if link.is_symlink() and _same(link) not in folders]
     return found
 

@@ -26,8 +26,8 @@ def export(dataset: Iterable[Sample], path: str | Path, format: str) -> Path:
     folder = Path(path)
     layout = FORMATS.get(format)
     if layout is None or layout.write is None:
-        known = ", ".join(name for name, layout in FORMATS.items() if layout.write)
-        raise InputError(f"the format '{format}' cannot be written. Use one of: {known}")
+        writable = ", ".join(name for name, layout in FORMATS.items() if layout.write)
+        raise InputError(f"the format '{format}' cannot be written. Use one of: {writable}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is in use. Name a new or an empty folder for the exported dataset")
     notes: dict[str, list[str]] = defaultdict(list)

@@ -18,8 +18,8 @@ def suggest(inspection: Inspection, recipe_hash: str) -> Annotation:
 
     OK suggests good, NG defective; of a part for REVIEW it shows the places and leaves the word to the person.
     """
-    places = [(defect.type, defect.contour) for defect in inspection.defects if len(defect.contour) >= 3]
-    regions = tuple(Region(name or "unknown", Polygons.united([ring.astype(float)])) for name, ring in places)
+    outlines = [(defect.type, defect.contour) for defect in inspection.defects if len(defect.contour) >= 3]
+    regions = tuple(Region(name or "unknown", Polygons.united([ring.astype(float)])) for name, ring in outlines)
     label = {Verdict.OK: GOOD, Verdict.NG: DEFECTIVE}.get(inspection.verdict, UNKNOWN)
     if label == GOOD:
         regions = ()

@@ -32,15 +32,15 @@ class Secret(BaseModel):
     def read(self) -> str:
         """The secret. Raises SettingError where it is missing or empty; the message never holds it."""
         if self.file is None:
-            value, place = os.environ.get(self.env, ""), f"the environment variable {self.env}"
+            value, origin = os.environ.get(self.env, ""), f"the environment variable {self.env}"
         else:
-            place = f"the file {self.file}"
+            origin = f"the file {self.file}"
             try:
                 value = self.file.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise SettingError(f"{place} cannot be read. Write the secret into it, as UTF-8 text") from error
+                raise SettingError(f"{origin} cannot be read. Write the secret into it, as UTF-8 text") from error
         if not value.strip():
-            raise SettingError(f"{place} holds no secret. Set it before the station starts")
+            raise SettingError(f"{origin} holds no secret. Set it before the station starts")
         return value.strip()
 
 

@@ -262,7 +262,7 @@ def _recognition(evaluation: Evaluation) -> list[list[str]]:
     """One block for types, one for grades, and one for what the figures are compared with."""
     found, blocks = evaluation.recognition, []
     if found is not None and found.types is not None:
-        blocks.append(_known(found.types) + _maps_and_boxes(found))
+        blocks.append(_type_rows(found.types) + _maps_and_boxes(found))
     if found is not None and found.grades is not None:
         adjacent = found.grades.adjacent_rate
         blocks.append(
@@ -272,7 +272,7 @@ def _recognition(evaluation: Evaluation) -> list[list[str]]:
     return [*blocks, _compared(evaluation)]
 
 
-def _known(found: TypeScores) -> list[str]:
+def _type_rows(found: TypeScores) -> list[str]:
     rows = [
         f"{'Named type':<20}{'right':>12}{'recall':>9}{'(at least)':>11}{'precision':>11}{'(at least)':>11}{'AP':>7}"
     ]

@@ -178,7 +178,7 @@ def _guess(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         word = "AVIF" if head[8:11] == b"avi" else "HEIC" if head[8:12] in _BRANDS else "a film"
         return f"{word} is not read"
-    known = next((said for magic, said in _REFUSED.items() if head.startswith(magic)), None)
-    if known is not None:
-        return known
+    reason = next((why for magic, why in _REFUSED.items() if head.startswith(magic)), None)
+    if reason is not None:
+        return reason
     return "the file holds text" if head.isascii() and b"\0" not in head else "unknown content"

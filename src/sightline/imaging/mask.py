@@ -51,8 +51,8 @@ def marks_of(sample: Sample) -> Marks | None:
         return None
     if sample.mask is not None:
         return sample.mask
-    drawn = sample.regions and not any(isinstance(region.shape, Rectangle) for region in sample.regions)
-    return sample.regions if drawn else None
+    exact = sample.regions and not any(isinstance(region.shape, Rectangle) for region in sample.regions)
+    return sample.regions if exact else None
 
 
 def marked_pixels(marks: Marks, size: tuple[int, int]) -> Mask:

@@ -51,11 +51,11 @@ def check(data: bytes, name: str) -> None:
 
 def _chunks(data: Bytes) -> Iterator[tuple[bytes, int, int]]:
     """(kind, start, end) of each chunk's content, up to IEND or as far as the data go."""
-    place = len(SIGNATURE)
-    while place + 8 <= len(data):
-        length = struct.unpack_from(">I", data, place)[0]
-        kind, start = bytes(data[place + 4 : place + 8]), place + 8
+    offset = len(SIGNATURE)
+    while offset + 8 <= len(data):
+        length = struct.unpack_from(">I", data, offset)[0]
+        kind, start = bytes(data[offset + 4 : offset + 8]), offset + 8
         yield kind, start, start + length
         if kind == b"IEND":
             return
-        place = start + length + 4
+        offset = start + length + 4

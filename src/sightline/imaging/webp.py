@@ -43,8 +43,8 @@ def is_cut_off(data: Bytes) -> bool:
 
 
 def _chunks(data: Bytes) -> Iterator[tuple[bytes, int, int]]:
-    place = 12
-    while place + 8 <= len(data):
-        kind, length = bytes(data[place : place + 4]), struct.unpack_from("<I", data, place + 4)[0]
-        yield kind, place + 8, place + 8 + length
-        place += 8 + length + length % 2
+    offset = 12
+    while offset + 8 <= len(data):
+        kind, length = bytes(data[offset : offset + 4]), struct.unpack_from("<I", data, offset + 4)[0]
+        yield kind, offset + 8, offset + 8 + length
+        offset += 8 + length + length % 2

@@ -57,8 +57,8 @@ class PositionGaussian(Scaled):
 
     def distances(self, keys: Tensor, grid: tuple[int, int]) -> Tensor:
         """Keys (N * h * w, D) with D >= d -> distances (N, 1, h, w); grid is (h, w)."""
-        places, size = self.mean.shape
-        offset = keys[:, :size].view(-1, places, size) - self.mean
+        positions, size = self.mean.shape
+        offset = keys[:, :size].view(-1, positions, size) - self.mean
         return (self.whiten @ offset[..., None]).square().sum((2, 3)).sqrt().view(-1, 1, *grid)
 
 

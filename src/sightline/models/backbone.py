@@ -114,6 +114,6 @@ def backbone(name: str | Backbone) -> Backbone:
     if name.startswith(HUB_PREFIX):
         return _hub(name.removeprefix(HUB_PREFIX))
     if name not in BACKBONES:
-        known = ", ".join([*BACKBONES, f"{HUB_PREFIX}NAME_OR_FOLDER"])
-        raise InputError(f"no backbone is called '{name}'. Choose one of: {known}")
+        names = ", ".join([*BACKBONES, f"{HUB_PREFIX}NAME_OR_FOLDER"])
+        raise InputError(f"no backbone is called '{name}'. Choose one of: {names}")
     return BACKBONES[name]

@@ -75,9 +75,9 @@ class Dinov2(nn.Module):
         """What the first block gets: the class token and the patches, (N, 1 + h * w, C)."""
         grid = self.patches(self.standardise(image))
         n, _, high, wide = grid.shape
-        places = F.interpolate(self.positions, size=(high, wide), mode="bicubic", align_corners=False)
+        resized = F.interpolate(self.positions, size=(high, wide), mode="bicubic", align_corners=False)
         token = (self.token + self.token_position).expand(n, -1, -1)
-        return torch.cat([token, (grid + places).flatten(2).transpose(1, 2)], dim=1)
+        return torch.cat([token, (grid + resized).flatten(2).transpose(1, 2)], dim=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         n, high, wide = image.shape[0], image.shape[2] // PATCH_PX, image.shape[3] // PATCH_PX

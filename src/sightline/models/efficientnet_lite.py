@@ -171,13 +171,13 @@ def load(variant: str = "lite0") -> EfficientNetLite:
     """The pretrained backbone in eval mode, frozen."""
     net = EfficientNetLite(variant)
     stored = torch.load(weights_file(variant), weights_only=True, map_location="cpu")
-    place = [f"stages.{s}.{b}" for s, stage in enumerate(net.stages) for b in range(len(stage))]  # type: ignore[arg-type]
+    order = [f"stages.{s}.{b}" for s, stage in enumerate(net.stages) for b in range(len(stage))]  # type: ignore[arg-type]
     renamed = {}
     for name, value in stored.items():
         if name.startswith(("_conv_head", "_bn1.", "_fc.")):
             continue  # the ImageNet classifier is not part of the backbone
         for pattern, new in RENAMES:
             name = re.sub(pattern, new, name)
-        renamed[re.sub(r"^_blocks\.(\d+)", lambda m: place[int(m[1])], name)] = value
+        renamed[re.sub(r"^_blocks\.(\d+)", lambda m: order[int(m[1])], name)] = value
     net.load_state_dict(renamed)
     return net.eval().requires_grad_(False)

@@ -35,8 +35,8 @@ def _closest_kernel(  # type: ignore[no-untyped-def]
         numbers = start + tl.arange(0, TILE_M)
         inside = numbers < entries
         entry_mask = inside_column[:, None] & inside[None, :]
-        places = bank + numbers[None, :].to(tl.int64) * SIZE + columns[:, None]
-        entry = tl.load(places, mask=entry_mask, other=0.0)
+        addresses = bank + numbers[None, :].to(tl.int64) * SIZE + columns[:, None]
+        entry = tl.load(addresses, mask=entry_mask, other=0.0)
         half = tl.load(halves + numbers, mask=inside, other=float("inf"))
         # Three tf32 products stand for one float32 product: single tf32 would lose the last digits of near distances.
         product = tl.dot(tile, entry, input_precision="tf32x3")

@@ -39,8 +39,8 @@ class Overlay:
         """Write as the format of the suffix. Raises InputError."""
         path = Path(path)
         # Only the suffix: OpenCV dies of a name that is no UTF-8.
-        known = bool(path.suffix) and path.suffix.isascii() and cv2.haveImageWriter(f"picture{path.suffix}")
-        done, data = cv2.imencode(path.suffix, self.image[..., ::-1]) if known else (False, np.empty(0))
+        supported = bool(path.suffix) and path.suffix.isascii() and cv2.haveImageWriter(f"picture{path.suffix}")
+        done, data = cv2.imencode(path.suffix, self.image[..., ::-1]) if supported else (False, np.empty(0))
         if not done:
             raise InputError(f"{path}: cannot write this format. Use a name that ends in .png or .jpg")
         try:

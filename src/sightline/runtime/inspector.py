@@ -104,15 +104,15 @@ class Inspector:
         after_decode = time.perf_counter()
         poses = [self._pose(image) for image, _ in decoded]
         stretch = self.card.stretch is not None
-        places = [place(pose.image.shape[:2], self._size, self.card.roi, self.card.scale, stretch) for pose in poses]
-        batch = np.stack([prepare(pose.image, p) for pose, p in zip(poses, places, strict=True)])
+        placed = [place(pose.image.shape[:2], self._size, self.card.roi, self.card.scale, stretch) for pose in poses]
+        batch = np.stack([prepare(pose.image, p) for pose, p in zip(poses, placed, strict=True)])
         after_prepare = time.perf_counter()
         outputs = self._session.run({"image": batch})
         times = _times(start, after_decode, after_prepare, time.perf_counter(), len(sources))
         known = [read_known(outputs, i, self.card) for i in range(len(sources))]
         return [
             self._result(
-                _reading(outputs, i, places[i]), decoded[i], poses[i], places[i], _name(sources[i]), times, known[i]
+                _reading(outputs, i, placed[i]), decoded[i], poses[i], placed[i], _name(sources[i]), times, known[i]
             )
             for i in range(len(sources))
         ]

@@ -180,10 +180,10 @@ def read_boxes(scores: Floats, corners: Floats, names: Sequence[str], letterbox:
             continue
         boxes = sized[:, sure].T
         whole = np.rint(boxes * steps).astype(int).tolist()
-        left, kept = cv2.dnn.softNMSBoxes(whole, share[sure].astype(float).tolist(), MIN_SCORE, 0.0, sigma=FADE)
+        left, indices = cv2.dnn.softNMSBoxes(whole, share[sure].astype(float).tolist(), MIN_SCORE, 0.0, sigma=FADE)
         found += [
             Box(name, float(score), tuple(boxes[index].tolist()))
-            for score, index in zip(np.ravel(left), np.ravel(kept), strict=True)
+            for score, index in zip(np.ravel(left), np.ravel(indices), strict=True)
         ]
     return tuple(sorted(found, key=lambda box: -box.score)[:MAX_BOXES])
 

@@ -147,7 +147,7 @@ def _package(module: str) -> Any:
 
 def _supported(core: Any, precision: str) -> str:
     """The precision, if the processor computes in it: OpenVINO would take any and fall back without a word."""
-    known = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    if precision != "f32" and precision.upper() not in known:
-        raise SettingError(f"this processor does not compute in {precision} (but {', '.join(known)}). Use 'f32'")
+    supported = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    if precision != "f32" and precision.upper() not in supported:
+        raise SettingError(f"this processor does not compute in {precision} (but {', '.join(supported)}). Use 'f32'")
     return precision

@@ -57,10 +57,10 @@ def try_out(data: bytes, name: str) -> None:
 def _answer(data: bytes, name: str, memory_mb: int, time_s: int) -> str:
     """What the trial's process says is wrong, "" where nothing is. Raises RecipeError where it says nothing."""
     # -P: a file in the working folder that is called like a module must not be run in its stead.
-    words = [sys.executable, "-P", "-m", "sightline.runtime.trial", str(memory_mb), str(time_s)]
+    command = [sys.executable, "-P", "-m", "sightline.runtime.trial", str(memory_mb), str(time_s)]
     try:
         done = subprocess.run(  # noqa: S603 - this module itself
-            words, input=data, capture_output=True, timeout=time_s * WAITING, check=False
+            command, input=data, capture_output=True, timeout=time_s * WAITING, check=False
         )
     except subprocess.TimeoutExpired:
         raise _refused(name, f"takes more than {time_s * WAITING} s for a first image") from None

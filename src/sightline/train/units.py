@@ -44,20 +44,20 @@ def find_units(parts: Sequence[Part]) -> tuple[list[Part], str]:
     ]
     found = clusters(joined, len(parts))
     keys = merge_groups([str(part.unit) for part in parts], joined)
-    made = [replace(part, unit=int(key), counted=int(key)) for part, key in zip(parts, keys, strict=True)]
-    count = len({part.unit for part in made})
+    merged = [replace(part, unit=int(key), counted=int(key)) for part, key in zip(parts, keys, strict=True)]
+    count = len({part.unit for part in merged})
     if count == len({part.unit for part in parts}):
         return parts, ""
-    said = f"{count} part{'s' * (count != 1)} in {len(parts)} photos"
+    summary = f"{count} part{'s' * (count != 1)} in {len(parts)} photos"
     names = ", ".join(" and ".join(parts[i].sample.path.name for i in cluster[:2]) for cluster in found[:NAMED])
     if count < 2:
-        warn(f"{said}: all pictures are near-identical, as of one part photographed again and again. New parts "
+        warn(f"{summary}: all pictures are near-identical, as of one part photographed again and again. New parts "
              "will look strange, and nothing can be promised. Photograph other good parts; if these are different "
              "parts, name each in a table's column 'group'")  # fmt: skip
-        return [replace(part, counted=0) for part in _different(parts)], f"{said}, held out one by one"
-    warn(f"{said}: near-identical pictures ({names}) are held out together and count once. If they show different "
+        return [replace(part, counted=0) for part in _different(parts)], f"{summary}, held out one by one"
+    warn(f"{summary}: near-identical pictures ({names}) are held out together and count once. If they show different "
          "parts, name each in a table's column 'group'")  # fmt: skip
-    return made, f"{said}: near-identical pictures are held out together and count once"
+    return merged, f"{summary}: near-identical pictures are held out together and count once"
 
 
 def _different(parts: Sequence[Part]) -> list[Part]:

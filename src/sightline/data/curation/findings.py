@@ -68,7 +68,7 @@ class Severity(StrEnum):
 
 
 RANK = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
-ORDER = {kind: place for place, kind in enumerate(Kind)}
+ORDER = {kind: rank for rank, kind in enumerate(Kind)}
 
 
 class Verb(StrEnum):
@@ -132,8 +132,8 @@ class Finding:
     def key(self) -> str:
         """A stable name: the kind and 10 hex digits of what it is about."""
         # Of a whole set's finding, the images shown may change from one check to the next; what it is about does not.
-        words = [self.about] if self.about else sorted(self.subjects)
-        return f"{self.kind}-{hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:10]}"
+        names = [self.about] if self.about else sorted(self.subjects)
+        return f"{self.kind}-{hashlib.sha256(chr(0).join(names).encode()).hexdigest()[:10]}"
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain JSON values, its key included."""

@@ -89,8 +89,8 @@ def find_pairs(prints: Prints, near: Neighbourhood | None = None, *, seed: int =
     if len(prints) < 2:
         return []
     exact = _copies(prints.digests)
-    known = {(pair.first, pair.second) for pair in exact}
-    doubtful = [pair for pair in candidates(prints, near) if pair not in known]
+    copies = {(pair.first, pair.second) for pair in exact}
+    doubtful = [pair for pair in candidates(prints, near) if pair not in copies]
     if not doubtful:
         return exact
     still = {(i, j): Pair(i, j, 1.0) for i, j in doubtful if _nothing_moved(prints.thumbs[i], prints.thumbs[j])}

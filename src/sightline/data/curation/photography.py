@@ -90,7 +90,7 @@ def _mirrors(statistics: ImageStatistics) -> NDArray[np.bool_]:
 
 def _exposure(statistics: ImageStatistics) -> Iterator[Finding]:
     mirrors = _mirrors(statistics)
-    for name, words, remedy in (
+    for name, colour, remedy in (
         ("dark", "black", "Open the exposure, or light the part: what is black cannot be inspected."),
         (
             "bright",
@@ -106,7 +106,7 @@ def _exposure(statistics: ImageStatistics) -> Iterator[Finding]:
                 statistics,
                 int(i),
                 Kind.CLIPPING,
-                f"{share[i]:.1%} of it is pure {words}; the set's median is {median:.1%}.",
+                f"{share[i]:.1%} of it is pure {colour}; the set's median is {median:.1%}.",
                 remedy,
                 float(share[i] - median),
             )

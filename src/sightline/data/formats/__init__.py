@@ -64,12 +64,12 @@ def read(path: Path, *, outside: bool = False) -> tuple[str, list[Sample]]:
         for name, layout in FORMATS.items():
             if layout.found(path):
                 return name, table.read(path, outside=outside) if name == "csv" else layout.read(path)
-        seen = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir()) if path.is_dir() else ["a file"]
+        entries = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir()) if path.is_dir() else ["a file"]
     except OSError as error:
         raise InputError(
             f"{error.filename or path}: cannot be read ({error.strerror}). Check the path and its permissions"
         ) from error
-    listed = ", ".join(seen[:12]) + (", ..." if len(seen) > 12 else "") if seen else "nothing"
+    listed = ", ".join(entries[:12]) + (", ..." if len(entries) > 12 else "") if entries else "nothing"
     if path.is_dir() and any(images_below(entry) for entry in path.iterdir() if entry.is_dir()):
         listed += ". If one of these folders holds photos of good parts, call it good/"
     listed += unread_below(path) if path.is_dir() else ""

@@ -82,8 +82,8 @@ def _read_file(file: Path, split: str | None, listing: Listing) -> None:
             )
         category = _key(entry.get("category_id"), location)
         if category not in types:
-            known = ", ".join(map(str, types)) or "none"
-            raise InputError(f"{location}: the category id {category} does not exist (known: {known}). Correct it")
+            listed = ", ".join(map(str, types)) or "none"
+            raise InputError(f"{location}: the category id {category} does not exist (known: {listed}). Correct it")
         marks[image].append((Region(types[category], _shape(entry, location)), location))
     finder = _finder(file)
     for key, entry in images.items():

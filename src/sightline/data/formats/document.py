@@ -70,7 +70,7 @@ def read_xml(path: Path) -> Element:
 def as_object(value: Any, location: str) -> dict[str, Any]:
     """`value` as a JSON object. Raises InputError."""
     if not isinstance(value, dict):
-        raise InputError(f"{location}: expected an object, found {_shown(value)}. Export the annotations again")
+        raise InputError(f"{location}: expected an object, found {_short(value)}. Export the annotations again")
     return value
 
 
@@ -79,7 +79,7 @@ def as_list(value: Any, location: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InputError(f"{location}: expected a list, found {_shown(value)}. Export the annotations again")
+        raise InputError(f"{location}: expected a list, found {_short(value)}. Export the annotations again")
     return value
 
 
@@ -91,7 +91,7 @@ def as_number(value: Any, location: str) -> float:
         number = math.nan
     if not abs(number) <= _LARGEST:
         raise InputError(
-            f"{location}: {_shown(value)} is no number that can be used. Correct it, or export the annotations again"
+            f"{location}: {_short(value)} is no number that can be used. Correct it, or export the annotations again"
         )
     return number
 
@@ -100,7 +100,7 @@ def as_count(value: Any, location: str) -> int:
     """`value` as a whole number of 0 or more. Raises InputError."""
     number = as_number(value, location)
     if number != int(number) or number < 0:
-        raise InputError(f"{location}: {_shown(value)} is no whole number of 0 or more. Correct it")
+        raise InputError(f"{location}: {_short(value)} is no whole number of 0 or more. Correct it")
     return int(number)
 
 
@@ -139,7 +139,7 @@ def within(base: Path, name: Any, location: str) -> Path:
 
 def _file_name(name: Any, location: str) -> PurePosixPath:
     if not isinstance(name, str) or not name.strip() or any(unicodedata.category(letter) == "Cc" for letter in name):
-        raise InputError(f"{location}: {_shown(name)} is no file name. Give one relative to the dataset")
+        raise InputError(f"{location}: {_short(name)} is no file name. Give one relative to the dataset")
     return PurePosixPath(name.strip().replace("\\", "/"))
 
 
@@ -203,6 +203,6 @@ class Finder:
             warn_caller(message, DatasetWarning)
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."

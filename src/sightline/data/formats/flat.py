@@ -31,8 +31,8 @@ def read(path: Path) -> list[Sample]:
         if is_mask_folder(entry.name) or (entry not in images and mask_of(entry, stems) is not None):
             raise InputError(f"{entry}: masks say that some of the photos in {path} show defects. {_SORT}")
     for image in images:
-        words = [word for word in re.split(r"[^\w]+|_|(?<=\D)(?=\d)|(?<=\d)(?=\D)", plain(image.stem)) if word]
-        if is_defective(image.stem) or any(is_defective(word) for word in words):
+        tokens = [token for token in re.split(r"[^\w]+|_|(?<=\D)(?=\d)|(?<=\d)(?=\D)", plain(image.stem)) if token]
+        if is_defective(image.stem) or any(is_defective(token) for token in tokens):
             raise InputError(f"{image}: its name speaks of a defect, and no folder says what is good. {_SORT}")
     message = f"{path}: {len(images)} photos, all taken as good. If some show defective parts, move them. {_SORT}"
     warn_caller(message, DatasetWarning)

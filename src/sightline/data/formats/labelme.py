@@ -51,14 +51,14 @@ def read(path: Path) -> list[Sample]:
     folders, listing = _folders(path), Listing(path)
     split = sides(folders)
     for name, folder in folders.items():
-        seen = set()
+        annotated = set()
         finder = Finder((folder,))
         for file in sorted(folder.glob("*.json")):
             if _is_labelme(file):
-                seen.add(_read_file(file, split[name], listing, finder))
+                annotated.add(_read_file(file, split[name], listing, finder))
         finder.warn(folder)
         for image in images_in(folder):
-            if image not in seen:
+            if image not in annotated:
                 listing.add_unlabelled(image, split[name])
     return listing.samples()
 

@@ -75,8 +75,8 @@ class Listing:
 
     def samples(self) -> list[Sample]:
         """All samples. Raises InputError where there is none."""
-        for what, places in self._notes.items():
-            message = f"{self._source}: {what} ({len(places)} in all, first: {places[0]})"
+        for what, locations in self._notes.items():
+            message = f"{self._source}: {what} ({len(locations)} in all, first: {locations[0]})"
             warn_caller(message, DatasetWarning)
         if not self._samples:
             raise InputError(f"{self._source}: the annotations list no images. Export them again")
@@ -195,7 +195,7 @@ def sides(names: Iterable[str]) -> dict[str, str | None]:
 
 
 def _role(name: str) -> str | None:
-    words = "".join(letter if letter.isalpha() else " " for letter in name.lower()).split()
+    tokens = "".join(letter if letter.isalpha() else " " for letter in name.lower()).split()
     roles = {"train": TRAIN, "training": TRAIN, "trainval": TRAIN, "test": TEST, "testing": TEST}
     roles |= dict.fromkeys(("val", "valid", "validation"), "val")
-    return next((roles[word] for word in words if word in roles), None)
+    return next((roles[token] for token in tokens if token in roles), None)

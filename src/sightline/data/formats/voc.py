@@ -38,12 +38,12 @@ def read(path: Path) -> list[Sample]:
     images = images_in(pictures)
     by_stem = {image.stem: image for image in images}
     split, listing = _splits(path / "ImageSets" / "Main"), Listing(path)
-    seen = set()
+    annotated = set()
     for file in sorted(notes.glob("*.xml")):
         image = _read_file(file, pictures, by_stem, split, listing)
-        seen.add(image)
+        annotated.add(image)
     for image in images:
-        if image not in seen:
+        if image not in annotated:
             listing.add_unlabelled(image, split.get(image.stem))
     return listing.samples()
 

@@ -134,9 +134,9 @@ def _parts(data: dict[str, Any], file: Path) -> dict[str, list[tuple[Path, Path]
     parts: dict[str, list[tuple[Path, Path]]] = {}
     for name in PARTS:
         values = data.get(name)
-        places = [_resolve(bases, value, f"{file}, {name}") for value in _as_strings(values)]
-        if places:
-            parts[name] = [image for base, location in places for image in _images(base, location)]
+        locations = [_resolve(bases, value, f"{file}, {name}") for value in _as_strings(values)]
+        if locations:
+            parts[name] = [image for base, location in locations for image in _images(base, location)]
     if any(parts.values()):
         return parts
     folders = _folders(file.parent)
@@ -188,18 +188,18 @@ def _read_label(image: Path, label: Path, names: dict[int, str], split: str | No
             size = image_size(image)
         except InputError as error:
             raise InputError(f"{label}: shares of an image whose size is unknown: {error}") from error
-    marks = [_mark(words, names, size, f"{label}, line {number}") for number, words in lines] if size else []
+    marks = [_mark(tokens, names, size, f"{label}, line {number}") for number, tokens in lines] if size else []
     listing.add(image, marks, str(label), size=size, split=split)
 
 
-def _mark(words: list[str], names: dict[int, str], size: tuple[int, int], location: str) -> Mark:
-    number = as_count(words[0], location)
+def _mark(tokens: list[str], names: dict[int, str], size: tuple[int, int], location: str) -> Mark:
+    number = as_count(tokens[0], location)
     if number not in names:
-        known = ", ".join(f"{key} {name}" for key, name in sorted(names.items())) or "none"
+        listed = ", ".join(f"{key} {name}" for key, name in sorted(names.items())) or "none"
         raise InputError(
-            f"{location}: the class {number} does not exist (known: {known}). Correct it, or name the class"
+            f"{location}: the class {number} does not exist (known: {listed}). Correct it, or name the class"
         )
-    values = [as_number(word, location) for word in words[1:]]
+    values = [as_number(token, location) for token in tokens[1:]]
     if len(values) != 4 and (len(values) < 6 or len(values) % 2):
         raise InputError(
             f"{location}: {len(values)} numbers after the class. Give 4 for a box, 6 or more for a polygon"

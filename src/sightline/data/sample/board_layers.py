@@ -45,9 +45,9 @@ def build_layers(size: int) -> BoardLayers:
     board = _mask(fine, route(pads), solder)
     _paint(board, _legend(fine) * (1 - _grown(solder, 0.003)), _LEGEND, 0.9)
     _metal(board, solder, TIN)
-    for place in _FIDUCIALS:
-        _paint(board, _disc(fine, place, 0.019), _LAMINATE, 0.35)
-        _metal(board, _disc(fine, place, 0.009), _GOLD)
+    for centre in _FIDUCIALS:
+        _paint(board, _disc(fine, centre, 0.019), _LAMINATE, 0.35)
+        _metal(board, _disc(fine, centre, 0.009), _GOLD)
     alpha, keep = _outline(board)
     board *= alpha
     layers = (*board, keep, solder)
@@ -72,8 +72,8 @@ def _pads(side: int, pads: list[Land]) -> Plane:
         low = np.round(np.array([pad.x - pad.width / 2, pad.y - pad.height / 2]) * side).astype(int)
         high = np.round(np.array([pad.x + pad.width / 2, pad.y + pad.height / 2]) * side).astype(int)
         cv2.rectangle(plane, low.tolist(), high.tolist(), 255.0, -1)
-    for place in _HOLES:
-        _dot(plane, place, 0.034)
+    for centre in _HOLES:
+        _dot(plane, centre, 0.034)
     return softened(coverage(plane), 0.8)
 
 
@@ -135,12 +135,12 @@ def _legend(side: int) -> Plane:
             low, high = np.round(corners).astype(int).tolist()
             cv2.rectangle(plane, low, high, 1.0, max(1, round(0.0024 * side)), cv2.LINE_8, 4)
         tall = part.package in ("resistor", "capacitor") and part.turn % 2 == 1
-        place = (part.x, bottom + 0.020) if tall else (part.x, top - 0.020)
+        centre = (part.x, bottom + 0.020) if tall else (part.x, top - 0.020)
         if part.package == "qfp":
-            place = (left + 0.012, top + 0.004)
+            centre = (left + 0.012, top + 0.004)
         if part.package in ("resistor", "capacitor") and not tall:
-            place = (right + 0.026, part.y)
-        lettering.straight(plane, part.name, place, 0.0135)
+            centre = (right + 0.026, part.y)
+        lettering.straight(plane, part.name, centre, 0.0135)
     lettering.straight(plane, "SIGHTLINE", (0.665, 0.925), 0.024)
     lettering.straight(plane, "SL-2 REV C", (0.42, 0.935), 0.014)
     return plane
@@ -154,8 +154,8 @@ def _outline(board: Planes) -> tuple[Plane, Plane]:
     rim = np.clip(1 - np.abs(inset - 0.0015) / 0.0015, 0, 1).astype(np.float32)
     _paint(board, rim, _LAMINATE, 0.7)
     alpha = np.clip(inset * side + 0.5, 0, 1).astype(np.float32)
-    for place in _HOLES:
-        alpha *= 1 - _disc(side, place, 0.024)
+    for centre in _HOLES:
+        alpha *= 1 - _disc(side, centre, 0.024)
     shade = np.zeros_like(alpha)
     move = round(0.009 * side)
     shade[move:, move:] = alpha[: side - move, : side - move]
@@ -174,13 +174,13 @@ def _paint(board: Planes, shape: Plane, colour: Colour, opacity: float) -> None:
     board += opacity * shape * (column(colour) - board)
 
 
-def _disc(side: int, place: tuple[float, float], radius: float) -> Plane:
+def _disc(side: int, centre: tuple[float, float], radius: float) -> Plane:
     plane = np.zeros((side, side), np.uint8)
-    _dot(plane, place, radius)
+    _dot(plane, centre, radius)
     return coverage(plane)
 
 
-def _dot(plane: NDArray[np.uint8], place: tuple[float, float], radius: float) -> None:
+def _dot(plane: NDArray[np.uint8], centre: tuple[float, float], radius: float) -> None:
     side = plane.shape[0]
-    centre = tuple(round(value * side * 16) for value in place)
-    cv2.circle(plane, centre, round(radius * side * 16), 255.0, -1, cv2.LINE_AA, 4)
+    x, y = (round(value * side * 16) for value in centre)
+    cv2.circle(plane, (x, y), round(radius * side * 16), 255.0, -1, cv2.LINE_AA, 4)

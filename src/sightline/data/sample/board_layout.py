@@ -180,10 +180,10 @@ class _Router:
         free = self._free(start)
         roomy = cv2.erode(free, _KERNEL)
         steps = _wave(free, self._cell(start), 15)
-        places = np.argwhere((steps >= 4) & (roomy > 0))
-        if len(places) == 0:
+        free_cells = np.argwhere((steps >= 4) & (roomy > 0))
+        if len(free_cells) == 0:
             return None
-        row, column = places[np.argmin(steps[places[:, 0], places[:, 1]])]
+        row, column = free_cells[np.argmin(steps[free_cells[:, 0], free_cells[:, 1]])]
         via = (EDGE + column * _GRID, EDGE + row * _GRID)
         self._lay(start, free, (int(row), int(column)), via, 16)
         self._blocked[row - 1 : row + 2, column - 1 : column + 2] = 1
@@ -192,12 +192,12 @@ class _Router:
     def stitches(self, count: int) -> list[tuple[float, float]]:
         """Places for vias that tie the ground planes together, spread by chance over free ground."""
         rng = np.random.default_rng(3)
-        places: list[tuple[float, float]] = []
+        free_cells: list[tuple[float, float]] = []
         for row, column in rng.permutation(np.argwhere(cv2.erode(1 - self._blocked, _KERNEL)))[: 12 * count]:
-            if len(places) < count and not self._blocked[row, column]:
+            if len(free_cells) < count and not self._blocked[row, column]:
                 self._blocked[row - 4 : row + 5, column - 4 : column + 5] = 1
-                places.append((EDGE + float(column) * _GRID, EDGE + float(row) * _GRID))
-        return places
+                free_cells.append((EDGE + float(column) * _GRID, EDGE + float(row) * _GRID))
+        return free_cells
 
     def _lay(
         self,

@@ -76,8 +76,8 @@ def _print_spot(inks: tuple[Plane, Plane], chance: Generator) -> Points:
     """A place that good caps have ink on."""
     rows, columns = np.nonzero(np.maximum(*inks) > 0.5)
     pick = chance.integers(len(rows))
-    place = np.array([columns[pick] + 0.5, rows[pick] + 0.5])
-    return np.asarray(place / inks[0].shape[0], dtype=np.float64)
+    position = np.array([columns[pick] + 0.5, rows[pick] + 0.5])
+    return np.asarray(position / inks[0].shape[0], dtype=np.float64)
 
 
 def _missing_print(scene: CapScene, plan: CapPlan, _: Planes, chance: Generator) -> Planes:

@@ -123,8 +123,8 @@ def _print(side: int) -> tuple[Plane, Plane]:
     lettering.along_circle(white, "SIGHTLINE SPRINGS", 0.2435, 0.046)
     lettering.along_circle(white, "NATURAL MINERAL WATER", 0.2435, 0.026, spacing=1.2, below=True)
     for turn in (-1.6, 1.6):
-        place = (0.5 + 0.2435 * math.sin(turn), 0.5 - 0.2435 * math.cos(turn))
-        _disc(accent, place, 0.011)
+        position = (0.5 + 0.2435 * math.sin(turn), 0.5 - 0.2435 * math.cos(turn))
+        _disc(accent, position, 0.011)
     _ring(white, 0.291, 0.0050)
     _ring(white, 0.196, 0.0032)
     _disc(accent, (0.555, 0.405), 0.034)

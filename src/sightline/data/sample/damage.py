@@ -37,10 +37,10 @@ def measure(good: Planes, spoiled: Planes) -> Damage:
     if box is None:
         return Damage(mask=mask, weight=0.0)
     change = np.abs(_gamma(spoiled[:, *box]) - _gamma(good[:, *box])).max(axis=0)
-    seen = (change >= VISIBLE).astype(np.uint8)
+    visible = (change >= VISIBLE).astype(np.uint8)
     # People outline a defect as a whole: close the gaps that chance equality leaves inside it.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    closed = cv2.morphologyEx(seen, cv2.MORPH_CLOSE, disc)
+    closed = cv2.morphologyEx(visible, cv2.MORPH_CLOSE, disc)
     mask[box] = closed > 0
     return Damage(mask=mask, weight=float(change[mask[box]].sum()) / size**2)
 

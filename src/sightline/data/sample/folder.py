@@ -65,7 +65,7 @@ def _schedule(product: str, good: int, defects_per_type: int, seed: int) -> list
     """The defect type of each part in the order of the run, None for a good one."""
     kinds: list[str | None] = [None] * good
     kinds += [kind for kind in defect_types(product) for _ in range(defects_per_type)]
-    return [kinds[place] for place in np.random.default_rng((seed, 1)).permutation(len(kinds))]
+    return [kinds[index] for index in np.random.default_rng((seed, 1)).permutation(len(kinds))]
 
 
 def _claim(folder: Path) -> None:
@@ -138,12 +138,12 @@ def progress(index: int, count: int) -> float:
 
 def checked_types(product: str, types: Sequence[str] | None) -> tuple[str, ...]:
     """The given defect types, or all of the product's; InputError for one that it does not have."""
-    known = defect_types(product)
-    chosen = known if types is None else tuple(types)
-    unknown = [kind for kind in chosen if kind not in known]
+    available = defect_types(product)
+    chosen = available if types is None else tuple(types)
+    unknown = [kind for kind in chosen if kind not in available]
     if unknown or not chosen:
         named = f"'{unknown[0]}'" if unknown else "an empty list of types"
-        raise InputError(f"the sample product '{product}' has no defect {named}. Choose from: {', '.join(known)}")
+        raise InputError(f"the sample product '{product}' has no defect {named}. Choose from: {', '.join(available)}")
     return chosen
 
 

@@ -30,8 +30,8 @@ def along_circle(
     turn = -sum(widths) / 2
     for (strip, _), width in zip(glyphs, widths, strict=True):
         tilt = sense * (turn + width / 2)
-        place = (0.5 + sense * radius * math.sin(tilt), 0.5 - sense * radius * math.cos(tilt))
-        _stamp(plane, strip, place, height, tilt)
+        centre = (0.5 + sense * radius * math.sin(tilt), 0.5 - sense * radius * math.cos(tilt))
+        _stamp(plane, strip, centre, height, tilt)
         turn += width
 
 

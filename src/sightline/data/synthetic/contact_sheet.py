@@ -47,14 +47,14 @@ def _fitted(image: Image, side_px: int) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
 
 
-def _outlined(made: Synthetic, side_px: int, row: str) -> Image:
-    picture = np.ascontiguousarray(_fitted(made.image, side_px))
-    shown = cv2.resize(made.mask.astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
-    grown = cv2.dilate(np.asarray(shown, np.uint8), np.ones((2 * OFF_PX + 1, 2 * OFF_PX + 1), np.uint8))
+def _outlined(synthetic: Synthetic, side_px: int, row: str) -> Image:
+    picture = np.ascontiguousarray(_fitted(synthetic.image, side_px))
+    marked = cv2.resize(synthetic.mask.astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
+    grown = cv2.dilate(np.asarray(marked, np.uint8), np.ones((2 * OFF_PX + 1, 2 * OFF_PX + 1), np.uint8))
     outlines, _ = cv2.findContours(np.asarray(grown, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outlines, -1, HALO, 2)
     cv2.drawContours(picture, outlines, -1, OUTLINE, 1)
-    return picture if made.kind == row else _titled(picture, made.kind)
+    return picture if synthetic.kind == row else _titled(picture, synthetic.kind)
 
 
 def _titled(picture: Image, title: str) -> Image:

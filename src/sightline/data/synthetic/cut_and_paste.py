@@ -48,10 +48,10 @@ def paste_defect(image: Image, rng: np.random.Generator, donors: Sequence[Donor]
 
 
 def _paste(image: Image, ground: Ground, donor: Donor, rng: np.random.Generator) -> Synthetic | None:
-    places = np.flatnonzero(ground.part & (np.abs(ground.depth - donor.depth) < SAME_DEPTH))
-    if not len(places):
+    positions = np.flatnonzero(ground.part & (np.abs(ground.depth - donor.depth) < SAME_DEPTH))
+    if not len(positions):
         return None
-    y, x = divmod(int(places[rng.integers(len(places))]), image.shape[1])
+    y, x = divmod(int(positions[rng.integers(len(positions))]), image.shape[1])
     angle = np.deg2rad(rng.uniform(-TURN_DEG, TURN_DEG))
     if donor.depth < EDGE:
         angle = angle / 4 + ground.outward(x, y) - donor.outward

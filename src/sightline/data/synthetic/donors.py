@@ -85,7 +85,7 @@ def collect(samples: Iterable[Sample], most: int = 200) -> list[Donor]:
 
 def _in_turn(samples: Iterable[Sample]) -> list[Sample]:
     """Marked defective samples, one of each type after the other."""
-    seen: Counter[tuple[str, ...]] = Counter()
+    counts: Counter[tuple[str, ...]] = Counter()
     turns: list[tuple[int, Sample]] = []
     for sample in samples:
         if sample.split != TRAIN:
@@ -93,8 +93,8 @@ def _in_turn(samples: Iterable[Sample]) -> list[Sample]:
                 f"{sample.path}: is no training part, so its defects may not be learned from. Give dataset.train"
             )
         if sample.defective and (sample.mask or sample.regions):
-            turns.append((seen[sample.types], sample))
-            seen[sample.types] += 1
+            turns.append((counts[sample.types], sample))
+            counts[sample.types] += 1
     return [sample for _, sample in sorted(turns, key=lambda turn: turn[0])]
 
 

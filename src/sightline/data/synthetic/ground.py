@@ -73,8 +73,8 @@ def _standing_out(small: Image) -> NDArray[np.uint8] | None:
     if count < 2:
         return None
     largest = int(stats[1:, cv2.CC_STAT_AREA].max())
-    kept = np.isin(labels, [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 0.1 * largest])
-    outlines, _ = cv2.findContours(kept.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    large = np.isin(labels, [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 0.1 * largest])
+    outlines, _ = cv2.findContours(large.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     part = np.zeros(small.shape[:2], np.uint8)
     cv2.drawContours(part, outlines, -1, 1, -1)
     return part if PART_SHARES[0] < float(part.mean()) < PART_SHARES[1] else None
@@ -83,6 +83,6 @@ def _standing_out(small: Image) -> NDArray[np.uint8] | None:
 def marked(before: Image, after: Image, where: NDArray[np.bool_], kind: str) -> Synthetic | None:
     """The changed image with its mask: what was meant (H, W) bool and visibly changed; None where hardly any did."""
     changed = np.abs(after.astype(np.int16) - before).max(axis=2) > VISIBLE
-    seen = cv2.morphologyEx((changed & where).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    mask = np.asarray(seen > 0) & where
+    closed = cv2.morphologyEx((changed & where).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    mask = np.asarray(closed > 0) & where
     return Synthetic(after, mask, kind) if mask.sum() >= max(4, 0.3 * where.sum()) else None

@@ -64,9 +64,9 @@ def _is_thing(piece: NDArray[np.uint8], area: float) -> bool:
 
 
 def _blob_piece(ground: Ground, rng: np.random.Generator) -> NDArray[np.bool_]:
-    places = np.flatnonzero(ground.depth > 0.2)
-    places = places if len(places) else np.arange(ground.depth.size)
-    y, x = divmod(int(places[rng.integers(len(places))]), ground.depth.shape[1])
+    positions = np.flatnonzero(ground.depth > 0.2)
+    positions = positions if len(positions) else np.arange(ground.depth.size)
+    y, x = divmod(int(positions[rng.integers(len(positions))]), ground.depth.shape[1])
     share = AREAS[0] * (AREAS[1] / AREAS[0]) ** rng.random()
     diameter = max(5.0, float(np.sqrt(share * ground.part.sum() * 4 / np.pi)))
     shape = (ground.depth.shape[0], ground.depth.shape[1])
@@ -83,15 +83,15 @@ def filled(
     the hole is large, and the grain of the surroundings is added.
     """
     box = _around(hole)
-    near, known = image[box], ~(unusable | hole)[box]
-    if known.sum() < max(16, 0.05 * known.size):
+    near, usable = image[box], ~(unusable | hole)[box]
+    if usable.sum() < max(16, 0.05 * usable.size):
         return None
-    high, wide = known.shape
+    high, wide = usable.shape
     factor = min(1.0, FILL_PX / max(high, wide))
     size = (max(4, round(wide * factor)), max(4, round(high * factor)))
     # Unknown pixels must not leak into the small picture: means over the known ones only.
-    weight = np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA))
-    total = np.asarray(cv2.resize(near * known[..., None].astype(np.float32), size, interpolation=cv2.INTER_AREA))
+    weight = np.asarray(cv2.resize(usable.astype(np.float32), size, interpolation=cv2.INTER_AREA))
+    total = np.asarray(cv2.resize(near * usable[..., None].astype(np.float32), size, interpolation=cv2.INTER_AREA))
     small = np.clip(np.rint(total / np.maximum(weight, 1e-6)[..., None]), 0, 255).astype(np.uint8)
     unknown = weight < 0.5
     patched = np.asarray(cv2.inpaint(small, unknown.astype(np.uint8), 3, cv2.INPAINT_TELEA), np.uint8)
@@ -100,7 +100,7 @@ def filled(
     patched = np.where(unknown[..., None], np.asarray(even, np.uint8), patched)
     smooth = np.asarray(cv2.resize(patched, (wide, high), interpolation=cv2.INTER_CUBIC), np.float32)
     result = image.astype(np.float32)
-    result[box] = np.where(hole[box][..., None], smooth + _grain(near, known, rng), result[box])
+    result[box] = np.where(hole[box][..., None], smooth + _grain(near, usable, rng), result[box])
     return result
 
 
@@ -110,14 +110,14 @@ def _around(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
 
 
-def _grain(near: Image, known: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
+def _grain(near: Image, usable: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
     """Fine detail for a hole, drawn from what is finer than `SMOOTH` in the known places."""
     fine = near.astype(np.float32) - np.asarray(cv2.GaussianBlur(near.astype(np.float32), (0, 0), SMOOTH))
-    values = fine[known]
+    values = fine[usable]
     spread = 1.4826 * np.median(np.abs(values), axis=0)
     values = np.clip(values, -MAX_GRAIN * spread, MAX_GRAIN * spread)  # edges are no grain
-    drawn = values[rng.integers(len(values), size=known.shape)]
-    soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), 0.6), np.float32)
+    sampled = values[rng.integers(len(values), size=usable.shape)]
+    soft = np.asarray(cv2.GaussianBlur(sampled, (0, 0), 0.6), np.float32)
     return soft * np.float32(values.std() / max(float(soft.std()), 1e-6))
 
 

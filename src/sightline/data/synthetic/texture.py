@@ -47,13 +47,13 @@ def _shape(part: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.floa
     noise = _turned(perlin((part.shape[0], part.shape[1]), (rows, columns), rng), rng)
     alpha = np.clip((noise - LEVEL) / SOFT, 0, 1) * part
     count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.2).astype(np.uint8), connectivity=8)
-    room, kept = MAX * float(part.sum()), []
+    room, hills = MAX * float(part.sum()), []
     for hill in 1 + rng.permutation(count - 1):
         area = int(stats[hill, cv2.CC_STAT_AREA])
         if MIN_PX <= area <= room:
-            kept.append(int(hill))
+            hills.append(int(hill))
             room -= area
-    wanted = kept[: int(rng.integers(1, 4))]  # one to three places
+    wanted = hills[: int(rng.integers(1, 4))]  # one to three places
     return np.asarray(alpha * np.isin(labels, wanted), np.float32) if wanted else None
 
 

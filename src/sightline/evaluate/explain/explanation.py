@@ -122,26 +122,26 @@ def _panels(explanation: Explanation) -> list[Image]:
     size = (max(1, round(wide * factor)), max(1, round(high * factor)))
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     image = np.asarray(cv2.resize(inspection.image, size, interpolation=method), np.uint8)
-    words = f"{wide} × {high} px." + " Numbers mark the hottest points." * bool(explanation.patches)
-    panels = [_panel("The part", _outlined(image, explanation, factor), words)]
-    words = "How unlike good parts it is, on this recipe's own scale: "
-    words += f"clear up to {scale.low:.2g}, yellow and outlined at {scale.threshold:.2g}, red from {scale.high:.2g} on."
-    panels.append(_panel("Anomaly heat", with_heat(image, inspection.heat, scale), words))
+    caption = f"{wide} × {high} px." + " Numbers mark the hottest points." * bool(explanation.patches)
+    panels = [_panel("The part", _outlined(image, explanation, factor), caption)]
+    caption = f"How unlike good parts it is, on this recipe's own scale: clear up to {scale.low:.2g}, "
+    caption += f"yellow and outlined at {scale.threshold:.2g}, red from {scale.high:.2g} on."
+    panels.append(_panel("Anomaly heat", with_heat(image, inspection.heat, scale), caption))
     for name, share in explanation.class_maps.items():
-        words = f"Class map of the classifier, yellow at 50 %: {share.max():.0%} at its peak. "
-        words += f"The part as a whole: {inspection.types[name]:.0%}."
-        panels.append(_panel(f"Type: {name}", with_heat(image, share, CLASS_SCALE), words))
+        caption = f"Class map of the classifier, yellow at 50 %: {share.max():.0%} at its peak. "
+        caption += f"The part as a whole: {inspection.types[name]:.0%}."
+        panels.append(_panel(f"Type: {name}", with_heat(image, share, CLASS_SCALE), caption))
     if explanation.contributions is not None:
-        words = f"Share of each cell in the quality {explanation.quality:.2f} that the grade follows from; all cells "
-        words += "add up to it. Red: towards a worse grade, blue: towards a better one."
-        panels.append(_panel("What makes the grade", _diverging(image, explanation.contributions), words))
+        caption = f"Share of each cell in the quality {explanation.quality:.2f} that the grade follows from; all cells "
+        caption += "add up to it. Red: towards a worse grade, blue: towards a better one."
+        panels.append(_panel("What makes the grade", _diverging(image, explanation.contributions), caption))
     if explanation.attention is not None:
         low, top = float(np.quantile(explanation.attention, 0.5)), float(explanation.attention.max())
         own = Scale(low=low, threshold=(low + top) / 2, high=max(top, low + 1e-9))
-        words = (
+        caption = (
             "Attention rollout of the vision transformer (Abnar and Zuidema 2020): where it looks, not what decided."
         )
-        panels.append(_panel("Attention", with_heat(image, explanation.attention, own), words))
+        panels.append(_panel("Attention", with_heat(image, explanation.attention, own), caption))
     return panels + [_beside_good(patch, number) for number, patch in enumerate(explanation.patches, 1)]
 
 
@@ -165,14 +165,15 @@ def _beside_good(patch: Patch, number: int) -> Image:
     side = (COLUMN - 8) // 2
     pair = np.full((side, COLUMN, 3), 244, np.uint8)
     pair[:, :side] = cv2.resize(patch.view, (side, side), interpolation=cv2.INTER_CUBIC)
-    words = f"Distance {patch.distance:.2f}; the median of this part's patches is {patch.usual:.2f}."
+    caption = f"Distance {patch.distance:.2f}; the median of this part's patches is {patch.usual:.2f}."
     if patch.good is None or patch.place is None or patch.good_distance is None:
-        return _panel(f"Patch {number}", pair, f"{words} No picture of a good patch is kept.")
+        return _panel(f"Patch {number}", pair, f"{caption} No picture of a good patch is kept.")
     pair[:, COLUMN - side :] = cv2.resize(patch.good, (side, side), interpolation=cv2.INTER_CUBIC)
-    words += f" Right: from {patch.source}, at {patch.place[0]:.0%} of its width and {patch.place[1]:.0%} of its height"
+    across, down = patch.place
+    caption += f" Right: from {patch.source}, at {across:.0%} of its width and {down:.0%} of its height"
     if patch.good_distance > patch.distance + 5e-3:
-        words += f", the nearest that has a picture ({patch.good_distance:.2f})"
-    return _panel(f"Patch {number} · nearest good patch", pair, f"{words}.")
+        caption += f", the nearest that has a picture ({patch.good_distance:.2f})"
+    return _panel(f"Patch {number} · nearest good patch", pair, f"{caption}.")
 
 
 def _diverging(image: Image, values: Heat) -> Image:

@@ -123,8 +123,8 @@ class Thresholds:
         at_least = np.cumsum(counts[::-1])[::-1]
         # `at_least` falls along the values; the first value whose count has dropped to the level is kept.
         picks = np.searchsorted(-at_least, -self._levels * at_least[0], side="left")
-        kept = np.unique(np.concatenate([[0, values.size - 1], np.minimum(picks, values.size - 1)]))
-        return values[kept], np.add.reduceat(counts, kept)
+        retained = np.unique(np.concatenate([[0, values.size - 1], np.minimum(picks, values.size - 1)]))
+        return values[retained], np.add.reduceat(counts, retained)
 
 
 def _levels(bins: int) -> NDArray[np.float64]:

@@ -70,8 +70,8 @@ def _groups(comparison: Comparison) -> list[dict[str, Any]]:
     found = []
     for better, title in ((False, "Changed for the worse"), (True, "Changed for the better")):
         changes = [change for change in comparison.changed if change.better == better]
-        shown = [_shot(change, comparison) for change in changes[:SHOWN]]
-        found.append({"title": title, "count": len(changes), "shots": shown})
+        shots = [_shot(change, comparison) for change in changes[:SHOWN]]
+        found.append({"title": title, "count": len(changes), "shots": shots})
     return found
 
 

@@ -140,11 +140,11 @@ def _edges(values: NDArray[np.float64], band: Band) -> tuple[NDArray[np.float64]
     """
     logarithmic = values.min() > 0 and values.max() / values.min() > WIDE
     low, high = np.log([band.low, band.high]) if logarithmic else (band.low, band.high)
-    places = np.log(values) if logarithmic else values
-    width = max(float(np.ptp(places)), 1e-6 * max(1.0, abs(high))) / BARS
+    positions = np.log(values) if logarithmic else values
+    width = max(float(np.ptp(positions)), 1e-6 * max(1.0, abs(high))) / BARS
     if high - low > width / 2:
         width = (high - low) / round((high - low) / width + 0.25)
-    first, last = np.floor((places.min() - high) / width), np.ceil((places.max() - high) / width)
+    first, last = np.floor((positions.min() - high) / width), np.ceil((positions.max() - high) / width)
     edges = high + width * np.arange(first - 1, last + 1)
     # A score at a limit is on its lower side, while bars include their lower edge: nudge the edges up.
     return np.nextafter(np.exp(edges) if logarithmic else edges, np.inf), "log" if logarithmic else "linear"

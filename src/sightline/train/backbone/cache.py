@@ -37,24 +37,24 @@ class CachedMaps:
         self, extractor: FeatureExtractor, source: Backbone, room: int = KEPT_BYTES, spill: DiskCache | None = None
     ) -> None:
         self._trunk, self.names, self._room = extractor, source.maps, room
-        self._kept: dict[tuple[str, bool], Maps] = {}
+        self._cached: dict[tuple[str, bool], Maps] = {}
         self._spill = spill or DiskCache()
 
     def __call__(self, key: str, image: Image, mirrored: bool) -> Maps:
         """Maps {name: (1, C, h, w) float16} of one image (H, W, 3) uint8; `key` names it."""
-        kept = self._kept.get((key, mirrored)) or self._spill.read((key, mirrored))
-        if kept is not None:
-            return kept
+        cached = self._cached.get((key, mirrored)) or self._spill.read((key, mirrored))
+        if cached is not None:
+            return cached
         view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         found = self._trunk(view[None])
         maps = {name: found[name].half().cpu() for name in self.names}
-        self._keep((key, mirrored), maps)
+        self._remember((key, mirrored), maps)
         return maps
 
-    def _keep(self, key: tuple[str, bool], maps: Maps) -> None:
+    def _remember(self, key: tuple[str, bool], maps: Maps) -> None:
         size = sum(values.nbytes for values in maps.values())
         if size <= self._room:
-            self._kept[key] = maps
+            self._cached[key] = maps
             self._room -= size
         else:
             self._spill.write(key, maps)

@@ -150,9 +150,9 @@ def backbone_onnx(name: str | Backbone, size: tuple[int, int] | None = None) -> 
         raise InputError(f"the backbone '{source.identity}' is exported for one input size. Give the size")
     label = "" if size is None else f"-{size[0]}x{size[1]}"
     path = cache_folder() / f"backbone-{source.identity}{label}-v{EXPORT_VERSION}.onnx"
-    kept = _kept(path, source.maps)
-    if kept is not None:
-        return kept
+    cached = _read_cache(path, source.maps)
+    if cached is not None:
+        return cached
     data = export_backbone(source, size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def backbone_onnx(name: str | Backbone, size: tuple[int, int] | None = None) -> 
     return data
 
 
-def _kept(path: Path, maps: tuple[str, ...]) -> bytes | None:
+def _read_cache(path: Path, maps: tuple[str, ...]) -> bytes | None:
     """The cached backbone; None where there is none, or the file is damaged."""
     try:
         data = path.read_bytes()

@@ -44,7 +44,7 @@ def quantise(extractor: bytes, images: Iterable[Image], name: str = "backbone") 
     Raises SettingError where the backbone has next to no convolutions.
     """
     model = onnx.load_from_string(extractor)
-    kept = _kept_in_floats(model, name)
+    excluded = _in_floats(model, name)
     # There is nothing to fold or fuse before: the exporter has done it. The mark keeps the warning away.
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def quantise(extractor: bytes, images: Iterable[Image], name: str = "backbone") 
             _Feed(images),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=kept,
+            nodes_to_exclude=excluded,
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
@@ -64,15 +64,15 @@ def quantise(extractor: bytes, images: Iterable[Image], name: str = "backbone") 
         return path.read_bytes()
 
 
-def _kept_in_floats(model: onnx.ModelProto, name: str) -> list[str]:
+def _in_floats(model: onnx.ModelProto, name: str) -> list[str]:
     nodes = list(model.graph.node)
-    places = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
-    if len(places) <= 2 * FLOAT_CONVOLUTIONS:
+    convolutions = [index for index, node in enumerate(nodes) if node.op_type == "Conv"]
+    if len(convolutions) <= 2 * FLOAT_CONVOLUTIONS:
         raise SettingError(
-            f"precision 'int8' is for convolutional backbones, and '{name}' has {len(places)} convolutions. "
+            f"precision 'int8' is for convolutional backbones, and '{name}' has {len(convolutions)} convolutions. "
             "Use precision 'f32', or a backbone such as lite0"
         )
-    first = places[FLOAT_CONVOLUTIONS]
+    first = convolutions[FLOAT_CONVOLUTIONS]
     return [node.name for node in nodes[:first] if node.op_type in QUANTISED]
 
 

@@ -44,10 +44,10 @@ def fit_classifier(
     torch.manual_seed(settings.seed)
     net = _start(maps_of, labelled, label_map, settings)
     if label_map.types:  # else there are grades alone, which are solved, not learned step by step
-        made = make_synthetic_defects(labelled, label_map, rng) if settings.synthetic_defects == "always" else []
-        made += make_copies(labelled, settings.augment, settings.augment_without, rng)
-        evident = fit_lda(net, maps_of, labelled, settings.mirror, rng, made)
-        _learn(net, maps_of, [*labelled, *made], evident, settings, rng, progress)
+        synthetic = make_synthetic_defects(labelled, label_map, rng) if settings.synthetic_defects == "always" else []
+        synthetic += make_copies(labelled, settings.augment, settings.augment_without, rng)
+        evident = fit_lda(net, maps_of, labelled, settings.mirror, rng, synthetic)
+        _learn(net, maps_of, [*labelled, *synthetic], evident, settings, rng, progress)
         _moderate(net, torch.from_numpy(_counts(labelled, len(label_map.types) + 1)[1:]).float())
     fit_kernel_ordinal(net.eval(), maps_of, labelled, settings.seed)
     return net
@@ -163,14 +163,14 @@ def objective(
     (K + 1,) are the training parts of each class, as often as they are drawn; `loss` is that of the types, by name.
     """
     device, total = predicted.types.device, predicted.types.sum() * 0
-    known = [index for index, x in enumerate(batch) if x.classes is not None]
-    if known:
-        truth = torch.from_numpy(np.array([batch[index].classes for index in known])).to(device)
-        total = total + _types(predicted.types[known], truth, counts, net.exclusive, loss)
+    typed = [index for index, x in enumerate(batch) if x.classes is not None]
+    if typed:
+        truth = torch.from_numpy(np.array([batch[index].classes for index in typed])).to(device)
+        total = total + _type_loss(predicted.types[typed], truth, counts, net.exclusive, loss)
     marked = [index for index, x in enumerate(batch) if x.cells is not None]
     if marked:
         cells = [batch[i].cells[..., ::-1] if mirrored[i] else batch[i].cells for i in marked]  # type: ignore[index]
-        total = total + _places(predicted.places[marked], torch.from_numpy(np.ascontiguousarray(cells)).to(device))
+        total = total + _map_loss(predicted.places[marked], torch.from_numpy(np.ascontiguousarray(cells)).to(device))
     graded = [index for index, x in enumerate(batch) if x.grade >= 0]
     if graded and predicted.quality is not None:
         grade = torch.tensor([batch[index].grade for index in graded], device=device)
@@ -178,7 +178,7 @@ def objective(
     return total
 
 
-def _types(logits: Tensor, truth: Tensor, counts: Tensor, exclusive: bool, name: str) -> Tensor:
+def _type_loss(logits: Tensor, truth: Tensor, counts: Tensor, exclusive: bool, name: str) -> Tensor:
     """A part whose only type is not learned carries no class, and says nothing."""
     if not exclusive:
         if name == "asymmetric":
@@ -193,12 +193,12 @@ def _types(logits: Tensor, truth: Tensor, counts: Tensor, exclusive: bool, name:
     return loss(logits, labels, counts)
 
 
-def _places(logits: Tensor, cells: Tensor) -> Tensor:
+def _map_loss(logits: Tensor, cells: Tensor) -> Tensor:
     """Cross-entropy per cell, marked ones weighted up, and soft Dice (Milletari et al., 3DV 2016) of the whole mark."""
     logits = F.interpolate(logits, size=cells.shape[-2:], mode="bilinear", align_corners=False)
     marked = 1 - cells[:, 0]
     entropy = -(cells * F.log_softmax(logits, 1)).sum(1) * (1 + MARKED_WEIGHT * marked)
-    seen = 1 - logits.softmax(1)[:, 0]
-    overlap = (2 * (seen * marked).sum((1, 2)) + 1) / (seen.sum((1, 2)) + marked.sum((1, 2)) + 1)
+    defect = 1 - logits.softmax(1)[:, 0]
+    overlap = (2 * (defect * marked).sum((1, 2)) + 1) / (defect.sum((1, 2)) + marked.sum((1, 2)) + 1)
     some = marked.amax((1, 2)) > 0
     return entropy.mean() + (0.5 * (1 - overlap[some]).mean() if some.any() else 0.0)

@@ -33,18 +33,18 @@ def fit_lda(
     labelled: Sequence[Labelled],
     mirror: bool,
     rng: np.random.Generator,
-    made: Sequence[Labelled] = (),
+    synthetic: Sequence[Labelled] = (),
 ) -> Tensor:
     """Sets the evidence of a net whose features are standardised already.
 
     Gives evidence (parts, 2, shares * K) of every part, plain and mirrored, without its own marks.
-    `made` parts follow the labelled ones in what is found, and teach nothing: they repeat what others have shown.
+    `synthetic` parts follow the labelled ones in what is found, and teach nothing: they repeat what others have shown.
     """
     good = [i for i, x in enumerate(labelled) if x.classes is None or not x.classes[1:].any()]
-    centre, inverse = _usual_cells(net, maps_of, [labelled[i] for i in good] or list(labelled), rng)
+    centre, inverse = _good_cells(net, maps_of, [labelled[i] for i in good] or list(labelled), rng)
     types = net.classes.out_channels - 1
     if not types:
-        return torch.zeros(len(labelled) + len(made), 2, 0)
+        return torch.zeros(len(labelled) + len(synthetic), 2, 0)
     own = _directions(net, maps_of, labelled, centre, inverse, mirror)
     means = [torch.stack([row for _, row in rows]).mean(0) if rows else torch.zeros_like(centre) for rows in own]
     directions = torch.stack(means)
@@ -55,11 +55,11 @@ def fit_lda(
         for index, row in rows if len(rows) > 1 else []:
             without[index, kind] = (means[kind] * len(rows) - row) / (len(rows) - 1)
     found = torch.stack(
-        [_both(net, maps_of, x, i, directions, without, mirror) for i, x in enumerate([*labelled, *made])]
+        [_both(net, maps_of, x, i, directions, without, mirror) for i, x in enumerate([*labelled, *synthetic])]
     )
-    shown = found[good[:: max(1, len(good) // MAX_DEFAULT)], 0] if good else found[:, 0]
-    net.default.copy_(shown.mean(0))
-    net.spread.copy_(shown.std(0, correction=0).clamp_min(EPS + 1e-2 * shown.std(correction=0)))
+    reference = found[good[:: max(1, len(good) // MAX_DEFAULT)], 0] if good else found[:, 0]
+    net.default.copy_(reference.mean(0))
+    net.spread.copy_(reference.std(0, correction=0).clamp_min(EPS + 1e-2 * reference.std(correction=0)))
     net.centre.copy_(centre)
     net.inverse.copy_(inverse)
     return net.compare(found)
@@ -74,10 +74,10 @@ def _directions(
     mirror: bool,
 ) -> list[list[tuple[int, Tensor]]]:
     """By type, the index and the own direction (F,) of every part that carries it."""
-    known = [(index, x, x.classes) for index, x in enumerate(labelled) if x.classes is not None]
-    counts = np.sum([classes for _, _, classes in known], axis=0)
+    typed = [(index, x, x.classes) for index, x in enumerate(labelled) if x.classes is not None]
+    counts = np.sum([classes for _, _, classes in typed], axis=0)
     own: list[list[tuple[int, Tensor]]] = [[] for _ in counts[1:]]
-    for index, x, classes in known:
+    for index, x, classes in typed:
         for kind in np.flatnonzero(classes[1:]).tolist():
             mean = _marked(net, maps_of, x, kind + 1, centre, inverse, mirror, counts[kind + 1] < FEW)
             own[kind].append((index, inverse @ (mean - centre)))
@@ -106,7 +106,7 @@ def strangeness(cells: Tensor, centre: Tensor, inverse: Tensor) -> Tensor:
     return ((offset @ inverse) * offset).sum(1)
 
 
-def _usual_cells(
+def _good_cells(
     net: Classifier, maps_of: CachedMaps, parts: Sequence[Labelled], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     chosen = np.linspace(0, len(parts) - 1, min(len(parts), MAX_PARTS)).astype(int)

@@ -127,8 +127,8 @@ def _held_out(
     logits, grades = np.full((len(labelled), len(label_map.types) + 1), np.nan), np.full(len(labelled), np.nan)
     net: Classifier | None = None
     for fold in turns:
-        seen = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
-        net = fit_classifier(maps_of, seen, label_map, settings, progress)
+        learned_from = [x for x, other in zip(labelled, folds, strict=True) if other != fold]
+        net = fit_classifier(maps_of, learned_from, label_map, settings, progress)
         for index in np.flatnonzero(folds == fold):
             logits[index], grades[index] = answer_of(net, maps_of, labelled[index])
     assert net is not None
@@ -173,17 +173,17 @@ def validate_labelled_defects(
     by_unit: bool,
 ) -> Recognition:
     """Temperature, thresholds and error rates from parts that the classifier had not seen; sets the temperature."""
-    known = [
+    typed = [
         i for i, x in enumerate(labelled) if x.classes is not None and x.classes.any() and np.isfinite(logits[i, 0])
     ]
-    classes = np.array([labelled[i].classes for i in known])
-    held_out = logits[known]
-    if label_map.exclusive and known:
+    classes = np.array([labelled[i].classes for i in typed])
+    held_out = logits[typed]
+    if label_map.exclusive and typed:
         found = fit_temperature(held_out, classes.argmax(1))
         net.temperature = torch.tensor(float(np.clip(found.value, *TEMPERATURES)))
     with torch.inference_mode():
         evidence = net.type_logits(torch.from_numpy(held_out).float()).amax(1).double().numpy()
-    parts = [labelled[i].part for i in known]
+    parts = [labelled[i].part for i in typed]
     band, calibration = _band(evidence, classes, parts, settings, by_unit)
     return Recognition(
         exclusive=label_map.exclusive,
@@ -276,14 +276,14 @@ def choose_synthetic(
 
 def naming(labelled: Sequence[Labelled], logits: NDArray[np.float64], label_map: LabelMap) -> float:
     """Balanced accuracy of held-out parts; where a part may carry several types, the mean over types of each."""
-    known = [i for i, x in enumerate(labelled) if x.classes is not None and np.isfinite(logits[i, 0])]
-    truth = np.array([labelled[i].classes for i in known], bool).reshape(len(known), len(label_map.types) + 1)
+    typed = [i for i, x in enumerate(labelled) if x.classes is not None and np.isfinite(logits[i, 0])]
+    truth = np.array([labelled[i].classes for i in typed], bool).reshape(len(typed), len(label_map.types) + 1)
     if label_map.exclusive:
-        predicted = np.eye(len(label_map.types) + 1, dtype=bool)[logits[known].argmax(1)]
+        predicted = np.eye(len(label_map.types) + 1, dtype=bool)[logits[typed].argmax(1)]
         return float(
             np.mean([predicted[truth[:, k], k].mean() for k in range(truth.shape[1]) if truth[:, k].any()] or [0])
         )
-    predicted = logits[known] > 0
+    predicted = logits[typed] > 0
     rates = [
         (predicted[own, k].mean() + (~predicted[~own, k]).mean()) / 2
         for k, own in enumerate(truth.T)

@@ -43,30 +43,30 @@ def gather_explanation(
 def _memory_crops(
     extractor: FeatureExtractor, level: Level, fitted: Fitted, loaders: tuple[ImageLoader, ImageLoader]
 ) -> MemoryCrops | None:
-    shown: dict[int, tuple[Image, tuple[float, float], str]] = {}
+    crops: dict[int, tuple[Image, tuple[float, float], str]] = {}
     sources: dict[str, int] = {}
-    seen: dict[tuple[int, int], list[tuple[Image, Letterbox]]] = {}
+    loaded: dict[tuple[int, int], list[tuple[Image, Letterbox]]] = {}
     grid = _grid(extractor, level, loaders[0])
     # By image, so that each is read once.
     wanted = sorted(_wanted(extractor, level, fitted, loaders), key=lambda entry: tuple(fitted.origins[entry].tolist()))
     for entry in wanted:
         part, turn, number, cell = fitted.origins[entry].tolist()
-        if (part, turn) not in seen:
-            seen = {(part, turn): _images(loaders[0], fitted.sampled[part], turn)}
+        if (part, turn) not in loaded:
+            loaded = {(part, turn): _images(loaders[0], fitted.sampled[part], turn)}
         name = readable_name(Path(fitted.sampled[part].sample.path).name)
-        if number < len(seen[part, turn]) and (name in sources or len(sources) < MAX_SOURCES):
-            image, letterbox = seen[part, turn][number]
+        if number < len(loaded[part, turn]) and (name in sources or len(sources) < MAX_SOURCES):
+            image, letterbox = loaded[part, turn][number]
             sources.setdefault(name, len(sources))
-            shown[entry] = (*_crop(image, letterbox, cell, grid), name)
-    if not shown:
+            crops[entry] = (*_crop(image, letterbox, cell, grid), name)
+    if not crops:
         return None
-    entries = sorted(shown)
+    entries = sorted(crops)
     return MemoryCrops(
         entries=tuple(entries),
         sources=tuple(sources),
-        source=tuple(sources[shown[entry][2]] for entry in entries),
-        centres=tuple(shown[entry][1] for entry in entries),
-        jpeg=_sheet([shown[entry][0] for entry in entries]),
+        source=tuple(sources[crops[entry][2]] for entry in entries),
+        centres=tuple(crops[entry][1] for entry in entries),
+        jpeg=_sheet([crops[entry][0] for entry in entries]),
     )
 
 

@@ -43,11 +43,11 @@ def check_parity(
     A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure; so it is for
     the logits of types and the grade that `net` gives, and the answers of `boxes`.
     """
-    kept = list(images)
-    answers = _answers(model, kept)
+    probes = list(images)
+    answers = _answers(model, probes)
     extractor, head = _reference(backbone, int8), copy.deepcopy(head).to("cpu")
     worst, flips = 0.0, 0
-    for image, outputs in zip(kept, answers, strict=True):
+    for image, outputs in zip(probes, answers, strict=True):
         maps = extractor(image[None])
         expected, actual = float(head(maps)[1]), float(outputs["score"][0])
         learned = max(_recognised(net, maps, outputs), _boxed(boxes, maps, outputs))
@@ -58,10 +58,10 @@ def check_parity(
     if worst > TOLERANCE or flips:
         raise RecipeError(
             f"parity gate: the exported graph differs from torch by {worst:.2g} (limit {TOLERANCE}) with {flips} "
-            f"changed verdicts on {len(kept)} images, so no recipe was written. Reinstall with the pinned constraints"
+            f"changed verdicts on {len(probes)} images, so no recipe was written. Reinstall with the pinned constraints"
         )
     return Parity(
-        images=len(kept),
+        images=len(probes),
         max_relative_difference=worst,
         verdict_flips=flips,
         reference=("int8 backbone and " if int8 else "") + f"torch {torch.__version__}",
@@ -82,10 +82,10 @@ def _recognised(net: Classifier | None, maps: dict[str, Tensor], outputs: dict[s
     """Largest difference of a type's logit or the grade, relative to max(1, |value|)."""
     if net is None:
         return 0.0
-    said = net(maps)
-    pairs = [(net.type_logits(said.types)[0].numpy(), outputs["type_logits"][0])]
-    if said.quality is not None:
-        pairs.append((net.grade(said.quality).numpy(), outputs["grade"]))
+    predicted = net(maps)
+    pairs = [(net.type_logits(predicted.types)[0].numpy(), outputs["type_logits"][0])]
+    if predicted.quality is not None:
+        pairs.append((net.grade(predicted.quality).numpy(), outputs["grade"]))
     return max(float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(a)), initial=0.0)) for a, b in pairs)
 
 

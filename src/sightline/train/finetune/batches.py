@@ -66,14 +66,14 @@ class Views:
         """Endless batches from step `start`."""
         for step, indices in enumerate(self._order.batches(start), start):
             yield [
-                seen(self._labelled[index], self._augment, np.random.default_rng((self._seed, step, place)))
-                for place, index in enumerate(indices)
+                augmented(self._labelled[index], self._augment, np.random.default_rng((self._seed, step, kind)))
+                for kind, index in enumerate(indices)
             ]
 
     def counts(self, classes: int) -> Tensor:
         """How many parts (K + 1,) of each class there seem to be, as often as they are drawn."""
-        drawn = np.concatenate([self._order.epoch(number) for number in range(SHARE_EPOCHS)])
-        predicted = [self._labelled[i].classes for i in drawn if self._labelled[i].classes is not None]
+        drawn_indices = np.concatenate([self._order.epoch(number) for number in range(SHARE_EPOCHS)])
+        predicted = [self._labelled[i].classes for i in drawn_indices if self._labelled[i].classes is not None]
         found = np.sum(predicted, axis=0, dtype=np.float64) if predicted else np.ones(classes)
         shares = np.maximum(found / max(1.0, found.sum()), MIN_SHARE)
         return torch.from_numpy(shares / shares.sum() * len(self._labelled)).float()
@@ -87,18 +87,18 @@ def label(x: Labelled) -> Hashable:
     return () if x.grade == 0 or (x.classes is not None and x.classes[0]) else "unnamed"
 
 
-def seen(x: Labelled, augment: Augmentation, rng: np.random.Generator) -> Labelled:
+def augmented(x: Labelled, augment: Augmentation, rng: np.random.Generator) -> Labelled:
     """A part in another look, its marks and boxes along with it."""
     size = (x.image.shape[1], x.image.shape[0])
-    marked = [] if x.cells is None else [place for place in range(1, len(x.cells)) if x.cells[place].any()]
-    masks = [cv2.resize(x.cells[place], size, interpolation=cv2.INTER_LINEAR) for place in marked]  # type: ignore[index]
+    marked = [] if x.cells is None else [kind for kind in range(1, len(x.cells)) if x.cells[kind].any()]
+    masks = [cv2.resize(x.cells[kind], size, interpolation=cv2.INTER_LINEAR) for kind in marked]  # type: ignore[index]
     image, moved, matrix = augment.with_move(x.image, np.array(masks, np.float32).reshape(len(masks), *size[::-1]), rng)
     boxes = None if x.boxes is None else x.boxes.moved(matrix, size[::-1])
     if x.cells is None:
         return replace(x, image=image, boxes=boxes)
     high, wide = x.cells.shape[1:]
     cells = np.zeros_like(x.cells)
-    for place, mask in zip(marked, moved, strict=True):
-        cells[place] = cv2.resize(mask, (wide, high), interpolation=cv2.INTER_AREA)
+    for kind, mask in zip(marked, moved, strict=True):
+        cells[kind] = cv2.resize(mask, (wide, high), interpolation=cv2.INTER_AREA)
     cells[0] = 1 - cells[1:].max(axis=0)
     return replace(x, image=image, cells=cells, boxes=boxes)

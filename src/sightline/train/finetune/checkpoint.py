@@ -39,8 +39,8 @@ class Checkpoint:
         self._folder = folder or cache_folder() / "tuning"
         self._key, self.path, self._saved = key, self._folder / f"{key}.pt", time.monotonic()
         others = {path: _age_s(path) for path in self._folder.glob("*.*") if path != self.path}
-        for place, path in enumerate(sorted(others, key=lambda path: others[path])):
-            if place >= KEPT_RUNS or others[path] > KEPT_DAYS * 86_400:
+        for rank, path in enumerate(sorted(others, key=lambda path: others[path])):
+            if rank >= KEPT_RUNS or others[path] > KEPT_DAYS * 86_400:
                 path.unlink(missing_ok=True)
 
     def load(self) -> State | None:

@@ -95,11 +95,11 @@ def _gradient(
 
 def _boxes(net: JointNetwork, maps: dict[str, Tensor], piece: Sequence[Labelled]) -> Tensor | float:
     """The loss of the boxes, of those parts whose boxes are known."""
-    known = [index for index, x in enumerate(piece) if x.boxes is not None]
-    if net.boxes is None or not known:
+    boxed = [index for index, x in enumerate(piece) if x.boxes is not None]
+    if net.boxes is None or not boxed:
         return 0.0
-    predicted = net.boxes({name: values[known] for name, values in maps.items()})
-    return box_loss(net.boxes, predicted, [known_boxes(piece[index]) for index in known])
+    predicted = net.boxes({name: values[boxed] for name, values in maps.items()})
+    return box_loss(net.boxes, predicted, [known_boxes(piece[index]) for index in boxed])
 
 
 # Learning with the backbone: a plain loop over parts in other looks, until held-out groups gain no more.
@@ -172,8 +172,8 @@ class Run:
     def state(self) -> State:
         """All that a run needs to go on, the same to the last bit."""
         learning = {name: parameter.detach() for name, parameter in self.net.learning.items()}
-        kept = {"learning": learning, "average": self.average.weights, "best": self.best}
-        return kept | {"optimiser": self.optimiser.state_dict(), "course": asdict(self.course)}
+        saved = {"learning": learning, "average": self.average.weights, "best": self.best}
+        return saved | {"optimiser": self.optimiser.state_dict(), "course": asdict(self.course)}
 
     def go_on(self, state: State) -> None:
         """Take the state of a run that was stopped."""

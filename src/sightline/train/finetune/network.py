@@ -71,14 +71,14 @@ def layers_of(net: nn.Module, image: Tensor) -> list[Layer]:
 def _block(name: str) -> str:
     """`stages.3.1.expand.conv` -> `stages.3.1`: up to the last number; without one, what the module is a part of."""
     parts = name.split(".")
-    numbers = [place for place, part in enumerate(parts) if part.isdigit()]
+    numbers = [index for index, part in enumerate(parts) if part.isdigit()]
     return ".".join(parts[: numbers[-1] + 1] if numbers else parts[:-1] or parts)
 
 
 def free_last(layers: list[Layer], depth: float) -> list[Layer]:
     """Let the last layers learn: those nearer to the end than `depth` (0..1] of the way; no others."""
     last = max(1, len(layers) - 1)
-    trainable = [layer for place, layer in enumerate(layers) if (len(layers) - 1 - place) / last <= depth]
+    trainable = [layer for index, layer in enumerate(layers) if (len(layers) - 1 - index) / last <= depth]
     for layer in layers:
         for parameter in layer.parameters:
             parameter.requires_grad_(layer in trainable and parameter.is_floating_point())

@@ -67,16 +67,16 @@ class BoxValidationScore:
 
     def add(self, maps: dict[str, Tensor], batch: Sequence[Labelled]) -> None:
         """What is said of a batch with these maps {name: (N, C, h, w)}."""
-        known = [index for index, x in enumerate(batch) if x.boxes is not None]
-        if self._head is None or not known:
+        boxed = [index for index, x in enumerate(batch) if x.boxes is not None]
+        if self._head is None or not boxed:
             return
-        scores, corners = self._head.answers({name: values[known] for name, values in maps.items()})
+        scores, corners = self._head.answers({name: values[boxed] for name, values in maps.items()})
         names = [str(kind) for kind in range(scores.shape[1])]
-        for row, index in enumerate(known):
+        for row, index in enumerate(boxed):
             x = batch[index]
             where = place(x.image.shape[:2], x.image.shape[:2])
-            seen = read_boxes(scores[row].cpu().numpy(), corners[row].cpu().numpy(), names, where)
-            self._pairs.append((_drawn(known_boxes(x)), scored_boxes(seen)))
+            found = read_boxes(scores[row].cpu().numpy(), corners[row].cpu().numpy(), names, where)
+            self._pairs.append((_true_boxes(known_boxes(x)), scored_boxes(found)))
 
     def values(self) -> list[float]:
         """mAP50, where any box is known."""
@@ -84,7 +84,7 @@ class BoxValidationScore:
         return [] if found is None else [found]
 
 
-def _drawn(boxes: BoxTargets) -> Boxes:
+def _true_boxes(boxes: BoxTargets) -> Boxes:
     corners = boxes.corners
     return Boxes.of(np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]), [str(kind) for kind in boxes.types])
 

@@ -183,17 +183,17 @@ def _differences(tried: _Tried, half: int) -> tuple[float, float]:
     A part that could not be aligned stays as it lies in both: on the line it would, too.
     """
     size, lying, aligned = tried.golden.size, tried.structures[half:], []
-    seen = np.ones(size, np.uint8)
+    covered = np.ones(size, np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for structure, pose in zip(lying, tried.poses[half:], strict=True):
         warp = np.eye(2, 3) if pose is None else pose.warp
         aligned.append(cv2.warpAffine(structure, warp, size[::-1], flags=flags))
-        seen &= np.asarray(cv2.warpAffine(np.ones(size, np.uint8), warp, size[::-1], flags=flags), np.uint8)
-    if not seen.any():
+        covered &= np.asarray(cv2.warpAffine(np.ones(size, np.uint8), warp, size[::-1], flags=flags), np.uint8)
+    if not covered.any():
         return 1.0, 1.0
     # Smoothed alike: resampling alone takes noise away, and must not count as a gain.
     stacks = (
-        np.stack([cv2.GaussianBlur(np.asarray(one, np.float32), (0, 0), 1.0)[seen > 0] for one in kind])
+        np.stack([cv2.GaussianBlur(np.asarray(one, np.float32), (0, 0), 1.0)[covered > 0] for one in kind])
         for kind in (lying, aligned)
     )
     before, after = (float(np.abs(stack - stack.mean(axis=0)).mean()) for stack in stacks)

@@ -137,7 +137,7 @@ def accept(samples: Iterable[Sample], keys: Iterable[str | None] | None = None) 
     `keys` name what each sample is held out with, None for itself alone; without any, all are.
     """
     parts: list[Part] = []
-    seen: dict[str, Sample] = {}
+    by_hash: dict[str, Sample] = {}
     units: dict[str, int] = {}
     given = repeat(None) if keys is None else keys
     for sample, key in zip(samples, given, strict=keys is not None):
@@ -146,13 +146,13 @@ def accept(samples: Iterable[Sample], keys: Iterable[str | None] | None = None) 
         except InputError as error:
             warn(f"left out: {error}")
             continue
-        if digest in seen:
-            other = seen[digest]
-            said = [(one.defective, one.types, one.grade) for one in (sample, other)]
-            differs = ", but their labels differ: correct one of them" if said[0] != said[1] else ""
+        if digest in by_hash:
+            other = by_hash[digest]
+            labels = [(one.defective, one.types, one.grade) for one in (sample, other)]
+            differs = ", but their labels differ: correct one of them" if labels[0] != labels[1] else ""
             warn(f"left out: {sample.path} is the same picture as {other.path}{differs}")
             continue
-        seen[digest] = sample
+        by_hash[digest] = sample
         unit = units.setdefault(digest if key is None else f"named {key}", len(units))
         parts.append(Part(sample, digest, unit))
     full_scale, deep, most = find_full_scale(part.sample.path for part in parts)
@@ -197,9 +197,9 @@ class ImageLoader:
 
         Such a part is warned about and removed from `parts`.
         """
-        kept = self._cache.get(part.hash)
-        if kept is not None:
-            return kept
+        cached = self._cache.get(part.hash)
+        if cached is not None:
+            return cached
         try:
             image, notes = read_image(part.sample.path, part.full_scale)
             if self.golden is not None:

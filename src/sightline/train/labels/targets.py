@@ -69,16 +69,16 @@ def _names(samples: Sequence[Sample]) -> list[str]:
 
 
 def _grades(samples: Sequence[Sample]) -> tuple[str, ...]:
-    seen = sorted({sample.grade for sample in samples if sample.grade is not None})
-    if len(seen) < 2:
+    grades = sorted({sample.grade for sample in samples if sample.grade is not None})
+    if len(grades) < 2:
         return ()
-    if seen[0] < 0:
-        raise InputError(f"grade {seen[0]} is below 0. Grades count from 0, the best")
-    gaps = sorted(set(range(seen[-1] + 1)) - set(seen))
+    if grades[0] < 0:
+        raise InputError(f"grade {grades[0]} is below 0. Grades count from 0, the best")
+    gaps = sorted(set(range(grades[-1] + 1)) - set(grades))
     if gaps:
         missing = ", ".join(map(str, gaps))
         raise InputError(f"grades have a gap: nobody gave {missing}. Number the grades 0, 1, 2, ... without gaps")
-    return tuple(map(str, seen))
+    return tuple(map(str, grades))
 
 
 def segmentation_target(
@@ -208,14 +208,14 @@ def boxes_on_input(
 
     `warp` (2, 3) takes px of the aligned image to those that people marked, where there is one.
     """
-    drawn = [region for region in sample.regions if region.type in label_map.types]
+    regions = [region for region in sample.regions if region.type in label_map.types]
     if sample.defective is None or (
-        sample.defective and not (drawn and all(isinstance(region.shape, Rectangle) for region in drawn))
+        sample.defective and not (regions and all(isinstance(region.shape, Rectangle) for region in regions))
     ):
         return None
-    drawn = drawn if sample.defective else []
-    types = np.array([label_map.types.index(region.type) for region in drawn], np.int64)
-    boxes = np.array([region.box for region in drawn], np.float64).reshape(-1, 4)
+    regions = regions if sample.defective else []
+    types = np.array([label_map.types.index(region.type) for region in regions], np.int64)
+    boxes = np.array([region.box for region in regions], np.float64).reshape(-1, 4)
     return BoxTargets(input_corners(boxes, letterbox, warp).astype(np.float32), types)
 
 

@@ -106,7 +106,7 @@ def cheapest(scores: ArrayLike, defective: ArrayLike, prices: Prices) -> Cost:
         seen = prices.review * (good_below + bad_below)
         high = _widest(np.minimum.accumulate(escape - seen) + overkill + seen, steps)
         low = _widest((escape - seen)[: high + 1], steps)
-    return _cost(values, bad, (_place(steps, low), _place(steps, high)), prices)
+    return _cost(values, bad, (_threshold(steps, low), _threshold(steps, high)), prices)
 
 
 def losses(scores: ArrayLike, defective: ArrayLike, cost: Cost, prices: Prices) -> Floats:
@@ -128,12 +128,12 @@ def noise(loss: ArrayLike, defective: ArrayLike, units: Sequence[int], prices: P
     names, unit = np.unique(np.asarray(units), return_inverse=True)
     if len(names) < 2 or not np.any(lost):
         return 0.0
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), ROUNDS)
+    resampled = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), ROUNDS)
     total = np.zeros(ROUNDS)
     usable = np.ones(ROUNDS, bool)
     for kind, share in ((bad, prices.defect_rate), (~bad, 1 - prices.defect_rate)):
-        count = drawn @ np.bincount(unit, weights=kind, minlength=len(names))
-        money = drawn @ np.bincount(unit, weights=kind * lost, minlength=len(names))
+        count = resampled @ np.bincount(unit, weights=kind, minlength=len(names))
+        money = resampled @ np.bincount(unit, weights=kind * lost, minlength=len(names))
         usable &= count > 0
         total += PER * share * money / np.maximum(count, 1)
     return float(total[usable].std()) if usable.any() else 0.0
@@ -158,7 +158,7 @@ def _widest(costs: Floats, steps: Floats) -> int:
     return int(np.argmax(np.where(least, gaps, -1.0)))
 
 
-def _place(steps: Floats, index: int) -> float:
+def _threshold(steps: Floats, index: int) -> float:
     """A threshold in the middle of the gap above step `index` - 1."""
     if index == 0:
         return -math.inf

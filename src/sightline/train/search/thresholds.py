@@ -30,9 +30,9 @@ def price_thresholds(recipe: Recipe, cost: Cost | None, prices: Prices, syntheti
     if priced is None and band.low <= card.band.low:
         escape = card.calibration.escape
     calibration = restated(card, band, held_out_scores(recipe), escape, lines)
-    made = revised(_one_threshold_of_types(recipe), band, calibration, _reason(prices), "sightline search")
+    changed = revised(_one_threshold_of_types(recipe), band, calibration, _reason(prices), "sightline search")
     # The parent is a recipe that nobody has: search trained it and keeps only what came of it.
-    return made.with_card(made.card.model_copy(update={"provenance": card.provenance}))
+    return changed.with_card(changed.card.model_copy(update={"provenance": card.provenance}))
 
 
 def _band(card: Card, cost: Cost | None, prices: Prices, synthetic: bool) -> Band:

@@ -73,7 +73,7 @@ def judge_fold(bench: Bench, settings: TrainSettings, fold: int) -> Outcome:
             source = (
                 sample.path
                 if picture.drawing is None
-                else _drawn(bench, picture, settings.roi, inspector.card.full_scale)
+                else _with_defect(bench, picture, settings.roi, inspector.card.full_scale)
             )
             found = inspector.inspect(source)
         except InputError:
@@ -95,15 +95,15 @@ def graver(found: Result, card: Card) -> float:
     shares = np.clip(np.array(list(found.types.values())), SURE, 1 - SURE)
     good = np.clip(1 - shares.sum(), SURE, 1) if card.exclusive else 1 - shares
     evidence = float(np.log(shares / good).max())
-    return max(_place(found.score, card.band), _place(evidence, card.recognition.band))
+    return max(_position(found.score, card.band), _position(evidence, card.recognition.band))
 
 
-def _place(score: float, band: Band) -> float:
+def _position(score: float, band: Band) -> float:
     """0 at the low threshold, 1 at the high one, where they differ."""
     return (score - band.low) / max(band.high - band.low, MIN_WIDTH)
 
 
-def _drawn(
+def _with_defect(
     bench: Bench, picture: Judged, roi: tuple[float, float, float, float], full_scale: int | None = None
 ) -> Image:
     """The picture with its defect, the same in every trial, inside the region that a recipe looks at."""
