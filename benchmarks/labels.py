@@ -167,7 +167,7 @@ def judge(net, extractor, x, dice, head=None, place_of=None, words=None, boxes=N
     found = net({name: maps.float() for name, maps in extractor(x.image[None]).items()})
     if x.part.sample.mask is not None and x.cells is not None:
         mask = read_mask(x.part.sample.mask)
-        seen = 1 - found.places.softmax(1)[0, 0].numpy()
+        seen = 1 - found.class_map.softmax(1)[0, 0].numpy()
         marked = cv2.resize(seen, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
         dice.append(2 * float((marked & mask).sum()) / max(1, int(marked.sum() + mask.sum())))
     if head is not None and x.part.sample.regions:

@@ -38,7 +38,7 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 
 def _work(wanted: Any, stage: str = "") -> None:
-    with progress.shown(wanted, stage) as report:
+    with progress.reporting(wanted, stage) as report:
         for done in (1, 2):
             report(*(() if stage else ("learning",)), done, 2)
 

@@ -27,7 +27,7 @@ def _net(types: int = 3, grades: int = 4, exclusive: bool = True) -> Classifier:
 def test_shapes() -> None:
     said = _net()(_maps())
     assert said.types.shape == (2, 4)
-    assert said.places.shape == (2, 4, 16, 24)
+    assert said.class_map.shape == (2, 4, 16, 24)
     assert said.quality is not None and said.quality.shape == (2,)
 
 
@@ -41,7 +41,7 @@ def test_a_batch_is_read_like_single_images() -> None:
     for index in range(3):
         alone = net({name: values[index : index + 1] for name, values in maps.items()})
         assert torch.allclose(alone.types[0], together.types[index], atol=1e-5)
-        assert torch.allclose(alone.places[0], together.places[index], atol=1e-5)
+        assert torch.allclose(alone.class_map[0], together.class_map[index], atol=1e-5)
 
 
 def test_exclusive_types_are_measured_against_good() -> None:
@@ -70,9 +70,9 @@ def test_the_expected_grade_rises_with_the_quality_and_stays_in_range() -> None:
 
 
 def test_the_hottest_cells_are_those_of_each_class() -> None:
-    places = torch.zeros(1, 2, 20, 20)
-    places[0, 0, 3, 4], places[0, 1, 7, 7] = 8.0, 2.0
-    found = hottest(places)[0]
+    class_map = torch.zeros(1, 2, 20, 20)
+    class_map[0, 0, 3, 4], class_map[0, 1, 7, 7] = 8.0, 2.0
+    found = hottest(class_map)[0]
     assert found[:2].tolist() == [4.0, 1.0]  # two cells of 400
     assert found[2:].tolist() == pytest.approx([8 / 40, 2 / 40])
 

@@ -66,7 +66,7 @@ def cover(coverage: Coverage) -> str:
             bar = "#" * max(1, round(30 * share.count / most))
             lines.append(f"  {share.name[:40]:{width}}  {share.count:6,}  {bar}{'  thin' * share.thin}")
     lines += ["", "What to photograph next:"]
-    lines += [f"  {number}. {words}" for number, words in enumerate(coverage.advice, start=1)]
+    lines += [f"  {number}. {advice}" for number, advice in enumerate(coverage.advice, start=1)]
     return "\n".join(lines if coverage.advice else [*lines[:-1], "Nothing is thin."])
 
 
@@ -88,7 +88,7 @@ def agree(found: Agreement) -> str:
             f"agreed {pair.agreed.count} of {pair.agreed.of}"
         )
     for one in found.disagreements[:SHOWN]:
-        answers = "; ".join(f"{author}: {what}" for author, what in one.words)
+        answers = "; ".join(f"{author}: {what}" for author, what in one.answers)
         lines.append(f"sample {one.sample_id}: {answers}")
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from sightline.core.errors import missing_extra
-from sightline.core.progress import shown
+from sightline.core.progress import reporting
 
 
 def open_door(package: str, module: str, verb: str, dataset: str = "", stage: str | None = None) -> None:
@@ -34,7 +34,7 @@ def open_door(package: str, module: str, verb: str, dataset: str = "", stage: st
                 args, options = _opened(action, dataset, args, options)
             if stage is None:
                 return action(*args, **options)
-            with shown(options.pop("progress", None), stage) as report:
+            with reporting(options.pop("progress", None), stage) as report:
                 return action(*args, progress=report, **options)
 
     sys.modules[package].__class__ = Door

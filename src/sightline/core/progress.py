@@ -72,7 +72,7 @@ def progress(quiet: bool) -> Iterator[Progress]:
 
 
 @contextmanager
-def shown(wanted: Callable[..., None] | bool | None, stage: str = "") -> Iterator[Callable[..., None]]:
+def reporting(wanted: Callable[..., None] | bool | None, stage: str = "") -> Iterator[Callable[..., None]]:
     """What a call in Python reports to: the caller's own function, or the bar.
 
     `wanted` None is a bar where somebody watches, a terminal or a notebook; True always, False never. `stage` names

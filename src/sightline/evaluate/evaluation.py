@@ -15,7 +15,7 @@ from sightline.evaluate.explain.faithfulness import Faithfulness
 from sightline.evaluate.inspected import Failure, Inspected, Part
 from sightline.evaluate.metrics.recognition import Recognition
 from sightline.evaluate.metrics.types import TypeScores
-from sightline.evaluate.report.text import figure, gain, interval, milliseconds, of, percent, seen
+from sightline.evaluate.report.text import counted, figure, gain, interval, milliseconds, of, percent
 from sightline.evaluate.statistics.intervals import Rate
 
 FIGURES = (
@@ -207,7 +207,7 @@ def _rates(evaluation: Evaluation) -> list[str]:
 def _rate(bounded: Bounded | None) -> str:
     rate = None if bounded is None else bounded.value
     upper = None if bounded is None else bounded.upper
-    return f"{seen(bounded):>16}{percent(rate):>12}{percent(upper):>16}"
+    return f"{counted(bounded):>16}{percent(rate):>12}{percent(upper):>16}"
 
 
 def _metrics(evaluation: Evaluation) -> list[str]:

@@ -86,9 +86,9 @@ def _dinov2() -> Backbone:
 
 def _hub(name: str) -> Backbone:
     facts = hub.facts(name)
-    maps = tuple(facts.places)
+    maps = tuple(facts.indices)
     return Backbone(
-        load=lambda: hub.load(name, tuple(facts.places.values())),
+        load=lambda: hub.load(name, tuple(facts.indices.values())),
         identity=facts.identity,
         maps=maps,
         levels={"fine": maps[:2], "coarse": maps[-2:]},

@@ -33,7 +33,7 @@ class Recognised:
     """
 
     types: Tensor
-    places: Tensor
+    class_map: Tensor
     quality: Tensor | None
 
 
@@ -150,11 +150,11 @@ class Classifier(nn.Module):
         `evident` stands in for what the maps say, where it was found without the part itself.
         """
         mixed = top_down(maps, self.names, self.standard, self.lateral)
-        places = self.classes(F.relu(mixed + self.mix(mixed)))
+        class_map = self.classes(F.relu(mixed + self.mix(mixed)))
         pooled = F.dropout(self.pooled(self.describe(maps)), drop, self.training)
-        types = self.whole(pooled) + self.hottest(hottest(places))
+        types = self.whole(pooled) + self.hottest(hottest(class_map))
         types = types + self.speak(self.evident(maps) if evident is None else evident)
-        return Recognised(types, places, self._quality(pooled))
+        return Recognised(types, class_map, self._quality(pooled))
 
     def _quality(self, pooled: Tensor) -> Tensor | None:
         if self.likeness is not None:
@@ -193,9 +193,9 @@ def _silence(module: nn.Module) -> None:
         nn.init.zeros_(module.weight)
 
 
-def hottest(places: Tensor, shares: tuple[float, ...] = HOTTEST) -> Tensor:
+def hottest(class_map: Tensor, shares: tuple[float, ...] = HOTTEST) -> Tensor:
     """Class map (N, K, h, w) -> mean of each class's hottest cells, for each share (N, shares * K)."""
-    flat = places.flatten(2)
+    flat = class_map.flatten(2)
     counts = [top_count(share, flat.shape[2]) for share in shares]
     ranked = flat.topk(max(counts), dim=2).values
     return torch.cat([ranked[..., :count].mean(2) for count in counts], dim=1)

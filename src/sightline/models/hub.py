@@ -37,12 +37,12 @@ FRESH = re.compile(r"^hidden_states_norms\.|^layernorm\.|^(\w+\.)?pooler\.|mask_
 class Facts(NamedTuple):
     """What is known of a backbone: what tells its weights from others, its maps by name, and its grid.
 
-    `places` says where in the network's answer each map is found, `strides` its px per cell. `one_grid`: all
+    `indices` says where in the network's answer each map is found, `strides` its px per cell. `one_grid`: all
     maps have the same cells, as in a ViT. `any_size`: one export holds for all input sizes.
     """
 
     identity: str
-    places: dict[str, int]
+    indices: dict[str, int]
     strides: dict[str, int]
     step_px: int
     one_grid: bool
@@ -52,14 +52,14 @@ class Facts(NamedTuple):
 class HubBackbone(nn.Module):
     """A network of `transformers` as a backbone.
 
-    Input: (N, 3, H, W) float32, RGB in 0..255. Output: the maps at `places`, each (N, C, h, w) float32.
+    Input: (N, 3, H, W) float32, RGB in 0..255. Output: the maps at `indices`, each (N, C, h, w) float32.
     """
 
-    def __init__(self, net: nn.Module, scaling: Scaling, places: Sequence[int] | None = None) -> None:
+    def __init__(self, net: nn.Module, scaling: Scaling, indices: Sequence[int] | None = None) -> None:
         super().__init__()
         self.net = net
         self.standardise = Standardise(scaling)
-        self.places = places
+        self.indices = indices
         self.options: dict[str, bool] = {"return_dict": True}
         known = signature(net.forward).parameters
         if "interpolate_pos_encoding" in known:
@@ -70,8 +70,8 @@ class HubBackbone(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         answer = self.net(self.standardise(image), **self.options)
         states = answer.feature_maps if "feature_maps" in answer else answer.hidden_states
-        places = range(len(states)) if self.places is None else self.places
-        return tuple(self._as_map(states[place], image) for place in places)
+        indices = range(len(states)) if self.indices is None else self.indices
+        return tuple(self._as_map(states[index], image) for index in indices)
 
     def attention(self, image: Tensor) -> tuple[Tensor, ...]:
         """Attention (N, heads, T, T) of every block for images as in `forward`; empty where the network has none."""
@@ -113,17 +113,17 @@ def _facts(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Facts:
         ) from error
     strides = [side // values.shape[-1] for values in maps]
     one_grid = len(set(strides)) == 1
-    places = _blocks(len(strides)) if one_grid else _pyramid(strides)
-    if len(places) < 2:
+    indices = _blocks(len(strides)) if one_grid else _pyramid(strides)
+    if len(indices) < 2:
         raise InputError(f"'{name}' gives one map only, two are needed. Choose a network with more stages")
-    chosen = {key: strides[place] for key, place in places.items()}
+    chosen = {key: strides[index] for key, index in indices.items()}
     step_px = patch_px(config) if one_grid else max(chosen.values())
-    return Facts(identity, places, chosen, step_px, one_grid, config.model_type in ANY_SIZE)
+    return Facts(identity, indices, chosen, step_px, one_grid, config.model_type in ANY_SIZE)
 
 
-def load(name: str, places: Sequence[int]) -> HubBackbone:
-    """The pretrained backbone in eval mode, frozen; its maps are those at `places`. Raises as `facts`."""
-    return _open(name, _config(name), places)
+def load(name: str, indices: Sequence[int]) -> HubBackbone:
+    """The pretrained backbone in eval mode, frozen; its maps are those at `indices`. Raises as `facts`."""
+    return _open(name, _config(name), indices)
 
 
 def _blocks(count: int) -> dict[str, int]:
@@ -134,7 +134,7 @@ def _blocks(count: int) -> dict[str, int]:
 
 def _pyramid(strides: Sequence[int]) -> dict[str, int]:
     """The deepest map at each of the strides nearest to those wanted."""
-    deepest = {stride: place for place, stride in enumerate(strides)}
+    deepest = {stride: index for index, stride in enumerate(strides)}
     near = sorted({min(deepest, key=lambda stride: abs(math.log(stride / wanted))) for wanted in STRIDES})
     return {f"stride_{stride}": deepest[stride] for stride in near}
 
@@ -168,7 +168,7 @@ def _config(name: str) -> Any:
         ) from error
 
 
-def _open(name: str, config: Any, places: Sequence[int] | None) -> HubBackbone:
+def _open(name: str, config: Any, indices: Sequence[int] | None) -> HubBackbone:
     library = _transformers()
     options: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True, "attn_implementation": "eager"}
     options |= {"revision": getattr(config, "_commit_hash", None) or "main", "output_loading_info": True}
@@ -191,7 +191,7 @@ def _open(name: str, config: Any, places: Sequence[int] | None) -> HubBackbone:
         raise WeightsError(
             f"the weights of 'hf:{name}' lack {len(fresh)} parts, {fresh[0]} first. Choose a whole model"
         )
-    extractor = HubBackbone(net, _scaling(name, config), places)
+    extractor = HubBackbone(net, _scaling(name, config), indices)
     return extractor.eval().requires_grad_(False)
 
 

@@ -72,7 +72,7 @@ def test_by_annotator_and_type_with_the_worst_first() -> None:
     assert pair.kappa.lower < pair.kappa.value < pair.kappa.upper
     assert [one.sample_id for one in found.disagreements] == [3, 5]
     assert found.disagreements[0].share == 1.0 and found.disagreements[1].share == pytest.approx(2 / 3)
-    assert ("cat", "dent") in found.disagreements[1].words
+    assert ("cat", "dent") in found.disagreements[1].answers
     assert set(found.overall) == {"defective", "dent", "scratch"}
 
 
@@ -88,7 +88,7 @@ def test_an_authors_last_word_counts_and_unknown_says_nothing() -> None:
 
 def test_a_grade_alone_is_a_disagreement() -> None:
     found = agreement({1: [word(1, "ann", grade=1), word(2, "ben", grade=3)]})
-    assert found.disagreements[0].words == (("ann", "good, grade 1"), ("ben", "good, grade 3"))
+    assert found.disagreements[0].answers == (("ann", "good, grade 1"), ("ben", "good, grade 3"))
 
 
 def test_whoever_saw_a_label_is_no_second_witness() -> None:

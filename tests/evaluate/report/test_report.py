@@ -150,7 +150,7 @@ def test_a_full_cell_is_cut_and_says_so(inspector: Any, lot: list[Sample], tmp_p
 def test_without_mistakes_the_closest_parts_are_shown_as_such(inspector: Any, lot: list[Sample], card: Card) -> None:
     evaluation = evaluate(inspector, [lot[0], lot[1], lot[4], lot[6]])
     worst = worst_overkills(evaluation, scale_of(card))
-    assert worst.words == "None of 3 readable good parts was judged NG. These came closest to it."
+    assert worst.text == "None of 3 readable good parts was judged NG. These came closest to it."
     assert worst.pictures[0].name == f"{lot[0].path.parent.name}/good_review.png", (
         "with the folder: cameras count from 0"
     )

@@ -20,10 +20,10 @@ def scores(missed: range) -> tuple[float, ...]:
     return tuple(float(i % 7) / 10 if i < GOOD else -1.0 if i - GOOD in missed else 5.0 for i in range(GOOD + BAD))
 
 
-def trial(number: int, missed: range, ms: float, usual: bool = False) -> SearchTrial:
+def trial(number: int, missed: range, ms: float, default: bool = False) -> SearchTrial:
     own = scores(missed)
     cost = cheapest(own, BENCH.defective(), PRICES)
-    return SearchTrial(number, "finished", {}, cost, ms, 1.0, usual=usual, scores=own)
+    return SearchTrial(number, "finished", {}, cost, ms, 1.0, default=default, scores=own)
 
 
 def test_the_front_is_what_nothing_beats() -> None:
@@ -33,9 +33,9 @@ def test_the_front_is_what_nothing_beats() -> None:
 
 
 def test_of_equally_cheap_ones_the_fastest_is_chosen() -> None:
-    chosen, why = choose([trial(0, range(0), 30, usual=True), trial(1, range(0), 10)], BENCH, PRICES)
+    chosen, why = choose([trial(0, range(0), 30, default=True), trial(1, range(0), 10)], BENCH, PRICES)
     assert chosen.number == 1
-    assert "The usual settings cost 0" in why
+    assert "The default settings cost 0" in why
 
 
 def test_a_faster_one_within_the_noise_is_chosen_and_the_reason_names_it() -> None:

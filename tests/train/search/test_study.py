@@ -45,11 +45,11 @@ def ends_at(judge: Judge, fold: int, error: BaseException) -> Judge:
     return judged
 
 
-def test_the_usual_settings_come_first_and_the_same_seed_tries_the_same(find: Search, trained: list[Any]) -> None:
+def test_the_default_settings_come_first_and_the_same_seed_tries_the_same(find: Search, trained: list[Any]) -> None:
     first, second = find(), find()
     assert tried(first) == tried(second)
     assert len(first.trials) == 4 and first.ended == "trials"
-    assert first.trials[0].usual and first.trials[0].params["key_size"] == 64
+    assert first.trials[0].default and first.trials[0].params["key_size"] == 64
     assert tried(find(seed=1))[1:] != tried(first)[1:]
     assert trained[0] == first.settings
 
@@ -75,7 +75,7 @@ def test_an_interrupt_before_anything_was_done_ends_the_search(
     with pytest.raises(KeyboardInterrupt):
         find(study=tmp_path / "study.db")
     judge_by(judged)
-    assert [trial.usual for trial in find(study=tmp_path / "study.db").trials] == [True, False, False, False]
+    assert [trial.default for trial in find(study=tmp_path / "study.db").trials] == [True, False, False, False]
 
 
 def test_a_killed_trial_does_not_count_and_one_that_runs_elsewhere_does(find: Search, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_file_that_is_no_study_of_ours_is_refused_and_left_alone(find: Search,
         find(study=table)
 
 
-def test_a_budget_that_is_too_short_says_so_and_the_usual_settings_stand(
+def test_a_budget_that_is_too_short_says_so_and_the_default_settings_stand(
     find: Search, trained: list[TrainSettings], tmp_path: Path
 ) -> None:
     with pytest.warns(SearchWarning, match="before one trial was finished"):
@@ -229,10 +229,10 @@ def test_a_hopeless_trial_is_stopped_after_its_first_fold(find: Search, parts: D
     good = [replace(s, split=None) for s in parts if s.defective is False]  # synthetic defects: enough to be sure
 
     def worse(bench: Bench, settings: TrainSettings, fold: int) -> Outcome:
-        usual = settings == TrainSettings(side_px=settings.side_px, threads=1) and settings.side_px == 256
+        default = settings == TrainSettings(side_px=settings.side_px, threads=1) and settings.side_px == 256
         pictures = bench.held_out(fold)
-        scores = tuple(float(p.defective if usual else not p.defective) for p in pictures)
-        return Outcome(scores, (10.0 if usual else 99.0,))
+        scores = tuple(float(p.defective if default else not p.defective) for p in pictures)
+        return Outcome(scores, (10.0 if default else 99.0,))
 
     judge_by(worse)
     result = find(good)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.core.errors import InputError, warn_caller
-from sightline.core.progress import shown
+from sightline.core.progress import reporting
 from sightline.core.sample import Sample
 from sightline.core.untrusted import cell
 from sightline.data.curation.duplicates import duplicate_findings
@@ -48,7 +48,7 @@ def check(
     or notebook.
     Raises InputError where no image can be read, MissingExtraError without scikit-learn where labels are judged.
     """
-    with shown(progress, "looking at images") as report:
+    with reporting(progress, "looking at images") as report:
         return findings(read_statistics(samples, embed, root=root, progress=report), seed)
 
 

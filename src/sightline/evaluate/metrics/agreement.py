@@ -44,14 +44,14 @@ class Disagreement:
 
     sample_id: int
     share: float
-    words: tuple[tuple[str, str], ...]  # (author, what they said)
+    answers: tuple[tuple[str, str], ...]  # (author, what they answered)
 
     def to_json(self) -> dict[str, Any]:
         """The disagreement as a JSON object."""
         return {
             "sample_id": self.sample_id,
             "share": round(self.share, 4),
-            "words": [list(word) for word in self.words],
+            "words": [list(answer) for answer in self.answers],
         }
 
 
@@ -74,14 +74,14 @@ class Agreement:
         }
 
 
-def agreement(words: Mapping[int, Sequence[Annotation]], rounds: int = 400) -> Agreement:
+def agreement(annotations: Mapping[int, Sequence[Annotation]], rounds: int = 400) -> Agreement:
     """How people agree, from all annotations of each sample; of one author the last word counts.
 
     Samples with one author only say nothing about agreement. Intervals are bootstrapped over samples.
     """
-    latest = {number: _latest(given) for number, given in words.items()}
+    latest = {number: _latest(given) for number, given in annotations.items()}
     common = {number: by_author for number, by_author in latest.items() if len(by_author) > 1}
-    types = sorted({name for by_author in common.values() for word in by_author.values() for name in word.types})
+    types = sorted({name for by_author in common.values() for one in by_author.values() for name in one.types})
     questions = [ANY, *types]
     pairs = [
         pair
@@ -95,14 +95,14 @@ def agreement(words: Mapping[int, Sequence[Annotation]], rounds: int = 400) -> A
     return Agreement(tuple(pairs), overall, tuple(worst), len(common))
 
 
-def independent(words: Mapping[int, Sequence[Annotation]]) -> dict[int, list[Annotation]]:
+def independent(annotations: Mapping[int, Sequence[Annotation]]) -> dict[int, list[Annotation]]:
     """The words that were given without seeing another: the first labeller's, and blind ones. Whoever sees a label
     before giving one agrees too often, or is asked only where it is wrong.
     """
     found: dict[int, list[Annotation]] = {}
-    for number, given in words.items():
-        first = next((word.author for word in given if not word.blind), None)
-        found[number] = [word for word in given if word.blind or word.author == first]
+    for number, given in annotations.items():
+        first = next((annotation.author for annotation in given if not annotation.blind), None)
+        found[number] = [annotation for annotation in given if annotation.blind or annotation.author == first]
     return found
 
 
@@ -141,18 +141,18 @@ def fleiss_kappa(table: ArrayLike, weights: ArrayLike | None = None) -> float | 
     return None if expected >= 1 else (observed - expected) / (1 - expected)
 
 
-def _latest(words: Sequence[Annotation]) -> dict[str, Annotation]:
+def _latest(annotations: Sequence[Annotation]) -> dict[str, Annotation]:
     found: dict[str, Annotation] = {}
-    for word in sorted(words, key=lambda word: word.id or 0):
-        found[word.author] = word
+    for annotation in sorted(annotations, key=lambda annotation: annotation.id or 0):
+        found[annotation.author] = annotation
     return found
 
 
-def _answer(word: Annotation, question: str) -> int | None:
+def _answer(annotation: Annotation, question: str) -> int | None:
     """1: yes, 0: no, None: this annotation does not say."""
-    if word.label == UNKNOWN:
+    if annotation.label == UNKNOWN:
         return None
-    return int(word.label == DEFECTIVE) if question == ANY else int(question in word.types)
+    return int(annotation.label == DEFECTIVE) if question == ANY else int(question in annotation.types)
 
 
 def _pair(
@@ -176,7 +176,7 @@ def _pair(
 def _overall(common: Mapping[int, Mapping[str, Annotation]], question: str, rounds: int) -> Interval:
     rows = []
     for by_author in common.values():
-        answers = [answer for word in by_author.values() if (answer := _answer(word, question)) is not None]
+        answers = [answer for annotation in by_author.values() if (answer := _answer(annotation, question)) is not None]
         if len(answers) > 1:
             rows.append([answers.count(0), answers.count(1)])
     table = np.array(rows, np.int64).reshape(-1, 2)
@@ -184,13 +184,13 @@ def _overall(common: Mapping[int, Mapping[str, Annotation]], question: str, roun
 
 
 def _disagreement(number: int, by_author: Mapping[str, Annotation]) -> Disagreement:
-    words = list(by_author.values())
-    pairs = list(combinations(words, 2))
+    annotations = list(by_author.values())
+    pairs = list(combinations(annotations, 2))
     differing = sum((a.label, sorted(a.types), a.grade) != (b.label, sorted(b.types), b.grade) for a, b in pairs)
-    given = tuple((word.author, _say(word)) for word in words)
+    given = tuple((annotation.author, _say(annotation)) for annotation in annotations)
     return Disagreement(number, differing / len(pairs), given)
 
 
-def _say(word: Annotation) -> str:
-    grade = "" if word.grade is None else f", grade {word.grade}"
-    return (", ".join(word.types) or word.label) + grade
+def _say(annotation: Annotation) -> str:
+    grade = "" if annotation.grade is None else f", grade {annotation.grade}"
+    return (", ".join(annotation.types) or annotation.label) + grade

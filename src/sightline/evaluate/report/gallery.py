@@ -55,7 +55,7 @@ class Worst:
     """The worst mistakes of one kind; where there was none, the parts that came closest to one."""
 
     title: str
-    words: str
+    text: str
     pictures: tuple[Picture, ...]
 
 
@@ -95,14 +95,14 @@ def _worst(evaluation: Evaluation, scale: Scale, *, defective: bool, mistaken: V
     unreadable = evaluation.count(mistaken, defective) - len(mistakes)
     chosen = mistakes[:WORST] or images[:CLOSEST]
     verb = "were" if len(mistakes) > 1 else "was"
-    words = [f"{len(mistakes) or 'None'} of {len(images)} readable {kind} parts {verb} judged {mistaken}."]
+    text = [f"{len(mistakes) or 'None'} of {len(images)} readable {kind} parts {verb} judged {mistaken}."]
     if len(mistakes) > len(chosen):
-        words.append(f"The worst {len(chosen)} are shown.")
+        text.append(f"The worst {len(chosen)} are shown.")
     if images and not mistakes:
-        words.append("These came closest to it.")
+        text.append("These came closest to it.")
     if unreadable:
-        words.append(f"{unreadable} more could not be read, which counts as {mistaken}.")
-    return Worst(title, " ".join(words), tuple(_large(image, scale) for image in chosen))
+        text.append(f"{unreadable} more could not be read, which counts as {mistaken}.")
+    return Worst(title, " ".join(text), tuple(_large(image, scale) for image in chosen))
 
 
 def _surprising(evaluation: Evaluation, defective: bool) -> list[Inspected]:
@@ -137,11 +137,11 @@ def _with_true_outline(image: Image, marks: Marks, size: tuple[int, int]) -> Ima
 
 
 def _picture(part: Inspected, plain: Image | None, heat: Image | None) -> Picture:
-    words = [f"score {part.score:.3g}", *part.types, *([part.reason] if part.reason else [])]
+    text = [f"score {part.score:.3g}", *part.types, *([part.reason] if part.reason else [])]
     return Picture(
         name=short_name(part.path),
         path=str(part.path),
-        caption=" · ".join(words),
+        caption=" · ".join(text),
         verdict=part.verdict,
         plain="" if plain is None else data_uri(plain),
         heat="" if heat is None else data_uri(heat),

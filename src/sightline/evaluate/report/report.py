@@ -68,7 +68,7 @@ def templates(*folders: Path) -> Any:
         percent=text.percent,
         figure=text.figure,
         ms=text.milliseconds,
-        seen=text.seen,
+        counted=text.counted,
         of=text.of,
         span=text.span,
         interval=text.interval,
@@ -79,7 +79,7 @@ def templates(*folders: Path) -> Any:
 
 def _context(evaluation: Evaluation, created: datetime) -> dict[str, Any]:
     markup = require("markupsafe", "jinja2").Markup
-    scale, known = scale_of(evaluation.card), evaluation.recognition
+    scale, found = scale_of(evaluation.card), evaluation.recognition
     return {
         "evaluation": evaluation,
         "card": evaluation.card,
@@ -96,9 +96,9 @@ def _context(evaluation: Evaluation, created: datetime) -> dict[str, Any]:
         "worst": [worst_escapes(evaluation, scale), worst_overkills(evaluation, scale)],
         "scale": scale,
         "gradient": markup(legend()),
-        "reliability": markup(reliability_plot(None if known is None else known.confidence)),
+        "reliability": markup(reliability_plot(None if found is None else found.confidence)),
         "crossing": confusion_table(evaluation),
-        "boxes": {} if known is None or known.boxes is None else {kind.name: kind for kind in known.boxes.types},
+        "boxes": {} if found is None or found.boxes is None else {kind.name: kind for kind in found.boxes.types},
         "provenance": provenance(evaluation.card),
         "details": details(evaluation.card),
     }
@@ -168,10 +168,9 @@ def details(card: Card) -> list[tuple[str, str]]:
 
 def _headline(title: str, bounded: Bounded | None, what: str, missing: str) -> dict[str, Any]:
     if bounded is None:
-        words = f"{missing}: {title.lower()} cannot be stated."
-        return {"title": title, "rate": None, "upper": None, "words": words}
-    words = claim(bounded, what, title.lower())
-    return {"title": title, "rate": bounded.value, "upper": bounded.upper, "words": words}
+        return {"title": title, "rate": None, "upper": None, "text": f"{missing}: {title.lower()} cannot be stated."}
+    sentence = claim(bounded, what, title.lower())
+    return {"title": title, "rate": bounded.value, "upper": bounded.upper, "text": sentence}
 
 
 def _overlap(limit: float) -> str:

@@ -31,7 +31,7 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.1f} ms" if value < 20 else f"{value:,.0f} ms"
 
 
-def seen(bounded: Bounded | None) -> str:
+def counted(bounded: Bounded | None) -> str:
     """A sample as "2 of 40"."""
     return NONE if bounded is None else f"{bounded.count:,} of {bounded.of:,}"
 
@@ -69,4 +69,5 @@ def claim(bounded: Bounded, what: str, name: str) -> str:
     confidence = f"{100 * bounded.confidence:g} % confidence"
     if not bounded.of:
         return f"No {what}: nothing can be said about {name}."
-    return f"{seen(bounded)} {what}: {name} {percent(bounded.value)}, at most {percent(bounded.upper)} at {confidence}."
+    upper = f"at most {percent(bounded.upper)} at {confidence}"
+    return f"{counted(bounded)} {what}: {name} {percent(bounded.value)}, {upper}."

@@ -170,7 +170,7 @@ def objective(
     marked = [index for index, x in enumerate(batch) if x.cells is not None]
     if marked:
         cells = [batch[i].cells[..., ::-1] if mirrored[i] else batch[i].cells for i in marked]  # type: ignore[index]
-        total = total + _map_loss(predicted.places[marked], torch.from_numpy(np.ascontiguousarray(cells)).to(device))
+        total = total + _map_loss(predicted.class_map[marked], torch.from_numpy(np.ascontiguousarray(cells)).to(device))
     graded = [index for index, x in enumerate(batch) if x.grade >= 0]
     if graded and predicted.quality is not None:
         grade = torch.tensor([batch[index].grade for index in graded], device=device)

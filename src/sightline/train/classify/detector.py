@@ -45,7 +45,7 @@ def learn_boxes(
 
 def fit_boxes(
     maps_of: CachedMaps,
-    drawn: list[Labelled],
+    boxed: list[Labelled],
     source: Backbone,
     types: int,
     settings: TrainSettings,
@@ -54,22 +54,22 @@ def fit_boxes(
     """A box head learned from parts whose boxes are known, the backbone untouched; None where too few boxes are
     drawn.
     """
-    if sum(len(known_boxes(x).types) for x in drawn) < MIN_BOXES:
+    if sum(len(labelled_boxes(x).types) for x in boxed) < MIN_BOXES:
         return None
     rng = np.random.default_rng(settings.seed)
     torch.manual_seed(settings.seed)
-    net = _start(maps_of, drawn, source, types)
-    steps = max(MIN_STEPS, EPOCHS[settings.effort] * len(drawn) // BATCH)
+    net = _start(maps_of, boxed, source, types)
+    steps = max(MIN_STEPS, EPOCHS[settings.effort] * len(boxed) // BATCH)
     optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=WARM_UP)
     net.train()
     for step in range(steps):
         progress("learning boxes", step, steps)
-        batch = [drawn[i] for i in rng.choice(len(drawn), BATCH, replace=len(drawn) < BATCH)]
+        batch = [boxed[i] for i in rng.choice(len(boxed), BATCH, replace=len(boxed) < BATCH)]
         mirrored = [bool(m) for m in rng.random(BATCH) < (0.5 if settings.mirror else 0.0)]
         views = [(x.part.hash, x.image, m) for x, m in zip(batch, mirrored, strict=True)]
         boxes = [
-            known_boxes(x).mirrored(x.image.shape[1]) if m else known_boxes(x)
+            labelled_boxes(x).mirrored(x.image.shape[1]) if m else labelled_boxes(x)
             for x, m in zip(batch, mirrored, strict=True)
         ]
         loss = box_loss(net, net(maps_of.batch(views)), boxes)
@@ -80,34 +80,34 @@ def fit_boxes(
     return net.eval()
 
 
-def known_boxes(x: Labelled) -> BoxTargets:
+def labelled_boxes(x: Labelled) -> BoxTargets:
     """The boxes of a part whose boxes are known."""
     assert x.boxes is not None
     return x.boxes
 
 
-def _start(maps_of: CachedMaps, drawn: list[Labelled], source: Backbone, types: int) -> BoxHead:
+def _start(maps_of: CachedMaps, boxed: list[Labelled], source: Backbone, types: int) -> BoxHead:
     """An untrained head that knows the features' means and spreads."""
     # From the finest map of the memory's fine level on: finer ones speak of texture.
     names = source.maps[source.maps.index(source.levels["fine"][0]) :]
-    spread = np.linspace(0, len(drawn) - 1, min(len(drawn), MAX_MOMENTS)).astype(int)
-    found = [maps_of(drawn[i].part.hash, drawn[i].image, False) for i in spread]
+    spread = np.linspace(0, len(boxed) - 1, min(len(boxed), MAX_MOMENTS)).astype(int)
+    found = [maps_of(boxed[i].part.hash, boxed[i].image, False) for i in spread]
     net = BoxHead(names, tuple(found[0][name].shape[1] for name in names), types, source.stride_px, WIDTH)
     for name, standard in zip(names, net.standards, strict=True):
         standard.fit(torch.cat([maps[name].float().flatten(2)[0, :, ::7].T for maps in found]))
     return net
 
 
-def box_loss(net: BoxHead, predicted: BoxMaps, drawn: Sequence[BoxTargets]) -> Tensor:
+def box_loss(net: BoxHead, predicted: BoxMaps, targets: Sequence[BoxTargets]) -> Tensor:
     """Focal loss of the types (Lin et al., ICCV 2017), GIoU of the boxes (Rezatofighi et al., CVPR 2019), and
     cross-entropy of the fit against the boxes' IoU, of a batch; on the device of what was `predicted`.
     """
     logits = predicted.types.flatten(2)
     device = logits.device
     centres = net.centres(*predicted.fit.shape[1:])
-    rows = [_assign(centres, torch.from_numpy(x.corners), net.stride_px) for x in drawn]
+    rows = [_assign(centres, torch.from_numpy(x.corners), net.stride_px) for x in targets]
     truth = torch.zeros(logits.shape)
-    for number, (x, (which, _)) in enumerate(zip(drawn, rows, strict=True)):
+    for number, (x, (which, _)) in enumerate(zip(targets, rows, strict=True)):
         cells = torch.nonzero(which >= 0)[:, 0]
         truth[number, torch.from_numpy(x.types)[which[cells]], cells] = 1
     truth, sure = truth.to(device), torch.stack([which >= 0 for which, _ in rows]).to(device)

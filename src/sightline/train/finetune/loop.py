@@ -15,7 +15,7 @@ from sightline.models.backbone import Backbone
 from sightline.models.classifier import Classifier
 from sightline.models.detector import BoxHead
 from sightline.train.classify.classifier import DROP, objective, pass_size
-from sightline.train.classify.detector import box_loss, known_boxes
+from sightline.train.classify.detector import box_loss, labelled_boxes
 from sightline.train.finetune.batches import Views
 from sightline.train.finetune.checkpoint import Checkpoint, State, run_key
 from sightline.train.finetune.network import Anchors, Average, JointNetwork, as_batch, put, rate_at
@@ -99,7 +99,7 @@ def _boxes(net: JointNetwork, maps: dict[str, Tensor], piece: Sequence[Labelled]
     if net.boxes is None or not boxed:
         return 0.0
     predicted = net.boxes({name: values[boxed] for name, values in maps.items()})
-    return box_loss(net.boxes, predicted, [known_boxes(piece[index]) for index in boxed])
+    return box_loss(net.boxes, predicted, [labelled_boxes(piece[index]) for index in boxed])
 
 
 # Learning with the backbone: a plain loop over parts in other looks, until held-out groups gain no more.

@@ -126,9 +126,9 @@ def _few_good(labelled: list[Labelled], split: Split) -> bool:
 
 def _own(loader: ImageLoader) -> ImageLoader:
     """The same parts in a list of their own: what an attempt leaves out stays in the recipe's account."""
-    made = copy.copy(loader)
-    made.parts = list(loader.parts)
-    return made
+    copied = copy.copy(loader)
+    copied.parts = list(loader.parts)
+    return copied
 
 
 def _attempt(
@@ -202,12 +202,12 @@ def _runnable(
 
 def tuned_backbone(source: Backbone, net: nn.Module) -> Backbone:
     """A backbone whose network is a copy of this one, told from others by its weights."""
-    kept = copy.deepcopy(net).eval().requires_grad_(False)
+    snapshot = copy.deepcopy(net).eval().requires_grad_(False)
     total = hashlib.sha256()
-    for value in kept.state_dict().values():
+    for value in snapshot.state_dict().values():
         total.update(value.cpu().numpy().tobytes())
     identity = f"{source.identity}-tuned-{total.hexdigest()[:12]}"
-    return source._replace(load=lambda: copy.deepcopy(kept), identity=identity)
+    return source._replace(load=lambda: copy.deepcopy(snapshot), identity=identity)
 
 
 def _learned(

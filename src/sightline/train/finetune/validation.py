@@ -16,7 +16,7 @@ from sightline.models.classifier import Recognised
 from sightline.runtime.letterbox import place
 from sightline.runtime.recognition import read_boxes
 from sightline.train.classify.classifier import objective
-from sightline.train.classify.detector import known_boxes
+from sightline.train.classify.detector import labelled_boxes
 from sightline.train.finetune.network import JointNetwork, as_batch
 from sightline.train.labels.targets import BoxTargets, Labelled
 
@@ -76,7 +76,7 @@ class BoxValidationScore:
             x = batch[index]
             where = place(x.image.shape[:2], x.image.shape[:2])
             found = read_boxes(scores[row].cpu().numpy(), corners[row].cpu().numpy(), names, where)
-            self._pairs.append((_true_boxes(known_boxes(x)), scored_boxes(found)))
+            self._pairs.append((_true_boxes(labelled_boxes(x)), scored_boxes(found)))
 
     def values(self) -> list[float]:
         """mAP50, where any box is known."""

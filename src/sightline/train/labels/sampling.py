@@ -53,7 +53,7 @@ class BalancedOrder:
 
     def epoch(self, number: int) -> Indices:
         """The images of an epoch, (units,) int64, in the order they are drawn."""
-        before, after = self._drawn(number), self._drawn(number + 1)
+        before, after = self._draw_counts(number), self._draw_counts(number + 1)
         images = [
             image
             for kind, (first, end) in enumerate(zip(before, after, strict=True))
@@ -78,7 +78,7 @@ class BalancedOrder:
             yield waiting[: self._batch]
             waiting = waiting[self._batch :]
 
-    def _drawn(self, epochs: int) -> list[int]:
+    def _draw_counts(self, epochs: int) -> list[int]:
         """How often each class was drawn in so many epochs; their sum is a whole number of epochs."""
         return np.diff(np.floor(np.concatenate([[0.0], self._ends]) * epochs + self._offset)).astype(int).tolist()
 
@@ -144,16 +144,16 @@ def _excess(filled: Counter[Hashable], group: Counter[Hashable], totals: Counter
 
 def _check_groups(held: list[Counter[Hashable]], totals: Counter[Hashable], k: int) -> None:
     for name in sorted(totals, key=str):
-        shown = sum(name in counts for counts in held)
-        if name is None or shown >= k:
+        count = sum(name in counts for counts in held)
+        if name is None or count >= k:
             continue
         called = "good" if name == () else str(name)
-        if shown < 2:
+        if count < 2:
             raise InputError(
                 f"'{called}' is shown by 1 group only, so it can be learned or held out, not both. "
                 "Add parts of another group, or leave that label out"
             )
-        warn(f"'{called}' is shown by {shown} groups, so {k - shown} of {k} folds hold out none. Use {shown} folds")
+        warn(f"'{called}' is shown by {count} groups, so {k - count} of {k} folds hold out none. Use {count} folds")
 
 
 def _names(label: Hashable) -> tuple[Hashable, ...]:
@@ -163,12 +163,12 @@ def _names(label: Hashable) -> tuple[Hashable, ...]:
 
 def _units(labels: Sequence[Hashable], groups: Sequence[Hashable]) -> list[list[list[int]]]:
     """Image indices by class and unit, in the order of first appearance."""
-    shown: dict[Hashable, set[Hashable]] = defaultdict(set)
+    groups_of: dict[Hashable, set[Hashable]] = defaultdict(set)
     for label, group in zip(labels, groups, strict=True):
         for name in _names(label):
-            shown[name].add(group)
+            groups_of[name].add(group)
     found: dict[Hashable, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, (label, group) in enumerate(zip(labels, groups, strict=True)):
-        rarest = min(_names(label), key=lambda name: (len(shown[name]), str(name)))
+        rarest = min(_names(label), key=lambda name: (len(groups_of[name]), str(name)))
         found[rarest][group].append(index)
     return [list(units.values()) for units in found.values()]

@@ -56,7 +56,7 @@ class Bench:
         return any(picture.drawing is not None for picture in self.judged)
 
     @property
-    def known(self) -> bool:
+    def labelled(self) -> bool:
         """Whether labels name a type or grades that a training can learn in every fold."""
         counts = Counter(name for sample in self.samples for name in sample.types)
         grades = Counter(sample.grade for sample in self.samples if sample.grade is not None)

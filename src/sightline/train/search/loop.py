@@ -21,7 +21,7 @@ from sightline.train.search.folds import Bench, portable
 from sightline.train.search.result import SearchTrial, State
 from sightline.train.search.selection import dominated
 from sightline.train.search.space import Space
-from sightline.train.search.study import FAILED, REASON, SCORES, TIMES, USUAL, done, open_study, quietly, take, withdraw
+from sightline.train.search.study import BASE, FAILED, REASON, SCORES, TIMES, done, open_study, quietly, take, withdraw
 from sightline.train.search.trial import Outcome, run_folds
 
 FOLD_SECONDS = "fold_seconds"
@@ -141,7 +141,7 @@ def _record(trial: FrozenTrial, job: Job) -> SearchTrial:
         ms=outcome.ms if outcome.times_ms else None,
         seconds=math.fsum(trial.user_attrs.get(FOLD_SECONDS, ())),
         reason=str(trial.user_attrs.get(FAILED) or trial.user_attrs.get(REASON) or ""),
-        usual=bool(trial.user_attrs.get(USUAL)),
+        default=bool(trial.user_attrs.get(BASE)),
         scores=outcome.scores,
     )
 

@@ -13,7 +13,7 @@ from sightline.evaluate.report.plots import DEFECTIVE, FAINT, GOOD, INK, LINE, s
 from sightline.evaluate.report.report import save_page, templates
 from sightline.evaluate.report.text import percent
 from sightline.train.search.cost import Cost
-from sightline.train.search.result import SearchResult, SearchTrial, beside, money, pairs, shown
+from sightline.train.search.result import SearchResult, SearchTrial, beside, money, pairs, short
 from sightline.train.search.selection import MIN, OBJECTIVES
 
 ENDED = {"trials": "all that were asked for", "budget": "ended by the budget", "interrupted": "interrupted"}
@@ -32,14 +32,14 @@ def write_search_report(result: SearchResult, path: str | Path) -> Path:
 def _context(result: SearchResult) -> dict[str, Any]:
     markup = require("markupsafe", "jinja2").Markup
     changes = result.changes()
-    usual = result.usual
+    default = result.default
     return {
         "result": result,
         "trials": f"{len(result.trials)} trial" + "s" * (len(result.trials) != 1),
         "ended": ENDED[result.ended],
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "recommendation": _recommendation(result),
-        "cards": [] if result.chosen is None else _cards(result, result.chosen, usual),
+        "cards": [] if result.chosen is None else _cards(result, result.chosen, default),
         # The plots hold numbers, names of settings and our own words, nothing from file names or labels.
         "pareto": markup(cost_against_time(result)),
         "matters": markup(what_matters(result)),
@@ -47,8 +47,8 @@ def _context(result: SearchResult) -> dict[str, Any]:
         "finished": result.count("finished"),
         "names": list(result.searched),
         "rows": [_row(trial, result) for trial in _ordered(result)],
-        "searched": [(name, values, shown(changes[name])) for name, values in result.searched.items()],
-        "fixed": [(name, shown(value)) for name, value in result.fixed.items()],
+        "searched": [(name, values, short(changes[name])) for name, values in result.searched.items()],
+        "fixed": [(name, short(value)) for name, value in result.fixed.items()],
         "prices": _prices(result),
     }
 
@@ -56,37 +56,37 @@ def _context(result: SearchResult) -> dict[str, Any]:
 def _recommendation(result: SearchResult) -> str:
     sets = pairs(result.changes()) or "no setting"
     if result.chosen is None:
-        return "Give the search more time: no trial was finished, so the recipe has the usual settings."
+        return "Give the search more time: no trial was finished, so the recipe has the default settings."
     cost = result.chosen.cost
     assert cost is not None
     if result.count("finished") == 1:
         return "Give the search more time: one trial was finished, so there is nothing to compare it with."
-    if result.chosen.usual:
-        return "Stay with the usual settings: no others were cheaper by more than chance, or as cheap and faster."
+    if result.chosen.default:
+        return "Stay with the default settings: no others were cheaper by more than chance, or as cheap and faster."
     return (
-        f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts{_drawn(result)} "
+        f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts{_caveat(result)} "
         f"({beside(result.prices)})."
     )
 
 
-def _drawn(result: SearchResult) -> str:
+def _caveat(result: SearchResult) -> str:
     return ", if real defects were like the synthetic ones" if result.synthetic else ""
 
 
-def _cards(result: SearchResult, chosen: SearchTrial, usual: SearchTrial | None) -> list[dict[str, str]]:
+def _cards(result: SearchResult, chosen: SearchTrial, base: SearchTrial | None) -> list[dict[str, str]]:
     cost = chosen.cost
     assert cost is not None and chosen.ms is not None
-    usually = "" if usual is None or usual.cost is None else f" The usual settings: {money(usual.cost.value)}."
-    time = "" if usual is None or usual.ms is None else f" The usual settings: {usual.ms:.1f} ms."
+    by_default = "" if base is None or base.cost is None else f" The default settings: {money(base.cost.value)}."
+    time = "" if base is None or base.ms is None else f" The default settings: {base.ms:.1f} ms."
     return [
         {
             "title": "Cost of errors per 1,000 parts" + (", synthetic defects" if result.synthetic else ""),
             "value": money(cost.value),
-            "words": f"At most {money(cost.upper)} at 95 % for thresholds fixed beforehand.{usually} "
+            "text": f"At most {money(cost.upper)} at 95 % for thresholds fixed beforehand.{by_default} "
             f"For comparison: {beside(result.prices)}.",
         },
-        {"title": "Errors seen", "value": f"{cost.escapes.count} + {cost.overkills.count}", "words": _errors(cost)},
-        {"title": "Time per image", "value": f"{chosen.ms:.1f} ms", "words": f"Median, file to verdict.{time}"},
+        {"title": "Errors seen", "value": f"{cost.escapes.count} + {cost.overkills.count}", "text": _errors(cost)},
+        {"title": "Time per image", "value": f"{chosen.ms:.1f} ms", "text": f"Median, file to verdict.{time}"},
     ]
 
 
@@ -112,11 +112,8 @@ def _ordered(result: SearchResult) -> list[SearchTrial]:
 
 def _row(trial: SearchTrial, result: SearchResult) -> dict[str, Any]:
     cost = trial.cost
-    marks = [
-        name
-        for name, has in (("chosen", trial == result.chosen), ("usual", trial.usual), ("front", trial in result.front))
-        if has
-    ]
+    flags = {"chosen": trial == result.chosen, "default": trial.default, "front": trial in result.front}
+    marks = [name for name, has in flags.items() if has]
     return {
         "number": trial.number,
         "state": trial.state,
@@ -128,7 +125,7 @@ def _row(trial: SearchTrial, result: SearchResult) -> dict[str, Any]:
         "overkills": "–" if cost is None else f"{cost.overkills.count}/{cost.overkills.of}",
         "reviews": "–" if cost is None else f"{cost.reviews}",
         "ms": trial.ms,
-        "values": [(name, shown(trial.params.get(name))) for name in result.searched],
+        "values": [(name, short(trial.params.get(name))) for name in result.searched],
         "reason": trial.reason,
     }
 
@@ -176,14 +173,14 @@ def cost_against_time(result: SearchResult) -> str:
         width, height = _span([ms for _, ms, _ in points]), _span([cost for _, _, cost in points])
         named: list[tuple[float, float]] = []
         for trial, ms, cost in sorted(points, key=lambda point: point[0] != result.chosen):
-            place = ms / (width[1] - width[0]), cost / (height[1] - height[0])
-            crowded = any(abs(place[0] - x) < NAME[0] and abs(place[1] - y) < NAME[1] for x, y in named)
-            if trial.usual:
-                axes.plot([ms], [cost], "D", color=DEFECTIVE, markersize=9, label="usual settings")
+            point = ms / (width[1] - width[0]), cost / (height[1] - height[0])
+            crowded = any(abs(point[0] - x) < NAME[0] and abs(point[1] - y) < NAME[1] for x, y in named)
+            if trial.default:
+                axes.plot([ms], [cost], "D", color=DEFECTIVE, markersize=9, label="default settings")
             if trial == result.chosen:
                 axes.plot([ms], [cost], "o", mfc="none", mec=GOOD, mew=2.5, markersize=18, label="chosen")
             if (trial in result.front or trial == result.chosen) and not crowded:
-                named.append(place)
+                named.append(point)
                 axes.annotate(
                     f"{trial.number}", (ms, cost), xytext=(9, 9), textcoords="offset points", color=INK, clip_on=False
                 )
@@ -203,14 +200,14 @@ def what_matters(result: SearchResult) -> str:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        places = np.arange(len(settings))
-        shown = [name for name in OBJECTIVES if name in shares]
-        high = 0.8 / len(shown)
-        for index, name in enumerate(shown):
+        rows = np.arange(len(settings))
+        objectives = [name for name in OBJECTIVES if name in shares]
+        high = 0.8 / len(objectives)
+        for index, name in enumerate(objectives):
             values = [100 * shares[name].get(setting, 0.0) for setting in settings]
-            offset = (len(shown) - 1) / 2 - index
-            axes.barh(places + offset * high, values, high * 0.9, color=(LINE, GOOD)[index], label=NAMES[name])
-        axes.set_yticks(places, settings)
+            offset = (len(objectives) - 1) / 2 - index
+            axes.barh(rows + offset * high, values, high * 0.9, color=(LINE, GOOD)[index], label=NAMES[name])
+        axes.set_yticks(rows, settings)
         axes.set_xlabel("share of the spread over the trials that it explains, %")
         axes.tick_params(axis="y", length=0)
         axes.legend(loc="lower right", frameon=False)

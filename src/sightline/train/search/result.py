@@ -28,7 +28,7 @@ class SearchTrial:
     ms: float | None
     seconds: float
     reason: str = ""
-    usual: bool = False
+    default: bool = False
     scores: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class SearchTrial:
         return {
             "number": self.number,
             "state": self.state,
-            "usual": self.usual,
+            "usual": self.default,
             "params": dict(self.params),
             "ms": self.ms,
             "seconds": self.seconds,
@@ -51,7 +51,7 @@ class SearchResult:
     """What `search` found: every trial, the best of them, and the recipe made with the chosen settings.
 
     `front` are the finished trials that no other beats in both cost and time. `chosen` is the trial whose settings were
-    taken, None where none finished and the usual settings stand. `importances` says by objective ("cost", "ms") what
+    taken, None where none finished and the default settings stand. `importances` says by objective ("cost", "ms") what
     share of its spread each setting explains; empty where too few trials finished. `synthetic`: no labelled defect was
     there, and drawn ones stood in. `ended` says what ended the trials: "trials", "budget" or "interrupted".
     """
@@ -82,9 +82,9 @@ class SearchResult:
         return sum(trial.state == state for trial in self.trials)
 
     @property
-    def usual(self) -> SearchTrial | None:
-        """The trial of the usual settings, if it finished."""
-        return next((trial for trial in self.trials if trial.usual and trial.state == "finished"), None)
+    def default(self) -> SearchTrial | None:
+        """The trial of the default settings, if it finished."""
+        return next((trial for trial in self.trials if trial.default and trial.state == "finished"), None)
 
     def changes(self) -> dict[str, Any]:
         """The searched settings as chosen, for `--set` or for `train`."""
@@ -146,10 +146,10 @@ def figures(trial: SearchTrial) -> str:
 
 def pairs(values: Mapping[str, object]) -> str:
     """Settings as a person would give them; one that is left to the training is left out."""
-    return " ".join(f"{name}={shown(value)}" for name, value in values.items() if value is not None)
+    return " ".join(f"{name}={short(value)}" for name, value in values.items() if value is not None)
 
 
-def shown(value: object) -> str:
+def short(value: object) -> str:
     """A value of a setting, short."""
     if value is None:
         return "by training"

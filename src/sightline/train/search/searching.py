@@ -69,7 +69,7 @@ def search(
     """Find the training settings whose errors cost least, and the fastest of those; train the recipe with them.
 
     Trials are judged by cross-validation over the training part, groups, lots and near-duplicates together; test
-    samples are never read. The first has the usual settings. `trials` is how many the study shall have in all,
+    samples are never read. The first has the default settings. `trials` is how many the study shall have in all,
     `budget` ("90s", "10m", "2h") ends them earlier, between two folds; the last training comes after it. `study` is a
     SQLite file with which the same call goes on. `fixed` are settings that are not searched. Prices are in any money,
     and set the recipe's thresholds, too (one, where a review has no price).
@@ -83,9 +83,9 @@ def search(
     deadline = start + parse_budget(budget)
     settings = _checked(trials, processes, backbones, fixed)
     bench = make_bench(samples, folds, settings.seed, settings.roi[2] * settings.roi[3])
-    space = offer_space(fixed, backbones, bench.side_px, bench.known)
+    space = offer_space(fixed, backbones, bench.side_px, bench.labelled)
     report: Progress = progress if callable(progress) else unwatched
-    with _place(study, processes) as path, quietly():
+    with _study_file(study, processes) as path, quietly():
         job = Job(path, bench, space, prices, trials, deadline, settings.seed)
         found = _hunt(job, processes, report)
     whole = Dataset(bench.name, bench.samples, "search", given_split=False)
@@ -115,7 +115,7 @@ def parse_budget(budget: str | None) -> float:
 
 
 @contextmanager
-def _place(study: str | Path | None, processes: int) -> Iterator[Path | None]:
+def _study_file(study: str | Path | None, processes: int) -> Iterator[Path | None]:
     """Where the study lies: the given file; else in memory, or in a passing file where processes share it."""
     if study is not None or processes == 1:
         yield None if study is None else Path(study)
@@ -154,9 +154,9 @@ def _judge(study: optuna.Study, job: Job, ended: str) -> _Found:
             f"all {len(failed)} trials failed, so there is nothing to choose from. The first: {failed[0].reason} "
             "Mend that, and name a new study file where you gave one"
         )
-    why = f"The budget was spent before one trial was finished, so the usual settings stand. {_advice(study, job)}"
+    why = f"The budget was spent before one trial was finished, so the default settings stand. {_advice(study, job)}"
     warn_caller(why, SearchWarning)
-    return _Found(trials, None, why, job.space.settings(job.space.usual()), {}, ended)
+    return _Found(trials, None, why, job.space.settings(job.space.default()), {}, ended)
 
 
 def _advice(study: optuna.Study, job: Job) -> str:

@@ -42,17 +42,17 @@ def choose(trials: Sequence[SearchTrial], bench: Bench, prices: Prices) -> tuple
     chosen, value, ms = min(
         (row for row in near if row[2] <= SAME_TIME * fastest), key=lambda row: (row[1], row[2], row[0].number)
     )
-    said = f"Trial {chosen.number} is chosen: errors cost {money(value)} per 1,000 parts, {milliseconds(ms)} per image"
+    head = f"Trial {chosen.number} is chosen: errors cost {money(value)} per 1,000 parts, {milliseconds(ms)} per image"
     if chosen is best:
         others = len(near) - 1
-        why = f"{said}. It is the cheapest"
+        why = f"{head}. It is the cheapest"
         why += ", and none that cannot be told from it is clearly faster" if others else ""
     else:
         why = (
-            f"{said}. Trial {best.number} costs {money(least)}, which is not distinguishable on these parts "
+            f"{head}. Trial {best.number} costs {money(least)}, which is not distinguishable on these parts "
             f"(standard error of the difference {money(gaps[chosen.number][1])}), and takes {milliseconds(best.ms)}"
         )
-    return chosen, f"{why}. {_against_usual(chosen, trials)}".strip()
+    return chosen, f"{why}. {_against_default(chosen, trials)}".strip()
 
 
 def dominated(
@@ -89,13 +89,13 @@ def _compare(
     return costs[0].value - costs[1].value, error, int((lost[0] > 0).sum()) - int((lost[1] > 0).sum())
 
 
-def _against_usual(chosen: SearchTrial, trials: Sequence[SearchTrial]) -> str:
-    usual = next((t for t in trials if t.usual), None)
-    if usual is None or usual.cost is None:
+def _against_default(chosen: SearchTrial, trials: Sequence[SearchTrial]) -> str:
+    default = next((t for t in trials if t.default), None)
+    if default is None or default.cost is None:
         return ""
-    if usual is chosen:
-        return "These are the usual settings."
-    return f"The usual settings cost {money(usual.cost.value)} at {milliseconds(usual.ms)}."
+    if default is chosen:
+        return "These are the default settings."
+    return f"The default settings cost {money(default.cost.value)} at {milliseconds(default.ms)}."
 
 
 # Which settings matter: the share of a figure's spread over the finished trials that each explains.

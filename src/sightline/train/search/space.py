@@ -25,7 +25,7 @@ SPACE: dict[str, BaseDistribution] = {
     "precision": CategoricalDistribution(("f32", "int8")),
 }
 # Where labels name types or grades, what recognises them, too.
-KNOWN: dict[str, BaseDistribution] = {
+LABELLED: dict[str, BaseDistribution] = {
     "classifier_rate": FloatDistribution(1e-3, 1e-2, log=True),
     "classifier_batch": CategoricalDistribution((8, 16, 32)),
     "classifier_width": CategoricalDistribution((16, 32, 64)),
@@ -51,35 +51,35 @@ class Space:
         """The settings of one trial. Raises SettingError where values do not go together."""
         return TrainSettings.parse({**self.fixed, **params})
 
-    def usual(self) -> dict[str, Any]:
+    def default(self) -> dict[str, Any]:
         """The values that a training without a search would have."""
         settings = TrainSettings.parse(dict(self.fixed))
-        return {name: _usual(name, values, settings) for name, values in self.searched.items()}
+        return {name: _default(name, values, settings) for name, values in self.searched.items()}
 
     def first(self) -> list[dict[str, Any]]:
-        """What is tried before the sampler has a say: the usual values, and the same on fewer pixels."""
-        usual = self.usual()
-        side, quick = usual.get("side_px", 0), SIDE_PX["quick"]
-        return [usual, {**usual, "side_px": quick}] if side > quick else [usual]
+        """What is tried before the sampler has a say: the default values, and the same on fewer pixels."""
+        default = self.default()
+        side, quick = default.get("side_px", 0), SIDE_PX["quick"]
+        return [default, {**default, "side_px": quick}] if side > quick else [default]
 
     def describe(self) -> dict[str, str]:
         """What is searched, in words."""
-        return {name: _words(values) for name, values in self.searched.items()}
+        return {name: _described(values) for name, values in self.searched.items()}
 
 
 def offer_space(
-    fixed: Mapping[str, object], backbones: Sequence[str], image_side_px: float, known: bool = False
+    fixed: Mapping[str, object], backbones: Sequence[str], image_side_px: float, labelled: bool = False
 ) -> Space:
     """The space without what is given; the input is never made larger than images of `image_side_px`.
 
-    `image_side_px` is the side of a square with their area; `known` says that labels name types or grades. Raises
+    `image_side_px` is the side of a square with their area; `labelled` says that labels name types or grades. Raises
     SettingError for a setting that does not exist, or where everything is fixed.
     """
     TrainSettings.parse(dict(fixed))
     if not backbones:
         raise SettingError("no backbone is named. Give at least one, for instance backbones=('lite0',)")
     given = {name: value for name, value in fixed.items() if value is not None}
-    table = SPACE | KNOWN if known and given.get("classify", True) else SPACE
+    table = SPACE | LABELLED if labelled and given.get("classify", True) else SPACE
     searched = {name: values for name, values in table.items() if name not in given}
     for name in given:
         for decided in DECIDES.get(name, ()):
@@ -106,16 +106,16 @@ def _sides(image_side_px: float) -> IntDistribution:
     return IntDistribution(sides.low, min(sides.high, max(MIN_TOP_PX, own)), step=sides.step)
 
 
-def _usual(name: str, values: BaseDistribution, settings: TrainSettings) -> Any:
+def _default(name: str, values: BaseDistribution, settings: TrainSettings) -> Any:
     if name == "side_px" and isinstance(values, IntDistribution):
         return min(values.high, SIDE_PX[settings.effort])
-    usual = getattr(settings, name)
-    if isinstance(values, CategoricalDistribution) and usual not in values.choices:
+    default = getattr(settings, name)
+    if isinstance(values, CategoricalDistribution) and default not in values.choices:
         return values.choices[0]
-    return usual
+    return default
 
 
-def _words(values: BaseDistribution) -> str:
+def _described(values: BaseDistribution) -> str:
     if isinstance(values, CategoricalDistribution):
         return ", ".join("by training" if choice is None else f"{choice}" for choice in values.choices)
     if isinstance(values, IntDistribution):

@@ -28,7 +28,7 @@ FORMAT = 1
 STARTUP = 6  # trials drawn evenly before the sampler has enough to learn from
 WAIT_S = 60.0  # for another process' write
 STARTING_S = 60.0  # a trial that has not said who runs it for longer is nobody's
-IDENTITY, WITHDRAWN, FAILED, REASON, USUAL = "sightline", "withdrawn", "failed", "reason", "usual"
+IDENTITY, WITHDRAWN, FAILED, REASON, BASE = "sightline", "withdrawn", "failed", "reason", "usual"
 START = "start"  # the number of a trial that was put first
 SCORES, TIMES, PROCESS = "scores", "times_ms", "process"
 
@@ -132,7 +132,7 @@ def offer_first(study: optuna.Study, space: Space) -> None:
     there = {trial.user_attrs.get(START) for trial in counted(study)}
     for number, params in enumerate(space.first()):
         if number not in there:
-            study.enqueue_trial(params, user_attrs={START: number, USUAL: number == 0})
+            study.enqueue_trial(params, user_attrs={START: number, BASE: number == 0})
 
 
 def take(study: optuna.Study, space: Space, total: int, seed: int, worker: int = 0) -> optuna.Trial | None:

@@ -152,15 +152,15 @@ Numbers = dict[str, NDArray[Any]]
 class NewTypeLda:
     """A type's direction (F,) on standardised features, and `default` and `spread` of its hottest cells in good parts.
 
-    `replayed` (R,) is what it says of the kept parts in logits; `shown` of each example's views (V,), learned without
-    it.
+    `replayed` (R,) is what it says of the replayed parts in logits; `examples` of each example's views (V,), learned
+    without it.
     """
 
     direction: Tensor
     default: float
     spread: float
     replayed: Tensor
-    shown: list[Tensor]
+    examples: list[Tensor]
 
 
 class Examples:
@@ -178,13 +178,13 @@ class Examples:
         """The direction from all examples; what it says of each comes from the others."""
         direction = torch.stack(self._rows).mean(0)
         default, spread, replayed = self._against(direction)
-        shown = []
+        examples = []
         for index, views in enumerate(self._views):
             others = torch.stack(self._rows[:index] + self._rows[index + 1 :]).mean(0)
             own_usual, own_spread, _ = self._against(others)
             hot = torch.stack([self._hottest((cells @ others)[None])[0] for cells in views])
-            shown.append(_logit(hot, own_usual, own_spread))
-        return NewTypeLda(direction, float(default), float(spread), _logit(replayed, default, spread), shown)
+            examples.append(_logit(hot, own_usual, own_spread))
+        return NewTypeLda(direction, float(default), float(spread), _logit(replayed, default, spread), examples)
 
     def replayed(self) -> Numbers:
         """The kept cells with those of the examples, as they are."""

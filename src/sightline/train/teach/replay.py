@@ -36,9 +36,9 @@ def replay(
     were `held_out` (parts, K + 1), else NaN, come first: of what it has learned from, a classifier is too sure.
     """
     chosen: list[int] = []
-    known = [index for index, x in enumerate(labelled) if x.classes is not None]
+    typed = [index for index, x in enumerate(labelled) if x.classes is not None]
     for column in range(net.classes.out_channels):
-        own = [index for index in known if labelled[index].classes[column]]  # type: ignore[index]
+        own = [index for index in typed if labelled[index].classes[column]]  # type: ignore[index]
         judged = [index for index in own if np.isfinite(held_out[index, 0])]
         others = [index for index in own if not np.isfinite(held_out[index, 0])]
         most = PER_CLASS if column else GOOD
@@ -77,7 +77,7 @@ def _strangest(net: Classifier, maps_of: CachedMaps, x: Labelled) -> NDArray[np.
 
 def _features(net: Classifier, maps_of: CachedMaps, x: Labelled) -> NDArray[np.float32]:
     maps = maps_of.batch([(x.part.hash, x.image, False)])
-    return np.asarray(torch.cat([net.describe(maps), hottest(net(maps).places)], dim=1)[0].numpy())
+    return np.asarray(torch.cat([net.describe(maps), hottest(net(maps).class_map)], dim=1)[0].numpy())
 
 
 def _logits(net: Classifier, maps_of: CachedMaps, x: Labelled) -> NDArray[np.float32]:

@@ -77,21 +77,21 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     parts, hashes = _read(images, card)
     session = _open(model)
     observed = [_describe(session, [_view(image, *turn) for turn in _views(card)], model, numbers) for image in parts]
-    known = Examples(numbers, [x.cells for x in observed]) if has_lda(numbers) else None
-    evidence = None if known is None else known.evidence()
+    cells = Examples(numbers, [x.cells for x in observed]) if has_lda(numbers) else None
+    evidence = None if cells is None else cells.evidence()
     mean, spread = feature_moments(numbers)
     replayed = replayed_parts(numbers, mean, spread, evidence)
     examples = _examples(observed, evidence, mean, spread)
     column = fit_column(replayed, examples, card.exclusive)
-    made = _extended(model, numbers, column, mean, spread, [x.features[0] for x in observed])
-    if known is not None and evidence is not None:
+    extended = _extended(model, numbers, column, mean, spread, [x.features[0] for x in observed])
+    if cells is not None and evidence is not None:
         predicted = np.concatenate([replayed.predicted(column), np.array([x.predicted(column)[0] for x in examples])])
         old = np.concatenate([numbers[LOGITS], [x.logits[0] for x in observed]])
         replace_numbers(
-            made, widened(numbers, evidence) | known.replayed() | {LOGITS: np.column_stack([old, predicted])}
+            extended, widened(numbers, evidence) | cells.replayed() | {LOGITS: np.column_stack([old, predicted])}
         )
     new_card = _card(recipe, name, hashes)
-    taught = Recipe(with_card(made, new_card), new_card)
+    taught = Recipe(with_card(extended, new_card), new_card)
     _check_unchanged(session, taught, parts)
     return Taught(
         recipe=taught,
@@ -107,7 +107,7 @@ def _examples(
 ) -> list[Example]:
     """What is known of the examples, each with what evidence from the others says of it."""
     none = [np.zeros(len(x.logits), np.float32) for x in observed]
-    found = none if evidence is None else [values.numpy() for values in evidence.shown]
+    found = none if evidence is None else [values.numpy() for values in evidence.examples]
     return [
         Example(standardised(x.features, mean, spread), x.logits, own) for x, own in zip(observed, found, strict=True)
     ]
@@ -189,11 +189,11 @@ def _extended(
     column: NDArray[np.float32],
     mean: NDArray[np.float32],
     spread: NDArray[np.float32],
-    shown: list[NDArray[np.float32]],
+    examples: list[NDArray[np.float32]],
 ) -> ModelProto:
     """The model with one more class everywhere."""
-    made = ModelProto()
-    made.CopyFrom(model)
+    extended = ModelProto()
+    extended.CopyFrom(model)
     classes = len(numbers["known_whole_bias"])
     weights = column[:-1] / spread
     hot = numbers["known_hottest_weights"].reshape(-1, classes, classes)
@@ -208,15 +208,15 @@ def _extended(
         "known_classes_bias": np.append(numbers["known_classes_bias"], NOWHERE),
         "known_end": end,
         "known_flat": flat,
-        FEATURES: _wider(np.concatenate([numbers[FEATURES], np.array(shown, np.float16)]), len(mean), classes),
-        CLASSES: np.pad(numbers[CLASSES], ((0, len(shown)), (0, 1))),
+        FEATURES: _wider(np.concatenate([numbers[FEATURES], np.array(examples, np.float16)]), len(mean), classes),
+        CLASSES: np.pad(numbers[CLASSES], ((0, len(examples)), (0, 1))),
     }
     changed[CLASSES][len(numbers[CLASSES]) :, classes] = True
-    replace_numbers(made, changed)
-    for output in made.graph.output:
+    replace_numbers(extended, changed)
+    for output in extended.graph.output:
         if output.name in ("type_logits", "defect_map"):
             output.type.tensor_type.shape.dim[1].dim_value = classes
-    return made
+    return extended
 
 
 def _wider(features: NDArray[np.float16], pooled: int, classes: int) -> NDArray[np.float16]:
