@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sightline.data.curation.coverage import Coverage
-    from sightline.data.curation.findings import Finding
     from sightline.evaluate.metrics.agreement import Agreement
     from sightline.operations.curation_report import Checked
     from sightline.store.book import Page
@@ -30,7 +29,8 @@ def check(checked: Checked) -> str:
         differ = len({finding.remedy for finding in rows}) > 1  # they name the class or the picture
         lines += ["", f"{TITLES[Kind(kind)]}: {len(rows)}"]
         for finding in rows[:BATCH_SHOWN]:
-            lines += [f"  {finding.key}  {finding.severity}  {checked.told(_subjects(finding))}"]
+            more = f" and {len(finding.subjects) - 3} more" if len(finding.subjects) > 3 else ""
+            lines += [f"  {finding.key}  {finding.severity}  {checked.told(', '.join(finding.subjects[:3]) + more)}"]
             lines += [f"      {checked.told(finding.reason)}"]
             lines += [f"      What to do: {checked.told(finding.remedy)}"] * differ
         if len(rows) > BATCH_SHOWN:
@@ -48,11 +48,6 @@ def check(checked: Checked) -> str:
 
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
-
-
-def _subjects(finding: Finding) -> str:
-    more = f" and {len(finding.subjects) - 3} more" if len(finding.subjects) > 3 else ""
-    return ", ".join(finding.subjects[:3]) + more
 
 
 def cover(coverage: Coverage) -> str:

@@ -11,7 +11,7 @@ from sightline.core.errors import InputError, warn_caller
 from sightline.core.sample import TEST, TRAIN, Sample, readable_name
 from sightline.data import formats
 from sightline.data.account import Account, contents, take_account
-from sightline.data.curation.near_duplicates import Pair, find_pairs_among, merge_groups
+from sightline.data.curation.near_duplicates import find_pairs_among, merge_groups
 from sightline.data.formats.document import DatasetWarning
 from sightline.data.split import ALONE, split_by_count, split_by_group, split_key
 from sightline.imaging.image import find_full_scale
@@ -99,7 +99,9 @@ class Dataset:
     def _keys(self) -> tuple[list[str], set[int]]:
         """A key of what stays together for each sample, and the places of those whose files cannot be decoded."""
         keys = [split_key(sample, index) for index, sample in enumerate(self.samples)]
-        pairs, broken = _duplicates(self.samples)
+        full_scale = find_full_scale(sample.path for sample in self.samples)[0]
+        pairs, sizes = find_pairs_among(self.samples, full_scale)
+        broken = set(range(len(self.samples))) - set(sizes)  # named by training or evaluation
         most = max(MAX_MERGED_SHARE * len(keys), _largest(keys))
         merged = merge_groups(keys, pairs)
         if (largest := _largest(merged)) <= most:
@@ -164,10 +166,3 @@ def _of_store(name: str) -> list[Sample]:
 
 def _largest(keys: Sequence[str]) -> int:
     return max(Counter(keys).values(), default=0)
-
-
-def _duplicates(samples: Sequence[Sample]) -> tuple[list[Pair], set[int]]:
-    """Pairs of pictures that show the same part, and the places of files that cannot be decoded."""
-    full_scale = find_full_scale(sample.path for sample in samples)[0]
-    pairs, sizes = find_pairs_among(samples, full_scale)
-    return pairs, set(range(len(samples))) - set(sizes)  # broken ones are named by training or evaluation

@@ -74,7 +74,8 @@ def check(data: bytes, header: Header, name: str) -> None:
     for (rows, wide, least, most), offset, count in zip(sizes, offsets, counts, strict=False):
         strip = data[offset : offset + count]
         if compression == JPEG:
-            _check_jpeg(tags, strip, (rows, wide), name)
+            tables = bytes(tags.get(TABLES, ()))
+            check_strip(tables[:-2] + strip[2:] if tables else strip, (rows, wide), name)
             continue
         try:
             length = _CHECKS[compression](strip, most)
@@ -84,11 +85,6 @@ def check(data: bytes, header: Header, name: str) -> None:
             raise damaged(name, KIND, f"a strip of {length} bytes where {least} belong")
         if length > most:
             raise damaged(name, KIND, f"a strip of more than the {most} bytes that belong there")
-
-
-def _check_jpeg(tags: Tags, strip: bytes, size: tuple[int, int], name: str) -> None:
-    tables = bytes(tags.get(TABLES, ()))
-    check_strip(tables[:-2] + strip[2:] if tables else strip, size, name)
 
 
 def _strips(tags: Tags) -> tuple[tuple[int, ...], tuple[int, ...]]:

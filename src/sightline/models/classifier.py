@@ -96,7 +96,8 @@ class Classifier(nn.Module):
         self.quality = nn.Linear(pooled, 1, bias=False) if grades else None
         self.likeness = None
         self.evidence = nn.ModuleList(nn.Conv2d(count, types, 1, bias=False) for count in channels if types)
-        self.evidence.requires_grad_(False).apply(_silence)
+        for direction in self.evidence.requires_grad_(False).parameters():
+            nn.init.zeros_(direction)
         self.register_buffer("default", torch.zeros(len(EVIDENT) * types))
         self.register_buffer("spread", torch.ones(len(EVIDENT) * types))
         self.register_buffer("centre", torch.zeros(sum(channels)))
@@ -186,11 +187,6 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and spread over the grid: (N, C, h, w) -> two of (N, C)."""
     mean = values.mean((2, 3))
     return mean, (values.square().mean((2, 3)) - mean.square()).clamp_min(EPS).sqrt()
-
-
-def _silence(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.zeros_(module.weight)
 
 
 def hottest(class_map: Tensor, shares: tuple[float, ...] = HOTTEST) -> Tensor:

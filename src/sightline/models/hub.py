@@ -93,7 +93,8 @@ class HubBackbone(nn.Module):
 
 def facts(name: str) -> Facts:
     """What there is to know of a hub name or local folder. Raises InputError, WeightsError or MissingExtraError."""
-    return _facts(name, _stamps(name))
+    files = [file for file in sorted(Path(name).glob("*")) if file.suffix in {".json", ".safetensors"}]
+    return _facts(name, tuple((file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files))
 
 
 @lru_cache(maxsize=8)
@@ -228,12 +229,6 @@ def _scaling(name: str, config: Any) -> Scaling:
         return Scaling(tuple(mean), tuple(std), factor, bool(told.get("do_flip_channel_order", False)))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not say image_mean and image_std ({error}). Correct it or remove it") from error
-
-
-def _stamps(name: str) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of the files in a local folder that make the backbone; none for a name of the hub."""
-    files = [file for file in sorted(Path(name).glob("*")) if file.suffix in {".json", ".safetensors"}]
-    return tuple((file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files)
 
 
 def _identity(name: str, config: Any, files: Sequence[Path]) -> str:

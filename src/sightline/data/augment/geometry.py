@@ -64,21 +64,16 @@ def move(
         matrix = step(strength, (high, wide), rng) @ matrix
     centre = np.array([[1, 0, (wide - 1) / 2], [0, 1, (high - 1) / 2], [0, 0, 1]])
     matrix = centre @ matrix @ np.linalg.inv(centre)
-    moved = _moved_masks(masks, matrix)
-    before, after = masks.sum(axis=(1, 2), dtype=float), moved.sum(axis=(1, 2), dtype=float)
-    if (after < KEPT * before * abs(np.linalg.det(matrix))).any():
-        return image.copy(), masks.copy(), np.eye(3)
-    return np.asarray(_warp(image, matrix), np.uint8), moved, matrix
-
-
-def _moved_masks(masks: NDArray[Any], matrix: Matrix) -> NDArray[Any]:
     moved = np.empty_like(masks)
     for mask, target in zip(masks, moved, strict=True):
         if mask.dtype == np.bool_:
             target[:] = _warp(mask.astype(np.uint8) * np.uint8(255), matrix) > 127
         else:
             target[:] = _warp(mask.astype(np.float32), matrix)
-    return moved
+    before, after = masks.sum(axis=(1, 2), dtype=float), moved.sum(axis=(1, 2), dtype=float)
+    if (after < KEPT * before * abs(np.linalg.det(matrix))).any():
+        return image.copy(), masks.copy(), np.eye(3)
+    return np.asarray(_warp(image, matrix), np.uint8), moved, matrix
 
 
 def _warp(picture: NDArray[Any], matrix: Matrix) -> NDArray[Any]:

@@ -57,7 +57,17 @@ def findings(statistics: ImageStatistics, seed: int = 0) -> list[Finding]:
     near = neighbours_of(statistics)
     pairs = find_pairs(statistics, near, seed=seed)
     units = units_of(statistics, pairs)
-    found = [_unread(unread.name, unread.message) for unread in statistics.unread]
+    found = [
+        Finding(
+            Kind.UNREADABLE,
+            Severity.HIGH,
+            (unread.name,),
+            unread.message,
+            "Copy or record the image again, or leave it out.",
+            Action(Verb.REMOVE, (unread.name,)),
+        )
+        for unread in statistics.unread
+    ]
     found += duplicate_findings(statistics, pairs)
     found += photo_findings(statistics)
     found += class_findings(statistics, units)
@@ -74,17 +84,6 @@ def units_of(statistics: ImageStatistics, pairs: Sequence[Pair]) -> list[int]:
     merged = merge_groups(keys, pairs)
     numbers = {name: number for number, name in enumerate(dict.fromkeys(merged))}
     return [numbers[name] for name in merged]
-
-
-def _unread(name: str, message: str) -> Finding:
-    return Finding(
-        Kind.UNREADABLE,
-        Severity.HIGH,
-        (name,),
-        message,
-        "Copy or record the image again, or leave it out.",
-        Action(Verb.REMOVE, (name,)),
-    )
 
 
 def corrected(samples: Sequence[Sample], names: Sequence[str], actions: Iterable[Action]) -> list[Sample]:

@@ -53,7 +53,12 @@ def _cluster(statistics: ImageStatistics, cluster: Sequence[int], similarity: fl
     if len(labels) > 1:
         yield _contradiction(statistics, cluster, similarity)
     if sides[TRAIN] and sides[TEST]:
-        yield _across(statistics, cluster, similarity)
+        yield _leak(
+            statistics,
+            cluster,
+            f"Images of the same part are in training and in test (likeness {similarity:.2f} or more).",
+            strength=1 + similarity,
+        )
         return
     groups = {statistics.samples[index].group for index in cluster}
     if len(groups) == 1 and None not in groups:
@@ -88,15 +93,6 @@ def _contradiction(statistics: ImageStatistics, cluster: Sequence[int], similari
         "Look at them side by side. If the part is the same, one label is wrong.",
         Action(Verb.RELABEL, _names(statistics, rare), commonest) if decided else Action(),
         strength=similarity,
-    )
-
-
-def _across(statistics: ImageStatistics, cluster: Sequence[int], similarity: float) -> Finding:
-    return _leak(
-        statistics,
-        cluster,
-        f"Images of the same part are in training and in test (likeness {similarity:.2f} or more).",
-        strength=1 + similarity,
     )
 
 

@@ -146,12 +146,8 @@ def _close_rows(hashes: NDArray[np.uint64], row: int, bits: int, most: int) -> N
         away = np.bitwise_count(block[i] ^ others[j]).sum(axis=1, dtype=np.int64)
         close = (away <= bits) & (i + row < j + column)
         near.append(np.stack([i[close] + row, j[close] + column, away[close]], axis=1))
-    return _fewest(np.concatenate(near), most)
-
-
-def _fewest(pairs: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    order = np.lexsort((pairs[:, 1], pairs[:, 2], pairs[:, 0]))
-    pairs = pairs[order]
+    pairs = np.concatenate(near)
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 2], pairs[:, 0]))]
     first = np.searchsorted(pairs[:, 0], pairs[:, 0])  # where each picture's own pairs begin
     return pairs[np.arange(len(pairs)) - first < most][:, :2]
 

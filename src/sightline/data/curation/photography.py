@@ -37,20 +37,16 @@ SHOWN = 6
 
 def photo_findings(statistics: ImageStatistics) -> Iterator[Finding]:
     """What stands out among the set's pictures. Sets of fewer than ten images only have their sizes compared."""
-    motion = _moved(statistics)
+    detail = np.stack([statistics.measure(name) for name in DETAIL], axis=1).astype(np.float64)
+    away = detail - np.median(detail, axis=0)
+    least, most = away.min(axis=1), away.max(axis=1)
+    # Pictures that lack fine detail along one direction and have it along the others.
+    motion = np.asarray((spreads(least) < -FAR) & (least < MOVED) & (most - least > ONE_SIDED))
     yield from _blur(statistics, motion)
     yield from _motion(statistics, motion)
     yield from _exposure(statistics)
     yield from _glare(statistics)
     yield from _sizes(statistics)
-
-
-def _moved(statistics: ImageStatistics) -> NDArray[np.bool_]:
-    """Pictures that lack fine detail along one direction and have it along the others."""
-    detail = np.stack([statistics.measure(name) for name in DETAIL], axis=1).astype(np.float64)
-    away = detail - np.median(detail, axis=0)
-    least, most = away.min(axis=1), away.max(axis=1)
-    return np.asarray((spreads(least) < -FAR) & (least < MOVED) & (most - least > ONE_SIDED))
 
 
 def _blur(statistics: ImageStatistics, motion: NDArray[np.bool_]) -> Iterator[Finding]:

@@ -85,7 +85,10 @@ def _read_file(file: Path, split: str | None, listing: Listing) -> None:
             listed = ", ".join(map(str, types)) or "none"
             raise InputError(f"{location}: the category id {category} does not exist (known: {listed}). Correct it")
         marks[image].append((Region(types[category], _shape(entry, location)), location))
-    finder = _finder(file)
+    # Images may lie beside the JSON, or under the folders that tools make for it.
+    top = file.parent.parent if file.parent.name == "annotations" else file.parent
+    part = file.stem.removeprefix("instances_")
+    finder = Finder((top, top / "images", top / part, top / "images" / part, file.parent))
     for key, entry in images.items():
         location = f"{file}, image {key}"
         size = None
@@ -110,13 +113,6 @@ def _types(data: dict[str, Any], file: Path) -> dict[int | str, str]:
         if types.setdefault(key, name) != name:
             raise InputError(f"{location}: means '{types[key]}' and '{name}'. Give each category an id of its own")
     return types
-
-
-def _finder(file: Path) -> Finder:
-    """Where images may lie: beside the JSON, or under the folders that tools make for it."""
-    top = file.parent.parent if file.parent.name == "annotations" else file.parent
-    part = file.stem.removeprefix("instances_")
-    return Finder((top, top / "images", top / part, top / "images" / part, file.parent))
 
 
 def _shape(entry: dict[str, Any], location: str) -> Shape:

@@ -45,7 +45,9 @@ def write(
     check_drift(drift)
     studio = Studio(product, seed=seed, size=size, lots=lots)
     _claim(folder)
-    kinds = _schedule(product, good, defects_per_type, seed)
+    kinds: list[str | None] = [None] * good
+    kinds += [kind for kind in defect_types(product) for _ in range(defects_per_type)]
+    kinds = [kinds[index] for index in np.random.default_rng((seed, 1)).permutation(len(kinds))]
     held_out = set(np.random.default_rng((seed, 2)).permutation(good)[: round(TEST_SHARE * good)].tolist())
     numbers: Counter[str | None] = Counter()
     rows = []
@@ -59,13 +61,6 @@ def write(
         writer.writerow(COLUMNS)
         writer.writerows(sorted(rows))
     return folder
-
-
-def _schedule(product: str, good: int, defects_per_type: int, seed: int) -> list[str | None]:
-    """The defect type of each part in the order of the run, None for a good one."""
-    kinds: list[str | None] = [None] * good
-    kinds += [kind for kind in defect_types(product) for _ in range(defects_per_type)]
-    return [kinds[index] for index in np.random.default_rng((seed, 1)).permutation(len(kinds))]
 
 
 def _claim(folder: Path) -> None:

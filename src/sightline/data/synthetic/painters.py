@@ -140,15 +140,11 @@ def _tint(image: Pixels, alpha: Alpha, box: tuple[int, int, int, int], rng: np.r
     patch = image[y : y + h, x : x + w].astype(np.float32)
     strength = FAINTEST * (STRONGEST / FAINTEST) ** rng.random()
     shift = strength * rng.choice([-1, 1]) * np.clip(rng.normal(1, 0.3, 3), 0.2, 2)
-    if _is_grey(patch):
+    if bool(np.abs(patch - patch.mean(2, keepdims=True)).mean() < 2):
         shift[:] = shift.mean()
     keep = rng.uniform(0.4, 1)
     ground = patch.mean((0, 1)) + keep * (patch - patch.mean((0, 1)))
     return np.asarray(ground + shift + rng.normal(0, 3, (h, w, 1)), np.float32)
-
-
-def _is_grey(patch: NDArray[np.float32]) -> bool:
-    return bool(np.abs(patch - patch.mean(2, keepdims=True)).mean() < 2)
 
 
 def _elsewhere(

@@ -82,7 +82,9 @@ def filled(
     (An Image Inpainting Technique Based on the Fast Marching Method, 2004), which is smooth, so it is done small where
     the hole is large, and the grain of the surroundings is added.
     """
-    box = _around(hole)
+    x, y, w, h = cv2.boundingRect(hole.astype(np.uint8))
+    margin = max(8, round(0.5 * max(w, h)))
+    box = slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
     near, usable = image[box], ~(unusable | hole)[box]
     if usable.sum() < max(16, 0.05 * usable.size):
         return None
@@ -102,12 +104,6 @@ def filled(
     result = image.astype(np.float32)
     result[box] = np.where(hole[box][..., None], smooth + _grain(near, usable, rng), result[box])
     return result
-
-
-def _around(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
-    x, y, w, h = cv2.boundingRect(hole.astype(np.uint8))
-    margin = max(8, round(0.5 * max(w, h)))
-    return slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
 
 
 def _grain(near: Image, usable: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -178,7 +178,9 @@ def fidelity(score: Scorer, image: Image, heat: Floats, steps: int) -> Fidelity:
         raise ValueError(f"heat {heat.shape} does not fit the image {image.shape[:2]}. Resize it to the image.")
     if steps < 1:
         raise ValueError(f"{steps} steps are too few. Give at least 1.")
-    rank = _ranks(heat)
+    order = np.argsort(-_clean(heat).ravel(), kind="stable")
+    rank = np.empty(heat.shape, np.int64)
+    rank.flat[order] = np.arange(order.size)  # 0 for the hottest
     mean = np.broadcast_to(image.mean(axis=(0, 1)).round().astype(np.uint8), image.shape)
     blurred = cv2.GaussianBlur(image, (0, 0), max(1.0, BLUR * max(heat.shape)))
     deleted = _curve(score, image, mean, rank, steps)
@@ -202,14 +204,6 @@ def points_at(heat: Floats, mask: NDArray[np.bool_], tolerance_px: float) -> boo
     cells = np.argwhere(values == values.max())
     rows, columns = (((cells + 0.5) * mask.shape / values.shape).astype(np.intp)).T
     return bool((np.asarray(away)[rows, columns] <= tolerance_px).all())
-
-
-def _ranks(heat: Floats) -> NDArray[np.int64]:
-    """Each pixel's rank (H, W), 0 for the hottest."""
-    order = np.argsort(-_clean(heat).ravel(), kind="stable")
-    rank = np.empty(order.size, np.int64)
-    rank[order] = np.arange(order.size)
-    return rank.reshape(heat.shape)
 
 
 def _curve(score: Scorer, start: Image, goal: Image, rank: NDArray[np.int64], steps: int) -> NDArray[np.float64]:

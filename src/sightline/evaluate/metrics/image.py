@@ -32,7 +32,12 @@ def image_metrics(scores: ArrayLike, defective: ArrayLike) -> ImageMetrics:
 
     A score that is not a number counts as the highest (fail closed). Raises ValueError for unequal lengths.
     """
-    ranks, values, labels = _ranked(scores, defective)
+    # These metrics depend on order alone; dense ranks let infinite scores through, which scikit-learn refuses.
+    given = np.asarray(scores, np.float64).ravel()
+    labels = np.asarray(defective, bool).ravel()
+    if given.size != labels.size:
+        raise ValueError(f"{given.size} scores and {labels.size} labels do not match. Give one label per score.")
+    values, ranks = np.unique(np.where(np.isnan(given), np.inf, given), return_inverse=True)
     if labels.all() or not labels.any():
         return ImageMetrics(None, None, None, None, (_one_class(labels),))
     learn = require("sklearn.metrics", "scikit-learn")
@@ -59,21 +64,6 @@ def pixel_auroc(curve: PixelCurve) -> float | None:
     if not curve.normal or not curve.defective:
         return None
     return float(np.clip(np.trapezoid(curve.tpr, curve.fpr), 0.0, 1.0))
-
-
-def _ranked(
-    scores: ArrayLike, defective: ArrayLike
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Dense ranks (N,), the distinct scores they stand for, and labels (N,).
-
-    These metrics depend on order alone; ranks let infinite scores through, which scikit-learn refuses.
-    """
-    given = np.asarray(scores, np.float64).ravel()
-    labels = np.asarray(defective, bool).ravel()
-    if given.size != labels.size:
-        raise ValueError(f"{given.size} scores and {labels.size} labels do not match. Give one label per score.")
-    values, ranks = np.unique(np.where(np.isnan(given), np.inf, given), return_inverse=True)
-    return ranks.astype(np.int64), values, labels
 
 
 def _best_f1(ranks: NDArray[np.int64], labels: NDArray[np.bool_]) -> tuple[float, int]:

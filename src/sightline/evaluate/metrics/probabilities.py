@@ -114,7 +114,11 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> Temperature:
     InputError without parts, for logits that are not finite or a type outside 0..K-1.
     """
     values = np.asarray(logits, np.float64)
-    kinds = _types(values, truth)
+    kinds = np.asarray(truth).ravel().astype(np.int64)
+    if values.ndim != 2 or values.shape[0] != kinds.size:
+        raise ValueError(f"{values.shape} values and {kinds.size} types do not match. Give (N, K) values and N types.")
+    if kinds.size and not 0 <= kinds.min() <= kinds.max() < values.shape[1]:
+        raise InputError(f"a type is outside 0..{values.shape[1] - 1}. Number the types as the recipe's columns.")
     if not kinds.size:
         raise InputError("no parts to fit a temperature on. Hold some labelled parts out of training.")
     if not np.isfinite(values).all():
@@ -163,12 +167,3 @@ def _slope(values: Floats, kinds: NDArray[np.int64], inverse: float) -> tuple[fl
 def _loss(values: Floats, kinds: NDArray[np.int64], inverse: float) -> float:
     scaled = values * inverse
     return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(kinds.size), kinds]).mean())
-
-
-def _types(values: Floats, truth: ArrayLike) -> NDArray[np.int64]:
-    kinds = np.asarray(truth).ravel().astype(np.int64)
-    if values.ndim != 2 or values.shape[0] != kinds.size:
-        raise ValueError(f"{values.shape} values and {kinds.size} types do not match. Give (N, K) values and N types.")
-    if kinds.size and not 0 <= kinds.min() <= kinds.max() < values.shape[1]:
-        raise InputError(f"a type is outside 0..{values.shape[1] - 1}. Number the types as the recipe's columns.")
-    return kinds

@@ -54,7 +54,9 @@ def histogram(evaluation: Evaluation) -> str:
             axes.set_ylabel(f"{name} parts")
             axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
             axes.margins(x=0.01)
-            _draw_band(axes, band)
+            axes.axvspan(band.low, band.high, color=REVIEW, alpha=0.18, linewidth=0, zorder=0)
+            for limit in (band.low, band.high):
+                axes.axvline(limit, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         if not evaluation.card.without_good:
             _name_band(rows[0], band)
         rows[1].set_xlabel("score (higher = more defective)" + (", logarithmic scale" if scale == "log" else ""))
@@ -148,12 +150,6 @@ def _edges(values: NDArray[np.float64], band: Band) -> tuple[NDArray[np.float64]
     edges = high + width * np.arange(first - 1, last + 1)
     # A score at a limit is on its lower side, while bars include their lower edge: nudge the edges up.
     return np.nextafter(np.exp(edges) if logarithmic else edges, np.inf), "log" if logarithmic else "linear"
-
-
-def _draw_band(axes: Any, band: Band) -> None:
-    axes.axvspan(band.low, band.high, color=REVIEW, alpha=0.18, linewidth=0, zorder=0)
-    for limit in (band.low, band.high):
-        axes.axvline(limit, color=INK, linewidth=1, linestyle=(0, (4, 3)))
 
 
 def _name_band(axes: Any, band: Band) -> None:

@@ -236,7 +236,11 @@ def fine_tune(
         seed = settings.seed + course.step
         loss, course.pieces = learn_from(net, run.optimiser, batch, counts, seed, course.pieces, settings.loss)
         if not np.isfinite(loss):
-            raise _diverged(checkpoint, batch, course.step, loss)
+            path = checkpoint.save_batch(batch, course.step, loss)
+            raise TrainingError(
+                f"fine-tuning stopped: the loss is {loss} at step {course.step}. Its images and labels are in {path}. "
+                "Look at them, correct what is wrong, or lower tune_rate"
+            )
         run.anchors.pull(net, share)
         course.step += 1
         run.average.update(net, course.step)
@@ -254,11 +258,3 @@ def lengths(learned_from: list[Labelled], settings: TrainSettings) -> tuple[int,
     epochs = settings.tune_epochs or EPOCHS[settings.effort]
     epoch = max(-(-MIN_STEPS // epochs), pass_size(learned_from) // settings.tune_batch)
     return epoch, epochs * epoch
-
-
-def _diverged(checkpoint: Checkpoint, batch: list[Labelled], step: int, loss: float) -> TrainingError:
-    path = checkpoint.save_batch(batch, step, loss)
-    return TrainingError(
-        f"fine-tuning stopped: the loss is {loss} at step {step}. Its images and labels are in {path}. "
-        "Look at them, correct what is wrong, or lower tune_rate"
-    )

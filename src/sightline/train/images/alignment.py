@@ -138,18 +138,14 @@ def _golden_of(greys: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], f
     flat = np.stack([structure_of(grey).ravel() for grey in greys])
     differences = [float(np.abs(flat - row).mean(axis=1).sum()) for row in flat]
     chosen = greys[int(np.argmin(differences))]
-    return chosen, _repeats(structure_of(chosen))
-
-
-def _repeats(structure: Grey) -> float:
-    """Highest autocorrelation away from no shift at all, of half of the structure against the whole."""
+    structure = structure_of(chosen)
     high, wide = structure.shape
     top, left = high // 4, wide // 4
     piece = structure[top : top + high // 2, left : left + wide // 2]
     found = cv2.matchTemplate(structure, piece, cv2.TM_CCOEFF_NORMED)
     reach = max(4, max(high, wide) // 32)
     found[max(0, top - reach) : top + reach + 1, max(0, left - reach) : left + reach + 1] = -1
-    return max(0.0, float(found.max()))
+    return chosen, max(0.0, float(found.max()))
 
 
 def _best_try(image: NDArray[np.uint8], structures: list[Grey]) -> _Tried:

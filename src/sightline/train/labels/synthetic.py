@@ -39,7 +39,8 @@ def make_synthetic_defects(
         for _ in range(PER_TYPE - len(own) if donors else 0):
             synthetic += _synthetic(good, PASTED, donors, kind, len(synthetic), rng)
     if len(label_map.types) == 1:  # a synthetic defect has no name, and needs none where all have the same
-        for turn, name in zip(range(MAX_DRAWN), _in_turn(), strict=False):
+        names = [name for name in GENERATORS if name != PASTED]
+        for turn, name in zip(range(MAX_DRAWN), names * (MAX_DRAWN // len(names) + 1), strict=False):
             synthetic += _synthetic(good, name, [], 1, len(synthetic) + turn, rng)
     return synthetic
 
@@ -51,11 +52,6 @@ def may_help(labelled: Sequence[Labelled], label_map: LabelMap) -> bool:
     good = any(x.classes is not None and x.classes[0] for x in labelled)
     rare = any(counts[kind] < PER_TYPE for kind in marked)
     return good and (rare or (len(label_map.types) == 1 and counts[1] < PER_TYPE))
-
-
-def _in_turn() -> list[str]:
-    names = [name for name in GENERATORS if name != PASTED]
-    return names * (MAX_DRAWN // len(names) + 1)
 
 
 def _donors(parts: Sequence[Labelled], kind: int, label_map: LabelMap, rng: np.random.Generator) -> list[Donor]:

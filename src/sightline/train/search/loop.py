@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess, parent_process
+from multiprocessing.process import parent_process
 from pathlib import Path
 
 import optuna
@@ -74,7 +74,7 @@ def _attempt(study: optuna.Study, trial: optuna.Trial, job: Job, progress: Progr
     """One trial from its settings to what the study is told."""
     seconds: list[float] = []
 
-    quickest = _quickest_fold(study)
+    quickest = min((second for trial in done(study) for second in trial.user_attrs.get(FOLD_SECONDS, ())), default=0.0)
 
     def before(fold: int) -> None:
         # A fold that will not fit is not begun: the trial would be cut all the same, and the budget overrun.
@@ -114,11 +114,6 @@ def fold_seconds(study: optuna.Study) -> float | None:
     """How long a fold took on average, withdrawn trials included; None where none was finished."""
     taken = [second for trial in study.get_trials(deepcopy=False) for second in trial.user_attrs.get(FOLD_SECONDS, ())]
     return sum(taken) / len(taken) if taken else None
-
-
-def _quickest_fold(study: optuna.Study) -> float:
-    """Seconds of the quickest fold so far; 0 where none was finished."""
-    return min((second for trial in done(study) for second in trial.user_attrs.get(FOLD_SECONDS, ())), default=0.0)
 
 
 def _finished(study: optuna.Study) -> list[tuple[int, Outcome]]:
@@ -168,19 +163,15 @@ def work_together(study: optuna.Study, job: Job, processes: int, progress: Progr
             time.sleep(LOOK_S)
     finally:
         for member in team:
-            _end(member)
+            if member.pid is not None:
+                member.terminate()
+                member.join()
     if all(member.exitcode for member in team):
         raise SightlineError(
             f"all {processes} processes of the search ended with an error, written above. Finished trials are kept "
             "in the study; try again with processes=1, or with less memory in use"
         )
     return len(done(study)) >= job.trials
-
-
-def _end(member: BaseProcess) -> None:
-    if member.pid is not None:
-        member.terminate()
-        member.join()
 
 
 def _member(job: Job, number: int) -> None:

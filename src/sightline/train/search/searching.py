@@ -6,7 +6,7 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,12 @@ def search(
     start = time.time()
     prices = Prices(defect_rate, escape_price, overkill_price, review_price)
     deadline = start + parse_budget(budget)
-    settings = _checked(trials, processes, backbones, fixed)
+    # What is wrong shall be said before any image is read.
+    if trials < 1 or not 1 <= processes <= MAX_PROCESSES:
+        raise SettingError(
+            f"{trials} trials in {processes} processes: give 1 or more, and at most {MAX_PROCESSES} processes"
+        )
+    settings = TrainSettings.parse(dict(offer_space(fixed, backbones, 1.0).fixed))
     bench = make_bench(samples, folds, settings.seed, settings.roi[2] * settings.roi[3])
     space = offer_space(fixed, backbones, bench.side_px, bench.labelled)
     report: Progress = progress if callable(progress) else unwatched
@@ -93,15 +98,6 @@ def search(
     cost = None if found.chosen is None else found.chosen.cost
     recipe = price_thresholds(recipe, cost, prices, bench.synthetic)
     return _result(job, found, recipe, processes, time.time() - start)
-
-
-def _checked(trials: int, processes: int, backbones: Sequence[str], fixed: Mapping[str, object]) -> TrainSettings:
-    """The settings that are fixed; what is wrong shall be said before any image is read. Raises SettingError."""
-    if trials < 1 or not 1 <= processes <= MAX_PROCESSES:
-        raise SettingError(
-            f"{trials} trials in {processes} processes: give 1 or more, and at most {MAX_PROCESSES} processes"
-        )
-    return TrainSettings.parse(dict(offer_space(fixed, backbones, 1.0).fixed))
 
 
 def parse_budget(budget: str | None) -> float:

@@ -85,7 +85,10 @@ def offer_space(
         for decided in DECIDES.get(name, ()):
             searched.pop(decided, None)
     if "side_px" in searched:
-        searched["side_px"] = _sides(image_side_px)
+        sides = SPACE["side_px"]
+        assert isinstance(sides, IntDistribution)
+        own = sides.step * math.ceil(image_side_px / sides.step)
+        searched["side_px"] = IntDistribution(sides.low, min(sides.high, max(MIN_TOP_PX, own)), step=sides.step)
     if "backbone" in searched:
         searched["backbone"] = CategoricalDistribution(tuple(dict.fromkeys(backbones)))
     names = (str(given["backbone"]),) if "backbone" in given else tuple(backbones)
@@ -97,13 +100,6 @@ def offer_space(
     if not searched:
         raise SettingError("every setting is fixed, so nothing is left to search. Use sightline train instead")
     return Space(searched, {**given, **single})
-
-
-def _sides(image_side_px: float) -> IntDistribution:
-    sides = SPACE["side_px"]
-    assert isinstance(sides, IntDistribution)
-    own = sides.step * math.ceil(image_side_px / sides.step)
-    return IntDistribution(sides.low, min(sides.high, max(MIN_TOP_PX, own)), step=sides.step)
 
 
 def _default(name: str, values: BaseDistribution, settings: TrainSettings) -> Any:

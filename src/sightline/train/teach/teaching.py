@@ -29,7 +29,6 @@ from sightline.train.export.graph import with_card
 from sightline.train.teach.new_type import (
     Example,
     Examples,
-    NewTypeLda,
     Numbers,
     cells_of,
     feature_moments,
@@ -81,7 +80,11 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     evidence = None if cells is None else cells.evidence()
     mean, spread = feature_moments(numbers)
     replayed = replayed_parts(numbers, mean, spread, evidence)
-    examples = _examples(observed, evidence, mean, spread)
+    none = [np.zeros(len(x.logits), np.float32) for x in observed]
+    found = none if evidence is None else [values.numpy() for values in evidence.examples]
+    examples = [
+        Example(standardised(x.features, mean, spread), x.logits, own) for x, own in zip(observed, found, strict=True)
+    ]
     column = fit_column(replayed, examples, card.exclusive)
     extended = _extended(model, numbers, column, mean, spread, [x.features[0] for x in observed])
     if cells is not None and evidence is not None:
@@ -100,17 +103,6 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
         recognised=left_out(replayed, examples, card.exclusive),
         seconds=time.perf_counter() - start,
     )
-
-
-def _examples(
-    observed: Sequence[_Observed], evidence: NewTypeLda | None, mean: NDArray[np.float32], spread: NDArray[np.float32]
-) -> list[Example]:
-    """What is known of the examples, each with what evidence from the others says of it."""
-    none = [np.zeros(len(x.logits), np.float32) for x in observed]
-    found = none if evidence is None else [values.numpy() for values in evidence.examples]
-    return [
-        Example(standardised(x.features, mean, spread), x.logits, own) for x, own in zip(observed, found, strict=True)
-    ]
 
 
 def _check(card: Card, numbers: dict[str, NDArray[Any]], name: str) -> None:
