@@ -20,7 +20,7 @@ def open_door(package: str, module: str, verb: str, dataset: str = "", stage: st
     would be there or not depending on what was imported before. The package itself answers the call instead.
     `dataset` is the argument in which the path of a dataset stands for its samples: who has a path should not need to
     know first which class opens it, and `module` may lie too low in the house to open it itself.
-    Where `stage` is given, `progress` of the call may be a function, True, False or left out (`progress.shown`).
+    Where `stage` is given, `progress` of the call may be a function, True, False or left out (`progress.reporting`).
     A package of the extra [train] that is not installed becomes a MissingExtraError.
     """
 

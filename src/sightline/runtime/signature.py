@@ -11,9 +11,12 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -67,13 +70,13 @@ def make_keys(private: Path, public: Path) -> str:
 def sign(data: bytes, private: Path) -> bytes:
     """The recipe's bytes with a signature of the key in a PEM file; one that was there is replaced."""
     bare = unsigned(data)
-    signature = _private_key(private).sign(bare)
-    return bare + _HEAD + _ENTRY + base64.b64encode(signature)
+    key = _read_key(private, "private", Ed25519PrivateKey, partial(load_pem_private_key, password=None))
+    return bare + _HEAD + _ENTRY + base64.b64encode(key.sign(bare))
 
 
 def verify(data: bytes, public: Path, name: str = "recipe") -> str:
     """The fingerprint of the key that signed the recipe. Raises RecipeError where it is not signed by that key."""
-    key = _public_key(public)
+    key = _read_key(public, "public", Ed25519PublicKey, load_pem_public_key)
     bare = unsigned(data)
     if len(bare) == len(data):
         raise RecipeError(f"{name}: is not signed, and this station asks for it. Sign it with: sightline sign")
@@ -103,22 +106,12 @@ def fingerprint(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
 
 
-def _private_key(path: Path) -> Ed25519PrivateKey:
+def _read_key(path: Path, which: str, kind: Any, load: Callable[[bytes], object]) -> Any:
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = load(path.read_bytes())
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: no private key can be read. Make a pair with: sightline keys") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InputError(f"{path}: is no Ed25519 key. Make a pair with: sightline keys")
-    return key
-
-
-def _public_key(path: Path) -> Ed25519PublicKey:
-    try:
-        key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no public key can be read. Make a pair with: sightline keys") from error
-    if not isinstance(key, Ed25519PublicKey):
+        raise InputError(f"{path}: no {which} key can be read. Make a pair with: sightline keys") from error
+    if not isinstance(key, kind):
         raise InputError(f"{path}: is no Ed25519 key. Make a pair with: sightline keys")
     return key
 

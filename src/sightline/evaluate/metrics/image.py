@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import require
 from sightline.evaluate.metrics.pixel import PixelCurve
+from sightline.evaluate.statistics.intervals import ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,8 @@ def image_metrics(scores: ArrayLike, defective: ArrayLike) -> ImageMetrics:
 
     A score that is not a number counts as the highest (fail closed). Raises ValueError for unequal lengths.
     """
-    # These metrics depend on order alone; dense ranks let infinite scores through, which scikit-learn refuses.
-    given = np.asarray(scores, np.float64).ravel()
-    labels = np.asarray(defective, bool).ravel()
-    if given.size != labels.size:
-        raise ValueError(f"{given.size} scores and {labels.size} labels do not match. Give one label per score.")
-    values, ranks = np.unique(np.where(np.isnan(given), np.inf, given), return_inverse=True)
+    # These metrics depend on order alone; ranks let infinite scores through, which scikit-learn refuses.
+    values, ranks, labels = ranked(scores, defective)
     if labels.all() or not labels.any():
         return ImageMetrics(None, None, None, None, (_one_class(labels),))
     learn = require("sklearn.metrics", "scikit-learn")

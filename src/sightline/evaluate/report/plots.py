@@ -16,6 +16,7 @@ from sightline.core.errors import require
 from sightline.core.result import Band
 from sightline.evaluate.evaluation import Evaluation
 from sightline.evaluate.metrics.probabilities import Reliability
+from sightline.evaluate.statistics.intervals import ranked
 
 # Matplotlib knows colours, the page knows themes: each stand-in colour becomes a CSS variable of the page.
 INK, FAINT, GOOD, DEFECTIVE, REVIEW, LINE = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
@@ -118,9 +119,8 @@ def _scores(evaluation: Evaluation, defective: bool) -> NDArray[np.float64]:
 
 
 def _labels_and_ranks(evaluation: Evaluation) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    scores = np.array([image.score for image in evaluation.images], np.float64)
-    ranks = np.unique(np.where(np.isnan(scores), np.inf, scores), return_inverse=True)[1]
-    return np.array([image.defective for image in evaluation.images], bool), ranks
+    _, ranks, labels = ranked([i.score for i in evaluation.images], [i.defective for i in evaluation.images])
+    return labels, ranks
 
 
 def _operating_points(evaluation: Evaluation) -> list[tuple[float, float, str, str]]:

@@ -185,11 +185,7 @@ def auroc_statistic(scores: ArrayLike, defective: ArrayLike) -> Statistic:
     `scores` (N,) float, higher = more defective, NaN counts as the highest; `defective` (N,) bool. Ties count
     half. With every part drawn once it equals `metrics.image_auroc`. Raises ValueError for unequal lengths.
     """
-    given = np.asarray(scores, np.float64).ravel()
-    labels = np.asarray(defective, bool).ravel()
-    if given.size != labels.size:
-        raise ValueError(f"{given.size} scores and {labels.size} labels do not match. Give one label per score.")
-    ranks = np.unique(np.where(np.isnan(given), np.inf, given), return_inverse=True)[1]
+    _, ranks, labels = ranked(scores, defective)
 
     def auroc(weights: Weights) -> float | None:
         bad = np.bincount(ranks, weights=weights * labels)
@@ -199,6 +195,19 @@ def auroc_statistic(scores: ArrayLike, defective: ArrayLike) -> Statistic:
         return float((bad * (below + good / 2.0)).sum() / pairs) if pairs else None
 
     return auroc
+
+
+def ranked(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+    """The distinct scores, ascending, the rank of each part's among them (N,), and labels (N,); NaN ranks highest.
+
+    Raises ValueError for unequal lengths.
+    """
+    given = np.asarray(scores, np.float64).ravel()
+    labels = np.asarray(defective, bool).ravel()
+    if given.size != labels.size:
+        raise ValueError(f"{given.size} scores and {labels.size} labels do not match. Give one label per score.")
+    values, ranks = np.unique(np.where(np.isnan(given), np.inf, given), return_inverse=True)
+    return values, ranks.astype(np.int64), labels
 
 
 def _numbered(groups: Sequence[Hashable] | None, parts: int) -> tuple[NDArray[np.int64], int]:

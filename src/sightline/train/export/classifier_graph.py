@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightline.models.classifier import CLEAR, EPS, EVIDENT, HOTTEST, Classifier, Standardised
+from sightline.models.detector import BoxHead
 from sightline.models.memory_bank import top_count
 
 Grid = tuple[int, int]
@@ -25,9 +28,9 @@ def enlarging(grid: Grid, target: Grid) -> NDArray[np.float32]:
 
 Arrays = dict[str, NDArray[np.generic]]
 
-LATERAL_TEXT = "    known_{i}_lateral = Conv({map}, known_{i}_weights, known_{i}_bias)\n"
-JOIN_TEXT = """    known_{i}_both = Add(known_{i}_up, known_{i}_lateral)
-    known_{i}_mixed = Relu(known_{i}_both)
+LATERAL_TEXT = "    {p}_{i}_lateral = Conv({map}, {p}_{i}_weights, {p}_{i}_bias)\n"
+JOIN_TEXT = """    {p}_{i}_both = Add({p}_{i}_up, {p}_{i}_lateral)
+    {p}_{i}_mixed = Relu({p}_{i}_both)
 """
 MOMENTS_TEXT = """    known_{i}_mean = ReduceMean<keepdims=0>({map}, known_grid)
     known_{i}_squares = ReduceSumSquare<keepdims=0>({map}, known_grid)
@@ -100,14 +103,32 @@ GRADE_TEXT = """    known_margins = Sub(known_quality, known_thresholds)
 """
 
 
+def top_down_text(prefix: str, names: Sequence[str]) -> tuple[str, str]:
+    """The operators of `models.classifier.top_down` on maps of these names, and the name of the value they end in."""
+    text, mixed = "", ""
+    for i, name in reversed(list(enumerate(names))):
+        text += LATERAL_TEXT.format(p=prefix, i=i, map=name)
+        if mixed:
+            text += ENLARGE_TEXT.format(x=mixed, to=f"{prefix}_{i}_up") + JOIN_TEXT.format(p=prefix, i=i)
+        mixed = f"{prefix}_{i}_mixed" if mixed else f"{prefix}_{i}_lateral"
+    return text, mixed
+
+
+def top_down_constants(prefix: str, net: Classifier | BoxHead, grids: dict[str, Grid]) -> Arrays:
+    """The numbers of `top_down_text`: standardising is folded into the convolutions."""
+    arrays: Arrays = {}
+    for i, (name, standard, lateral) in enumerate(zip(net.names, net.standards, net.lateral, strict=True)):
+        assert isinstance(lateral, nn.Conv2d)
+        weights, bias = folded(standard, lateral.weight[:, :, 0, 0], lateral.bias)
+        arrays |= {f"{prefix}_{i}_weights": weights[:, :, None, None].copy(), f"{prefix}_{i}_bias": bias}
+        if i + 1 < len(net.names):
+            arrays[f"{prefix}_{i}_up_scale"] = enlarging(grids[net.names[i + 1]], grids[name])
+    return arrays
+
+
 def classifier_text(net: Classifier, grids: dict[str, Grid]) -> str:
     """The operators from the backbone's maps to `type_logits`, `defect_map` and, with grades, `grade`."""
-    text, mixed = "", ""
-    for i, name in reversed(list(enumerate(net.names))):
-        text += LATERAL_TEXT.format(i=i, map=name)
-        if mixed:
-            text += ENLARGE_TEXT.format(x=mixed, to=f"known_{i}_up") + JOIN_TEXT.format(i=i)
-        mixed = f"known_{i}_mixed" if mixed else f"known_{i}_lateral"
+    text, mixed = top_down_text("known", net.names)
     for i, name in enumerate(net.names):
         text += MOMENTS_TEXT.format(i=i, map=name)
     shares = range(len(HOTTEST))
@@ -169,8 +190,8 @@ def classifier_constants(net: Classifier, grids: dict[str, Grid]) -> Arrays:
         "known_temperature": array_of(net.temperature),
     }
     constants |= {f"known_count_{i}": np.array([count]) for i, count in enumerate(counts)}
-    for i, name in enumerate(net.names):
-        constants |= _level(net, i, grids[name], grids[net.names[i + 1]] if i + 1 < len(net.names) else None)
+    constants |= {f"known_{i}_share": np.array(1 / np.prod(grids[n]), np.float32) for i, n in enumerate(net.names)}
+    constants |= top_down_constants("known", net, grids)
     constants |= _evidence(net, grids) if len(net.evidence) else {}
     return constants | (_grade(net) if net.quality is not None else {})
 
@@ -191,20 +212,6 @@ def _grade(net: Classifier) -> Arrays:
         "known_narrowness": array_of(2 * net.likeness.narrowness),
         "known_likeness_weights": array_of(net.likeness.weights)[:, None].copy(),
     }
-
-
-def _level(net: Classifier, index: int, grid: Grid, coarser: Grid | None) -> Arrays:
-    lateral = net.lateral[index]
-    assert isinstance(lateral, nn.Conv2d)
-    weights, bias = folded(net.standards[index], lateral.weight[:, :, 0, 0], lateral.bias)
-    arrays: Arrays = {
-        f"known_{index}_weights": weights[:, :, None, None].copy(),
-        f"known_{index}_bias": bias,
-        f"known_{index}_share": np.array(1 / (grid[0] * grid[1]), np.float32),
-    }
-    if coarser is not None:
-        arrays[f"known_{index}_up_scale"] = enlarging(coarser, grid)
-    return arrays
 
 
 def _evidence(net: Classifier, grids: dict[str, Grid]) -> Arrays:

@@ -11,21 +11,16 @@ from torch import nn
 from sightline.models.classifier import Classifier
 from sightline.models.detector import EPS, GROUPS, LONGEST, BoxHead, Tower
 from sightline.train.export.classifier_graph import (
-    ENLARGE_TEXT,
     Arrays,
     Grid,
     array_of,
     classifier_constants,
     classifier_outputs,
     classifier_text,
-    enlarging,
-    folded,
+    top_down_constants,
+    top_down_text,
 )
 
-LATERAL_TEXT = "    box_{i}_lateral = Conv({map}, box_{i}_weights, box_{i}_bias)\n"
-JOIN_TEXT = """    box_{i}_both = Add(box_{i}_up, box_{i}_lateral)
-    box_{i}_mixed = Relu(box_{i}_both)
-"""
 TOWER_TEXT = """    box_{t}_mixed = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>({x}, box_{t}_weights, box_{t}_bias)
     box_{t}_grouped = Reshape(box_{t}_mixed, box_groups)
     box_{t}_even = InstanceNormalization<epsilon={eps}>(box_{t}_grouped, box_ones, box_zeros)
@@ -54,12 +49,7 @@ TOWERS = ("body", "naming", "measuring")
 
 def box_text(net: BoxHead) -> str:
     """The operators from the backbone's maps to `box_scores` and `boxes`."""
-    text, mixed = "", ""
-    for i, name in reversed(list(enumerate(net.names))):
-        text += LATERAL_TEXT.format(i=i, map=name)
-        if mixed:
-            text += ENLARGE_TEXT.format(x=mixed, to=f"box_{i}_up") + JOIN_TEXT.format(i=i)
-        mixed = f"box_{i}_mixed" if mixed else f"box_{i}_lateral"
+    text, mixed = top_down_text("box", net.names)
     for tower in TOWERS:
         text += TOWER_TEXT.format(t=tower, x=mixed if tower == "body" else "box_body", eps=EPS)
     return text + ANSWER_TEXT
@@ -99,14 +89,7 @@ def box_constants(net: BoxHead, grids: dict[str, Grid]) -> Arrays:
         constants |= _convolution(name, tower.mix)
         constants[f"box_{name}_scale"] = array_of(tower.norm.weight).reshape(1, -1, 1, 1)
         constants[f"box_{name}_offset"] = array_of(tower.norm.bias).reshape(1, -1, 1, 1)
-    for i, name in enumerate(net.names):
-        lateral = net.lateral[i]
-        assert isinstance(lateral, nn.Conv2d)
-        weights, bias = folded(net.standards[i], lateral.weight[:, :, 0, 0], lateral.bias)
-        constants |= {f"box_{i}_weights": weights[:, :, None, None].copy(), f"box_{i}_bias": bias}
-        if i + 1 < len(net.names):
-            constants[f"box_{i}_up_scale"] = enlarging(grids[net.names[i + 1]], grids[name])
-    return constants
+    return constants | top_down_constants("box", net, grids)
 
 
 def _convolution(name: str, layer: nn.Conv2d) -> Arrays:
