@@ -21,7 +21,7 @@ from sightline.models.memory_bank import enlarge, top_count
 
 HOTTEST = (0.005, 0.1)  # shares of cells: a small defect, and one all over the part
 EVIDENT = (0.005, 0.1)  # shares of cells that evidence is read from
-CLEAR = 1.3  # evidence (asinh of 1.7 spreads above usual) from which on it speaks for a type
+CLEAR = 1.3  # evidence (asinh of 1.7 spreads above good parts) from which on it speaks for a type
 TRUST = 2.0  # in the evidence of the hottest cells, before anything is learned
 EPS = 1e-5
 
@@ -126,7 +126,7 @@ class Classifier(nn.Module):
         return self.names[min(1, len(self.names) - 1)]
 
     def evident(self, maps: dict[str, Tensor]) -> Tensor:
-        """Evidence for each type in the maps' hottest cells (N, shares * K): asinh of spreads above usual good parts.
+        """Evidence for each type in the maps' hottest cells (N, shares * K): asinh of spreads above good parts.
 
         The asinh keeps the order and lets no single value outweigh all that is learned.
         """
@@ -137,7 +137,7 @@ class Classifier(nn.Module):
         return self.compare(hottest(torch.stack(found).sum(0), EVIDENT))
 
     def compare(self, hot: Tensor) -> Tensor:
-        """Hottest cells (N, shares * K) -> evidence, against what is usual in good parts."""
+        """Hottest cells (N, shares * K) -> evidence, against that of good parts."""
         return torch.asinh((hot - self.default) / self.spread)
 
     def speak(self, evident: Tensor) -> Tensor:

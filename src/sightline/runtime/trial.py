@@ -20,7 +20,7 @@ from sightline.core.files import cache_folder
 MEMORY, TIME = "SIGHTLINE_RECIPE_MB", "SIGHTLINE_RECIPE_S"
 MEMORY_MB, TIME_S = 4096, 60  # ten times what the largest recipes of Sightline take, for one image on one thread
 WAITING = 4  # times the processor's time, on a machine that has other work
-SAID = 300  # characters of what the trial's process said last
+LAST = 300  # characters of what the trial's process said last
 _KILLED = tuple(-getattr(signal, name) for name in ("SIGKILL", "SIGXCPU") if hasattr(signal, name))
 _HUNGRY = (b"MemoryError", b"bad_alloc")
 _passed: set[str] = set()
@@ -71,7 +71,7 @@ def _answer(data: bytes, name: str, memory_mb: int, time_s: int) -> str:
             return str(json.loads(done.stdout)["error"])
     if done.returncode in _KILLED or any(sign in done.stderr for sign in _HUNGRY):
         raise _refused(name, f"takes more than {memory_mb} MB or {time_s} s for a first image")
-    output = " ".join(done.stderr.decode(errors="replace").split())[-SAID:] or "without a word"
+    output = " ".join(done.stderr.decode(errors="replace").split())[-LAST:] or "without a word"
     raise RecipeError(
         f"{name}: could not be tried out, so it is not opened: {sys.executable} ended with {done.returncode} "
         f"({output}). If the installation is whole (sightline doctor), train or copy the recipe again"

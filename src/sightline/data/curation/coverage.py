@@ -78,8 +78,8 @@ def _bands(brightness: NDArray[np.float32]) -> list[str]:
     if high - low < 8:
         return [""] * len(brightness)
     edges = np.linspace(low, high, BANDS + 1)
-    words = [f"mean grey {edges[k]:.0f} to {edges[k + 1]:.0f}" for k in range(BANDS)]
-    return [words[k] for k in np.clip(np.searchsorted(edges, brightness, "right") - 1, 0, BANDS - 1)]
+    names = [f"mean grey {edges[k]:.0f} to {edges[k + 1]:.0f}" for k in range(BANDS)]
+    return [names[k] for k in np.clip(np.searchsorted(edges, brightness, "right") - 1, 0, BANDS - 1)]
 
 
 def _looks(embeddings: NDArray[np.float32]) -> list[str]:
@@ -130,17 +130,17 @@ def _advice(axes: dict[str, tuple[Share, ...]], names: dict[str, list[str]]) -> 
             f"{share.count} image{'s' * (share.count != 1)} so far."
         )
     yield from _gaps(axes, names)
-    for axis, words in (
+    for axis, template in (
         ("lot", "Photograph more of lot '{}': {} images, far fewer than of the others."),
         ("shift", "Photograph in the {}: {} images so far."),
         ("brightness", "Photograph with the light at {}: {} images so far. Vary the lamp as the line will."),
     ):
         for share in axes.get(axis, ()):
             if share.thin:
-                yield words.format(share.name, share.count)
-    missing = [word for _, word in SHIFTS if word not in {share.name for share in axes.get("shift", ())}]
+                yield template.format(share.name, share.count)
+    missing = [shift for _, shift in SHIFTS if shift not in {share.name for share in axes.get("shift", ())}]
     if "shift" in axes:
-        yield from (f"Photograph in the {word}: no image so far." for word in missing)
+        yield from (f"Photograph in the {shift}: no image so far." for shift in missing)
     for share in axes.get("look", ()):
         if share.thin:
             yield f"Photograph more parts that look like {', '.join(share.examples)}: {share.count} such images so far."

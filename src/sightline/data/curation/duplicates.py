@@ -62,9 +62,9 @@ def _cluster(statistics: ImageStatistics, cluster: Sequence[int], similarity: fl
         return
     groups = {statistics.samples[index].group for index in cluster}
     if len(groups) == 1 and None not in groups:
-        return  # they are kept together already
+        return  # one group holds them together already
     if len({statistics.digests[index] for index in cluster}) == 1:
-        return  # said as copies
+        return  # reported as copies
     name = min(filter(None, groups), default="") or f"same-{hashlib.sha256(names[0].encode()).hexdigest()[:6]}"
     yield Finding(
         Kind.NEAR,

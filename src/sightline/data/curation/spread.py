@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FAR = 4.5  # robust spreads from the median
-MIN_IMAGES = 10  # fewer say nothing about what is usual
+MIN_IMAGES = 10  # fewer do not tell the spread
 
 
 def spreads(values: NDArray[np.floating]) -> NDArray[np.float64]:

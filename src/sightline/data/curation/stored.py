@@ -119,8 +119,10 @@ def _apply(store: Store, action: Action, ids: list[int], author: str) -> None:
         sample = relabelled(Sample(Path(), None), action.value)
         label = DEFECTIVE if sample.defective else GOOD
         for number in ids:
-            word = Annotation(label=label, types=sample.types, grade=sample.grade, author=author, note="after a check")
-            store.annotations.add(number, word)
+            annotation = Annotation(
+                label=label, types=sample.types, grade=sample.grade, author=author, note="after a check"
+            )
+            store.annotations.add(number, annotation)
 
 
 def _sample(store: Store, product: str, target: str) -> int:

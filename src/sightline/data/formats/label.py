@@ -40,12 +40,12 @@ def plain(word: str) -> str:
     return unicodedata.normalize("NFC", " ".join(re.sub(r"[\s_\-]+", " ", text).split()))
 
 
-def _words(text: str) -> frozenset[str]:
+def _terms(text: str) -> frozenset[str]:
     return frozenset(plain(word) for word in text.split(","))
 
 
-GOOD, DEFECTIVE, SILENT = _words(_GOOD), _words(_DEFECTIVE), _words(_SILENT)
-GOOD_IN_TABLE, DEFECTIVE_IN_TABLE = _words(_GOOD_IN_TABLE), _words(_DEFECTIVE_IN_TABLE)
+GOOD, DEFECTIVE, SILENT = _terms(_GOOD), _terms(_DEFECTIVE), _terms(_SILENT)
+GOOD_IN_TABLE, DEFECTIVE_IN_TABLE = _terms(_GOOD_IN_TABLE), _terms(_DEFECTIVE_IN_TABLE)
 _FOLDERS = {
     "pictures that an inspection made": """overlay, overlays, heatmap, heatmaps, heat map, heat maps, result,
     results, prediction, predictions, predicted, output, outputs, explanation, explanations, debug, visualization,
@@ -58,8 +58,8 @@ _FOLDERS = {
     "a part of a split": "train, training, val, valid, validation, test, testing",
     "labels, not pictures": "labels, annotations",
 }
-FOLDERS = {what: _words(text) for what, text in _FOLDERS.items()}
-MASK_FOLDERS = _words("mask, masks, ground truth, groundtruth, gt, segmentation, segmentations, seg, masken, masques")
+FOLDERS = {what: _terms(text) for what, text in _FOLDERS.items()}
+MASK_FOLDERS = _terms("mask, masks, ground truth, groundtruth, gt, segmentation, segmentations, seg, masken, masques")
 _COPY = re.compile(r"\b(copy|kopie|copie|copia|backup|bak)\b|(?<=.)( old| alt|~| ?\(\d+\))$")
 EXAMPLES = "good, ok, normal, pass, gut or i.O."
 
@@ -79,8 +79,8 @@ def good_words(labels: Iterable[str]) -> frozenset[str]:
 
     `0`, `false`, `negative` and `none` do where no label says it in words: beside `good`, nobody knows what they mean.
     """
-    known = {plain(label) for label in labels}
-    return frozenset(known & GOOD or known & GOOD_IN_TABLE)
+    given = {plain(label) for label in labels}
+    return frozenset(given & GOOD or given & GOOD_IN_TABLE)
 
 
 def is_plain_defect(word: str) -> bool:
@@ -98,5 +98,5 @@ def not_a_type(name: str) -> str | None:
     word = plain(name.replace(".", " "))
     if word.endswith(" defect"):
         return None
-    known = next((what for what, words in FOLDERS.items() if word in words), None)
-    return known or ("a copy" if _COPY.search(word) else None)
+    given = next((what for what, terms in FOLDERS.items() if word in terms), None)
+    return given or ("a copy" if _COPY.search(word) else None)

@@ -139,17 +139,19 @@ def meanings(path: Path) -> dict[str, str]:
     """Every label of the table, as it is written, and what it is read as."""
     rows = _rows(_table(path))
     good = good_words(row.cell("label") for row in rows)
-    words = {row.cell("label"): plain(row.cell("label")) for row in rows if row.cell("label")}
-    return {label: _meaning(word, good) or f"type '{label}'" for label, word in sorted(words.items())}
+    plain_labels = {row.cell("label"): plain(row.cell("label")) for row in rows if row.cell("label")}
+    return {
+        label: _meaning(label_text, good) or f"type '{label}'" for label, label_text in sorted(plain_labels.items())
+    }
 
 
-def _meaning(word: str, good: frozenset[str]) -> str:
+def _meaning(label_text: str, good: frozenset[str]) -> str:
     """Good, defective, no label, or nothing where the word is the name of a type."""
-    if word in good:
+    if label_text in good:
         return "good"
-    if word in SILENT:
+    if label_text in SILENT:
         return "no label"
-    return "defective" if is_plain_defect(word) else ""
+    return "defective" if is_plain_defect(label_text) else ""
 
 
 def _table(path: Path) -> Path:
@@ -198,18 +200,18 @@ def _good_words(table: Path, rows: Sequence[_Row]) -> frozenset[str]:
 
 def _counted(labels: Sequence[str]) -> str:
     counts = {label: labels.count(label) for label in sorted(set(labels))}
-    shown = [f"'{label}' {count}" for label, count in list(counts.items())[:12]]
-    return ", ".join(shown) + (", ..." if len(counts) > 12 else "")
+    listed = [f"'{label}' {count}" for label, count in list(counts.items())[:12]]
+    return ", ".join(listed) + (", ..." if len(counts) > 12 else "")
 
 
 def _sample(row: _Row, good: frozenset[str], validation: str, finder: Finder) -> Sample:
     if not row.cell("image"):
         raise InputError(f"{row.location}: the column 'image' is empty. Give a path relative to the table")
     grade = _grade(row.cell("grade"), row.location)
-    word = plain(row.cell("label"))
-    meaning = _meaning(word, good) if word else ""
+    label_text = plain(row.cell("label"))
+    meaning = _meaning(label_text, good) if label_text else ""
     types = tuple(name.strip() for name in row.cell("type").split(";") if name.strip())
-    if word and not meaning and not types:
+    if label_text and not meaning and not types:
         types = (row.cell("label"),)
     label = meaning if meaning != "no label" else ""
     defective = label != "good" if label or types else None if grade is None else grade > 0

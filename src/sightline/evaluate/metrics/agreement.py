@@ -40,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A part on which people differ: `share` of the pairs of words that differ, 0..1, worst first."""
+    """A part on which people differ: `share` of the pairs of annotations that differ, 0..1, worst first."""
 
     sample_id: int
     share: float
@@ -75,7 +75,7 @@ class Agreement:
 
 
 def agreement(annotations: Mapping[int, Sequence[Annotation]], rounds: int = 400) -> Agreement:
-    """How people agree, from all annotations of each sample; of one author the last word counts.
+    """How people agree, from all annotations of each sample; of one author the latest counts.
 
     Samples with one author only say nothing about agreement. Intervals are bootstrapped over samples.
     """
@@ -96,7 +96,7 @@ def agreement(annotations: Mapping[int, Sequence[Annotation]], rounds: int = 400
 
 
 def independent(annotations: Mapping[int, Sequence[Annotation]]) -> dict[int, list[Annotation]]:
-    """The words that were given without seeing another: the first labeller's, and blind ones. Whoever sees a label
+    """The annotations given without seeing another: the first labeller's, and blind ones. Whoever sees a label
     before giving one agrees too often, or is asked only where it is wrong.
     """
     found: dict[int, list[Annotation]] = {}

@@ -109,7 +109,7 @@ class Thresholds:
     def edges(self) -> Floats:
         """Thresholds (T,), ascending and distinct, T <= 2 * (bins + 2); empty where no pixel was added.
 
-        After each kept value comes the next larger float, so that a heap of equal values is a step of its own
+        After each retained value comes the next larger float, so that a heap of equal values is a step of its own
         and ties are counted together, as they must be.
         """
         with np.errstate(over="ignore"):
@@ -117,11 +117,11 @@ class Thresholds:
         return np.unique(np.concatenate([self._values, above]))
 
     def _thin(self, values: Floats, counts: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
-        """At most `bins` + 2 of the values; a dropped value's count goes to the kept value below it."""
+        """At most `bins` + 2 of the values; a dropped value's count goes to the retained value below it."""
         if values.size <= self._bins:
             return values, counts
         at_least = np.cumsum(counts[::-1])[::-1]
-        # `at_least` falls along the values; the first value whose count has dropped to the level is kept.
+        # `at_least` falls along the values; the first value whose count has dropped to the level is retained.
         picks = np.searchsorted(-at_least, -self._levels * at_least[0], side="left")
         retained = np.unique(np.concatenate([[0, values.size - 1], np.minimum(picks, values.size - 1)]))
         return values[retained], np.add.reduceat(counts, retained)

@@ -55,7 +55,7 @@ class Recognition:
 
 
 def recognition(images: Sequence[Inspected], card: Card) -> Recognition | None:
-    """What the recipe's words are worth on these images; None where it has none, or nothing to compare them with."""
+    """How well the recipe recognises what it knows on these images; None where it knows nothing, or labels lack."""
     typed = [image for image in images if image.predicted_types is not None] if card.types else []
     graded = [(x, x.grade, x.predicted_grade) for x in images if x.grade is not None and x.predicted_grade is not None]
     if not typed and not graded:

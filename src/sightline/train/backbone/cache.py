@@ -1,4 +1,4 @@
-"""The backbone's maps of labelled parts, kept in half precision: heads are learned in many passes, the backbone runs
+"""The backbone's maps of labelled parts, cached in half precision: heads are learned in many passes, the backbone runs
 once.
 """
 
@@ -60,7 +60,7 @@ class CachedMaps:
             self._spill.write(key, maps)
 
     def turned(self, image: Image) -> Maps:
-        """Maps of an image upside down; they are asked for once, so they are not kept."""
+        """Maps of an image upside down; they are asked for once, so they are not cached."""
         found = self._trunk(np.ascontiguousarray(image[::-1])[None])
         return {name: found[name].float().cpu() for name in self.names}
 
@@ -108,7 +108,7 @@ class DiskCache:
         self._extents[key] = extents
 
     def read(self, key: Hashable) -> dict[str, Tensor] | None:
-        """The group as it was; None where it was not kept."""
+        """The group as it was; None where it is not cached."""
         extents = self._extents.get(key)
         if extents is None:
             return None

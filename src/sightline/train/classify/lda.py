@@ -20,7 +20,7 @@ from sightline.train.backbone.cache import CachedMaps
 from sightline.train.labels.targets import Labelled
 
 MAX_PARTS, CELLS = 256, 80  # good parts, and cells of each, that the covariance is taken from
-MAX_DEFAULT = 400  # good parts that usual evidence is taken from
+MAX_DEFAULT = 400  # good parts that reference evidence is taken from
 SHRINK = 0.3  # of the covariance, towards equal and independent: few directions are known from few parts
 STRANGEST = 0.02  # share of cells of an unmarked defect
 FEW = 20  # examples of a type: so few are looked at upside down, too
@@ -101,7 +101,7 @@ def discriminant(cells: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def strangeness(cells: Tensor, centre: Tensor, inverse: Tensor) -> Tensor:
-    """Squared Mahalanobis distance (P,) of cells (P, F) from usual ones."""
+    """Squared Mahalanobis distance (P,) of cells (P, F) from good ones."""
     offset = cells - centre
     return ((offset @ inverse) * offset).sum(1)
 

@@ -39,8 +39,8 @@ MIN_GOOD = 10  # held-out good parts, for a threshold on the evidence for known 
 
 @dataclass(frozen=True)
 class Learned:
-    """A classifier, its words, what they are worth, what the recipe keeps of labelled parts, and what was chosen,
-    in words and as settings.
+    """A classifier, its label map, its error rates, what the recipe keeps of labelled parts, and what was chosen, as
+    reasons and as settings.
     """
 
     net: Classifier
@@ -99,7 +99,7 @@ def labelled_parts(
 def learn_labelled(
     maps_of: CachedMaps, labelled: list[Labelled], label_map: LabelMap, settings: TrainSettings, progress: Progress
 ) -> tuple[Classifier, HeldOut, dict[str, str], TrainSettings]:
-    """A classifier with all that is chosen on held-out parts, what was said of those, and what was chosen."""
+    """A classifier with all that is chosen on held-out parts, its predictions for those, and what was chosen."""
     few = sum(bool(x.part.sample.defective) for x in labelled) <= FEW
     _check_groups(labelled, label_map)
     folds = deal_folds(labelled, FEW_FOLDS if few else FOLDS, settings.seed)
@@ -123,7 +123,7 @@ def _held_out(
     settings: TrainSettings,
     progress: Progress,
 ) -> HeldOut:
-    """The last turn's classifier, and what is said of every part that a turn holds out."""
+    """The last turn's classifier, and the predictions for every part that a turn holds out."""
     logits, grades = np.full((len(labelled), len(label_map.types) + 1), np.nan), np.full(len(labelled), np.nan)
     net: Classifier | None = None
     for fold in turns:
@@ -151,7 +151,7 @@ def _check_groups(labelled: Sequence[Labelled], label_map: LabelMap) -> None:
 
 
 def _label(x: Labelled) -> tuple[str, ...]:
-    """What is said about a part, for dealing: its classes, and its grade."""
+    """A part's labels, for dealing: its classes, and its grade."""
     classes = () if x.classes is None else tuple(f"class {kind}" for kind in np.flatnonzero(x.classes))
     return (*classes, *([f"grade {x.grade}"] if x.grade >= 0 else []))
 

@@ -215,7 +215,7 @@ def _grade(net: Classifier) -> Arrays:
 
 
 def _evidence(net: Classifier, grids: dict[str, Grid]) -> Arrays:
-    """Directions that take maps as they are; what is usual, and how far each share is trusted."""
+    """Directions that take maps as they are; the evidence of good parts, and how far each share is trusted."""
     height, width = grids[net.base]
     counts = [top_count(share, height * width) for share in EVIDENT]
     types = net.classes.out_channels - 1

@@ -21,7 +21,7 @@ from sightline.train.finetune.network import JointNetwork, as_batch
 from sightline.train.labels.targets import BoxTargets, Labelled
 
 READ = 16  # images at a time
-Called = tuple[NDArray[np.generic], NDArray[np.generic]]  # what parts are (N,), and what they are said to be (N,)
+Called = tuple[NDArray[np.generic], NDArray[np.generic]]  # what parts are (N,), and what is predicted (N,)
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ def validation_score_of(net: JointNetwork, labelled: Sequence[Labelled], counts:
 
 
 class BoxValidationScore:
-    """Boxes of parts whose boxes are known, as they are drawn and as a network says, and their mAP50."""
+    """Boxes of parts whose boxes are known, labelled and predicted, and their mAP50."""
 
     def __init__(self, net: JointNetwork) -> None:
         self._head = net.boxes
         self._pairs: list[tuple[Boxes, Boxes]] = []
 
     def add(self, maps: dict[str, Tensor], batch: Sequence[Labelled]) -> None:
-        """What is said of a batch with these maps {name: (N, C, h, w)}."""
+        """Predictions for a batch with these maps {name: (N, C, h, w)}."""
         boxed = [index for index, x in enumerate(batch) if x.boxes is not None]
         if self._head is None or not boxed:
             return
@@ -98,7 +98,7 @@ def _on_cpu(answer: Recognised, net: JointNetwork) -> tuple[NDArray[np.float32],
 def _recalls(
     types: NDArray[np.float32], grades: NDArray[np.float32], labelled: Sequence[Labelled], exclusive: bool
 ) -> list[Called]:
-    """True and said classes of the parts whose class is known, and true and said grades; presence and absence of each
+    """True and predicted classes of labelled parts, and true and predicted grades; presence and absence of each
     type where parts may carry several.
     """
     found: list[Called] = []

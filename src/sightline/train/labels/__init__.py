@@ -1,1 +1,1 @@
-"""What people said about parts, as targets; the order and the folds in which they are learned."""
+"""The labels of parts, as targets; the order and the folds in which they are learned."""

@@ -87,7 +87,7 @@ def _labelled(x: Labelled, synthetic: Synthetic, kind: int, number: int) -> Labe
     grid = cells.shape[2], cells.shape[1]
     cells[kind] = cv2.resize(synthetic.mask.astype(np.float32), grid, interpolation=cv2.INTER_AREA)
     cells[0] = 1 - cells[kind]
-    # The hash names the picture among the kept maps, and this is another picture.
+    # The hash names the picture among the cached maps, and this is another picture.
     part = replace(x.part, hash=f"{x.part.hash}-made-{picture_hash(synthetic.image)}")
     return Labelled(part, synthetic.image, classes, cells, -1)
 

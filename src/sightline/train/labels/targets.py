@@ -1,4 +1,4 @@
-"""What people have said about parts, as numbers: types, places in the recipe's input, grades."""
+"""The labels of parts, as numbers: types, places in the recipe's input, grades."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LabelMap:
     exclusive: bool
 
     def classes(self, sample: Sample) -> NDArray[np.bool_] | None:
-        """Which classes (K + 1,) a sample carries, 0 being good; None where nobody has said."""
+        """Which classes (K + 1,) a sample carries, 0 being good; None where nobody has labelled it."""
         if sample.defective is None:
             return None
         named = types_of(sample)
@@ -244,12 +244,12 @@ def _areas(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.prod(corners[:, 2:] - corners[:, :2], axis=1))
 
 
-# Labelled parts as the classifier learns them: pictures with numbers for what people have said.
+# Labelled parts as the classifier learns them: pictures with numbers for their labels.
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One part as the classifier learns it: image (H, W, 3) uint8, classes (K + 1,) bool, None where nobody has said,
+    """One part as the classifier learns it: image (H, W, 3) uint8, classes (K + 1,) bool, None without a label,
     cells (K + 1, h, w), None where nothing is marked, and grade, -1 where there is none.
 
     `marks` (H, W) uint8 are the class of every marked pixel, 0 elsewhere; None where a defect's shape is not known.
@@ -294,5 +294,5 @@ def _marks(part: Part, prepared: Prepared, label_map: LabelMap) -> NDArray[np.ui
 
 
 def picture_hash(image: NDArray[np.uint8]) -> str:
-    """First 16 hex digits of the SHA-256 of a picture's values: what names it among the kept maps."""
+    """First 16 hex digits of the SHA-256 of a picture's values: what names it among the cached maps."""
     return hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:16]

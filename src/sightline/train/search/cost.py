@@ -103,9 +103,9 @@ def cheapest(scores: ArrayLike, defective: ArrayLike, prices: Prices) -> Cost:
     if prices.review is None:
         low = high = _widest(escape + overkill, steps)
     else:
-        seen = prices.review * (good_below + bad_below)
-        high = _widest(np.minimum.accumulate(escape - seen) + overkill + seen, steps)
-        low = _widest((escape - seen)[: high + 1], steps)
+        reviews = prices.review * (good_below + bad_below)
+        high = _widest(np.minimum.accumulate(escape - reviews) + overkill + reviews, steps)
+        low = _widest((escape - reviews)[: high + 1], steps)
     return _cost(values, bad, (_threshold(steps, low), _threshold(steps, high)), prices)
 
 
@@ -174,7 +174,7 @@ def _cost(values: Floats, bad: NDArray[np.bool_], limits: tuple[float, float], p
     reviewed = (values > low) & (values <= high)
     per_good, per_bad = _weights(bad, prices)
     review = (prices.review or 0.0) * float((reviewed & ~bad).sum() * per_good + (reviewed & bad).sum() * per_bad)
-    seen = prices.escape * per_bad * escapes.count + prices.overkill * per_good * overkills.count + review
+    observed = prices.escape * per_bad * escapes.count + prices.overkill * per_good * overkills.count + review
     wrong = prices.defect_rate * escapes.upper * prices.escape
     wrong += (1 - prices.defect_rate) * overkills.upper * prices.overkill
-    return Cost(float(seen), float(PER * wrong + review), low, high, escapes, overkills, int(reviewed.sum()))
+    return Cost(float(observed), float(PER * wrong + review), low, high, escapes, overkills, int(reviewed.sum()))

@@ -71,8 +71,8 @@ class Bench:
 
     def train(self, fold: int) -> Dataset:
         """What a trial learns from while `fold` is held out."""
-        kept = [s for s, own in zip(self.samples, self.folds, strict=True) if own != fold]
-        return Dataset(self.name, tuple(kept), "fold", given_split=False)
+        others = [s for s, own in zip(self.samples, self.folds, strict=True) if own != fold]
+        return Dataset(self.name, tuple(others), "fold", given_split=False)
 
     def held_out(self, fold: int) -> list[Judged]:
         """The pictures that a fold judges, in order."""
@@ -103,16 +103,16 @@ def make_bench(samples: Iterable[Sample], folds: int, seed: int, roi_area: float
             "'good', or label them 'good' in the table"
         )
     parts = [part for part in map(_read, accept(usable)) if part is not None]
-    kept = tuple(part.sample for part in parts)
-    keys = Dataset(name, kept, "search", given_split=False).units()
+    readable = tuple(part.sample for part in parts)
+    keys = Dataset(name, readable, "search", given_split=False).units()
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     units = tuple(numbers[key] for key in keys)
-    dealt = deal(units, [bool(s.defective) for s in kept], folds, seed)
-    _check(kept, dealt, folds)
+    dealt = deal(units, [bool(s.defective) for s in readable], folds, seed)
+    _check(readable, dealt, folds)
     shapes = image_shapes([part for part in parts if not part.sample.defective], np.random.default_rng(seed))
     side = float(np.sqrt(np.median([height * width for height, width in shapes]) * roi_area))
-    judged = _judged(kept, units, dealt)
-    return Bench(name, kept, tuple(part.hash for part in parts), units, tuple(dealt), judged, side, seed)
+    judged = _judged(readable, units, dealt)
+    return Bench(name, readable, tuple(part.hash for part in parts), units, tuple(dealt), judged, side, seed)
 
 
 def deal(units: Sequence[int], defective: Sequence[bool], folds: int, seed: int) -> list[int]:
@@ -127,10 +127,10 @@ def deal(units: Sequence[int], defective: Sequence[bool], folds: int, seed: int)
     fold_of: dict[int, int] = {}
     for unit in order:
         good, bad = sizes[unit]
-        place = min(range(folds), key=lambda f: (filled[f][1], filled[f][0]) if bad else (filled[f][0], filled[f][1]))
-        fold_of[unit] = place
-        filled[place][0] += good
-        filled[place][1] += bad
+        fold = min(range(folds), key=lambda f: (filled[f][1], filled[f][0]) if bad else (filled[f][0], filled[f][1]))
+        fold_of[unit] = fold
+        filled[fold][0] += good
+        filled[fold][1] += bad
     return [fold_of[unit] for unit in units]
 
 

@@ -53,7 +53,7 @@ class SearchResult:
     `front` are the finished trials that no other beats in both cost and time. `chosen` is the trial whose settings were
     taken, None where none finished and the default settings stand. `importances` says by objective ("cost", "ms") what
     share of its spread each setting explains; empty where too few trials finished. `synthetic`: no labelled defect was
-    there, and drawn ones stood in. `ended` says what ended the trials: "trials", "budget" or "interrupted".
+    there, and synthetic ones stood in. `ended` says what ended the trials: "trials", "budget" or "interrupted".
     """
 
     product: str

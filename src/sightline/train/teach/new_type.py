@@ -1,4 +1,4 @@
-"""One more column of logits: what a new type's examples have that the recipe's kept parts have not."""
+"""One more column of logits: what a new type's examples have that the recipe's replayed parts have not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sightline.models.memory_bank import top_count
 from sightline.train.classify.lda import STRANGEST, strangeness
 from sightline.train.teach.replay import CELLS, CENTRE, CLASSES, FEATURES, INVERSE, LOGITS, SCALE
 
-BORNE = 0.02  # of the kept parts that the new type may take, as a mean over their classes
+BORNE = 0.02  # of the replayed parts that the new type may take, as a mean over their classes
 MARGIN = 0.01  # logits below the point at which one more part changes sides
 PENALTY = 1.0  # of the weights' squared norm: what five examples teach beside the evidence is little
 
@@ -78,7 +78,7 @@ def replayed_parts(
 
 
 def fit_column(replayed: ReplayedParts, examples: Sequence[Example], exclusive: bool) -> Column:
-    """A logistic regression against the kept parts' features, beside the evidence; every class counts the same."""
+    """A logistic regression against the replayed parts' features, beside the evidence; every class counts the same."""
     features = torch.from_numpy(np.concatenate([replayed.features, *(x.features for x in examples)]))
     old = torch.from_numpy(np.concatenate([replayed.logits, *(x.logits for x in examples)]))
     evidence = torch.from_numpy(np.concatenate([replayed.evidence, *(x.evidence for x in examples)]))
@@ -111,7 +111,7 @@ def fit_column(replayed: ReplayedParts, examples: Sequence[Example], exclusive: 
 
 
 def _bounded(column: Column, replayed: ReplayedParts, exclusive: bool) -> Column:
-    """The column with a bias so low that it takes no more of the kept parts than their classes bear."""
+    """The column with a bias so low that it takes no more of the replayed parts than their classes bear."""
     rival = replayed.logits.max(1) if exclusive else np.zeros(len(replayed.logits))
     room = rival - replayed.predicted(column)
     if exclusive:  # a part that is called wrongly already is no loss
@@ -124,7 +124,7 @@ def _bounded(column: Column, replayed: ReplayedParts, exclusive: bool) -> Column
 
 
 def recalls(replayed: ReplayedParts, column: NDArray[np.float32] | None, card: Card) -> dict[str, Bounded]:
-    """Of the kept parts of each class, how many are called it."""
+    """Of the replayed parts of each class, how many are called it."""
     logits = replayed.logits if column is None else np.column_stack([replayed.logits, replayed.predicted(column)])
     predicted = logits.argmax(1)
     return {
@@ -143,7 +143,7 @@ def left_out(replayed: ReplayedParts, examples: Sequence[Example], exclusive: bo
     return rate(right, len(examples))
 
 
-# Evidence for a type that is taught later: a discriminant of its examples' strangest cells against kept good ones.
+# Evidence for a type that is taught later: a discriminant of its examples' strangest cells against replayed good ones.
 
 Numbers = dict[str, NDArray[Any]]
 
@@ -187,7 +187,7 @@ class Examples:
         return NewTypeLda(direction, float(default), float(spread), _logit(replayed, default, spread), examples)
 
     def replayed(self) -> Numbers:
-        """The kept cells with those of the examples, as they are."""
+        """The replayed cells with those of the examples, as they are."""
         count = self._numbers[CELLS].shape[1]
         chosen = [strangeness(one[0], self._centre, self._inverse).topk(count).indices for one in self._views]
         cells = [one[0][index].numpy() for one, index in zip(self._views, chosen, strict=True)]
@@ -204,7 +204,7 @@ class Examples:
         return good.mean(), good.std(correction=0).clamp_min(EPS + 1e-2 * replayed.std(correction=0)), replayed
 
     def _hottest(self, predicted: Tensor) -> Tensor:
-        """Means of the hottest cells (N,) of (N, P); of kept parts only the strangest are known."""
+        """Means of the hottest cells (N,) of (N, P); of replayed parts only the strangest are known."""
         cells = len(self._views[0][0])
         return predicted.topk(min(top_count(EVIDENT[0], cells), predicted.shape[1]), dim=1).values.mean(1)
 

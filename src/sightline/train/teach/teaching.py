@@ -52,8 +52,8 @@ UNCHANGED = 1e-3  # that an old type's logit may move, relative to max(1, |logit
 
 @dataclass(frozen=True)
 class Taught:
-    """The new recipe; of the kept parts of each old class, how many were called it `before` and `after`; how many of
-    the examples were called the new type when they were left out themselves.
+    """The new recipe; of the replayed parts of each old class, how many were called it `before` and `after`; how many
+    of the examples were called the new type when they were left out themselves.
     """
 
     recipe: Recipe
