@@ -69,14 +69,11 @@ def with_heat(image: Image, heat: NDArray[np.float32], scale: Scale) -> Image:
     mixed = np.empty(image.shape, np.uint8)
     for top in range(0, height, BAND_ROWS):
         rows = slice(top, top + BAND_ROWS)
-        mixed[rows] = _mixed(image[rows], scale.position(large[rows]))
+        position = scale.position(large[rows])
+        colour = np.stack([np.interp(position, STOPS, channel) for channel in zip(*COLOURS, strict=True)], axis=-1)
+        opacity = np.interp(position, STOPS, OPACITIES)[..., None]
+        mixed[rows] = np.rint(image[rows] * (1.0 - opacity) + colour * opacity)
     return mixed
-
-
-def _mixed(image: Image, position: NDArray[np.float32]) -> Image:
-    colour = np.stack([np.interp(position, STOPS, channel) for channel in zip(*COLOURS, strict=True)], axis=-1)
-    opacity = np.interp(position, STOPS, OPACITIES)[..., None]
-    return np.asarray(np.rint(image * (1.0 - opacity) + colour * opacity), np.uint8)
 
 
 def smooth_outline(contour: NDArray[np.int32], cell_px: float) -> NDArray[np.int32]:

@@ -63,7 +63,8 @@ def _learn(
     progress: Progress,
 ) -> None:
     counts = torch.from_numpy(_counts(labelled, net.classes.out_channels) ** (1 - BALANCE))
-    steps, rate = _steps(labelled, settings), settings.classifier_rate
+    least, rate = round(MIN_STEPS * (QUICK_SHARE if settings.effort == "quick" else 1)), settings.classifier_rate
+    steps = max(least, EPOCHS[settings.effort] * pass_size(labelled) // settings.classifier_batch)
     learned = [values for values in net.parameters() if values.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=WARM_UP)
@@ -90,11 +91,6 @@ def _moderate(net: Classifier, examples: Tensor) -> None:
         layer.weight[1:] = good + share * (layer.weight[1:] - good)
     good = net.whole.bias[:1] if net.exclusive else torch.zeros(1)
     net.whole.bias[1:] = good + share[:, 0] * (net.whole.bias[1:] - good)
-
-
-def _steps(labelled: Sequence[Labelled], settings: TrainSettings) -> int:
-    least = round(MIN_STEPS * (QUICK_SHARE if settings.effort == "quick" else 1))
-    return max(least, EPOCHS[settings.effort] * pass_size(labelled) // settings.classifier_batch)
 
 
 def pass_size(labelled: Sequence[Labelled]) -> int:

@@ -266,7 +266,8 @@ def choose_synthetic(
     found = {one: learn(settings.model_copy(update={"synthetic_defects": one})) for one in ("never", "always")}
     merits = {one: naming(labelled, predicted.logits, label_map) for one, predicted in found.items()}
     best = "always" if merits["always"] > merits["never"] + MARGIN else "never"
-    defects = sum(bool(x.part.sample.defective) for x in _judged(labelled, found[best].logits))
+    judged = np.isfinite(found[best].logits[:, 0])
+    defects = sum(bool(x.part.sample.defective) for x, one in zip(labelled, judged, strict=True) if one)
     reason = (
         f"{'learned from' if best == 'always' else 'not learned from'}; balanced accuracy "
         f"{merits['always']:.3f} with, {merits['never']:.3f} without, on {defects} held-out real defective parts"
@@ -290,7 +291,3 @@ def naming(labelled: Sequence[Labelled], logits: NDArray[np.float64], label_map:
         if k and own.any() and not own.all()
     ]
     return float(np.mean(rates or [0]))
-
-
-def _judged(labelled: Sequence[Labelled], logits: NDArray[np.float64]) -> list[Labelled]:
-    return [x for x, row in zip(labelled, logits, strict=True) if np.isfinite(row[0])]

@@ -45,7 +45,9 @@ def check_parity(
     """
     probes = list(images)
     answers = _answers(model, probes)
-    extractor, head = _reference(backbone, int8), copy.deepcopy(head).to("cpu")
+    extractor: FeatureExtractor
+    extractor = TorchExtractor(backbone) if int8 is None else OnnxExtractor(backbone, 2, int8)
+    head = copy.deepcopy(head).to("cpu")
     worst, flips = 0.0, 0
     for image, outputs in zip(probes, answers, strict=True):
         maps = extractor(image[None])
@@ -95,7 +97,3 @@ def _boxed(boxes: BoxHead | None, maps: dict[str, Tensor], outputs: dict[str, ND
         return 0.0
     pairs = zip(boxes.answers(maps), (outputs["box_scores"], outputs["boxes"]), strict=True)
     return max(float(np.max(np.abs(a.numpy() - b) / np.maximum(1.0, np.abs(a.numpy())))) for a, b in pairs)
-
-
-def _reference(backbone: str | Backbone, int8: bytes | None) -> FeatureExtractor:
-    return TorchExtractor(backbone) if int8 is None else OnnxExtractor(backbone, 2, int8)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from sightline.core.errors import TrainingError
@@ -75,12 +74,13 @@ class Checkpoint:
         Raises TrainingError where not even that can be written.
         """
         path = self._folder / f"{self._key}-step-{step}.npz"
+        unlabelled = np.full(max((len(x.classes) for x in batch if x.classes is not None), default=0), -1)
         data = io.BytesIO()
         np.savez_compressed(
             data,
             images=np.stack([x.image for x in batch]),
             paths=np.array([str(x.part.sample.path) for x in batch]),
-            classes=np.array(_classes(batch), np.int8),
+            classes=np.array([unlabelled if x.classes is None else x.classes for x in batch], np.int8),
             grades=np.array([x.grade for x in batch]),
             step=step,
             loss=loss,
@@ -102,11 +102,6 @@ def _age_s(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except OSError:
         return float("inf")
-
-
-def _classes(batch: Sequence[Labelled]) -> list[NDArray[np.int8]]:
-    width = max((len(x.classes) for x in batch if x.classes is not None), default=0)
-    return [np.full(width, -1, np.int8) if x.classes is None else x.classes.astype(np.int8) for x in batch]
 
 
 def run_key(

@@ -54,7 +54,8 @@ def types_of(sample: Sample) -> tuple[str, ...]:
 def vocabulary(parts: Sequence[Part]) -> LabelMap:
     """Types and grades with enough examples; others are warned about, and stay strangers to the recipe."""
     labelled = [part.sample for part in parts]
-    counts = {name: sum(name in types_of(sample) for sample in labelled) for name in _names(labelled)}
+    names = sorted({name for sample in labelled for name in types_of(sample)})
+    counts = {name: sum(name in types_of(sample) for sample in labelled) for name in names}
     enough = any(count >= MIN_EXAMPLES for count in counts.values())
     for name, count in counts.items():
         if enough and count < MIN_EXAMPLES:
@@ -62,10 +63,6 @@ def vocabulary(parts: Sequence[Part]) -> LabelMap:
     types = tuple(name for name, count in counts.items() if count >= MIN_EXAMPLES)
     exclusive = all(len(set(types_of(sample)) & set(types)) <= 1 for sample in labelled)
     return LabelMap(types, _grades(labelled), exclusive)
-
-
-def _names(samples: Sequence[Sample]) -> list[str]:
-    return sorted({name for sample in samples for name in types_of(sample)})
 
 
 def _grades(samples: Sequence[Sample]) -> tuple[str, ...]:

@@ -63,14 +63,11 @@ def _recommendation(result: SearchResult) -> str:
         return "Give the search more time: one trial was finished, so there is nothing to compare it with."
     if result.chosen.default:
         return "Stay with the default settings: no others were cheaper by more than chance, or as cheap and faster."
+    caveat = ", if real defects were like the synthetic ones" if result.synthetic else ""
     return (
-        f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts{_caveat(result)} "
+        f"Train with {sets}; errors then cost about {money(cost.value)} per 1,000 parts{caveat} "
         f"({beside(result.prices)})."
     )
-
-
-def _caveat(result: SearchResult) -> str:
-    return ", if real defects were like the synthetic ones" if result.synthetic else ""
 
 
 def _cards(result: SearchResult, chosen: SearchTrial, base: SearchTrial | None) -> list[dict[str, str]]:

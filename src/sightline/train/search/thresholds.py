@@ -30,7 +30,10 @@ def price_thresholds(recipe: Recipe, cost: Cost | None, prices: Prices, syntheti
     if priced is None and band.low <= card.band.low:
         escape = card.calibration.escape
     calibration = restated(card, band, held_out_scores(recipe), escape, lines)
-    changed = revised(_one_threshold_of_types(recipe), band, calibration, _reason(prices), "sightline search")
+    review = "no review" if prices.review is None else f"review {prices.review:g}"
+    reason = f"prices: escape {prices.escape:g}, overkill {prices.overkill:g}, {review}; "
+    reason += f"{percent(prices.defect_rate)} of parts defective"
+    changed = revised(_one_threshold_of_types(recipe), band, calibration, reason, "sightline search")
     # The parent is a recipe that nobody has: search trained it and keeps only what came of it.
     return changed.with_card(changed.card.model_copy(update={"provenance": card.provenance}))
 
@@ -72,11 +75,3 @@ def _types(card: Card) -> list[str]:
     if card.recognition is None or card.recognition.band is None:
         return []
     return ["known types decide, too: more good parts than counted here may be NG"]
-
-
-def _reason(prices: Prices) -> str:
-    review = "no review" if prices.review is None else f"review {prices.review:g}"
-    return (
-        f"prices: escape {prices.escape:g}, overkill {prices.overkill:g}, {review}; "
-        f"{percent(prices.defect_rate)} of parts defective"
-    )
