@@ -28,9 +28,9 @@ def test_what_the_types_promise_stands_beside_what_the_score_promises(recipe: Re
     half = "5 of 10 good parts would not be OK: at most 77.8%"
     of_types = calibration.model_copy(update={"promises": (calibration.promises[0], half)})
     types = Recognition(exclusive=True, band=Band(low=-0.7, high=0.5), calibration=of_types)
-    said = text_lab.train(FIGURES, recipe.card.model_copy(update={"recognition": types}))
-    assert said.count(calibration.promises[0]) == 1
-    assert f"  - by named types, which decide as well: {half}" in said
+    message = text_lab.train(FIGURES, recipe.card.model_copy(update={"recognition": types}))
+    assert message.count(calibration.promises[0]) == 1
+    assert f"  - by named types, which decide as well: {half}" in message
     silent = types.model_copy(update={"band": None, "calibration": None})
     assert "named types" not in text_lab.train(FIGURES, recipe.card.model_copy(update={"recognition": silent}))
 
@@ -67,22 +67,22 @@ def test_the_parts_own_type_and_what_decided_are_said() -> None:
         **{"times_ms": {"total": 8.0}, "types": {"break": 0.0, "crack": 0.97}, "defects": [{"type": "unknown"}]},
         "reason": "the known type 'crack' (97%) decided: the score alone says OK",
     }
-    said = text_lab.inspect(result)
-    assert "1 place  crack 97%, unknown" in said
-    assert "break" not in said
-    assert said.endswith("why: the known type 'crack' (97%) decided: the score alone says OK")
+    message = text_lab.inspect(result)
+    assert "1 place  crack 97%, unknown" in message
+    assert "break" not in message
+    assert message.endswith("why: the known type 'crack' (97%) decided: the score alone says OK")
 
 
 def test_each_finding_has_its_own_remedy_where_they_differ(parts: Dataset) -> None:
     """Under two pictures, 'If it is 'a', correct the label' stood once: for the one labelled 'a', too."""
 
-    def said(*remedies: str) -> list[str]:
+    def remedies_shown(*remedies: str) -> list[str]:
         found = [
             Finding(Kind.LABEL, Severity.HIGH, (f"{i}.png",), "It may be wrong.", remedy)
             for i, remedy in enumerate(remedies)
         ]
-        told = text_data.check(Checked(parts, Result(found, (), ()), {}, {}))
-        return [line.strip() for line in told.splitlines() if "What to do" in line]
+        table = text_data.check(Checked(parts, Result(found, (), ()), {}, {}))
+        return [line.strip() for line in table.splitlines() if "What to do" in line]
 
-    assert said("It is 'a'.", "It is 'b'.") == ["What to do: It is 'a'.", "What to do: It is 'b'."]
-    assert said("Look.", "Look.") == ["What to do: Look."]
+    assert remedies_shown("It is 'a'.", "It is 'b'.") == ["What to do: It is 'a'.", "What to do: It is 'b'."]
+    assert remedies_shown("Look.", "Look.") == ["What to do: Look."]

@@ -62,10 +62,10 @@ for number in range(10**6):
     for _ in range(40):
         last = process.stdout.readline()
     process.send_signal(os_signal.SIGKILL)
-    said = last + process.stdout.read()
+    told = last + process.stdout.read()
     process.wait()
     process.stdout.close()
-    count = int(said.split()[-1]) + 1
+    count = int(told.split()[-1]) + 1
     box = Outbox(tmp_path / "box.db")
     kept = bodies(box)
     assert kept[:count] == [b"%d" % number for number in range(count)] and len(kept) <= count + 1

@@ -25,8 +25,8 @@ def stricter(inspector: Any) -> Any:
         def inspect(self, source: Any) -> Any:
             from dataclasses import replace
 
-            seen = inspector.inspect(source)
-            return replace(seen, verdict=self.card.band.decide(seen.score))
+            observed = inspector.inspect(source)
+            return replace(observed, verdict=self.card.band.decide(observed.score))
 
     return Stricter()
 
@@ -77,6 +77,6 @@ def test_the_report_and_the_text(inspector: Any, stricter: Any, lot: list[Sample
     for heading in ("The part", "Heat of the first", "Heat of the second"):
         assert page.count(f'<p class="unit">{heading}</p>') == len(found.changed)
     assert page.count('<div class="legend">') == 2  # each recipe has a scale of its own
-    said = text(found)
-    assert "parts changed verdict" in said and "No difference may be concluded" in said
+    message = text(found)
+    assert "parts changed verdict" in message and "No difference may be concluded" in message
     assert found.to_json()["changed"][0]["better"] is False

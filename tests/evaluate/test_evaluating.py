@@ -38,8 +38,8 @@ ASKED = (
 
 
 def test_figures_of_a_known_lot(inspector: Any, lot: list[Sample]) -> None:
-    seen: list[tuple[int, int]] = []
-    found = evaluate(inspector, lot, progress=lambda done, total: seen.append((done, total)))
+    observed: list[tuple[int, int]] = []
+    found = evaluate(inspector, lot, progress=lambda done, total: observed.append((done, total)))
     assert (found.n_good, found.n_defective, found.left_out_unlabelled) == (6, 5, 1)
     assert (found.escape, found.escape_upper) == (0.2, upper_bound(1, 5))
     assert found.overkill == pytest.approx(1 / 6)
@@ -51,7 +51,7 @@ def test_figures_of_a_known_lot(inspector: Any, lot: list[Sample]) -> None:
     # Calling all from dent_ok up defective finds 5 of 5 among 7 calls.
     assert (found.f1_max, found.f1_threshold) == pytest.approx((10 / 12, 1.0), abs=0.2)
     assert found.f1_max == pytest.approx(10 / 12)
-    assert seen == [(done, 12) for done in range(1, 13)]
+    assert observed == [(done, 12) for done in range(1, 13)]
 
 
 def test_pixel_metrics_see_the_patch_and_the_hot_good_part(inspector: Any, lot: list[Sample]) -> None:

@@ -52,11 +52,11 @@ BAD = {
 def test_a_bad_file_is_named_with_a_remedy(
     name: str, picture: Picture, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    spoil, said = BAD[name]
+    spoil, message = BAD[name]
     good = _save(picture, tmp_path / "good.png")
     path = tmp_path / name
     path.write_bytes(spoil(good.read_bytes()))
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         read_image(path)
     assert str(path) in str(error.value)
     capfd.readouterr()  # libpng's own lines, which no setting keeps from stderr

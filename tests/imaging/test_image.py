@@ -173,15 +173,15 @@ def test_arrays_of_every_shape_are_taken(picture: Picture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "dtype", "said"),
+    ("scale", "dtype", "message"),
     [(257.0, np.uint16, "16 bits"), (1 / 255, np.float32, "float"), (1 / 255, np.float64, "float")],
 )
 def test_arrays_of_other_depths_are_reduced_with_a_warning(
-    scale: float, dtype: type, said: str, picture: Picture
+    scale: float, dtype: type, message: str, picture: Picture
 ) -> None:
     image, (warning,) = read_image((picture * scale).astype(dtype))
     assert np.array_equal(image, picture)
-    assert said in warning
+    assert message in warning
 
 
 def test_a_bool_array_is_black_and_white(picture: Picture) -> None:

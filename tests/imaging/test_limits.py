@@ -138,7 +138,7 @@ def test_a_preview_is_no_second_picture(scene: Scene, encode: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "said"),
+    ("head", "message"),
     [
         (b"GIF89a", "GIF has 256 colours and may be animated"),
         (b"\0\0\0\x18ftypheic", "HEIC is not read"),
@@ -147,8 +147,8 @@ def test_a_preview_is_no_second_picture(scene: Scene, encode: Any) -> None:
         (b"%PDF-1.7", "PDF is a document"),
     ],
 )
-def test_what_is_not_read_is_named_with_the_remedy(head: bytes, said: str) -> None:
-    with pytest.raises(ImageError, match=rf"part: not a readable image \({said}\)\. Save it as PNG"):
+def test_what_is_not_read_is_named_with_the_remedy(head: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=rf"part: not a readable image \({message}\)\. Save it as PNG"):
         decode(head + bytes(200), "part")
     assert not is_cut_off(head)
 

@@ -96,8 +96,8 @@ def test_what_jpeg_adds_is_no_mark(quality: int, colour: tuple[int, int, int], t
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_mask_that_may_mean_two_things_is_refused(kind: str, tmp_path: Path) -> None:
-    image, said = REFUSED[kind]
-    with pytest.raises(InputError, match=rf"mask\.png: .*({said})"):
+    image, message = REFUSED[kind]
+    with pytest.raises(InputError, match=rf"mask\.png: .*({message})"):
         read_mask(_saved(tmp_path / "mask.png", image()))
 
 

@@ -25,10 +25,10 @@ def _net(types: int = 3, grades: int = 4, exclusive: bool = True) -> Classifier:
 
 
 def test_shapes() -> None:
-    said = _net()(_maps())
-    assert said.types.shape == (2, 4)
-    assert said.class_map.shape == (2, 4, 16, 24)
-    assert said.quality is not None and said.quality.shape == (2,)
+    predicted = _net()(_maps())
+    assert predicted.types.shape == (2, 4)
+    assert predicted.class_map.shape == (2, 4, 16, 24)
+    assert predicted.quality is not None and predicted.quality.shape == (2,)
 
 
 def test_without_grades_nothing_is_said_about_quality() -> None:
@@ -108,5 +108,5 @@ def test_the_kernel_is_that_of_the_distances() -> None:
 def test_a_part_that_is_like_a_known_one_gets_what_that_says_and_a_stranger_nothing() -> None:
     centres = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
     head = KernelOrdinal(centres, torch.tensor([-2.0, 3.0]), torch.tensor([0.0]), 1.0)
-    said = head(torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 50.0]]))
-    assert said.tolist() == pytest.approx([-2.0, 3.0, 0.0], abs=1e-6)
+    predicted = head(torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 50.0]]))
+    assert predicted.tolist() == pytest.approx([-2.0, 3.0, 0.0], abs=1e-6)

@@ -172,8 +172,8 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_are_finite_at_extreme_logits(name: str, size: float, dtype: torch.dtype) -> None:
     for seed in range(4):
-        statistics = torch.sign(_logits(5, 3, seed=seed))
-        logits = (size * statistics).to(dtype).requires_grad_()
+        signs = torch.sign(_logits(5, 3, seed=seed))
+        logits = (size * signs).to(dtype).requires_grad_()
         loss = CASES[name](logits)
         loss.backward()
         assert loss.dtype == torch.float32 and loss.ndim == 0 and loss.isfinite() and loss >= -1e-6
@@ -206,7 +206,7 @@ def test_wrong_shapes_and_labels_are_named(name: str) -> None:
 
 
 def test_settings_out_of_range_are_named() -> None:
-    for call, label_map in (
+    for call, message in (
         (lambda: effective_weights(COUNTS, 1.0), "beta"),
         (lambda: focal_loss(_logits(5, 3), LABELS, gamma=-1), "gamma"),
         (lambda: asymmetric_loss(_logits(4, 3), TRUTH, margin=1), "margin"),
@@ -215,5 +215,5 @@ def test_settings_out_of_range_are_named() -> None:
         (lambda: cumulative_link_loss(_logits(5), _logits(2), GRADES), "do not fit 0 to 2"),
         (lambda: cumulative_link_loss(_logits(5, 1), _logits(2), GRADES), "one number per part"),
     ):
-        with pytest.raises(InputError, match=label_map):
+        with pytest.raises(InputError, match=message):
             call()

@@ -304,9 +304,9 @@ def test_recipes_of_different_things_are_refused(change: dict[str, Any], recipe:
 
 
 def test_the_card_names_both_and_promises_nothing(recipe: Recipe, other: Recipe) -> None:
-    seen = (*recipe.card.trained_on, "0123456789abcdef")
-    card = Cascade(recipe, altered(other, trained_on=seen), threads=1).card
-    assert set(card.trained_on) == set(seen)
+    observed = (*recipe.card.trained_on, "0123456789abcdef")
+    card = Cascade(recipe, altered(other, trained_on=observed), threads=1).card
+    assert set(card.trained_on) == set(observed)
     assert (card.band, card.product) == (recipe.card.band, recipe.card.product)
     assert card.backbone == "lite0, REVIEW by lite0"
     (promise,) = card.calibration.promises

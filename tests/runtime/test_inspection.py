@@ -73,8 +73,8 @@ def test_the_verdict_stands_in_its_colour(flawed: Inspection, good: Inspection) 
 
 
 def test_what_decided_stands_below_the_verdict(good: Inspection) -> None:
-    said = replace(good, reason="the known type 'crack' (97%) decided: the score alone says OK").overlay().image
-    changed = np.abs(said.astype(int) - good.overlay().image).max(2) > 20
+    predicted = replace(good, reason="the known type 'crack' (97%) decided: the score alone says OK").overlay().image
+    changed = np.abs(predicted.astype(int) - good.overlay().image).max(2) > 20
     assert changed[30:50].mean() > 0.1
 
 

@@ -134,8 +134,8 @@ def test_a_hot_spot_comes_back_where_it_was(
         reach = 4 * px_per_input[0], 4 * px_per_input[1]  # half a cell around the spot
         near = (abs(columns + 0.5 - spot_x) <= reach[0]) & (abs(rows + 0.5 - spot_y) <= reach[1])
         image = np.where(near[..., None], np.uint8(255), np.uint8(127)).repeat(3, 2)
-        seen = prepare(image, letterbox)[..., 0].astype(np.float32) - 127
-        grid = seen.reshape(INPUT[0] // CELL_PX, CELL_PX, INPUT[1] // CELL_PX, CELL_PX).mean((1, 3))
+        observed = prepare(image, letterbox)[..., 0].astype(np.float32) - 127
+        grid = observed.reshape(INPUT[0] // CELL_PX, CELL_PX, INPUT[1] // CELL_PX, CELL_PX).mean((1, 3))
         heat = heat_to_image(grid, letterbox)
         row, column = np.unravel_index(int(heat.argmax()), heat.shape)
         found_x, found_y = (column + 0.5) * size[1] / heat.shape[1], (row + 0.5) * size[0] / heat.shape[0]

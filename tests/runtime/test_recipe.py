@@ -129,10 +129,10 @@ SPOILS: dict[str, tuple[Callable[[Recipe], bytes], str]] = {
 
 @pytest.mark.parametrize("name", SPOILS)
 def test_a_file_that_is_no_recipe_is_named_with_a_remedy(name: str, recipe: Recipe, tmp_path: Path) -> None:
-    spoil, said = SPOILS[name]
+    spoil, message = SPOILS[name]
     path = tmp_path / "plates.onnx"
     path.write_bytes(spoil(recipe))
-    with pytest.raises(RecipeError, match=said) as error:
+    with pytest.raises(RecipeError, match=message) as error:
         Recipe.load(path)
     assert str(error.value).startswith(f"{path}: ")
 
@@ -175,9 +175,9 @@ def test_a_card_that_cannot_be_is_said_in_one_line(change: dict, told: str, reci
     text = json.dumps({**json.loads(recipe.card.model_dump_json()), **change})
     with pytest.raises(RecipeError) as raised:
         parse_card({METADATA_KEY: text}, "r.onnx")
-    said = str(raised.value)
-    assert re.search(rf"r.onnx: the recipe's card is damaged \(.*{told}", said), said
-    assert "\n" not in said and "pydantic" not in said
+    message = str(raised.value)
+    assert re.search(rf"r.onnx: the recipe's card is damaged \(.*{told}", message), message
+    assert "\n" not in message and "pydantic" not in message
 
 
 @pytest.mark.parametrize("text", ["5", "[]", "null", '"a"', '{"schema_version": "one"}', "{"])

@@ -320,14 +320,14 @@ def test_many_and_one_agree(tiled: Inspector, draw: Any) -> None:
 def test_one_tile_without_a_number_is_never_ok(
     output: str, index: int, tiled: Inspector, draw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, seen = tiled._session.run, [0]
+    run, observed = tiled._session.run, [0]
 
     def spoil(arrays: dict[str, Any]) -> dict[str, Any]:
         outputs = {name: np.array(array) for name, array in run(arrays).items()}
-        if 0 <= index - seen[0] < len(arrays["image"]):
-            outputs["score"][index - seen[0]] = np.nan
-            outputs[output][index - seen[0]] = np.nan
-        seen[0] += len(arrays["image"])
+        if 0 <= index - observed[0] < len(arrays["image"]):
+            outputs["score"][index - observed[0]] = np.nan
+            outputs[output][index - observed[0]] = np.nan
+        observed[0] += len(arrays["image"])
         return outputs
 
     monkeypatch.setattr(tiled._session, "run", spoil)

@@ -37,23 +37,23 @@ def twice(draw: Any, write: Any, tmp_path: Path) -> list[Sample]:
 
 def test_two_pictures_of_one_part_are_one_unit(twice: list[Sample]) -> None:
     with pytest.warns(TrainingWarning, match="10 parts in 20 photos"):
-        parts, said = find_units(accept(twice))
-    assert "10 parts in 20 photos" in said
+        parts, message = find_units(accept(twice))
+    assert "10 parts in 20 photos" in message
     assert [parts[i].unit == parts[i + 1].unit for i in range(0, 20, 2)] == [True] * 10
     assert len({part.unit for part in parts}) == len({part.counted for part in parts}) == 10
 
 
 def test_different_parts_stay_apart(draw: Any, write: Any, tmp_path: Path) -> None:
     samples = [Sample(write(tmp_path / f"{turn}.png", draw(turn)[0]), False) for turn in range(12)]
-    parts, said = find_units(accept(samples))
-    assert said == ""
+    parts, message = find_units(accept(samples))
+    assert message == ""
     assert len({part.unit for part in parts}) == 12
 
 
 def test_parts_with_names_of_their_own_are_never_joined(twice: list[Sample]) -> None:
     named = [Sample(sample.path, False, group=f"part {turn}") for turn, sample in enumerate(twice)]
-    parts, said = find_units(accept(named, group_keys(named)))
-    assert said == ""
+    parts, message = find_units(accept(named, group_keys(named)))
+    assert message == ""
     assert len({part.unit for part in parts}) == 20
 
 

@@ -103,8 +103,8 @@ def test_evaluate_and_explain_say_so(recipe: Recipe, make: Make, tmp_path: Path)
     assert found.recognition.boxes.map50 is not None
     page = write_report(found, tmp_path / "report.html").read_text()
     assert "none were there" in page and "1e+30" not in page
-    said = sightline.explain(recipe, make("paint", 5200).path, threads=1).sentences
-    assert "never says OK" in said[0] and "held-out known parts" in said[1]
+    message = sightline.explain(recipe, make("paint", 5200).path, threads=1).sentences
+    assert "never says OK" in message[0] and "held-out known parts" in message[1]
 
 
 def test_without_types_or_with_the_recogniser_off_there_is_nothing_to_learn(make: Make) -> None:

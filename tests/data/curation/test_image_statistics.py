@@ -76,16 +76,16 @@ def test_a_row_is_the_sign_of_its_own_image_where_others_cannot_be_read(plant: A
 
 def test_embedding_sees_a_few_small_copies_at_a_time(write: Any, tmp_path: Path) -> None:
     path = write(tmp_path / "large.png", np.zeros((700, 1400, 3), np.uint8))
-    seen: list[int] = []
+    observed: list[int] = []
 
     def embed(images: Any) -> Any:
-        seen.append(len(images))
+        observed.append(len(images))
         assert all(max(image.shape) <= 512 for image in images)
         return np.zeros((len(images), 4), np.float32)
 
     done: list[tuple[int, int]] = []
     read_statistics([Sample(path, None)] * 19, embed, progress=lambda *given: done.append(given))
-    assert seen == [8, 8, 3] and done[-1] == (19, 19)
+    assert observed == [8, 8, 3] and done[-1] == (19, 19)
 
 
 def test_names_are_short_and_unique() -> None:

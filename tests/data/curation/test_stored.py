@@ -164,8 +164,8 @@ def test_people_read_names_and_programs_hashes(store: Store, tmp_path: Path) -> 
     assert {names[Path(name).stem] for name in near["subjects"]} == {"good/03.png", "good/again.png"}
     report = tmp_path / "check.html"
     words = ["data", "check", "store:plates", "--backbone", "none", "--report", str(report)]
-    said = RUN.invoke(app, words, catch_exceptions=False).stdout
-    for text in (said, re.sub('href="[^"]*"', "", report.read_text(encoding="utf-8"))):
+    message = RUN.invoke(app, words, catch_exceptions=False).stdout
+    for text in (message, re.sub('href="[^"]*"', "", report.read_text(encoding="utf-8"))):
         assert "good/again.png" in text and Path(near["subjects"][0]).stem not in text
 
 

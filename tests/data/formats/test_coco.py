@@ -102,7 +102,7 @@ def test_an_id_is_the_same_as_text_and_as_a_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (_data([_image()], [_mark(category=9)]), r"annotation 7: the category id 9 does not exist \(known: 1\)"),
         (_data([_image()], [_mark()], categories=[]), "the category id 1 does not exist .known: none"),
@@ -134,8 +134,8 @@ def test_an_id_is_the_same_as_text_and_as_a_number(tmp_path: Path) -> None:
         (_data([], []), "the annotations list no images"),
     ],
 )
-def test_what_cannot_be_used_is_named(data: Any, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said) as error:
+def test_what_cannot_be_used_is_named(data: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as error:
         _read(tmp_path, data)
     assert str(tmp_path) in str(error.value)
 
@@ -161,7 +161,7 @@ def test_rounding_at_the_border_is_no_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         ({"bbox": [20, 1, 4, 3]}, "marks wholly outside their image were left out"),
         ({"bbox": [-9, -9, 4, 3]}, "marks wholly outside"),
@@ -172,8 +172,8 @@ def test_rounding_at_the_border_is_no_mistake(tmp_path: Path) -> None:
         ({"segmentation": {"size": [6, 9], "counts": [54]}}, "marks without an area"),
     ],
 )
-def test_a_mark_that_cannot_be_used_never_makes_its_image_good(bad: Any, said: str, tmp_path: Path) -> None:
-    with pytest.warns(DatasetWarning, match=said):
+def test_a_mark_that_cannot_be_used_never_makes_its_image_good(bad: Any, message: str, tmp_path: Path) -> None:
+    with pytest.warns(DatasetWarning, match=message):
         (sample,) = _read(tmp_path, _data([_image()], [_mark(**bad)]))
     assert (sample.defective, sample.types, sample.regions) == (True, ("dent",), ())
 

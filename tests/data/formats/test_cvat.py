@@ -76,7 +76,7 @@ def test_without_a_list_of_labels_every_label_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "said"),
+    ("images", "message"),
     [
         (_image(BOX.replace("dent", "bump")), r"image 1.png, box .* 'bump' does not exist \(known: dent, rust\)"),
         (_image(BOX.replace("dent", "")), r"image 1.png, box \(mark 1\): names no class"),
@@ -93,14 +93,14 @@ def test_without_a_list_of_labels_every_label_is_taken(tmp_path: Path) -> None:
         (_image() + _image(BOX), r"1.png is listed before .* good there, dent here"),
     ],
 )
-def test_what_cannot_be_used_is_named(images: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said) as error:
+def test_what_cannot_be_used_is_named(images: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as error:
         _read(tmp_path, images)
     assert str(tmp_path) in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("mark", "said", "left"),
+    ("mark", "message", "left"),
     [
         (BOX.replace('"2"', '"-5"'), "reach outside", (0, 3, 8, 4)),
         (BOX.replace('"2"', '"40"').replace('"8"', '"50"'), "wholly outside", None),
@@ -108,8 +108,8 @@ def test_what_cannot_be_used_is_named(images: str, said: str, tmp_path: Path) ->
         ('<polygon label="dent" points=""/>', "without an area", None),
     ],
 )
-def test_places_that_do_not_fit(mark: str, said: str, left: Any, tmp_path: Path) -> None:
-    with pytest.warns(DatasetWarning, match=said):
+def test_places_that_do_not_fit(mark: str, message: str, left: Any, tmp_path: Path) -> None:
+    with pytest.warns(DatasetWarning, match=message):
         (sample,) = _read(tmp_path, _image(mark))
     assert [region.box for region in sample.regions] == ([left] if left else [])
     assert (sample.defective, sample.types) == (True, ("dent",))

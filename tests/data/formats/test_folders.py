@@ -116,8 +116,8 @@ def test_what_is_no_class_is_refused_with_the_remedy(name: str, what: str, tmp_p
     for path in ("good/1.png", "scratch/1.png", f"{name}/2.png", f"{name}/3.png"):
         write(tmp_path / path, BLANK)
     last = name.rpartition("/")[2]
-    said = rf"looks like {what}.*, and its 2 pictures would be learned as .*call it '{re.escape(last)} defect'"
-    with pytest.raises(InputError, match=said) as error:
+    message = rf"looks like {what}.*, and its 2 pictures would be learned as .*call it '{re.escape(last)} defect'"
+    with pytest.raises(InputError, match=message) as error:
         folders.read(tmp_path)
     assert str(error.value).startswith(str(tmp_path / name))
 
@@ -202,17 +202,17 @@ def test_groups_come_from_a_table(tmp_path: Path, write: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"file,part\n1.png,a\n", r"has the columns \['file', 'part'\]. Expected: image, group"),
         (b"", "Expected: image, group"),
         (b"image,group\ngood/\xe4.png,a\n", "not a readable CSV .* Save it as UTF-8 CSV"),
     ],
 )
-def test_a_bad_table_of_groups_is_named(content: bytes, said: str, tmp_path: Path, write: Any) -> None:
+def test_a_bad_table_of_groups_is_named(content: bytes, message: str, tmp_path: Path, write: Any) -> None:
     write(tmp_path / "good/1.png", BLANK)
     (tmp_path / "groups.csv").write_bytes(content)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         folders.read(tmp_path)
     assert str(tmp_path / "groups.csv") in str(error.value)
 

@@ -89,7 +89,7 @@ def test_an_image_that_was_renamed_with_its_json_is_found(tmp_path: Path, write:
 
 
 @pytest.mark.parametrize(
-    ("shape", "more", "said"),
+    ("shape", "more", "message"),
     [
         (_shape("polygon", [1, 1], [2, 2]), {}, "shape 1: 2 points are too few for a polygon. Draw it again"),
         (_shape("rectangle", [1, 1], [2]), {}, "shape 1: 1 numbers where 2 belong"),
@@ -106,22 +106,22 @@ def test_an_image_that_was_renamed_with_its_json_is_found(tmp_path: Path, write:
         (_shape("rectangle", [1, 1], [2, 2]), {"flags": [1]}, "flags: expected an object"),
     ],
 )
-def test_what_cannot_be_used_is_named(shape: Any, more: Any, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said) as error:
+def test_what_cannot_be_used_is_named(shape: Any, more: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as error:
         _read(tmp_path, shape, **more)
     assert str(tmp_path / "1.json") in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("shape", "said", "left"),
+    ("shape", "message", "left"),
     [
         (_shape("rectangle", [-5, 2], [5, 6]), "reach outside", (0, 2, 5, 4)),
         (_shape("polygon", [40, 2], [50, 6], [40, 9]), "wholly outside", None),
         (_shape("rectangle", [5, 2], [5, 6]), "without an area", None),
     ],
 )
-def test_places_that_do_not_fit(shape: Any, said: str, left: Any, tmp_path: Path) -> None:
-    with pytest.warns(DatasetWarning, match=said):
+def test_places_that_do_not_fit(shape: Any, message: str, left: Any, tmp_path: Path) -> None:
+    with pytest.warns(DatasetWarning, match=message):
         sample = _read(tmp_path, shape)
     assert [region.box for region in sample.regions] == ([left] if left else [])
     assert (sample.defective, sample.types) == (True, ("dent",))

@@ -257,7 +257,7 @@ def test_a_split_has_two_sides(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "place", "said"),
+    ("rows", "place", "message"),
     [
         ("a.png,good,,\n,good,,\n", "row 3", "column 'image' is empty. Give a path relative to the table"),
         ("a.png,,1.5,\n", "row 2", "grade '1.5' is not a whole number. Use 0 for the best grade"),
@@ -266,8 +266,8 @@ def test_a_split_has_two_sides(text: str, tmp_path: Path) -> None:
         ("a.png,good,,\n\n\nb.png,,x,\n", "row 5", "grade 'x'"),
     ],
 )
-def test_a_bad_row_is_named_as_an_editor_counts(rows: str, place: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said) as error:
+def test_a_bad_row_is_named_as_an_editor_counts(rows: str, place: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as error:
         _read(tmp_path, f"image,label,grade,split\n{rows}")
     assert f"{tmp_path / 'labels.csv'}, {place}: " in str(error.value)
 

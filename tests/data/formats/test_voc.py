@@ -95,7 +95,7 @@ def test_a_stale_file_name_does_not_matter(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stem", "objects", "name", "said"),
+    ("stem", "objects", "name", "message"),
     [
         ("1", _object(" "), None, r"1.xml, object 1: names no class"),
         ("1", _object() + _object(box=(1, "x", 3, 4)), None, r"1.xml, object 2, ymin: 'x' is no number"),
@@ -105,14 +105,14 @@ def test_a_stale_file_name_does_not_matter(name: str, folder: Path) -> None:
         ("x", "", "1.png", r"x.xml: 1.png is listed before .* dent there, good here"),
     ],
 )
-def test_what_cannot_be_used_is_named(stem: str, objects: str, name: str | None, said: str, folder: Path) -> None:
+def test_what_cannot_be_used_is_named(stem: str, objects: str, name: str | None, message: str, folder: Path) -> None:
     _xml(folder, stem, objects, name)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         voc.read(folder)
 
 
 @pytest.mark.parametrize(
-    ("box", "said", "left"),
+    ("box", "message", "left"),
     [
         ((-9, 2, 6, 4), "reach outside", (0, 1, 6, 3)),
         ((30, 2, 40, 4), "wholly outside", None),
@@ -120,9 +120,9 @@ def test_what_cannot_be_used_is_named(stem: str, objects: str, name: str | None,
         ((9, 9, 3, 3), "without an area", None),
     ],
 )
-def test_boxes_that_do_not_fit(box: Any, said: str, left: Any, folder: Path) -> None:
+def test_boxes_that_do_not_fit(box: Any, message: str, left: Any, folder: Path) -> None:
     _xml(folder, "1", _object(box=box))
-    with pytest.warns(DatasetWarning, match=said):
+    with pytest.warns(DatasetWarning, match=message):
         sample = _by_stem(folder)["1"]
     assert [region.box for region in sample.regions] == ([left] if left else [])
     assert (sample.defective, sample.types) == (True, ("dent",))

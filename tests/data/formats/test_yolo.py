@@ -130,7 +130,7 @@ def test_settings_that_would_take_minutes_are_refused_at_once(text: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("2 0.5 0.5 0.1 0.1", r"1.txt, line 2: the class 2 does not exist \(known: 0 crack, 1 dent\)"),
         ("-1 0.5 0.5 0.1 0.1", "line 2: '-1' is no whole number"),
@@ -141,14 +141,14 @@ def test_settings_that_would_take_minutes_are_refused_at_once(text: str, tmp_pat
         ("0 0.5 nan 0.1 0.1", "line 2: 'nan' is no number"),
     ],
 )
-def test_a_bad_line_is_named(line: str, said: str, folder: Path) -> None:
+def test_a_bad_line_is_named(line: str, message: str, folder: Path) -> None:
     (folder / "labels/1.txt").write_text(f"0 0.5 0.5 0.1 0.1\n{line}\n")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         yolo.read(folder)
 
 
 @pytest.mark.parametrize(
-    ("line", "said", "left"),
+    ("line", "message", "left"),
     [
         ("0 0 0.5 0.5 0.5", "reach outside", (0, 5, 10, 10)),
         ("0 1.5 0.5 0.5 0.5", "wholly outside", None),
@@ -156,16 +156,16 @@ def test_a_bad_line_is_named(line: str, said: str, folder: Path) -> None:
         ("0 0.5 0.5 0.6 0.6 0.7 0.7", "without an area", None),
     ],
 )
-def test_places_that_do_not_fit(line: str, said: str, left: Any, folder: Path) -> None:
+def test_places_that_do_not_fit(line: str, message: str, left: Any, folder: Path) -> None:
     (folder / "labels/1.txt").write_text(line)
-    with pytest.warns(DatasetWarning, match=said):
+    with pytest.warns(DatasetWarning, match=message):
         sample = yolo.read(folder)[0]
     assert [region.box for region in sample.regions] == ([left] if left else [])
     assert (sample.defective, sample.types) == (True, ("crack",))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("names: [a\n", "not readable YAML"),
         ("names: dent", "'names' is no list of class names. Write names"),
@@ -180,9 +180,9 @@ def test_places_that_do_not_fit(line: str, said: str, left: Any, folder: Path) -
         ("names: [a]\ntrain: gone", "no images where 'train', 'val' and 'test' say"),
     ],
 )
-def test_a_bad_data_yaml_is_named(text: str, said: str, tmp_path: Path) -> None:
+def test_a_bad_data_yaml_is_named(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text(text)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         yolo.read(tmp_path)
     assert "data.yaml" in str(error.value)
 

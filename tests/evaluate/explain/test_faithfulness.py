@@ -34,8 +34,8 @@ def test_turned_heat_gains_nothing_and_points_wrongly(inspector: Any, lot: list[
         card = inspector.card
 
         def inspect(self, source: Any) -> Any:
-            seen = inspector.inspect(source)
-            return replace(seen, heat=np.ascontiguousarray(-seen.heat))
+            observed = inspector.inspect(source)
+            return replace(observed, heat=np.ascontiguousarray(-observed.heat))
 
     images = run_trial(Turned(), lot, include_trained=False, progress=None).images
     found = faithfulness(Turned(), images, 4)

@@ -28,10 +28,14 @@ def plain_iou(a, b):
 def plain_ap(truth, found, name, least):
     """Average precision of one type at one IoU, box by box."""
     claims, total = [], 0
-    for real, said in zip(truth, found, strict=True):
+    for real, predicted in zip(truth, found, strict=True):
         targets = [box for box, kind in zip(real.xywh, real.types, strict=True) if kind == name]
         total += len(targets)
-        mine = [(s, box) for s, box, kind in zip(said.scores, said.xywh, said.types, strict=True) if kind == name]
+        mine = [
+            (s, box)
+            for s, box, kind in zip(predicted.scores, predicted.xywh, predicted.types, strict=True)
+            if kind == name
+        ]
         taken = set()
         for score, box in sorted(mine, key=lambda pair: -pair[0])[:100]:
             best, at = least, None
@@ -60,9 +64,9 @@ def scene(seed, images=12):
             [real, real[: count // 2], np.column_stack([random.uniform(0, 80, (2, 2)), [[9, 9], [12, 5]]])]
         )
         near += random.normal(0, 1.5, near.shape)
-        said = np.concatenate([kinds, kinds[: count // 2], ["chip", "scratch"]])
+        predicted = np.concatenate([kinds, kinds[: count // 2], ["chip", "scratch"]])
         truth.append(Boxes.of(real, list(kinds)))
-        found.append(Boxes.of(near, list(said), random.random(len(near))))
+        found.append(Boxes.of(near, list(predicted), random.random(len(near))))
     return truth, found
 
 
@@ -177,18 +181,18 @@ def test_touching_instances_part_at_a_higher_level() -> None:
 def test_found_boxes_carry_type_and_score() -> None:
     maps = np.zeros((2, *SIZE), np.float32)
     maps[1, 10:20, 10:30] = 1.0
-    seen: Any = SimpleNamespace(
+    observed: Any = SimpleNamespace(
         class_maps=lambda: maps, image=np.zeros((*SIZE, 3), np.uint8), types={"dent": 0.1, "scratch": 0.5}
     )
     card: Any = SimpleNamespace(types=("dent", "scratch"), recognition=None)
-    found = found_boxes(seen, card)
+    found = found_boxes(observed, card)
     assert found.types == ("scratch",) and found.scores.tolist() == [0.5]
     assert found.xywh.tolist() == [[10, 10, 20, 10]]
 
 
 def test_a_recipe_that_draws_boxes_is_taken_at_its_word() -> None:
     own = Box("dent", 0.7, (1.0, 2.0, 3.0, 4.0))
-    seen: Any = SimpleNamespace(boxes=(own,), class_maps=lambda: np.ones((1, *SIZE), np.float32))
+    observed: Any = SimpleNamespace(boxes=(own,), class_maps=lambda: np.ones((1, *SIZE), np.float32))
     card: Any = SimpleNamespace(types=("dent",), recognition=SimpleNamespace(boxes=True))
-    found = found_boxes(seen, card)
+    found = found_boxes(observed, card)
     assert found.xywh.tolist() == [[1, 2, 3, 4]] and found.scores.tolist() == [0.7]

@@ -12,13 +12,13 @@ from sightline.core.errors import InputError
 from sightline.evaluate.metrics.grades import grade_auroc, grade_scores
 
 
-def kappa_by_table(truth, said):
+def kappa_by_table(truth, predicted):
     """Cohen's definition: one less observed over expected disagreement, cell by cell."""
     observed = expected = 0.0
     for a in truth:
-        for b in said:
+        for b in predicted:
             expected += (a - b) ** 2 / len(truth)
-    for a, b in zip(truth, said, strict=True):
+    for a, b in zip(truth, predicted, strict=True):
         observed += (a - b) ** 2
     return 1 - observed / expected
 
@@ -37,13 +37,13 @@ def test_by_hand() -> None:
 def test_kappa_equals_the_table_and_scikit_learn(seed: int) -> None:
     random = np.random.default_rng(seed)
     truth = random.integers(0, 5, 90)
-    said = np.clip(truth + random.integers(-2, 3, 90), 0, 4)
-    found = grade_scores(truth, said)
-    assert found.kappa.value == pytest.approx(kappa_by_table(truth.tolist(), said.tolist()))
-    assert found.kappa.value == pytest.approx(sk.cohen_kappa_score(truth, said, weights="quadratic"))
+    predicted = np.clip(truth + random.integers(-2, 3, 90), 0, 4)
+    found = grade_scores(truth, predicted)
+    assert found.kappa.value == pytest.approx(kappa_by_table(truth.tolist(), predicted.tolist()))
+    assert found.kappa.value == pytest.approx(sk.cohen_kappa_score(truth, predicted, weights="quadratic"))
     assert found.kappa.lower < found.kappa.value < found.kappa.upper
     assert found.error.lower < found.error.value < found.error.upper
-    assert found == grade_scores(truth, said)
+    assert found == grade_scores(truth, predicted)
 
 
 def test_kappa_at_its_ends() -> None:

@@ -40,17 +40,17 @@ def test_the_table_by_hand() -> None:
 
 
 def test_equal_confidences_share_a_bin_whatever_the_order() -> None:
-    said, right = np.array([0.5] * 7 + [0.9] * 5), np.arange(12) % 2 == 0
-    found = reliability(said, right, bins=4)
+    predicted, right = np.array([0.5] * 7 + [0.9] * 5), np.arange(12) % 2 == 0
+    found = reliability(predicted, right, bins=4)
     assert [row.right.of for row in found.bins] == [7, 5]
     shuffled = np.random.default_rng(0).permutation(12)
-    assert reliability(said[shuffled], right[shuffled], bins=4) == found
+    assert reliability(predicted[shuffled], right[shuffled], bins=4) == found
 
 
 def test_bins_hold_equally_many_parts() -> None:
     random = np.random.default_rng(0)
-    said = random.random(100)
-    found = reliability(said, random.random(100) < said)
+    predicted = random.random(100)
+    found = reliability(predicted, random.random(100) < predicted)
     assert [row.right.of for row in found.bins] == [10] * 10
     assert found.parts == 100
     assert len(reliability([0.1, 0.9], [0, 1], bins=10).bins) == 2

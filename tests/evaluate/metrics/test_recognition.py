@@ -27,13 +27,13 @@ def typed(inspector: Any) -> Any:
             self.card = card
 
         def inspect(self, source: Any) -> Any:
-            seen = inspector.inspect(source)
-            shares = {"dent": 0.02, "scratch": 0.9} if seen.score > 9 else {"dent": 0.6, "scratch": 0.02}
-            shares = shares if seen.score > 2 else {"dent": 0.05, "scratch": 0.05}
-            maps = np.zeros((2, *seen.heat.shape), np.float32)
-            maps[int(shares["scratch"] > 0.5)] = seen.heat > 3
-            grade = int(seen.score > 2)
-            return replace(seen, types=shares, defect_share=maps.max(0), class_maps=lambda: maps, grade=grade)
+            observed = inspector.inspect(source)
+            shares = {"dent": 0.02, "scratch": 0.9} if observed.score > 9 else {"dent": 0.6, "scratch": 0.02}
+            shares = shares if observed.score > 2 else {"dent": 0.05, "scratch": 0.05}
+            maps = np.zeros((2, *observed.heat.shape), np.float32)
+            maps[int(shares["scratch"] > 0.5)] = observed.heat > 3
+            grade = int(observed.score > 2)
+            return replace(observed, types=shares, defect_share=maps.max(0), class_maps=lambda: maps, grade=grade)
 
     return Typed()
 

@@ -14,7 +14,7 @@ from sightline.evaluate.statistics.intervals import clopper_pearson, mean_of_all
 
 NAMES = ("crack", "dent", "stain")
 TRUTH = ["crack"] * 4 + ["dent"] * 4 + ["stain"] * 2
-SAID = ["crack", "crack", "crack", "dent", "dent", "dent", "crack", "stain", "stain", "stain"]
+PREDICTED = ["crack", "crack", "crack", "dent", "dent", "dent", "crack", "stain", "stain", "stain"]
 
 
 def ap_by_definition(scores, labels):
@@ -29,7 +29,7 @@ def ap_by_definition(scores, labels):
 
 
 def test_single_label_by_hand() -> None:
-    found = single_label(TRUTH, SAID, NAMES)
+    found = single_label(TRUTH, PREDICTED, NAMES)
     crack, dent, stain = found.types
     assert (crack.precision.count, crack.precision.of) == (3, 4)
     assert (crack.recall.count, crack.recall.of) == (3, 4)
@@ -47,7 +47,7 @@ def test_single_label_by_hand() -> None:
 
 
 def test_f1_and_its_interval_follow_from_the_overlap() -> None:
-    crack = single_label(TRUTH, SAID, NAMES).types[0]
+    crack = single_label(TRUTH, PREDICTED, NAMES).types[0]
     lower, upper = clopper_pearson(3, 5)
     assert crack.f1.of == 5
     assert (crack.f1.lower, crack.f1.upper) == pytest.approx((2 * lower / (1 + lower), 2 * upper / (1 + upper)))
@@ -66,8 +66,8 @@ def test_a_type_that_is_never_shown_or_never_said_is_stated_as_such() -> None:
 
 def test_multi_label_by_hand() -> None:
     truth = [[1, 0], [1, 1], [0, 1], [0, 0]]
-    said = [[1, 1], [1, 0], [0, 1], [0, 0]]
-    found = multi_label(truth, said, ("a", "b"), scores=[[0.9, 0.6], [0.8, 0.4], [0.1, 0.7], [0.2, 0.1]])
+    predicted = [[1, 1], [1, 0], [0, 1], [0, 0]]
+    found = multi_label(truth, predicted, ("a", "b"), scores=[[0.9, 0.6], [0.8, 0.4], [0.1, 0.7], [0.2, 0.1]])
     assert [kind.f1.value for kind in found.types] == [1.0, 0.5]
     assert found.accuracy.value == 0.5
     assert found.balanced_accuracy.value == pytest.approx((1.0 + (0.5 + 0.5) / 2) / 2)
@@ -80,10 +80,10 @@ def test_figures_equal_scikit_learn(seed: int) -> None:
     random = np.random.default_rng(seed)
     truth = random.random((80, 3)) < 0.3
     scores = np.round(random.normal(size=truth.shape) + truth, 1)
-    said = scores > 0.8
-    found = multi_label(truth, said, NAMES, scores)
-    assert found.macro_f1.value == pytest.approx(sk.f1_score(truth, said, average="macro"))
-    assert found.macro_precision == pytest.approx(sk.precision_score(truth, said, average="macro"))
+    predicted = scores > 0.8
+    found = multi_label(truth, predicted, NAMES, scores)
+    assert found.macro_f1.value == pytest.approx(sk.f1_score(truth, predicted, average="macro"))
+    assert found.macro_precision == pytest.approx(sk.precision_score(truth, predicted, average="macro"))
     assert found.macro_ap == pytest.approx(sk.average_precision_score(truth, scores))
     one, two = truth.argmax(1), scores.argmax(1)
     single = single_label([NAMES[k] for k in one], [NAMES[k] for k in two], NAMES)
@@ -95,9 +95,9 @@ def test_figures_equal_scikit_learn(seed: int) -> None:
 
 
 def test_lots_are_resampled_whole() -> None:
-    truth, said = TRUTH * 10, SAID * 10
-    alone = single_label(truth, said, NAMES).balanced_accuracy
-    lots = single_label(truth, said, NAMES, groups=[n % 10 for n in range(100)]).balanced_accuracy
+    truth, predicted = TRUTH * 10, PREDICTED * 10
+    alone = single_label(truth, predicted, NAMES).balanced_accuracy
+    lots = single_label(truth, predicted, NAMES, groups=[n % 10 for n in range(100)]).balanced_accuracy
     assert lots.value == pytest.approx(alone.value)
     assert lots.upper - lots.lower > 2 * (alone.upper - alone.lower)
 
@@ -120,7 +120,7 @@ def test_empty_inputs_give_none() -> None:
 
 
 def test_the_confusion_keeps_the_images_behind_each_cell() -> None:
-    table = confusion(TRUTH, SAID, [f"{n}.png" for n in range(10)])
+    table = confusion(TRUTH, PREDICTED, [f"{n}.png" for n in range(10)])
     assert table.names == NAMES
     assert table.counts.tolist() == [[3, 1, 0], [1, 2, 1], [0, 0, 2]]
     assert table.cell("crack", "dent") == ("3.png",)

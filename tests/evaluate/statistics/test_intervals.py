@@ -55,10 +55,10 @@ def test_the_mean_of_rates_without_a_failure_is_bounded_by_the_worst_rates_that_
 
 
 def test_rate_carries_count_sample_and_bound() -> None:
-    seen = rate(2, 40, 0.95)
-    assert (seen.count, seen.of, seen.confidence) == (2, 40, 0.95)
-    assert seen.value == 0.05
-    assert seen.upper == pytest.approx(upper_bound(2, 40))
+    observed = rate(2, 40, 0.95)
+    assert (observed.count, observed.of, observed.confidence) == (2, 40, 0.95)
+    assert observed.value == 0.05
+    assert observed.upper == pytest.approx(upper_bound(2, 40))
 
 
 @pytest.mark.parametrize(("count", "of", "confidence"), [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0), (1, 2, 0.0)])

@@ -16,11 +16,11 @@ def mean_of(values):
 
 
 def test_a_rate_carries_its_sample_and_its_exact_interval() -> None:
-    seen = exact_rate(3, 12)
-    assert (seen.count, seen.of, seen.value) == (3, 12, 0.25)
-    assert (seen.lower, seen.upper) == clopper_pearson(3, 12)
+    observed = exact_rate(3, 12)
+    assert (observed.count, observed.of, observed.value) == (3, 12, 0.25)
+    assert (observed.lower, observed.upper) == clopper_pearson(3, 12)
     assert exact_rate(0, 0).value is None
-    assert json.loads(json.dumps(seen.to_json()))["of"] == 12
+    assert json.loads(json.dumps(observed.to_json()))["of"] == 12
 
 
 def test_the_interval_of_a_mean_agrees_with_theory() -> None:

@@ -215,11 +215,11 @@ def test_an_interrupt_leaves_a_run_that_goes_on(
 def test_a_loss_that_is_no_number_stops_and_saves_its_batch(
     tiny: Any, settings: TrainSettings, quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seen = loop.learn_from, []
+    real, observed = loop.learn_from, []
 
     def broken(net: JointNetwork, optimiser: Any, batch: list[Labelled], *rest: Any) -> tuple[float, int]:
-        seen.append(batch)
-        return (float("nan"), 1) if len(seen) == 6 else real(net, optimiser, batch, *rest)
+        observed.append(batch)
+        return (float("nan"), 1) if len(observed) == 6 else real(net, optimiser, batch, *rest)
 
     monkeypatch.setattr(loop, "learn_from", broken)
     monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
@@ -228,9 +228,9 @@ def test_a_loss_that_is_no_number_stops_and_saves_its_batch(
     (path,) = Path(os.environ["SIGHTLINE_CACHE"], "tuning").glob("*.npz")
     assert str(path) in str(told.value)
     with np.load(path) as saved:
-        assert np.array_equal(saved["images"], np.stack([x.image for x in seen[5]]))
-        assert list(saved["paths"]) == [str(x.part.sample.path) for x in seen[5]]
-        assert np.array_equal(saved["classes"], np.array([x.classes for x in seen[5]]))
+        assert np.array_equal(saved["images"], np.stack([x.image for x in observed[5]]))
+        assert list(saved["paths"]) == [str(x.part.sample.path) for x in observed[5]]
+        assert np.array_equal(saved["classes"], np.array([x.classes for x in observed[5]]))
         assert saved["step"] == 5 and np.isnan(saved["loss"])
 
 

@@ -175,10 +175,10 @@ def test_what_reading_lost_is_warned_about(tmp_path: Path, write: Any, draw: Any
 
 def test_the_depth_of_16_bit_images_is_found_and_said_once_for_all(tmp_path: Path, write: Any, draw: Any) -> None:
     files = [write(tmp_path / f"{i}.png", draw(i)[0].astype(np.uint16) * 16) for i in range(3)]
-    with pytest.warns(TrainingWarning) as said:
+    with pytest.warns(TrainingWarning) as told:
         loader = _intake([Sample(path, False) for path in files])
         prepared = loader(loader.parts[0]) or pytest.fail("left out")
-    (line,) = (str(one.message) for one in said if "bits" in str(one.message))
+    (line,) = (str(one.message) for one in told if "bits" in str(one.message))
     assert line.startswith("3 of 3 images have 16 bits per channel, with values up to ")
     assert line.endswith(": 4,095 (12 bits) counts as white, in this recipe and on its line")
     assert np.abs(prepared.images[0].astype(int) - draw(0)[0]).max() <= 1
@@ -229,8 +229,8 @@ def test_tiles_are_dealt_out_evenly(lot: Lot) -> None:
     places = {letterbox.crop: index for index, letterbox in enumerate(prepared.letterboxes)}
     turns = [[places[letterbox.crop] for _, letterbox in prepared.some(5, turn)] for turn in range(8)]
     assert [len(set(turn)) for turn in turns] == [5] * 8
-    seen = np.bincount(np.concatenate(turns), minlength=20)
-    assert (seen == 2).all()
+    observed = np.bincount(np.concatenate(turns), minlength=20)
+    assert (observed == 2).all()
     assert len(list(prepared.some(100, 3))) == 20
 
 

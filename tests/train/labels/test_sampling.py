@@ -108,7 +108,7 @@ def test_folds_keep_groups_and_spread_every_class(k: int) -> None:
     where = defaultdict(set)
     for group, fold in zip(groups, folds.tolist(), strict=True):
         where[group].add(fold)
-    assert all(len(seen) == 1 for seen in where.values())
+    assert all(len(observed) == 1 for observed in where.values())
     for name in ("good", "scratch", "crack"):
         counts = Counter(fold for label, fold in zip(labels, folds.tolist(), strict=True) if label == name)
         even = sum(counts.values()) / k

@@ -90,18 +90,18 @@ def _held_out(merits: dict[str, float], labelled: list[Labelled]) -> Any:
 
 
 def test_made_defects_are_learned_from_where_real_ones_are_named_better(labelled: list[Labelled]) -> None:
-    chosen, said, reasons = choose_synthetic(
+    chosen, found, reasons = choose_synthetic(
         labelled, WORDS, TrainSettings(effort="max"), _held_out({"always": 1.0, "never": 0.5}, labelled)
     )
-    assert chosen.synthetic_defects == said.net == "always" and naming(labelled, said.logits, WORDS) == 1.0
+    assert chosen.synthetic_defects == found.net == "always" and naming(labelled, found.logits, WORDS) == 1.0
     assert reasons["synthetic defects"].startswith("learned from; balanced accuracy 1.000 with, ")
     assert "held-out real defective parts" in reasons["synthetic defects"]
 
 
 @pytest.mark.parametrize("merits", [{"always": 0.5, "never": 1.0}, {"always": 1.0, "never": 1.0}])
 def test_and_left_where_they_are_not(labelled: list[Labelled], merits: dict[str, float]) -> None:
-    chosen, said, reasons = choose_synthetic(labelled, WORDS, TrainSettings(effort="max"), _held_out(merits, labelled))
-    assert chosen.synthetic_defects == said.net == "never"
+    chosen, found, reasons = choose_synthetic(labelled, WORDS, TrainSettings(effort="max"), _held_out(merits, labelled))
+    assert chosen.synthetic_defects == found.net == "never"
     assert reasons["synthetic defects"].startswith("not learned from; balanced accuracy ")
 
 

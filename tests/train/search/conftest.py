@@ -51,14 +51,14 @@ def judge_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Judge], None]:
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, recipe: Recipe) -> list[TrainSettings]:
     """No training at the end; the settings it would have had, in order."""
-    seen: list[TrainSettings] = []
+    observed: list[TrainSettings] = []
 
     def train(samples: Dataset, settings: TrainSettings, **_: object) -> Recipe:
-        seen.append(settings)
+        observed.append(settings)
         return recipe
 
     monkeypatch.setattr("sightline.train.search.searching.train", train)
-    return seen
+    return observed
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_less_than_a_clear_margin_goes_on(mine: range, ms: float) -> None:
 
 
 def test_only_the_same_pictures_are_compared() -> None:
-    seen = GOOD + 10
+    observed = GOOD + 10
     late = outcome(range(10, 20), 20.0)  # the other's errors come later
-    found = dominated(outcome(range(9), 50.0, seen), [(7, late)], BENCH, PRICES)
-    assert found is not None and f"{seen} pictures" in found[1]
+    found = dominated(outcome(range(9), 50.0, observed), [(7, late)], BENCH, PRICES)
+    assert found is not None and f"{observed} pictures" in found[1]

@@ -23,8 +23,8 @@ Move = Callable[[float, tuple[int, int], np.random.Generator], Matrix]
 
 def flip(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
     """Mirrored along each axis, at most every second time."""
-    statistics = np.where(rng.random(2) < FLIP_SHARE * strength, -1.0, 1.0)
-    return np.diag([*statistics, 1.0])
+    signs = np.where(rng.random(2) < FLIP_SHARE * strength, -1.0, 1.0)
+    return np.diag([*signs, 1.0])
 
 
 def rotation(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
