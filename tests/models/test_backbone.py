@@ -8,7 +8,7 @@ from sightline.core.errors import InputError
 from sightline.models.backbone import BACKBONES, backbone
 
 
-def test_every_trunk_is_found_by_its_name() -> None:
+def test_every_backbone_is_found_by_its_name() -> None:
     assert set(BACKBONES) == {"lite0", "lite1", "lite2", "dinov2-s"}
     for name, entry in BACKBONES.items():
         assert backbone(name) is entry
@@ -29,7 +29,7 @@ def test_other_weights_have_another_identity() -> None:
     assert BACKBONES["dinov2-s"].identity == "dinov2-s-198644e37de3"
 
 
-def test_an_unknown_trunk_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_backbone_is_answered_with_the_known_ones() -> None:
     known = "Choose one of: lite0, lite1, lite2, dinov2-s, hf:NAME_OR_FOLDER"
     with pytest.raises(InputError, match=f"no backbone is called 'resnet'. {known}"):
         backbone("resnet")

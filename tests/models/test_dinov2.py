@@ -66,7 +66,7 @@ def test_images_of_a_batch_do_not_see_each_other(net: Dinov2, waves: torch.Tenso
         assert torch.allclose(pair[:1], single, atol=1e-4)
 
 
-def test_the_trunk_is_frozen_and_ends_with_the_last_block_that_is_read(net: Dinov2) -> None:
+def test_the_backbone_is_frozen_and_ends_with_the_last_block_that_is_read(net: Dinov2) -> None:
     assert not net.training
     assert not any(parameter.requires_grad for parameter in net.parameters())
     assert len(net.blocks) == max(TAPS)

@@ -70,7 +70,7 @@ def test_images_of_a_batch_do_not_see_each_other(lite0: EfficientNetLite, waves:
         assert torch.allclose(pair[:1], single, atol=1e-3)
 
 
-def test_the_trunk_is_frozen(lite0: EfficientNetLite) -> None:
+def test_the_backbone_is_frozen(lite0: EfficientNetLite) -> None:
     assert not lite0.training
     assert not any(parameter.requires_grad for parameter in lite0.parameters())
 

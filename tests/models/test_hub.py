@@ -52,7 +52,7 @@ def test_cnn_vit_and_hybrid_describe_themselves(
     assert [tuple(a.shape[-2:]) for a in answers] == [(2 * step // s, 3 * step // s) for s in strides]
 
 
-def test_a_classifier_is_opened_as_its_trunk(hub_folder: Folder, copied: Folder) -> None:
+def test_a_classifier_is_opened_as_its_backbone(hub_folder: Folder, copied: Folder) -> None:
     base, whole = copied("resnet"), hub_folder("classifier")
     stored = load_file(whole / "model.safetensors")
     kept = {key.removeprefix("resnet."): value for key, value in stored.items() if key.startswith("resnet.")}

@@ -76,17 +76,17 @@ def _leave_interrupted() -> NoReturn:
 
 def _fail(error: SightlineError | ModuleNotFoundError | OSError) -> NoReturn:
     """One message for what a user can act on, and its exit code; what else is missing or fails is a fault of ours."""
-    told: object = error
+    cause: object = error
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone (`| head`): nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     if isinstance(error, ModuleNotFoundError):
-        told = missing_extra(error)
+        cause = missing_extra(error)
     elif isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         remedy = "Free space, or name another place"
-        told = f"{where}cannot be written ({error.strerror}). {remedy}" if error.errno in DISK else None
-    if told is None:
+        cause = f"{where}cannot be written ({error.strerror}). {remedy}" if error.errno in DISK else None
+    if cause is None:
         raise error
-    console.complain(f"error: {told}")
-    sys.exit(2 if isinstance(told, SettingError) else 1)
+    console.complain(f"error: {cause}")
+    sys.exit(2 if isinstance(cause, SettingError) else 1)

@@ -45,9 +45,9 @@ def check(
 
     looks = datasets.Looks(backbone, recipe, threads, outside)
     decide = datasets.Decide(apply or (), dismiss or (), reopen or (), note)
-    told = console.aside(as_json)
+    tell = console.aside(as_json)
     with progress(as_json) as bar:
-        checked = datasets.check(data, looks, decide, report, output, findings, progress=bar, tell=told)
+        checked = datasets.check(data, looks, decide, report, output, findings, progress=bar, tell=tell)
     console.say_json(checked.to_json()) if as_json else console.say(text_data.check(checked))
     console.name_report(report)
 

@@ -55,9 +55,9 @@ def train(
 
     settings: dict[str, object] = {"effort": effort, "backbone": backbone, "seed": seed, "threads": threads}
     settings |= parse_pairs(sets or [])
-    told = console.aside(as_json)
+    tell = console.aside(as_json)
     with progress(as_json) as bar:
-        trained = training.train(data, output, settings, test_fraction, train_good, outside, progress=bar, tell=told)
+        trained = training.train(data, output, settings, test_fraction, train_good, outside, progress=bar, tell=tell)
     figures = trained.figures
     console.say_json(figures) if as_json else console.say(text_lab.train(figures, trained.card))
 
@@ -92,10 +92,10 @@ def search(
     bounds = {"trials": trials, "budget": budget, "folds": folds, "processes": processes, "study": study}
     options = {**prices, **bounds, "defect_rate": defect_rate, "backbones": backbones.split(",")}
     settings: dict[str, object] = {"seed": seed, "threads": threads, **parse_pairs(sets or [])}
-    told = console.aside(as_json)
+    tell = console.aside(as_json)
     with progress(as_json) as bar:
         found = training.search(
-            data, output, options, settings, report, test_fraction, outside, progress=bar, tell=told
+            data, output, options, settings, report, test_fraction, outside, progress=bar, tell=tell
         )
     console.say_json(found.to_json()) if as_json else console.say(text_lab.search(found, output))
     console.name_report(report)
@@ -118,9 +118,9 @@ def evaluate(
     from sightline.operations import inspection, recipes
 
     judging = inspection.Judging(recipe, accurate, threads, engine, precision)
-    told = console.aside(as_json)
+    tell = console.aside(as_json)
     with progress(as_json) as bar:
-        evaluation = recipes.evaluate(judging, data, report, include_trained, outside, progress=bar, tell=told)
+        evaluation = recipes.evaluate(judging, data, report, include_trained, outside, progress=bar, tell=tell)
     console.say_json(evaluation.to_json()) if as_json else console.say(str(evaluation))
     console.name_report(report)
 
@@ -139,9 +139,9 @@ def compare(
     """Is one of two recipes better? Example: sightline compare old.onnx new.onnx photos/cookies"""
     from sightline.operations import recipes
 
-    told = console.aside(as_json)
+    tell = console.aside(as_json)
     with progress(as_json) as bar:
-        found = recipes.compare(first, second, data, report, include_trained, threads, outside, progress=bar, tell=told)
+        found = recipes.compare(first, second, data, report, include_trained, threads, outside, progress=bar, tell=tell)
     console.say_json(found.to_json()) if as_json else console.say(text_lab.compare(found))
     console.name_report(report)
 
@@ -245,8 +245,8 @@ def demo(
     from sightline.operations import demo
 
     say = console.complain if as_json else console.say
-    told = console.complain
-    for step, value in console.each(lambda bar: demo.demo(folder, product, effort, progress=bar, tell=told)):
+    tell = console.complain
+    for step, value in console.each(lambda bar: demo.demo(folder, product, effort, progress=bar, tell=tell)):
         say(text_lab.demo(step, value))
     if as_json:
         console.say_json(value)

@@ -74,5 +74,5 @@ def book(
 
     given = {"guideline": guideline, "min_mm": min_mm, "max_mm": max_mm}
     for page in labels.book(db, product, name, author, **given):
-        told = {**asdict(page), "updated": str(page.updated)}
-        console.say_json(told) if as_json else console.say(text_data.book(page))
+        row = {**asdict(page), "updated": str(page.updated)}
+        console.say_json(row) if as_json else console.say(text_data.book(page))

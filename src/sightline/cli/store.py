@@ -52,9 +52,9 @@ def add(
     """Add a dataset of any layout; run it again to go on. Example: sightline store add photos/cookies"""
     from sightline.operations import store
 
-    told = console.aside(as_json)
+    tell = console.aside(as_json)
     with progress(as_json) as bar:
-        found = store.add((db, images), data, product, split, test_fraction, outside, progress=bar, tell=told)
+        found = store.add((db, images), data, product, split, test_fraction, outside, progress=bar, tell=tell)
     _say(found, text_store.add(found), as_json)
     if found["refused"]:
         raise typer.Exit(1)

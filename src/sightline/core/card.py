@@ -24,8 +24,8 @@ EXPLANATION_KEY = f"{METADATA_KEY}_explanation"
 MAX_CROPS = 400
 MAX_SOURCES = 400
 CROP_PX, VIEW_PX = 48, 64  # side of a kept crop, and of what it shows, in px of the recipe's input
-ACROSS = 20  # crops in a row of the atlas
-MAX_BYTES = 2**20  # of the atlas as text
+ACROSS = 20  # crops in a row of the sheet
+MAX_BYTES = 2**20  # of the sheet as text
 START_OF_FRAME = (0xC0, 0xC1, 0xC2)  # JPEG markers that are followed by the picture's size
 
 
@@ -308,19 +308,19 @@ class MemoryCrops(Section):
     def _a_jpeg(cls, text: str) -> str:
         # The size is read before anything is decoded: a few bytes of JPEG can unpack to gigabytes.
         if jpeg_size(base64.b64decode(text, validate=True)) is None:
-            raise ValueError("the atlas is no JPEG")
+            raise ValueError("the sheet of crops is no JPEG")
         return text
 
     @model_validator(mode="after")
     def _fits(self) -> MemoryCrops:
         if not len(self.entries) == len(self.source) == len(self.centres):
-            raise ValueError("the atlas lists its crops unequally")
+            raise ValueError("the sheet lists its crops unequally")
         if not all(0 <= number < len(self.sources) for number in self.source):
-            raise ValueError("a crop of the atlas comes from an image that it does not name")
+            raise ValueError("a crop of the sheet comes from an image that it does not name")
         if min(self.entries, default=0) < 0:
-            raise ValueError("a crop of the atlas shows no entry of the bank")
+            raise ValueError("a crop of the sheet shows no entry of the bank")
         if jpeg_size(base64.b64decode(self.jpeg)) != self.size:
-            raise ValueError(f"the atlas is not {self.size[1]} x {self.size[0]} px")
+            raise ValueError(f"the sheet of crops is not {self.size[1]} x {self.size[0]} px")
         return self
 
 
@@ -330,7 +330,7 @@ class ExplanationData(Section):
     maps: tuple[str, ...] = Field(
         default=(), max_length=64, description="the backbone's maps that the classifier reads"
     )
-    level: str = Field(default="fine", pattern=r"^[a-z_]+$", description="the level whose entries the atlas shows")
+    level: str = Field(default="fine", pattern=r"^[a-z_]+$", description="the level whose entries the crops show")
     memory_crops: MemoryCrops | None = Field(default=None, description="None: the memory was not drawn")
 
 

@@ -101,12 +101,12 @@ def shaped(array: NDArray[Any], name: str, full_scale: int | None, keep_16_bit: 
     if array.shape[2] == 4:
         warnings = (f"{name}: the alpha channel was dropped",)
         array = array[..., :3]
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if array.dtype != np.uint16 or not keep_16_bit:
-        array, told = to_8_bit(array, name, full_scale)
+        array, notes = to_8_bit(array, name, full_scale)
     if array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
-    return np.ascontiguousarray(array), told + warnings
+    return np.ascontiguousarray(array), notes + warnings
 
 
 def to_8_bit(
@@ -135,10 +135,10 @@ def to_8_bit(
 
 
 def _scaled(array: NDArray[np.uint16], name: str, full_scale: int | None) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if full_scale is None:
         full_scale = FULL
-        told = (
+        notes = (
             f"{name}: 16 bits per channel, reduced to 8 (full scale 65535). "
             "If the camera gives 10 or 12 bits, train a recipe from its pictures: it keeps their scale",
         )
@@ -149,7 +149,7 @@ def _scaled(array: NDArray[np.uint16], name: str, full_scale: int | None) -> tup
             "camera to their bit depth and gain, or train again with pictures as bright as this one"
         )
     table = (np.arange(full_scale + 1, dtype=np.uint32) * 255 // full_scale).astype(np.uint8)
-    return table[array], told
+    return table[array], notes
 
 
 def find_full_scale(paths: Iterable[Path]) -> tuple[int | None, int, int]:

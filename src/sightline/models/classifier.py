@@ -140,7 +140,7 @@ class Classifier(nn.Module):
         """Hottest cells (N, shares * K) -> evidence, against that of good parts."""
         return torch.asinh((hot - self.default) / self.spread)
 
-    def speak(self, evident: Tensor) -> Tensor:
+    def evidence_logits(self, evident: Tensor) -> Tensor:
         """Evidence (N, shares * K) -> what it adds to the classes' logits (N, K + 1)."""
         shares = evident.view(len(evident), len(self.trust), self.whole.out_features - 1) - CLEAR
         return F.pad((self.trust[:, None] * shares).sum(1), (1, 0))
@@ -154,7 +154,7 @@ class Classifier(nn.Module):
         class_map = self.classes(F.relu(mixed + self.mix(mixed)))
         pooled = F.dropout(self.pooled(self.describe(maps)), drop, self.training)
         types = self.whole(pooled) + self.hottest(hottest(class_map))
-        types = types + self.speak(self.evident(maps) if evident is None else evident)
+        types = types + self.evidence_logits(self.evident(maps) if evident is None else evident)
         return Recognised(types, class_map, self._quality(pooled))
 
     def _quality(self, pooled: Tensor) -> Tensor | None:

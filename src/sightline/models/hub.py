@@ -222,11 +222,15 @@ def _scaling(name: str, config: Any) -> Scaling:
     if path is None:
         return Scaling()
     try:
-        told = json.loads(Path(path).read_bytes())
-        plain = not told.get("do_normalize", True)
-        mean, std = ((0.0,) * 3, (1.0,) * 3) if plain else (told["image_mean"], told["image_std"])
-        factor = float(told.get("rescale_factor", Scaling().factor)) if told.get("do_rescale", True) else 1.0
-        return Scaling(tuple(mean), tuple(std), factor, bool(told.get("do_flip_channel_order", False)))
+        preprocessing = json.loads(Path(path).read_bytes())
+        plain = not preprocessing.get("do_normalize", True)
+        mean, std = ((0.0,) * 3, (1.0,) * 3) if plain else (preprocessing["image_mean"], preprocessing["image_std"])
+        factor = (
+            float(preprocessing.get("rescale_factor", Scaling().factor))
+            if preprocessing.get("do_rescale", True)
+            else 1.0
+        )
+        return Scaling(tuple(mean), tuple(std), factor, bool(preprocessing.get("do_flip_channel_order", False)))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not say image_mean and image_std ({error}). Correct it or remove it") from error
 

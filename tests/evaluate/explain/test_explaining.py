@@ -80,7 +80,7 @@ def test_distances_are_those_to_the_bank(explainer: Explainer, recipe: Recipe, f
     assert "no_such_value" not in outputs
 
 
-def test_the_atlas_shows_training_images_within_its_bounds(recipe: Recipe, parts: Any) -> None:
+def test_the_crops_show_training_images_within_its_bounds(recipe: Recipe, parts: Any) -> None:
     memory_crops = read_explanation_data(recipe).memory_crops
     assert memory_crops is not None and 0 < len(memory_crops.entries) <= MAX_CROPS
     assert len(memory_crops.jpeg) < 2**20 and max(memory_crops.entries) < recipe.card.bank

@@ -23,60 +23,60 @@ def group(seed: int) -> dict[str, torch.Tensor]:
 
 
 def test_groups_come_back_in_any_order(tmp_path: Path) -> None:
-    spill = DiskCache(tmp_path)
+    disk = DiskCache(tmp_path)
     for seed in range(5):
-        spill.write(("part", seed), group(seed))
+        disk.write(("part", seed), group(seed))
     for seed in (3, 0, 4, 0):
-        found = spill.read(("part", seed))
+        found = disk.read(("part", seed))
         assert found is not None and list(found) == ["a", "b"]
         for name, values in group(seed).items():
             assert found[name].dtype == values.dtype
             torch.testing.assert_close(found[name], values, rtol=0, atol=0)
-    assert spill.read("another") is None
+    assert disk.read("another") is None
 
 
 def test_leaves_no_file_with_a_name(tmp_path: Path) -> None:
-    spill = DiskCache(tmp_path)
-    spill.write("one", group(0))
-    assert list(tmp_path.iterdir()) == [] and spill.read("one") is not None
+    disk = DiskCache(tmp_path)
+    disk.write("one", group(0))
+    assert list(tmp_path.iterdir()) == [] and disk.read("one") is not None
 
 
 def test_keeps_no_more_than_it_may(tmp_path: Path) -> None:
     size = sum(values.nbytes for values in group(0).values())
-    spill = DiskCache(tmp_path, most=2 * size)
+    disk = DiskCache(tmp_path, most=2 * size)
     for seed in range(3):
-        spill.write(seed, group(seed))
-    assert [spill.read(seed) is not None for seed in range(3)] == [True, True, False]
+        disk.write(seed, group(seed))
+    assert [disk.read(seed) is not None for seed in range(3)] == [True, True, False]
 
 
 def test_a_folder_that_cannot_be_written_costs_the_keeping(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    spill = DiskCache(blocked / "folder")
+    disk = DiskCache(blocked / "folder")
     with pytest.warns(TrainingWarning, match="could not be cached on disk"):
-        spill.write("one", group(0))
-    assert spill.read("one") is None
-    spill.write("two", group(1))  # without a second warning
-    assert spill.read("two") is None
+        disk.write("one", group(0))
+    assert disk.read("one") is None
+    disk.write("two", group(1))  # without a second warning
+    assert disk.read("two") is None
 
 
 def test_a_disk_that_fills_up_keeps_what_it_has(tmp_path: Path) -> None:
-    spill = DiskCache(tmp_path)
-    spill.write("one", group(0))
+    disk = DiskCache(tmp_path)
+    disk.write("one", group(0))
     before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (sum(v.nbytes for v in group(0).values()) + 10, before[1]))
         with pytest.warns(TrainingWarning, match="Free some space"):
-            spill.write("two", group(1))
+            disk.write("two", group(1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert spill.read("two") is None
-    found = spill.read("one")
+    assert disk.read("two") is None
+    found = disk.read("one")
     assert found is not None and torch.equal(found["b"], group(0)["b"])
 
 
-def test_maps_beyond_memory_do_not_need_the_trunk_again(tmp_path: Path, draw: Any) -> None:
+def test_maps_beyond_memory_do_not_need_the_backbone_again(tmp_path: Path, draw: Any) -> None:
     extractor, calls = open_extractor("lite0", 1), []
 
     def counted(images: Any) -> Any:
@@ -84,7 +84,7 @@ def test_maps_beyond_memory_do_not_need_the_trunk_again(tmp_path: Path, draw: An
         return extractor(images)
 
     source = backbone("lite0")
-    maps_of = CachedMaps(counted, source, room=0, spill=DiskCache(tmp_path))  # type: ignore[arg-type]
+    maps_of = CachedMaps(counted, source, free_bytes=0, disk=DiskCache(tmp_path))  # type: ignore[arg-type]
     image = np.ascontiguousarray(draw(0)[0])
     first = maps_of("one", image, True)
     again = maps_of("one", image, True)

@@ -66,7 +66,7 @@ def test_dinov2_in_onnx_equals_torch_at_all_sizes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["resnet", "dinov2", "mobilevit"])
-def test_a_trunk_of_the_hub_in_onnx_equals_torch(
+def test_a_backbone_of_the_hub_in_onnx_equals_torch(
     kind: str, hub_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
@@ -87,7 +87,7 @@ def _difference(ours: dict[str, torch.Tensor], reference: dict[str, torch.Tensor
     return max(float((ours[key] - reference[key]).abs().max() / reference[key].abs().max()) for key in ours)
 
 
-def test_a_trunk_for_one_size_needs_the_size(hub_folder: Callable[[str], Path]) -> None:
+def test_a_backbone_for_one_size_needs_the_size(hub_folder: Callable[[str], Path]) -> None:
     with pytest.raises(InputError, match="is exported for one input size"):
         backbone_onnx(f"hf:{hub_folder('mobilevit')}")
 
@@ -99,14 +99,14 @@ def test_an_input_that_would_be_cut_off_is_refused(kind: type, torch_extractor: 
         extractor(np.zeros((1, 64, 100, 3), np.uint8))
 
 
-def test_the_fastest_trunk_is_taken() -> None:
+def test_the_fastest_backbone_is_taken() -> None:
     expected = TorchExtractor if torch.cuda.is_available() else OnnxExtractor
     extractor = open_extractor("lite0", threads=1)
     assert type(extractor) is expected
     assert extractor.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_an_unknown_trunk_is_refused() -> None:
+def test_an_unknown_backbone_is_refused() -> None:
     with pytest.raises(InputError, match="no backbone is called 'lite9'"):
         open_extractor("lite9", threads=1)
 

@@ -37,7 +37,7 @@ def int8_recipe(parts: Dataset, train_tiny: Callable[..., Recipe]) -> Recipe:
     return train_tiny(parts, precision="int8")
 
 
-def test_the_trunk_is_smaller_and_near_the_float_one(int8: bytes, draw: Any) -> None:
+def test_the_backbone_is_smaller_and_near_the_float_one(int8: bytes, draw: Any) -> None:
     image = draw(50)[0][None]
     exact, rough = OnnxExtractor("lite0", 1)(image), OnnxExtractor("lite0", 1, int8)(image)
     assert len(int8) < 0.4 * len(backbone_onnx("lite0"))
@@ -69,11 +69,11 @@ def test_the_first_convolutions_stay_in_floats(int8: bytes) -> None:
     assert kinds[False] == 48 - FLOAT_CONVOLUTIONS
 
 
-def test_the_same_images_make_the_same_trunk(int8: bytes, images: list[NDArray[np.uint8]]) -> None:
+def test_the_same_images_make_the_same_backbone(int8: bytes, images: list[NDArray[np.uint8]]) -> None:
     assert quantise(backbone_onnx("lite0"), images) == int8
 
 
-def test_a_trunk_without_convolutions_is_refused() -> None:
+def test_a_backbone_without_convolutions_is_refused() -> None:
     model = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["" : 18]> g (float[N] image) => (float[N] same) { same = Identity(image) }'
     )
@@ -98,7 +98,7 @@ def test_its_card_says_so_and_carries_its_proof(int8_recipe: Recipe, recipe: Rec
     assert len(int8_recipe.data) < len(recipe.data)
 
 
-def test_an_int8_graph_around_another_trunk_is_refused(
+def test_an_int8_graph_around_another_backbone_is_refused(
     int8_recipe: Recipe, fitted: Any, draw: Any, int8: bytes
 ) -> None:
     with pytest.raises(RecipeError, match="parity gate"):

@@ -172,7 +172,7 @@ def test_boxes_move_with_an_aligned_part() -> None:
     assert quarter[0, 2] - quarter[0, 0] == pytest.approx(16) and quarter[0, 3] - quarter[0, 1] == pytest.approx(60)
 
 
-def test_boxes_learn_with_the_trunk(samples: list[Sample], recipe: Recipe, tmp_path: Path) -> None:
+def test_boxes_learn_with_the_backbone(samples: list[Sample], recipe: Recipe, tmp_path: Path) -> None:
     """Without a good part, too; the judging side says that the fine-tuned backbone is better."""
     values, rising = iter([0.5, 0.75]), iter([0.1, 0.2, 0.3])
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:

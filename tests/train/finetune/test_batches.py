@@ -108,7 +108,7 @@ def test_what_a_part_counts_as(part_of: Callable[..., Labelled]) -> None:
 
 
 @pytest.mark.parametrize(("without", "mirrored"), [((), True), (("flip",), False)])
-def test_a_ruled_out_flip_holds_for_the_heads_on_the_frozen_trunk(
+def test_a_ruled_out_flip_holds_for_the_heads_on_the_frozen_backbone(
     without: tuple[str, ...], mirrored: bool, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier, "MIN_STEPS", 4)

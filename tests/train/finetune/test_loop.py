@@ -110,7 +110,7 @@ def test_a_gradient_that_is_no_number_changes_nothing(
     assert all(torch.equal(a, b) for a, b in zip(before, net.learning.values(), strict=True))
 
 
-def test_boxes_teach_the_trunk_where_they_are_known(
+def test_boxes_teach_the_backbone_where_they_are_known(
     tiny: Any, settings: TrainSettings, boxed: Callable[..., list[Labelled]], parts_of: Callable[..., list[Labelled]]
 ) -> None:
     """Parts without a word about boxes add nothing to what a box head is taught, and cost nothing."""

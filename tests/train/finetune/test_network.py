@@ -16,13 +16,13 @@ from sightline.train.finetune.network import FIRST_RATE, free_last, layers_of, r
 IMAGE = torch.rand(1, 3, 64, 64) * 255
 
 
-def _trunk(kind: str, hub_folder: Callable[[str], Path]) -> nn.Module:
+def _backbone(kind: str, hub_folder: Callable[[str], Path]) -> nn.Module:
     return EfficientNetLite().eval() if kind == "lite0" else backbone(f"hf:{hub_folder(kind)}").load()
 
 
 @pytest.mark.parametrize("kind", ["lite0", "resnet", "vit", "mobilevit"])
 def test_rates_rise_with_depth(kind: str, hub_folder: Callable[[str], Path]) -> None:
-    net = _trunk(kind, hub_folder)
+    net = _backbone(kind, hub_folder)
     layers = layers_of(net, IMAGE)
     shares = [layer.share for layer in layers]
     assert shares == sorted(shares) and len(set(shares)) == len(shares) > 5

@@ -136,7 +136,7 @@ def test_every_family_gets_through_the_gate_and_inspects(
     assert result.verdict in Verdict and set(result.types) == {"paint", "stain"} and result.defect_share is not None
 
 
-def test_thresholds_rest_on_parts_that_the_trunk_has_not_learned_from(
+def test_thresholds_rest_on_parts_that_the_backbone_has_not_learned_from(
     tuned: Callable[[str], Recipe],
 ) -> None:
     card = tuned("resnet").card
@@ -147,7 +147,7 @@ def test_thresholds_rest_on_parts_that_the_trunk_has_not_learned_from(
     assert len(card.trained_on) == 70
 
 
-def test_the_graph_has_other_weights_than_the_frozen_trunk(
+def test_the_graph_has_other_weights_than_the_frozen_backbone(
     tuned: Callable[[str], Recipe], samples: list[Sample], hub_folder: Callable[[str], Path]
 ) -> None:
     plain = sightline.train(samples, backbone=f"hf:{hub_folder('resnet')}", **SETTINGS, classify=False, align="never")
@@ -170,7 +170,7 @@ def test_a_fine_tuned_recipe_can_be_taught(
     assert Inspector(taught.recipe, threads=1).inspect(paths[0]).types["bar"] > 0.3
 
 
-def test_the_frozen_trunk_stays_where_it_is_no_worse(
+def test_the_frozen_backbone_stays_where_it_is_no_worse(
     quick: None, samples: list[Sample], hub_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = _judged(monkeypatch, [0.8, 0.8])
@@ -182,7 +182,7 @@ def test_the_frozen_trunk_stays_where_it_is_no_worse(
     assert asked[0] == asked[1] and len(asked[0]) == 14
 
 
-def test_the_frozen_trunk_stays_where_the_guard_would_lose(
+def test_the_frozen_backbone_stays_where_the_guard_would_lose(
     quick: None, samples: list[Sample], hub_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _judged(monkeypatch, [0.5, 0.9])
@@ -197,7 +197,7 @@ def test_the_frozen_trunk_stays_where_the_guard_would_lose(
     assert "synthetic defects 0.850, frozen 0.900" in recipe.card.choices["backbone"]
 
 
-def test_without_labels_or_with_few_parts_the_trunk_stays_frozen(
+def test_without_labels_or_with_few_parts_the_backbone_stays_frozen(
     quick: None, samples: list[Sample], hub_folder: Callable[[str], Path]
 ) -> None:
     name = f"hf:{hub_folder('resnet')}"

@@ -280,7 +280,7 @@ def test_freed_blocks_go_back_to_the_system() -> None:
     assert held and resident_mb() < full - 0.8 * BLOCK * BLOCKS / 2**20
 
 
-def test_a_trunk_that_rested_gives_the_same_maps() -> None:
+def test_a_backbone_that_rested_gives_the_same_maps() -> None:
     extractor = OnnxExtractor("lite0", threads=1)
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
     before = extractor(images)

@@ -40,7 +40,7 @@ def test_one_backbone_is_as_good_as_given() -> None:
     assert space.settings({}).backbone == "lite1"
 
 
-def test_int8_is_tried_where_every_trunk_can() -> None:
+def test_int8_is_tried_where_every_backbone_can() -> None:
     assert "precision" in offer_space({}, LITE, 500.0).searched
     assert "precision" not in offer_space({}, (*LITE, "dinov2-s"), 500.0).searched
 

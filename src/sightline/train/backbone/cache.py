@@ -34,34 +34,34 @@ class CachedMaps:
     """
 
     def __init__(
-        self, extractor: FeatureExtractor, source: Backbone, room: int = KEPT_BYTES, spill: DiskCache | None = None
+        self, extractor: FeatureExtractor, source: Backbone, free_bytes: int = KEPT_BYTES, disk: DiskCache | None = None
     ) -> None:
-        self._trunk, self.names, self._room = extractor, source.maps, room
+        self._extractor, self.names, self._free_bytes = extractor, source.maps, free_bytes
         self._cached: dict[tuple[str, bool], Maps] = {}
-        self._spill = spill or DiskCache()
+        self._disk = disk or DiskCache()
 
     def __call__(self, key: str, image: Image, mirrored: bool) -> Maps:
         """Maps {name: (1, C, h, w) float16} of one image (H, W, 3) uint8; `key` names it."""
-        cached = self._cached.get((key, mirrored)) or self._spill.read((key, mirrored))
+        cached = self._cached.get((key, mirrored)) or self._disk.read((key, mirrored))
         if cached is not None:
             return cached
         view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
-        found = self._trunk(view[None])
+        found = self._extractor(view[None])
         maps = {name: found[name].half().cpu() for name in self.names}
         self._remember((key, mirrored), maps)
         return maps
 
     def _remember(self, key: tuple[str, bool], maps: Maps) -> None:
         size = sum(values.nbytes for values in maps.values())
-        if size <= self._room:
+        if size <= self._free_bytes:
             self._cached[key] = maps
-            self._room -= size
+            self._free_bytes -= size
         else:
-            self._spill.write(key, maps)
+            self._disk.write(key, maps)
 
     def turned(self, image: Image) -> Maps:
         """Maps of an image upside down; they are asked for once, so they are not cached."""
-        found = self._trunk(np.ascontiguousarray(image[::-1])[None])
+        found = self._extractor(np.ascontiguousarray(image[::-1])[None])
         return {name: found[name].float().cpu() for name in self.names}
 
     def batch(self, asked: Sequence[tuple[str, Image, bool]]) -> Maps:
@@ -82,14 +82,14 @@ class DiskCache:
     """Groups of named tensors on disk, at most `most` bytes in all; what does not fit is not there when it is read."""
 
     def __init__(self, folder: Path | None = None, most: int = MAX_BYTES) -> None:
-        self._folder, self._room, self._end = folder or cache_folder(), most, 0
+        self._folder, self._free_bytes, self._end = folder or cache_folder(), most, 0
         self._extents: dict[Hashable, list[Extent]] = {}
         self._file: IO[bytes] | None = None
 
     def write(self, key: Hashable, tensors: dict[str, Tensor]) -> None:
         """Keep a group of CPU tensors. A disk that is full or cannot be written costs the keeping, and warns once."""
         size = sum(values.nbytes for values in tensors.values())
-        if size > self._room:
+        if size > self._free_bytes:
             return
         start, extents, data = self._end, [], []
         for name, values in tensors.items():
@@ -99,7 +99,7 @@ class DiskCache:
         try:
             self._append(b"".join(data))
         except OSError as error:
-            self._room = 0
+            self._free_bytes = 0
             warn(
                 f"{self._folder}: the backbone's maps could not be cached on disk ({error.strerror}), so they are "
                 "computed anew in every pass. Free some space, or set SIGHTLINE_CACHE to a folder that has it"
@@ -117,14 +117,14 @@ class DiskCache:
     def _append(self, data: bytes) -> None:
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._room = min(self._room, int(SHARE * shutil.disk_usage(self._folder).free))
+            self._free_bytes = min(self._free_bytes, int(SHARE * shutil.disk_usage(self._folder).free))
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - lives as long as self
             weakref.finalize(self, self._file.close)
         self._file.seek(self._end)
         if self._file.write(data) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._end += len(data)
-        self._room -= len(data)
+        self._free_bytes -= len(data)
 
     def _read(self, start: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         assert self._file is not None

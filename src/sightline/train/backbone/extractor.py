@@ -227,13 +227,13 @@ class PooledExtractor:
         source = backbone(name)
         self._maps = tuple(dict.fromkeys((*source.levels["coarse"], source.embedding)))
         self._side = -(-side_px // source.step_px) * source.step_px
-        self._trunk = open_extractor(name, threads)
+        self._extractor = open_extractor(name, threads)
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
         size = (self._side, self._side)
         batch = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
-        maps = self._trunk(np.asarray(batch, np.uint8))
+        maps = self._extractor(np.asarray(batch, np.uint8))
         pooled = [part for name in self._maps for part in (maps[name].mean(dim=(2, 3)), maps[name].amax(dim=(2, 3)))]
         return np.asarray(torch.cat(pooled, dim=1).cpu().numpy(), np.float32)
 

@@ -264,13 +264,13 @@ def choose_synthetic(
         settings = settings.model_copy(update={"synthetic_defects": way})
         return settings, learn(settings), {}
     found = {one: learn(settings.model_copy(update={"synthetic_defects": one})) for one in ("never", "always")}
-    merits = {one: naming(labelled, predicted.logits, label_map) for one, predicted in found.items()}
-    best = "always" if merits["always"] > merits["never"] + MARGIN else "never"
+    balanced = {one: naming(labelled, predicted.logits, label_map) for one, predicted in found.items()}
+    best = "always" if balanced["always"] > balanced["never"] + MARGIN else "never"
     judged = np.isfinite(found[best].logits[:, 0])
     defects = sum(bool(x.part.sample.defective) for x, one in zip(labelled, judged, strict=True) if one)
     reason = (
         f"{'learned from' if best == 'always' else 'not learned from'}; balanced accuracy "
-        f"{merits['always']:.3f} with, {merits['never']:.3f} without, on {defects} held-out real defective parts"
+        f"{balanced['always']:.3f} with, {balanced['never']:.3f} without, on {defects} held-out real defective parts"
     )
     return settings.model_copy(update={"synthetic_defects": best}), found[best], {CHOICE: reason}
 

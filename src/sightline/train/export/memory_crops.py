@@ -31,7 +31,7 @@ JPEG_QUALITY = 80
 def gather_explanation(
     extractor: FeatureExtractor, fitted: Fitted, loaders: tuple[ImageLoader, ImageLoader], net: Classifier | None = None
 ) -> ExplanationData:
-    """The names of the maps that `net` reads, and the atlas of the first level's memory.
+    """The names of the maps that `net` reads, and the crops of the first level's memory.
 
     `loaders` are those of good and of known defective parts.
     """
@@ -98,7 +98,7 @@ def _crop(image: Image, letterbox: Letterbox, cell: int, grid: tuple[int, int]) 
 def _wanted(
     extractor: FeatureExtractor, level: Level, fitted: Fitted, loaders: tuple[ImageLoader, ImageLoader]
 ) -> list[int]:
-    """Half of the atlas: entries that the hottest cells of parts are nearest to; the rest: those that cover the bank.
+    """Half of the crops: entries that the hottest cells of parts are nearest to; the rest: those that cover the bank.
 
     The bank is in the order of farthest-point selection, so its first entries cover it as well as so many can.
     """

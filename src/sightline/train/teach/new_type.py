@@ -113,13 +113,13 @@ def fit_column(replayed: ReplayedParts, examples: Sequence[Example], exclusive: 
 def _bounded(column: Column, replayed: ReplayedParts, exclusive: bool) -> Column:
     """The column with a bias so low that it takes no more of the replayed parts than their classes bear."""
     rival = replayed.logits.max(1) if exclusive else np.zeros(len(replayed.logits))
-    room = rival - replayed.predicted(column)
+    margin = rival - replayed.predicted(column)
     if exclusive:  # a part that is called wrongly already is no loss
-        room = np.where(replayed.classes[np.arange(len(room)), replayed.logits.argmax(1)], room, np.inf)
+        margin = np.where(replayed.classes[np.arange(len(margin)), replayed.logits.argmax(1)], margin, np.inf)
     share = (replayed.classes / replayed.classes.sum(0).clip(1)).sum(1) / max(1, int(replayed.classes.any(0).sum()))
-    order = np.argsort(room, kind="stable")
+    order = np.argsort(margin, kind="stable")
     beyond = order[np.cumsum(share[order]) > BORNE]
-    excess = max(0.0, MARGIN - float(room[beyond[0]])) if len(beyond) else 0.0
+    excess = max(0.0, MARGIN - float(margin[beyond[0]])) if len(beyond) else 0.0
     return np.append(column[:-1], np.float32(column[-1] - excess))
 
 
