@@ -17,7 +17,7 @@ from sightline.train.backbone.cache import CachedMaps
 from sightline.train.backbone.extractor import TorchExtractor
 from sightline.train.classify import classifier
 from sightline.train.classify.classifier import fit_classifier
-from sightline.train.finetune.batches import Views, label, observed, split_parts
+from sightline.train.finetune.batches import Views, augmented, label, split_parts
 from sightline.train.labels.targets import Labelled, LabelMap
 from sightline.train.settings import TrainSettings
 
@@ -60,7 +60,7 @@ def test_a_step_is_the_same_from_wherever_it_is_reached(parts_of: Parts, setting
 
 def test_marks_move_with_the_picture(part_of: Callable[..., Labelled]) -> None:
     for number in range(20):
-        x = observed(part_of(number, 1, 0), Augmentation(1.0), np.random.default_rng(number))
+        x = augmented(part_of(number, 1, 0), Augmentation(1.0), np.random.default_rng(number))
         assert x.cells is not None
         red = x.image[..., 0].astype(float) - x.image[..., 2]
         y, x_ = np.unravel_index(np.argmax(x.cells[1]), (8, 8))
@@ -75,7 +75,7 @@ def test_a_ruled_out_flip_never_comes(part_of: Callable[..., Labelled]) -> None:
     calm = set(MOVES) | set(LOOKS)
     for without, mirrored in ((calm, False), (calm - {"flip"}, True)):
         turned = [
-            observed(replace(part, image=image), Augmentation(1.0, without), np.random.default_rng(i))
+            augmented(replace(part, image=image), Augmentation(1.0, without), np.random.default_rng(i))
             .image[:, :16]
             .mean()
             for i in range(30)
@@ -84,7 +84,7 @@ def test_a_ruled_out_flip_never_comes(part_of: Callable[..., Labelled]) -> None:
 
 
 def test_parts_without_marks_stay_without(part_of: Callable[..., Labelled]) -> None:
-    x = observed(replace(part_of(0, 1, 0), cells=None), Augmentation(0.5), np.random.default_rng(0))
+    x = augmented(replace(part_of(0, 1, 0), cells=None), Augmentation(0.5), np.random.default_rng(0))
     assert x.cells is None and x.image.shape == (32, 32, 3)
 
 

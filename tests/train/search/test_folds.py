@@ -14,7 +14,7 @@ from sightline.core.sample import TEST, Sample
 from sightline.data.dataset import Dataset
 from sightline.train.images.loader import TrainingWarning
 from sightline.train.search.folds import Bench, deal, make_bench
-from sightline.train.search.trial import _drawn
+from sightline.train.search.trial import _with_defect
 
 
 def test_units_stay_together_and_every_fold_has_its_share() -> None:
@@ -50,9 +50,9 @@ def test_defects_are_drawn_where_none_is_labelled(parts: Dataset) -> None:
     assert bench.synthetic
     assert 0 < bench.defective().sum() <= 4 * len(good)
     picture = next(p for p in bench.judged if p.drawing == 1)
-    once, again = (_drawn(bench, picture, (0.5, 0.0, 0.5, 1.0)) for _ in range(2))
+    once, again = (_with_defect(bench, picture, (0.5, 0.0, 0.5, 1.0)) for _ in range(2))
     assert np.array_equal(once, again)
-    plain = _drawn(bench, replace(picture, drawing=2), (0.5, 0.0, 0.5, 1.0))
+    plain = _with_defect(bench, replace(picture, drawing=2), (0.5, 0.0, 0.5, 1.0))
     assert not np.array_equal(once, plain)
     left = np.s_[:, : once.shape[1] // 2]
     assert np.array_equal(once[left], plain[left])  # outside the region of interest nothing is drawn

@@ -7,7 +7,7 @@ from optuna.distributions import FloatDistribution
 
 from sightline.core.errors import SettingError
 from sightline.train.search import space as table
-from sightline.train.search.space import KNOWN, SPACE, offer_space
+from sightline.train.search.space import LABELLED, SPACE, offer_space
 from sightline.train.settings import TrainSettings
 
 LITE = ("lite0", "lite1")
@@ -72,9 +72,9 @@ def test_wrong_settings_are_named_before_any_work() -> None:
 
 
 def test_what_recognises_types_is_searched_where_labels_name_some() -> None:
-    assert set(KNOWN) <= set(TrainSettings.model_fields)
-    assert not set(KNOWN) & set(offer_space({}, LITE, 500.0).searched)
-    space = offer_space({"loss": "focal"}, LITE, 500.0, known=True)
-    assert set(KNOWN) - {"loss"} <= set(space.searched) and "loss" not in space.searched
+    assert set(LABELLED) <= set(TrainSettings.model_fields)
+    assert not set(LABELLED) & set(offer_space({}, LITE, 500.0).searched)
+    space = offer_space({"loss": "focal"}, LITE, 500.0, labelled=True)
+    assert set(LABELLED) - {"loss"} <= set(space.searched) and "loss" not in space.searched
     assert space.settings(space.default()) == TrainSettings(side_px=384, loss="focal")
-    assert not set(KNOWN) & set(offer_space({"classify": False}, LITE, 500.0, known=True).searched)
+    assert not set(LABELLED) & set(offer_space({"classify": False}, LITE, 500.0, labelled=True).searched)

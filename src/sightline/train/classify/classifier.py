@@ -63,8 +63,7 @@ def _learn(
     progress: Progress,
 ) -> None:
     counts = torch.from_numpy(_counts(labelled, net.classes.out_channels) ** (1 - BALANCE))
-    least, rate = round(MIN_STEPS * (QUICK_SHARE if settings.effort == "quick" else 1)), settings.classifier_rate
-    steps = max(least, EPOCHS[settings.effort] * pass_size(labelled) // settings.classifier_batch)
+    steps, rate = _steps(labelled, settings), settings.classifier_rate
     learned = [values for values in net.parameters() if values.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=WARM_UP)
@@ -80,6 +79,11 @@ def _learn(
         loss.backward()
         optimiser.step()
         schedule.step()
+
+
+def _steps(labelled: Sequence[Labelled], settings: TrainSettings) -> int:
+    least = round(MIN_STEPS * (QUICK_SHARE if settings.effort == "quick" else 1))
+    return max(least, EPOCHS[settings.effort] * pass_size(labelled) // settings.classifier_batch)
 
 
 @torch.no_grad()
