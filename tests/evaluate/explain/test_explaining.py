@@ -67,7 +67,7 @@ def test_the_hottest_place_is_the_flaw_and_the_good_patch_has_none(
     assert patch.good is not None and patch.source.endswith(".png")
     yellow = [int((view[..., :2].min(2).astype(int) - view[..., 2] > 60).sum()) for view in (patch.view, patch.good)]
     assert yellow[0] > 500 > 50 > yellow[1]
-    assert patch.distance > 1.5 * patch.median
+    assert patch.distance > 1.5 * patch.usual
 
 
 def test_distances_are_those_to_the_bank(explainer: Explainer, recipe: Recipe, flawed: np.ndarray) -> None:

@@ -104,7 +104,7 @@ def test_synthetic_defects_are_named_as_what_they_are(find: Search, parts: Datas
 def test_processes_share_the_trials(parts: Dataset, tmp_path: Path) -> None:
     result = sightline.search(parts, processes=2, study=tmp_path / "study.db", **{**FEW, "trials": 3})
     assert [trial.state for trial in result.trials] == ["finished"] * 3
-    assert sum(trial.default for trial in result.trials) == 1
+    assert sum(trial.usual for trial in result.trials) == 1
     assert any("2 processes" in note for note in result.notes)
     assert len({str(trial.params) for trial in result.trials}) == 3
 

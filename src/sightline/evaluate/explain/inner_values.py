@@ -95,30 +95,30 @@ def to_input(point: tuple[float, float], where: Letterbox) -> tuple[float, float
 class Patch:
     """One patch of the part and the good patch nearest to it.
 
-    `centre` (x, y) px of the image; `view` its picture; `distance` to the nearest entry of the memory; `median` the
+    `centre` (x, y) px of the image; `view` its picture; `distance` to the nearest entry of the memory; `usual` the
     median distance of this part's own patches. `good` is a picture of the nearest entry that has one, at
-    `good_distance`, from the training image `source` at `location` (x, y as shares of it); None where the recipe keeps
+    `good_distance`, from the training image `source` at `place` (x, y as shares of it); None where the recipe keeps
     no pictures.
     """
 
     centre: tuple[float, float]
     view: Image = field(repr=False)
     distance: float
-    median: float
+    usual: float
     good: Image | None = field(default=None, repr=False)
     good_distance: float | None = None
     source: str = ""
-    location: tuple[float, float] | None = None
+    place: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The patch as plain JSON values, without its pictures."""
         return {
             "centre": [round(value, 1) for value in self.centre],
             "distance": round(self.distance, 4),
-            "usual": round(self.median, 4),
+            "usual": round(self.usual, 4),
             "good_distance": None if self.good_distance is None else round(self.good_distance, 4),
             "source": self.source,
-            "place": None if self.location is None else list(self.location),
+            "place": None if self.place is None else list(self.place),
         }
 
 
