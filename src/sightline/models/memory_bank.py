@@ -248,7 +248,12 @@ def plain_closest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> T
         return keys.new_full((len(keys),), -torch.inf)
     halves, turned = -0.5 * bank.square().sum(1), bank.T
     rows = max(1, CACHED_CELLS // len(bank))
-    return torch.cat([torch.addmm(halves, some, turned).amax(1) for some in keys.split(rows)])
+    if keys.requires_grad or bank.requires_grad:
+        return torch.cat([torch.addmm(halves, some, turned).amax(1) for some in keys.split(rows)])
+    best = keys.new_empty(len(keys))  # one block: small results between large passing ones would fragment the heap
+    for some, found in zip(keys.split(rows), best.split(rows), strict=True):
+        found.copy_(torch.addmm(halves, some, turned).amax(1))
+    return best
 
 
 def chunked_closest(

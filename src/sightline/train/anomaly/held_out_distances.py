@@ -77,7 +77,11 @@ def find_owners(bank: Tensor, owners: Tensor, keys: Tensor, units: Tensor) -> Ow
     """
     halves = -0.5 * bank.square().sum(1)
     rows = max(1, CELLS // len(bank))
-    nearest_owner = owners[torch.cat([torch.addmm(halves, some, bank.T).argmax(1) for some in keys.split(rows)])]
+    nearest_entry = torch.empty(len(keys), dtype=torch.long, device=keys.device)
+    for some, found in zip(keys.split(rows), nearest_entry.split(rows), strict=True):
+        # Into one block: small results between large passing ones would leave holes that no next one fits into.
+        found.copy_(torch.addmm(halves, some, bank.T).argmax(1))
+    nearest_owner = owners[nearest_entry]
     others, of = bank.clone(), torch.full_like(owners, -1)
     for unit in owners.unique():
         own = owners == unit
