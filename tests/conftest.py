@@ -27,7 +27,10 @@ TINY = {
     **{"classify": False, "position_weight": 0.0, "discriminator_weight": 0.0, "light_directions": 0, "synthetic": 24},
 }
 
-TIMED = ("tests/line/", "tests/devices/", "tests/runtime/test_alignment.py", "tests/cli/", "tests/web/")
+TIMED = (
+    *("tests/line/", "tests/devices/", "tests/contracts/", "tests/cli/", "tests/web/", "tests/operations/"),
+    "tests/runtime/test_alignment.py",
+)
 RERUNS = 2
 
 
