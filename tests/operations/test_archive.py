@@ -63,3 +63,13 @@ def test_what_is_no_archive_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(InputError, match="Send a zip archive"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
+    """The stream is broken and no directory says so: the decompressor finds it."""
+    archive = pack(tmp_path / "a.zip", {"1.png": bytes(range(256)) * 40})
+    content = bytearray(archive.read_bytes())
+    content[30 + len("1.png")] |= 0b110  # the first block's kind, one that there is not
+    archive.write_bytes(content)
+    with pytest.raises(InputError, match="Send a zip archive"):
+        unpack(archive, tmp_path / "out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -39,7 +40,8 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None, progress: 
             for number, (entry, target) in enumerate(zip(entries, targets, strict=True), start=1):
                 left -= _write(opened, entry, target, left, limits)
                 progress("unpacking", number, len(entries))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeError, NotImplementedError, RuntimeError) as error:
+        # zipfile's own ways to say: no archive, damaged, cut off, names of no encoding, a method it lacks, a password.
         raise InputError(f"the archive cannot be read ({error}). Send a zip archive without a password") from error
     return len(entries)
 
