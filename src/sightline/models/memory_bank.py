@@ -11,7 +11,7 @@ compares the two on every export.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.util import find_spec
 
@@ -246,14 +246,21 @@ def plain_closest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> T
         bank = bank[~banned]
     if not len(bank):
         return keys.new_full((len(keys),), -torch.inf)
+    return over_bank(keys, bank, lambda products: products.amax(1), keys.dtype)
+
+
+def over_bank(keys: Tensor, bank: Tensor, reduce: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Tensor:
+    """`reduce` of each row of q.b - |b|^2 / 2, for keys (Q, d) and a bank (M, d), M > 0: (Q,) of `dtype`.
+
+    Into one block: small results between large passing ones would leave holes that no next one fits into.
+    """
     halves, turned = -0.5 * bank.square().sum(1), bank.T
     rows = max(1, CACHED_CELLS // len(bank))
-    if keys.requires_grad or bank.requires_grad:
-        return torch.cat([torch.addmm(halves, some, turned).amax(1) for some in keys.split(rows)])
-    best = keys.new_empty(len(keys))  # one block: small results between large passing ones would fragment the heap
-    for some, found in zip(keys.split(rows), best.split(rows), strict=True):
-        found.copy_(torch.addmm(halves, some, turned).amax(1))
-    return best
+    found = torch.empty(len(keys), dtype=dtype, device=keys.device)
+    for begin in range(0, len(keys), rows):
+        some = slice(begin, begin + rows)
+        found[some] = reduce(torch.addmm(halves, keys[some], turned))
+    return found
 
 
 def chunked_closest(

@@ -13,13 +13,12 @@ from sightline.core.errors import InputError
 from sightline.core.progress import Progress
 from sightline.core.sample import readable_name
 from sightline.imaging.image import Image
-from sightline.models.memory_bank import DISCRIMINATOR, POSITION, AnomalyHead, ImageScore, nearest
+from sightline.models.memory_bank import DISCRIMINATOR, POSITION, AnomalyHead, ImageScore, nearest, over_bank
 from sightline.train.anomaly.discriminator import Discriminators
 from sightline.train.anomaly.memory_bank import Maps
 from sightline.train.anomaly.padim import HeldOutPositions
 from sightline.train.images.loader import ImageLoader, Part, Prepared
 
-CELLS = 2**21  # distances at a time between patches and the bank that was chosen from them: what the cache holds
 FITTED_MAPS = 256  # distance maps that the scales are fitted on; every part gives one at least
 DIVISORS = (4, 2)  # of the bank: its first entries are a bank that covers as well as one of their number can
 
@@ -75,13 +74,7 @@ def find_owners(bank: Tensor, owners: Tensor, keys: Tensor, units: Tensor) -> Ow
     What stands in for a unit's entries is what the choice of farthest points would go on with if they were taken out,
     among the keys that lose their nearest entry.
     """
-    halves = -0.5 * bank.square().sum(1)
-    rows = max(1, CELLS // len(bank))
-    nearest_entry = torch.empty(len(keys), dtype=torch.long, device=keys.device)
-    for some, found in zip(keys.split(rows), nearest_entry.split(rows), strict=True):
-        # Into one block: small results between large passing ones would leave holes that no next one fits into.
-        found.copy_(torch.addmm(halves, some, bank.T).argmax(1))
-    nearest_owner = owners[nearest_entry]
+    nearest_owner = owners[over_bank(keys, bank, lambda products: products.argmax(1), torch.long)]
     others, of = bank.clone(), torch.full_like(owners, -1)
     for unit in owners.unique():
         own = owners == unit

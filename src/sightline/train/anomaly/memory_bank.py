@@ -130,19 +130,19 @@ def sample_patches(
     """About `most` random patches of all parts at the first level, and half as many at others, which have fewer cells;
     with copies `light` darker and brighter where it is not 0. And the moments of the maps of each part and copy.
     """
-    quota = max(1, most // (len(loader.parts) * (3 if light else 1)))
-    quotas = {name: quota if turn == 0 else -(-quota // 2) for turn, name in enumerate(maps_of.source.levels)}
     samples: dict[str, Samples] = {}
     pooled: list[tuple[Tensor, int, str]] = []
     for look in looks(maps_of, loader, light, "learning good parts", progress):
         means = []
         for number, maps in enumerate(look.maps):
             means.append(map_moments(maps, maps_of.source.whole))
-            for name, names in maps_of.source.levels.items():
+            for level, (name, names) in enumerate(maps_of.source.levels.items()):
                 flat = _rows(maps, names, maps_of.source.pooled)
-                cells = torch.randperm(len(flat), generator=generator)[: -(-quotas[name] // look.tiles)]
+                quota = max(1, most // look.of)
+                quota = quota if level == 0 else -(-quota // 2)
+                cells = torch.randperm(len(flat), generator=generator)[: -(-quota // look.tiles)]
                 if name not in samples:
-                    most_rows = min(quotas[name] + SAMPLED_TILES, SAMPLED_TILES * len(flat))
+                    most_rows = min(quota + SAMPLED_TILES, SAMPLED_TILES * len(flat))
                     samples[name] = Samples(look.of * most_rows, tuple(maps[n].shape[1] for n in names), flat.device)
                 origin = (*look.origin, number)
                 samples[name].add(flat[cells.to(flat.device)], look.part.unit, origin, cells)
