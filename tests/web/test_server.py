@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.web.conftest import PASSWORD, Serve, Served
 
 from sightline.core.errors import SettingError
-from sightline.web.server import listen
+from sightline.store.store import Store
+from sightline.web.server import Worker, listen
 from sightline.web.settings import WebSettings
 
 
@@ -74,6 +76,26 @@ def test_a_server_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> No
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def test_the_address_of_the_database_is_no_argument_of_the_worker(tmp_path: Path) -> None:
+    """It may hold a password, and every user of a machine can read the arguments of all processes."""
+    with Store.open(tmp_path / "store.db") as store:
+        working = Worker(store, tmp_path / "work")
+        try:
+            until = time.monotonic() + 20
+            while not (arguments := _arguments_of_children("worker")) and time.monotonic() < until:
+                time.sleep(0.05)
+            assert arguments
+            assert not [told for told in arguments if str(tmp_path / "store.db") in told or "store-images" in told]
+        finally:
+            working.close()
+
+
+def _arguments_of_children(word: str) -> list[str]:
+    numbers = [n for task in Path("/proc/self/task").glob("*/children") for n in task.read_text().split()]
+    found = [Path(f"/proc/{n}/cmdline").read_bytes().replace(b"\0", b" ").decode() for n in numbers]
+    return [told for told in found if f"sightline {word}" in told]
 
 
 def test_a_page_of_another_site_logs_nobody_in(served: Served) -> None:

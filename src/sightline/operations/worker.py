@@ -137,11 +137,8 @@ class Child:
     def __init__(self, store: Store, folder: Path, job: Job) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        place = str(store.database.url.render_as_string(hide_password=False)), store.images.blobs.name
-        if store.database.file is not None:
-            place = str(store.database.file), place[1]
         self._process = context.Process(
-            target=_do, args=(theirs, place, folder, job.id, dict(job.arguments), job.author)
+            target=_do, args=(theirs, store.place, folder, job.id, dict(job.arguments), job.author)
         )
         self._process.start()
         theirs.close()

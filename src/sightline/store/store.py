@@ -71,6 +71,12 @@ class Store:
             database.close()
             raise
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """What opens this store in another process: database and images. A password is in it: show it nowhere."""
+        url, file = self.database.url, self.database.file
+        return str(file) if file else url.render_as_string(hide_password=False), self.images.blobs.name
+
     def add(
         self,
         samples: Iterable[Sample],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from sightline.core.errors import MissingExtraError, SettingError
 from sightline.core.progress import Tell
+from sightline.store.database import VARIABLE as DATABASE
+from sightline.store.images import VARIABLE as IMAGES
 from sightline.store.store import Store
 from sightline.web.settings import WebSettings
 
@@ -71,8 +74,9 @@ class Worker:
     """A worker process beside the server: started, started again where it dies, ended with the server."""
 
     def __init__(self, store: Store, folder: Path) -> None:
-        where = ("--db", _address(store), "--images", store.images.blobs.name, "--folder", str(folder))
-        self._command = [sys.executable, "-m", "sightline", "worker", "--with-parent", *where]
+        self._command = [sys.executable, "-m", "sightline", "worker", "--with-parent", "--folder", str(folder)]
+        # Not as arguments, which every user of the machine can read: a database's address may hold its password.
+        self._environment = {**os.environ, **dict(zip((DATABASE, IMAGES), store.place, strict=True))}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="worker", daemon=True)
         self._thread.start()
@@ -80,7 +84,7 @@ class Worker:
     def _watch(self) -> None:
         while not self._stopping.is_set():
             # A group of its own: Ctrl-C in the terminal is for the server, which ends the worker in order.
-            process = subprocess.Popen(self._command, start_new_session=True)  # noqa: S603 - our own program
+            process = subprocess.Popen(self._command, env=self._environment, start_new_session=True)  # noqa: S603 - our own program
             while process.poll() is None and not self._stopping.wait(LOOK_S):
                 pass
             if process.poll() is None:
@@ -96,11 +100,6 @@ class Worker:
         """End it; a job that is under way goes back to the queue."""
         self._stopping.set()
         self._thread.join(WORKER_STOP_S + 5)
-
-
-def _address(store: Store) -> str:
-    database = store.database
-    return str(database.file) if database.file else database.url.render_as_string(hide_password=False)
 
 
 def serve(place: tuple[str | None, str | None], values: dict[str, object], *, tell: Tell) -> None:
