@@ -2,7 +2,7 @@
 # Real servers that the tests talk to. Installed where this is root on Debian; elsewhere those tests are skipped with
 # their reason.
 set -euo pipefail
-PACKAGES=(mosquitto postgresql aravis-tools gir1.2-aravis-0.8 python3-gi gir1.2-gst-rtsp-server-1.0
+PACKAGES=(chromium fonts-dejavu-core mosquitto postgresql aravis-tools gir1.2-aravis-0.8 python3-gi gir1.2-gst-rtsp-server-1.0
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly)
 missing=()
 for package in "${PACKAGES[@]}"; do

@@ -52,6 +52,7 @@ def test_every_answer_keeps_browsers_careful(served: Served) -> None:
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
+        assert "'unsafe-eval'" not in headers["content-security-policy"]
         assert "access-control-allow-origin" not in headers
 
 

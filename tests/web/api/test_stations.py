@@ -6,72 +6,18 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
-from tests.web.conftest import Served
+from tests.web.conftest import Desk, Served
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from sightline.core.errors import ConflictError, NotFoundError
 from sightline.core.result import Verdict
-from sightline.core.sample import Frame
-from sightline.core.signals import Command, CommandKind
-from sightline.line.decision import Decision, ViewResult
-from sightline.line.live import Live
-from sightline.line.part import Part
-from sightline.line.port import Answers, Port
 from sightline.operations import people
 from sightline.web.api import sockets
 from sightline.web.client import ApiError
-
-VARIABLE = "SIGHTLINE_STATION_DESK"
-
-
-@dataclass
-class Desk:
-    """A station's port, and what it was asked for."""
-
-    port: Port
-    live: Live
-    asked: list[object] = field(default_factory=list)
-
-    def show(self, verdict: Verdict = Verdict.NG) -> None:
-        """One more part."""
-        part = Part.from_trigger(Command(kind=CommandKind.TRIGGER, part_id="7"), 1, "desk", ("plates", 1), 1.0)
-        image = np.random.default_rng(0).integers(0, 255, (600, 800, 3), np.uint8)
-        frame = Frame(image=image, id=1, captured=time.time(), monotonic_s=time.monotonic(), camera="view")
-        result = ViewResult("view", verdict, 2.5, 0.01, "hash", heat=np.zeros((4, 8), np.uint8))
-        self.live.show(part, Decision(verdict, (result,)), [frame])
-
-
-@pytest.fixture
-def desk(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A station that the server knows, with a token."""
-    monkeypatch.setenv(VARIABLE, "t0ken")
-    asked: list[object] = []
-
-    def request_recipe(recipe: str) -> bool:
-        asked.append(recipe)
-        return recipe == "plates"
-
-    def request_continuous(wanted: bool) -> str:
-        asked.append(wanted)
-        return "its camera waits for triggers" if wanted else ""
-
-    live = Live()
-    told = {"recipe": "plates", "ready": True}
-    answers = Answers(
-        lambda: b"", lambda: (True, ""), lambda: told, request_recipe, "t0ken", True, live.message, request_continuous
-    )
-    port = Port("127.0.0.1", 0, answers)
-    with served.client("administrator") as client:
-        address = {"url": f"http://127.0.0.1:{port.number}", "token_env": VARIABLE}
-        client.call("PUT", "/stations/desk", json=address)
-    yield Desk(port, live, asked)
-    port.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The app: every route below /api/v1, behind the shield. Pages are put on the same app."""
+"""The app: every route below /api/v1 and the pages, behind the shield."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from sightline.web.api.problems import Problem, add_handlers, responses
 from sightline.web.api.session import SECURITY
 from sightline.web.api.shield import Shield
 from sightline.web.api.site import Here, Site
+from sightline.web.pages import files
 from sightline.web.settings import WebSettings
 
 PREFIX = "/api/v1"
@@ -42,12 +43,6 @@ ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, 
 Lists come in pages: give `next` back as `after`. A write with an `Idempotency-Key` is done once. Errors are problem
 details (RFC 9457) whose `detail` says what to do."""
 root = APIRouter()
-
-
-@root.get("/", include_in_schema=False)
-def name() -> dict[str, str]:
-    """What this server is."""
-    return {"name": "Sightline", "version": __version__, "api": f"{PREFIX}/openapi.json"}
 
 
 @root.get(f"{PREFIX}/health", tags=["server"], responses=responses(503))
@@ -69,6 +64,7 @@ def create_app(store: Store, settings: WebSettings) -> FastAPI:
     app.include_router(root)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    app.include_router(files.router)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app
 

@@ -1,0 +1,114 @@
+// The app: who is logged in, which page is shown, and the frame around it.
+import { html, render, useEffect, useErrorBoundary, useState } from "./vendor/preact.js";
+import { carry, get, listen, remove } from "./api.js";
+import { Empty, Session, Toasts, Waiting, go, say, told, useKeys, useRemote, useSession } from "./parts.js";
+import { choose, language, speak, t } from "./words.js";
+
+// Each page is a module that is loaded when it is first shown: [address, module, the page's name there].
+const PAGES = [
+  ["/", "live", "Overview"], ["/live/:name", "live", "Station"],
+  ["/login", "login", "Login"], ["/setup", "login", "Setup"],
+];
+const ICONS = {
+  live: "M2 8s3-5 8-5 8 5 8 5-3 5-8 5-8-5-8-5zm8-2.3a2.3 2.3 0 100 4.6 2.3 2.3 0 000-4.6z",
+  review: "M3 3h14v10H8l-5 4zM7 8l2 2 4-4", parts: "M3 3h6v6H3zM11 3h6v6h-6zM3 11h6v6H3zM11 11h6v6h-6z",
+  lab: "M8 2v5L3 16h14L12 7V2M6 2h8M6 12h8", recipes: "M5 2h8l3 3v13H5zM8 9h5M8 12h5",
+  statistics: "M3 17V3M3 17h14M7 14V9M11 14V5M15 14v-3", site: "M10 2v3M10 15v3M2 10h3M15 10h3M10 6a4 4 0 100 8 4 4 0 000-8z",
+};
+const MENU = [
+  ["/", () => t("Live"), "live", "operator"],
+];
+
+function match(path) {
+  for (const [pattern, module, name] of PAGES) {
+    const names = [];
+    const shape = pattern.replace(/:(\w+)/g, (whole, one) => { names.push(one); return "([^/]+)"; });
+    const found = path.match(new RegExp(`^${shape}/?$`));
+    if (found) return { module, name, values: Object.fromEntries(names.map((one, n) => [one, decodeURIComponent(found[n + 1])])) };
+  }
+  return null;
+}
+
+function Page({ path }) {
+  const found = match(path);
+  const page = useRemote(async () => found && (await import(`./${found.module}.js`))[found.name], [found && `${found.module} ${found.name}`]);
+  const [error, again] = useErrorBoundary();
+  useEffect(() => { if (error) again(); }, [path]);
+  if (!found) {
+    return html`<${Empty} title=${t("There is no such page")} actions=${html`<a class="button" href="/">${t("To the live pictures")}</a>`}>${path}</${Empty}>`;
+  }
+  if (error) {
+    return html`<div class="note bad" role="alert"><p>${t("This page has failed: {why}", { why: error.message })}</p><button onClick=${again}>${t("Try again")}</button></div>`;
+  }
+  if (!page.data || page.busy) return html`<${Waiting} of=${page} />`;
+  return html`<${page.data} key=${path} ...${found.values} />`;
+}
+
+const Icon = ({ of }) => html`<svg viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linejoin="round" aria-hidden="true"><path d=${ICONS[of]} /></svg>`;
+
+function Rail({ path, logOut }) {
+  const session = useSession();
+  const [theme, setTheme] = useState(document.documentElement.dataset.theme);
+  const turn = () => {
+    const next = theme === "dark" ? "light" : "dark";
+    localStorage.setItem("theme", next);
+    document.documentElement.dataset.theme = next;
+    setTheme(next);
+  };
+  const first = (address) => (address === "/" ? path === "/" || path.startsWith("/live") : path.startsWith(address));
+  return html`<aside class="rail">
+    <a class="brand" href="/"><img src=${new URL("./icon.svg", import.meta.url).pathname} alt="Sightline" /><span aria-hidden="true">Sightline</span></a>
+    <nav aria-label=${t("Pages")}>${MENU.filter(([, , , role]) => session.may(role)).map(([address, name, icon]) => html`
+      <a href=${address} aria-current=${first(address) ? "page" : null}><${Icon} of=${icon} />${name()}</a>`)}</nav>
+    <div class="foot"><div class="row">
+      <button class="quiet" onClick=${turn} aria-label=${theme === "dark" ? t("Light colours") : t("Dark colours")}>${theme === "dark" ? "☀" : "☾"}</button>
+      <button class="quiet" onClick=${() => choose(language === "de" ? "en" : "de")} lang=${language === "de" ? "en" : "de"}>${language === "de" ? "English" : "Deutsch"}</button></div>
+      <div><b>${session.user}</b> <span class="muted">${t(session.role)}</span></div>
+      <button onClick=${logOut}>${t("Log out")}</button></div>
+  </aside>`;
+}
+
+function App() {
+  const [path, setPath] = useState(location.pathname + location.search);
+  const [session, setSession] = useState(undefined);
+  useEffect(() => {
+    const moved = () => { setPath(location.pathname + location.search); };
+    const out = () => setSession(null);
+    window.addEventListener("moved", moved);
+    window.addEventListener("popstate", moved);
+    window.addEventListener("logged-out", out);
+    get("/session").then((found) => setSession(carry(found)), async (error) => {
+      if (error.status !== 401) say(told(error), true);
+      setSession(null);
+    });
+  }, []);
+  useEffect(() => (session ? listen("/events", (text) => window.dispatchEvent(new CustomEvent("happened", { detail: JSON.parse(text) }))) : undefined), [session && session.user]);
+  const bare = path.split("?")[0];
+  const away = session === null && bare !== "/login" && bare !== "/setup";
+  useEffect(() => { if (away) go(`/login${path === "/" ? "" : `?to=${encodeURIComponent(path)}`}`, true); }, [away]);
+  const logIn = (found) => setSession(carry(found));
+  const logOut = () => remove("/session").catch(() => {}).finally(() => { setSession(null); go("/login"); });
+  if (session === undefined || away) return html`<${Toasts} />`;
+  if (session === null || bare === "/login" || bare === "/setup") {
+    return html`<${Session.Provider} value=${{ logIn }}><main class="door"><${Page} path=${bare} /></main><${Toasts} /></${Session.Provider}>`;
+  }
+  return html`<${Session.Provider} value=${session}>
+    <a class="hidden skip" href="#main">${t("To the page")}</a>
+    <div class="frame"><${Rail} path=${bare} logOut=${logOut} /><main id="main" tabindex="-1"><${Page} path=${bare} /></main></div>
+    <${Toasts} /></${Session.Provider}>`;
+}
+
+/** Links inside the app change the page without loading everything anew. */
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target || link.hasAttribute("download")) return;
+  const to = new URL(link.href);
+  if (to.origin !== location.origin || to.hash || /^\/(api|assets)\//.test(to.pathname)) return;
+  event.preventDefault();
+  go(to.pathname + to.search);
+});
+
+const dark = localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+document.documentElement.dataset.theme = dark;
+await speak();
+render(html`<${App} />`, document.getElementById("app"));

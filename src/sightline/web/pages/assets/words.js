@@ -1,0 +1,66 @@
+// Words, numbers and times in the reader's language. The catalogue has English as its keys.
+const LANGUAGES = ["en", "de"];
+let catalogue = {};
+export let language = "en";
+
+/** Choose the language: the reader's own choice, else the browser's. */
+export async function speak() {
+  const wished = localStorage.getItem("language") || (navigator.language || "en").slice(0, 2);
+  language = LANGUAGES.includes(wished) ? wished : "en";
+  document.documentElement.lang = language;
+  if (language !== "en") catalogue = await (await fetch(new URL(`./locale/${language}.json`, import.meta.url))).json();
+}
+
+export function choose(name) {
+  localStorage.setItem("language", name);
+  location.reload();
+}
+
+/** A text in the reader's language; `{name}` in it is filled in. */
+export function t(text, values) {
+  const found = catalogue[text] || text;
+  return values ? found.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : found;
+}
+
+const missing = (value) => value === null || value === undefined || Number.isNaN(value);
+const locale = () => (language === "de" ? "de-DE" : navigator.language.startsWith("en") ? navigator.language : "en-GB");
+
+export function number(value, digits = 0) {
+  if (missing(value)) return "–";
+  return new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+/** A score: as many digits as it needs to be told from its limit. */
+export const score = (value) => number(value, Math.abs(value) >= 100 ? 0 : 2);
+
+export function percent(value, digits = 1) {
+  if (missing(value)) return "–";
+  return new Intl.NumberFormat(locale(), { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+export function bytes(value) {
+  const step = value < 1e3 ? 0 : value < 1e6 ? 1 : value < 1e9 ? 2 : 3;
+  return `${number(value / 1000 ** step, step ? 1 : 0)} ${["B", "kB", "MB", "GB"][step]}`;
+}
+
+/** A moment with the reader's zone. */
+export function time(text, style = "long") {
+  if (!text) return "–";
+  const date = text instanceof Date ? text : new Date(text);
+  const long = { dateStyle: "medium", timeStyle: "medium" };
+  const short = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  return new Intl.DateTimeFormat(locale(), { long, short, clock }[style]).format(date);
+}
+
+/** How long ago, or how long something took. */
+export function duration(seconds) {
+  if (missing(seconds)) return "–";
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 90) return `${number(seconds, seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129600) return `${number(seconds / 3600, 1)} h`;
+  return t("{n} days", { n: Math.round(seconds / 86400) });
+}
+
+export const ago = (text) => duration((Date.now() - new Date(text)) / 1000);

@@ -1,0 +1,53 @@
+"""The live page: the newest part of a real port, its verdict, and never an old picture as the present one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+from tests.web.conftest import Desk
+from tests.web.pages.conftest import Enter
+
+from sightline.core.result import Verdict
+
+
+def test_a_part_is_shown_with_its_verdict_within_a_blink(
+    desk: Desk, enter: Enter, look: Callable[[Page, str], None]
+) -> None:
+    page = enter("/live/desk", "operator")
+    expect(page.get_by_text("Waiting for the first part")).to_be_visible()
+    begun = time.monotonic()
+    desk.show(Verdict.NG)
+    page.wait_for_selector(".wall > .banner.NG canvas, .wall > .banner.NG", state="visible")
+    seen_s = time.monotonic() - begun
+    assert page.evaluate("document.querySelector('.stage canvas').width") > 100
+    assert seen_s < 2, "a browser that shares two cores with its server and all of this test"
+    time.sleep(0.2)
+    desk.show(Verdict.OK)
+    page.wait_for_selector(".wall > .banner.OK")
+    expect(page.locator(".frame-of")).to_have_count(2)
+    look(page, "live")
+
+
+def test_a_station_that_vanishes_shows_no_picture_as_live(desk: Desk, enter: Enter) -> None:
+    page = enter("/live/desk", "operator")
+    desk.show(Verdict.OK)
+    page.wait_for_selector(".wall > .banner.OK")
+    desk.port.close()
+    page.wait_for_selector(".stage.lost")
+    expect(page.locator(".wall > .banner")).to_contain_text("NO PICTURE")
+    assert page.locator(".banner.OK").count() == 0
+
+
+def test_an_old_part_says_its_age(desk: Desk, enter: Enter) -> None:
+    page = enter("/", "operator")
+    desk.show(Verdict.OK)
+    page.wait_for_selector(".station .banner.OK")
+    expect(page.locator(".stage .age")).to_contain_text("Last part")
+
+
+def test_an_operator_starts_nothing_and_an_engineer_says_why(desk: Desk, enter: Enter) -> None:
+    page = enter("/live/desk", "operator")
+    expect(page.get_by_role("heading", name="State")).to_be_visible()
+    assert page.get_by_role("button", name="Start").count() == 0
