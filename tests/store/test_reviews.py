@@ -12,6 +12,7 @@ import pytest
 from sightline.core.errors import ConflictError, InputError, NotFoundError
 from sightline.core.result import Verdict
 from sightline.store.inspections import Record
+from sightline.store.reviews import Answer
 from sightline.store.store import Store
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -19,7 +20,7 @@ START = datetime(2026, 3, 1, 8, tzinfo=UTC)
 
 def ask(store: Store, count: int) -> None:
     for number in range(count):
-        part = store.inspections.record(Record(station="s", verdict=Verdict.REVIEW, triggered=START))
+        part = store.inspections.record(Record(station="s", verdict=Verdict.NG, triggered=START))
         store.reviews.add("ann", "near", inspection_id=part, priority=number % 2)
 
 
@@ -41,7 +42,7 @@ def test_many_people_never_get_the_same_review(database: Callable[[str], str], t
 def test_a_second_opinion_goes_to_somebody_else(store: Store) -> None:
     ask(store, 1)
     (review,) = store.reviews.claim("ann")
-    store.reviews.answer(review.id, "ann", "good")
+    store.reviews.answer(review.id, "ann", Answer(label="good"))
     store.reviews.ask_again(review.id, "ann", "not sure")
     assert store.reviews.claim("ann") == ()
     (second,) = store.reviews.claim("bob")

@@ -16,17 +16,15 @@ from multiprocessing.heap import BufferWrapper
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sightline.core.errors import SightlineError
 from sightline.core.result import Band
 from sightline.line.decision import ViewResult
-from sightline.runtime.drawing import Scale, scale_of
+from sightline.runtime.drawing import Scale, heat_bytes, scale_of
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.signature import Release
 
-HEAT_CELLS = 128  # on the longer side of what is shown
 Shape = tuple[int, int, int]
 RecipeKey = tuple[str, str]  # name of the recipe, name of the view
 
@@ -125,19 +123,6 @@ def _inspect(inspector: Inspector, job: Job, frames: memoryview, mm_per_px: floa
     return Reply(job.number, told)
 
 
-def _heat(heat: NDArray[np.float32], scale: Scale) -> NDArray[np.uint8]:
-    """Heat (h, w) on the scale in bytes, of few enough cells to travel with the result; of several, the hottest counts.
-
-    The cells are made fewer first: of a large picture in tiles there are millions, and a part's answer waits for this.
-    """
-    step = -(-max(heat.shape) // HEAT_CELLS)
-    if step > 1:
-        high, wide = (-(-side // step) * step for side in heat.shape)
-        padded = np.pad(heat, ((0, high - heat.shape[0]), (0, wide - heat.shape[1])), mode="edge")
-        heat = padded.reshape(high // step, step, wide // step, step).max(axis=(1, 3))
-    return np.asarray(np.rint(scale.position(heat) * 255), np.uint8)
-
-
 def view_result(
     result: Inspection,
     view: str,
@@ -165,5 +150,5 @@ def view_result(
         warnings=result.warnings,
         reason=result.reason,
         ood_distance=float(result.ood_distance),
-        heat=None if scale is None else _heat(result.heat, scale),
+        heat=None if scale is None else heat_bytes(result.heat, scale),
     )

@@ -169,7 +169,8 @@ class Ledger:
     def write(self, entries: Sequence[Entry]) -> None:
         """Record entries in order; those that are there already are left. Raises StoreError, InputError."""
         store = self._store()
-        store.inspections.record_many([_record(entry) for entry in entries if entry.get("kind") == "part"])
+        records = [_record(entry) for entry in entries if entry.get("kind") == "part"]
+        store.inspections.record_many(records, self._settings.review_ng)
         for entry in entries:
             if entry.get("kind") == "correction":
                 store.inspections.correct(str(entry["key"]), Verdict(entry["verdict"]), str(entry["error"]))

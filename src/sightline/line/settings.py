@@ -147,6 +147,9 @@ class StationSettings(Settings):
     sinks: tuple[dict[str, Any], ...] = Field((), description="who else is told (docs/how-to/sinks)")
     interlock: Interlock = Interlock.model_validate({})
     keep: Keep = Keep.model_validate({})
+    review_ng: float = Field(
+        0.0, ge=0, le=1, description="share of NG parts that go to a person, too, as all in REVIEW do: was NG right?"
+    )
     health: Health = Health.model_validate({})
     folder: Path = Field(Path("sightline-station"), description="journal, outboxes and log of the station")
     database: str | None = Field(None, description="URL of the records' database; none: SIGHTLINE_DB, else a file")

@@ -6,6 +6,8 @@ import base64
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from sightline.core.errors import BusyError, InputError
 from sightline.core.files import cache_folder
+from sightline.runtime.drawing import heat_bytes, scale_of
 from sightline.store.store import Store
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ MAX_WAITING = 8  # pictures that wait for their turn
 PATIENCE_S = 30.0
 QUALITY = 85  # of the JPEG
 LARGEST_SIDE = 1600  # px of a picture that is sent back
+HEATS_BYTES = 32_000_000  # of heat maps that are remembered: a few thousand of them
 
 
 class Judges:
@@ -32,6 +36,7 @@ class Judges:
     def __init__(self, store: Store, most: int, at_once: int, threads: int) -> None:
         self._store, self._most, self._threads = store, most, threads
         self._open: OrderedDict[str, Inspector] = OrderedDict()
+        self._heats: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock, self._waiting = threading.Lock(), 0
         self._turns = threading.BoundedSemaphore(at_once)
 
@@ -43,6 +48,38 @@ class Judges:
         """
         if not image:
             raise InputError("no image was sent. Send the bytes of an image file as the body")
+        with self._turn():
+            inspector = self._inspector(recipe)
+            result = inspector.inspect(image)
+        told = result.to_json() | {"recipe": inspector.digest, "image": None}
+        return {**told, "overlay": _overlay(result)} if pictures else told
+
+    def heat(self, recipe: str, image: str) -> bytes:
+        """The heat that a recipe, by its hash, sees in an image of the store: an 8-bit PNG, a pixel for each cell, 128
+        where outlines begin.
+
+        The last ones are remembered. Raises as `inspect`, and StoreError where the image is not there.
+        """
+        key = recipe, image
+        with self._lock:
+            if key in self._heats:
+                self._heats.move_to_end(key)
+                return self._heats[key]
+        data = self._store.images.read(image)
+        with self._turn():
+            inspector = self._inspector(recipe)
+            heat = inspector.inspect(data).heat
+        cells = heat_bytes(heat, scale_of(inspector.card))
+        png = cv2.imencode(".png", cells)[1].tobytes()
+        with self._lock:
+            self._heats[key] = png
+            while sum(map(len, self._heats.values())) > HEATS_BYTES:
+                self._heats.popitem(last=False)
+        return png
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A place among those who inspect at the same time. Raises BusyError where too many wait."""
         with self._lock:
             if self._waiting >= MAX_WAITING:
                 raise BusyError(f"{self._waiting} pictures wait already. Try again in a few seconds", 3.0)
@@ -54,12 +91,9 @@ class Judges:
             with self._lock:
                 self._waiting -= 1
         try:
-            inspector = self._inspector(recipe)
-            result = inspector.inspect(image)
+            yield
         finally:
             self._turns.release()
-        told = result.to_json() | {"recipe": inspector.digest, "image": None}
-        return {**told, "overlay": _overlay(result)} if pictures else told
 
     def _inspector(self, recipe: str) -> Inspector:
         from sightline.runtime.inspector import Inspector

@@ -14,6 +14,7 @@ from sightline.evaluate.metrics.agreement import Agreement, agreement, independe
 from sightline.runtime.inspector import Inspector
 from sightline.store.annotations import Annotation, region_to_json
 from sightline.store.book import Page
+from sightline.store.samples import StoredSample
 from sightline.store.store import Store
 
 
@@ -57,7 +58,12 @@ def annotate(store: Store, sample_id: int, annotation: Annotation, after: int | 
 
     Raises InputError, NotFoundError, ConflictError.
     """
-    sample = store.catalogue.get(sample_id)
+    check_marks(store.catalogue.get(sample_id), annotation)
+    return store.annotations.add(sample_id, annotation, after)
+
+
+def check_marks(sample: StoredSample, annotation: Annotation) -> None:
+    """Raises InputError where a mark does not lie in the image."""
     for region in annotation.regions:
         shape = region.shape
         if isinstance(shape, Runs):
@@ -70,7 +76,6 @@ def annotate(store: Store, sample_id: int, annotation: Annotation, after: int | 
         if not fits:
             size = f"{sample.width} x {sample.height} px"
             raise InputError(f"a mark of '{region.type}' does not lie in the image of {size}. Draw it again")
-    return store.annotations.add(sample_id, annotation, after)
 
 
 def book(

@@ -15,6 +15,7 @@ from sightline.core.card import Card
 from sightline.core.sample import readable_name
 from sightline.imaging.image import Image
 
+HEAT_CELLS = 128  # on the longer side of what goes out as bytes
 BAND_ROWS = 256  # mixed at a time: in floats, a large image at once would need gigabytes
 # Position on the scale (0 = clear, 0.5 = the outline threshold, 1 = hottest): red, green, blue, opacity.
 STOPS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -60,6 +61,20 @@ def scale_of(card: Card) -> Scale:
     unit = max(abs(threshold), 1e-6)
     high = float(np.clip(card.band.high, threshold + unit, threshold + 3 * unit))
     return Scale(low=threshold - unit / 2, threshold=threshold, high=high)
+
+
+def heat_bytes(heat: NDArray[np.float32], scale: Scale) -> NDArray[np.uint8]:
+    """Heat (h, w) on the scale in bytes, 128 where outlines begin, of at most `HEAT_CELLS` cells a side.
+
+    Of several cells, the hottest counts.
+    The cells are made fewer first: of a large picture in tiles there are millions, and a part's answer waits for this.
+    """
+    step = -(-max(heat.shape) // HEAT_CELLS)
+    if step > 1:
+        high, wide = (-(-side // step) * step for side in heat.shape)
+        padded = np.pad(heat, ((0, high - heat.shape[0]), (0, wide - heat.shape[1])), mode="edge")
+        heat = padded.reshape(high // step, step, wide // step, step).max(axis=(1, 3))
+    return np.asarray(np.rint(scale.position(heat) * 255), np.uint8)
 
 
 def with_heat(image: Image, heat: NDArray[np.float32], scale: Scale) -> Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -91,12 +91,7 @@ class Annotations:
                         "label first; yours was not kept",
                         stale=True,
                     )
-            row = AnnotationRow(**annotation_values(sample_id, annotation))
-            session.add(row)
-            session.flush()
-            told = {"label": row.label, "types": row.types, "annotation": row.id, "blind": row.blind}
-            audit(session, annotation.author, "label", f"sample {sample_id}", annotation.note, **told)
-            return annotation_of(row)
+            return annotation_of(write_annotation(session, sample_id, annotation))
 
     def current(self, sample_ids: Collection[int]) -> dict[int, Annotation]:
         """By sample: the annotation that counts, the newest that is not blind. Samples without one are left out."""
@@ -145,6 +140,36 @@ class Annotations:
         while len(found) < count and any(queues):
             found += [queue.pop() for queue in queues if queue]
         return found[:count]
+
+
+def write_annotation(session: Session, sample_id: int, annotation: Annotation) -> AnnotationRow:
+    """Keep an annotation of a sample that is there, in an open transaction."""
+    row = AnnotationRow(**annotation_values(sample_id, annotation))
+    session.add(row)
+    session.flush()
+    told = {"label": row.label, "types": row.types, "annotation": row.id, "blind": row.blind}
+    audit(session, annotation.author, "label", f"sample {sample_id}", annotation.note, **told)
+    return row
+
+
+def take_back(session: Session, id: int, author: str, why: str) -> None:
+    """Have an annotation count no longer: the one before it is given again, else the sample is unknown.
+
+    Where another one counts by now, nothing is done. A blind one, which never counts, is followed by an unknown one.
+    """
+    row = session.get_one(AnnotationRow, id)
+    counts = dict(current_annotations(session, [row.sample_id])).get(row.sample_id)
+    if row.blind:
+        write_annotation(session, row.sample_id, Annotation(label=UNKNOWN, author=author, note=why, blind=True))
+    elif counts is not None and counts.id == id:
+        earlier = (
+            select(AnnotationRow)
+            .where(AnnotationRow.sample_id == row.sample_id, AnnotationRow.id < id, AnnotationRow.blind.is_(False))
+            .order_by(AnnotationRow.id.desc())
+        )
+        before = session.scalar(earlier.limit(1))
+        word = Annotation(label=UNKNOWN, author=author) if before is None else annotation_of(before)
+        write_annotation(session, row.sample_id, replace(word, author=author, note=f"{RESTORED}before: {why}"))
 
 
 def current_ids() -> Select[int, int]:

@@ -151,6 +151,12 @@ class Images:
             return image_key(hash, media_type)
         return next((key for kind in SUFFIXES if blobs.holds(key := image_key(hash, kind))), None)
 
+    def holds(self, hash: str, media_type: str | None = None) -> bool:
+        """Whether the image is there; what its bytes are is not looked at."""
+        if media_type is not None:
+            return self.blobs.holds(image_key(hash, media_type))
+        return self._key(self.blobs, hash, None) is not None
+
     def read(self, hash: str, media_type: str | None = None) -> bytes:
         """The image's bytes. Raises StoreError where it is missing or altered."""
         key = self._key(self.blobs, hash, media_type)

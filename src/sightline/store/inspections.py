@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session
 from sightline.core.errors import InputError, NotFoundError
 from sightline.core.result import Result, Verdict
 from sightline.store.database import Database
+from sightline.store.review_queue import question
 from sightline.store.tables.base import from_us, to_us
-from sightline.store.tables.line import HourRow, InspectionRow
+from sightline.store.tables.line import HourRow, InspectionRow, ReviewRow
 
 HOUR_US = 3_600_000_000
 MAX = 1000  # records on a page
@@ -158,6 +159,7 @@ class Inspections:
         table = InspectionRow.__table__
         self._one = insert(InspectionRow).returning(table.c.id)
         self._many = insert(InspectionRow)
+        self._numbered = insert(InspectionRow).returning(table.c.id, sort_by_parameter_order=True)
         # The hour's count grows with the row, in one transaction: counting a month anew would take seconds.
         count = (sqlite if database.is_sqlite else postgresql).insert(HourRow)
         self._count = count.on_conflict_do_update(
@@ -165,7 +167,7 @@ class Inspections:
         )
 
     def record(self, record: Record) -> int:
-        """Keep one inspection; returns its id, or that of the one whose key is the same.
+        """Keep one inspection; returns its id, or that of the one whose key is the same. Of REVIEW, a review is opened.
 
         After that it survives whatever happens to this program.
         On SQLite a power cut may cost what came after the last `Store.settle` (docs/decisions/0025). Raises InputError,
@@ -181,15 +183,23 @@ class Inspections:
             number = connection.execute(self._one, _values(record)).scalar_one()
             if not record.shadow:
                 connection.execute(self._count, _hours((record,)))
+            _ask(connection, [number], [record], 0.0)
         return int(number)
 
-    def record_many(self, records: Sequence[Record]) -> None:
-        """Keep a batch of inspections: all of them or, after an error, none; those whose key is there already stay."""
+    def record_many(self, records: Sequence[Record], ng_share: float = 0.0) -> None:
+        """Keep a batch of inspections: all of them or, after an error, none; those whose key is there already stay.
+
+        A review is opened for each part in REVIEW, and for this share (0..1) of the NG ones, in the same transaction.
+        """
         for record in records:
             check(record)
         with self._database.recording() as connection:
             fresh = _fresh(connection, records)
-            if fresh:
+            asked = any(record.verdict is not Verdict.OK for record in fresh)
+            if asked:
+                numbers = connection.scalars(self._numbered, [_values(record) for record in fresh]).all()
+                _ask(connection, numbers, fresh, ng_share)
+            elif fresh:
                 connection.execute(self._many, [_values(record) for record in fresh])
             if hours := _hours(fresh):
                 connection.execute(self._count, hours)
@@ -224,7 +234,7 @@ class Inspections:
             row = session.get(InspectionRow, id)
             if row is None:
                 raise NotFoundError(f"there is no inspection {id}. Look it up again")
-            return _record(row)
+            return record_of(row)
 
     def page(self, filter: Filter | None = None, before: Position | None = None, limit: int = 50) -> tuple[Record, ...]:
         """The newest inspections that pass the filter, or with `before=page[-1].place` the next older ones.
@@ -249,7 +259,7 @@ class Inspections:
         """The records that were kept after that one, in the order in which they were."""
         query = select(InspectionRow).where(InspectionRow.id > id).order_by(InspectionRow.id).limit(limit)
         with self._database.reading() as session:
-            return tuple(_record(row) for row in session.scalars(query))
+            return tuple(record_of(row) for row in session.scalars(query))
 
     def hourly_yield(self, start: datetime, end: datetime, station: str | None = None) -> tuple[Hour, ...]:
         """Verdicts of each hour that begins in start <= hour < end and had any parts, of one station or of all."""
@@ -265,6 +275,17 @@ class Inspections:
             Hour(from_us(hour * HOUR_US), counts[Verdict.OK], counts[Verdict.NG], counts[Verdict.REVIEW])
             for hour, counts in sorted(hours.items())
         )
+
+
+def _ask(connection: Connection, numbers: Sequence[int], records: Sequence[Record], ng_share: float) -> None:
+    """Open the reviews of new records, whose ids are `numbers`."""
+    asked = (
+        question(number, one.verdict, one.details, one.key or str(number), one.score is not None, ng_share)
+        for number, one in zip(numbers, records, strict=True)
+        if one.counts
+    )
+    if rows := [row for row in asked if row is not None]:
+        connection.execute(insert(ReviewRow), rows)
 
 
 def _fresh(connection: Connection, records: Sequence[Record]) -> list[Record]:
@@ -286,7 +307,7 @@ def _rows(
     session: Session, wanted: Filter, verdict: Verdict | None, before: Position | None, limit: int
 ) -> Iterator[Record]:
     rows = session.scalars(_query(wanted, verdict, before).limit(limit)).all()
-    return (_record(row) for row in rows)
+    return (record_of(row) for row in rows)
 
 
 def _query(wanted: Filter, verdict: Verdict | None, before: Position | None) -> Select[InspectionRow]:
@@ -335,7 +356,7 @@ def _number(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _record(row: InspectionRow) -> Record:
+def record_of(row: InspectionRow) -> Record:
     values = {name: getattr(row, name) for name in COLUMNS}
     return Record(**{**values, "verdict": Verdict(row.verdict), "id": row.id})
 

@@ -157,9 +157,13 @@ def _collected() -> ColumnElement[bool]:
 
 
 def _asked() -> Select[int]:
-    """Reviews of the inspection that a picture belongs to, by its image or by its part."""
+    """Reviews that people asked for, of the inspection that a picture belongs to, by its image or by its part.
+
+    Those that the line opened by itself hold no picture: of what nobody answers in a year, the disk would be full.
+    """
     mine = (InspectionRow.image_hash == SampleRow.hash) | (InspectionRow.key == SampleRow.details["part"].as_string())
-    return select(ReviewRow.id).join(InspectionRow, InspectionRow.id == ReviewRow.inspection_id).where(mine)
+    asked = select(ReviewRow.id).join(InspectionRow, InspectionRow.id == ReviewRow.inspection_id)
+    return asked.where(mine, ReviewRow.automatic.is_(False))
 
 
 def _in_the_book(session: Session) -> set[int]:

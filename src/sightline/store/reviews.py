@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
 from sightline.core.errors import ConflictError, InputError, NotFoundError
-from sightline.store.annotations import LABELS
+from sightline.core.region import Region
+from sightline.store.annotations import LABELS, Annotation, region_to_json, take_back, write_annotation
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
+from sightline.store.inspections import Record, record_of
+from sightline.store.review_queue import CHALLENGE, NOTHING, OPEN, REPEAT, REVIEW, Mixed, mix_in, take_out
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import SampleRow
 from sightline.store.tables.line import InspectionRow, ReviewRow
 
-OPEN, CLAIMED, ANSWERED, SKIPPED = STATES = ("open", "claimed", "answered", "skipped")
-REVIEW, CHALLENGE, REPEAT, SECOND = PURPOSES = ("review", "challenge", "repeat", "second")
+CLAIMED, ANSWERED, SKIPPED = "claimed", "answered", "skipped"
+SECOND = "second"
+PURPOSES = (REVIEW, CHALLENGE, REPEAT, SECOND)
 HELD_S = 600.0  # so long a claimed one waits for its answer; then anybody may have it
 MAX_CLAIMED = 50
+MAX_SIMILAR = 1000  # answers, among which similar parts are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,9 @@ class Review:
     """A part, why a person shall look at it, and the answer.
 
     `purpose` is what it is there for beside the answer: a challenge has an `expected` one, a repeat is shown to the
-    same person again, a second to another one; both name the `first_id`.
+    same person again, a second to another one; both name the `first_id`. `automatic`: the line's record or an answer
+    brought it, nobody asked. `pilot`: its station told its machine no verdicts. `annotations` are ids of what the
+    answer has written.
     """
 
     id: int
@@ -47,9 +57,36 @@ class Review:
     purpose: str
     expected: str | None
     first_id: int | None
+    automatic: bool
+    pilot: bool
+    addressee: str | None
+    grade: int | None
+    regions: tuple[Mapping[str, Any], ...]
+    annotations: tuple[int, ...]
 
 
-FIELDS = tuple(name for name in Review.__dataclass_fields__ if name != "types")
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a person says of a part, as `Annotation` has it; `marks` are regions with the name of the view that they are
+    in, "" where the part has but one.
+    """
+
+    label: str
+    types: tuple[str, ...] = ()
+    note: str = ""
+    grade: int | None = None
+    marks: tuple[tuple[str, Region], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises InputError where it contradicts itself."""
+        if self.label not in LABELS:
+            raise InputError(f"'{self.label}' is no answer. Use one of: {', '.join(LABELS)}")
+        if self.label == "good" and (self.types or self.marks):
+            raise InputError("a good part has no defect types and no marks. Leave them out, or call it defective")
+
+
+LISTS = ("types", "regions", "annotations")
+FIELDS = tuple(name for name in Review.__dataclass_fields__ if name not in LISTS)
 
 
 class Reviews:
@@ -85,7 +122,9 @@ class Reviews:
                 _find(session, first_id)
             row = ReviewRow(inspection_id=inspection_id, sample_id=sample_id, reason=reason, priority=priority)
             row.purpose, row.expected, row.first_id, row.state = purpose, expected, first_id, OPEN
-            row.types, row.note, row.created = [], "", now()
+            row.types, row.note, row.created, row.regions, row.annotations = [], "", now(), [], []
+            row.automatic = False
+            row.pilot = _is_pilot(session, inspection_id)
             session.add(row)
             session.flush()
             audit(session, author, "ask for review", f"review {row.id}", reason)
@@ -112,7 +151,8 @@ class Reviews:
     def claim(self, author: str, count: int = 1, held_s: float = HELD_S) -> tuple[Review, ...]:
         """Up to `count` reviews that are this author's to answer: those it has, then the most urgent open ones.
 
-        Nobody else gets them for `held_s`. A second opinion never goes to whoever gave the first.
+        Nobody else gets them for `held_s`. A second opinion never goes to whoever gave the first, and what is meant for
+        one person to no other one.
         """
         if not 1 <= count <= MAX_CLAIMED:
             raise InputError(f"{count} reviews at once are not possible. Take 1 to {MAX_CLAIMED}")
@@ -124,6 +164,7 @@ class Reviews:
         free = select(row).where(
             or_(row.state == OPEN, (row.state == CLAIMED) & (row.claimed_at < over)),
             or_(row.purpose != SECOND, ~given.exists()),
+            or_(row.addressee.is_(None), row.addressee == author),
         )
         with self._database.writing() as session:
             found = list(session.scalars(mine.order_by(*order).limit(count)))
@@ -135,39 +176,87 @@ class Reviews:
             session.flush()
             return tuple(_review(one) for one in found)
 
-    def answer(self, id: int, author: str, answer: str, types: tuple[str, ...] = (), note: str = "") -> Review:
-        """Answer a review that is claimed. Raises InputError, ConflictError where it is another one's or answered."""
-        if answer not in LABELS:
-            raise InputError(f"'{answer}' is no answer. Use one of: {', '.join(LABELS)}")
-        if answer == "good" and types:
-            raise InputError("a good part has no defect types. Leave them out, or call it defective")
+    def answer(
+        self,
+        id: int,
+        author: str,
+        answer: Answer,
+        words: Sequence[tuple[int, Annotation]] = (),
+        mixed: Mixed = NOTHING,
+    ) -> Review:
+        """Answer a review that is claimed, and keep what that says of samples, (id, annotation) each: all or nothing.
+
+        `mixed` says how often an answer brings a repeat or a challenge. Raises ConflictError where the review is
+        another one's or answered, NotFoundError where a sample is gone.
+        """
         with self._database.writing() as session:
             row = _claimed(session, id, author)
-            row.state, row.answer, row.types, row.note = ANSWERED, answer, list(types), note
+            row.state, row.answer, row.types, row.note = ANSWERED, answer.label, list(answer.types), answer.note
+            row.grade, row.regions = answer.grade, [_mark(*mark) for mark in answer.marks]
             row.author, row.answered = author, now()
-            audit(session, author, "answer review", f"review {id}", note, answer=answer, types=list(types))
+            for number, _ in words:
+                if session.get(SampleRow, number, with_for_update=True) is None:
+                    raise NotFoundError(f"the picture of review {id} was removed just now. Look at the part again")
+            row.annotations = [write_annotation(session, number, word).id for number, word in words]
+            mix_in(session, row, author, mixed)
+            told = {"answer": answer.label, "types": list(answer.types), "annotations": row.annotations}
+            audit(session, author, "answer review", f"review {id}", answer.note, **told)
             session.flush()
             return _review(row)
 
-    def skip(self, id: int, author: str, note: str = "") -> Review:
-        """Leave a review to others: it is open again, less urgent than all others that are."""
+    def similar(self, part: Record, most: int = 5) -> tuple[tuple[Review, Record], ...]:
+        """Up to `most` answered reviews of other parts of its product: those of its type first, then near scores.
+
+        They are looked for among the newest thousand answers.
+        """
+        row, other = ReviewRow, InspectionRow
+        query = (
+            select(row, other)
+            .join(other, other.id == row.inspection_id)
+            .where(row.state == ANSWERED, row.purpose == REVIEW, row.inspection_id != part.id)
+            .order_by(row.id.desc())
+            .limit(MAX_SIMILAR)
+        )
+        if part.product is not None:
+            query = query.where(other.product == part.product)
+        with self._database.reading() as session:
+            found = [(_review(review), record_of(inspection)) for review, inspection in session.execute(query)]
+        kind, score = _main_type(part), part.score
+        return tuple(
+            sorted(
+                found,
+                key=lambda pair: (
+                    _main_type(pair[1]) != kind,
+                    math.inf if pair[1].score is None or score is None else abs(pair[1].score - score),
+                ),
+            )[:most]
+        )
+
+    def skip(self, id: int, author: str, note: str = "", closed: bool = False) -> Review:
+        """Leave a review to others: it is open again, less urgent than all others that are. `closed`: to nobody."""
         with self._database.writing() as session:
             row = _claimed(session, id, author)
-            row.state, row.claimed_by, row.claimed_at = OPEN, None, None
+            row.state, row.claimed_by, row.claimed_at = SKIPPED if closed else OPEN, None, None
             row.priority -= 1.0
             audit(session, author, "skip review", f"review {id}", note)
             session.flush()
             return _review(row)
 
     def undo(self, id: int, author: str) -> Review:
-        """Take the own answer back; the audit keeps it. The review is this author's to answer again."""
+        """Take the own answer back, and what it said of samples; the audit keeps it. The review is this author's to
+        answer again.
+        """
         with self._database.writing() as session:
             row = _find(session, id, lock=True)
             if row.state != ANSWERED or row.author != author:
                 raise ConflictError(f"review {id} has no answer of {author}. Only an own answer can be taken back")
             audit(session, author, "undo review", f"review {id}", answer=row.answer, types=list(row.types))
+            for number in row.annotations:
+                take_back(session, number, author, f"review {id} was taken back")
+            take_out(session, row)
             row.state, row.claimed_by, row.claimed_at = CLAIMED, author, now()
             row.answer, row.types, row.note, row.author, row.answered = None, [], "", None, None
+            row.grade, row.regions, row.annotations = None, [], []
             session.flush()
             return _review(row)
 
@@ -197,6 +286,19 @@ def _claimed(session: Session, id: int, author: str) -> ReviewRow:
     return row
 
 
+def _mark(view: str, region: Region) -> dict[str, Any]:
+    return {**region_to_json(region), **({"view": view} if view else {})}
+
+
+def _main_type(part: Record) -> str | None:
+    return max(part.types, key=lambda name: part.types[name] or 0.0) if part.types else None
+
+
+def _is_pilot(session: Session, inspection_id: int | None) -> bool:
+    part = None if inspection_id is None else session.get(InspectionRow, inspection_id)
+    return part is not None and part.details.get("mode") == "pilot"
+
+
 def _find(session: Session, id: int, lock: bool = False) -> ReviewRow:
     row = session.get(ReviewRow, id, with_for_update=lock or None)
     if row is None:
@@ -205,4 +307,5 @@ def _find(session: Session, id: int, lock: bool = False) -> ReviewRow:
 
 
 def _review(row: ReviewRow) -> Review:
-    return Review(types=tuple(row.types), **{name: getattr(row, name) for name in FIELDS})
+    lists: dict[str, Any] = {name: tuple(getattr(row, name)) for name in LISTS}
+    return Review(**lists, **{name: getattr(row, name) for name in FIELDS})

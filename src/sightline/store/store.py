@@ -22,6 +22,7 @@ from sightline.store.images import Images, locate_images
 from sightline.store.ingest import Ingest, Ingested
 from sightline.store.inspections import Inspections
 from sightline.store.jobs import Jobs
+from sightline.store.parts import Parts
 from sightline.store.recipes import Recipes
 from sightline.store.replies import Replies
 from sightline.store.reviews import Reviews
@@ -49,6 +50,7 @@ class Store:
         self.access = Access(database)
         self.replies = Replies(database)
         self.jobs = Jobs(database)
+        self.parts = Parts(database)
         self.reviews = Reviews(database)
         self.stations = Stations(database)
         self.statistics = Statistics(database, self.inspections)

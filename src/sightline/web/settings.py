@@ -33,6 +33,8 @@ class WebSettings(BaseModel):
     logins_per_minute: int = Field(30, ge=1, le=10_000, description="attempts to log in from one address")
     inspect_at_once: int = Field(2, ge=1, le=64, description="uploaded images that are judged at the same time")
     recipes_open: int = Field(3, ge=1, le=64, description="recipes that are kept open for uploaded images")
+    repeat_every: int = Field(25, ge=0, le=10_000, description="one of so many answers brings the part again; 0: none")
+    challenge_every: int = Field(25, ge=0, le=10_000, description="one of so many answers brings a known part; 0: none")
     threads: int = Field(2, ge=1, le=256, description="processor threads of one inspection")
     live_per_second: float = Field(10.0, gt=0, le=60, description="pictures of a station that a viewer gets, at most")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import SettingError
+from sightline.evaluate.prices import Prices
 from sightline.evaluate.statistics.intervals import upper_bound
-from sightline.train.search.cost import Prices, cheapest, losses, noise
+from sightline.train.search.cost import cheapest, losses, noise
 
 RNG = np.random.default_rng(0)
 SCORES = np.round(np.concatenate([RNG.normal(0, 1, 30), RNG.normal(1.5, 1, 12)]), 1)  # rounded: there are ties

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sightline.train.search.cost import Prices, cheapest
+from sightline.evaluate.prices import Prices
+from sightline.train.search.cost import cheapest
 from sightline.train.search.folds import Bench, Judged
 from sightline.train.search.result import SearchTrial
 from sightline.train.search.selection import choose, dominated, pareto_front

@@ -9,10 +9,11 @@ import pytest
 
 from sightline.core.card import Recognition
 from sightline.core.result import NEVER, Band
+from sightline.evaluate.prices import Prices
 from sightline.evaluate.statistics.intervals import rate
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.train.search.cost import Cost, Prices
+from sightline.train.search.cost import Cost
 from sightline.train.search.thresholds import price_thresholds
 
 PRICES = Prices(review=None)

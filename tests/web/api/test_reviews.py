@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import cv2
+import numpy as np
 import pytest
 from tests.web.conftest import PASSWORD, Served
 
@@ -16,12 +18,15 @@ from sightline.web.client import ApiError
 
 @pytest.fixture
 def asked(served: Served) -> Served:
-    """A server with six questions, the last of them the most urgent."""
+    """A server with six questions about parts with a picture, the last of them the most urgent."""
+    picture = cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()
+    image = served.store.images.put(picture, "part").hash
     people.add_user(served.store, "second", "reviewer", PASSWORD, "administrator")
     with served.client("engineer") as client:
         for number in range(6):
             triggered = datetime(2026, 3, 1, tzinfo=UTC)
-            part = served.store.inspections.record(Record(station="s", verdict=Verdict.REVIEW, triggered=triggered))
+            seen = Record(station="s", verdict=Verdict.NG, triggered=triggered, image_hash=image)
+            part = served.store.inspections.record(seen)
             client.post("/reviews", {"reason": "near", "inspection_id": part, "priority": number})
     return served
 

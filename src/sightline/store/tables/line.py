@@ -93,9 +93,20 @@ class ReviewRow(Base):
     answered: Mapped[datetime | None]
     purpose: Mapped[str] = mapped_column(default="review")  # or challenge, repeat, second: shown alike
     expected: Mapped[str | None]  # what a challenge has to be answered with; nobody who answers sees it
-    first_id: Mapped[int | None]  # the review that a repeat or a second opinion is of
+    first_id: Mapped[int | None]  # the review that a repeat or a second opinion is of, or that brought a challenge
+    automatic: Mapped[bool] = mapped_column(default=False)  # nobody asked: the line's record or an answer brought it
+    pilot: Mapped[bool] = mapped_column(default=False)  # a part of a station that tells its machine no verdicts
+    addressee: Mapped[str | None]  # the only one who may take it
+    grade: Mapped[int | None]
+    regions: Mapped[list[Any]] = mapped_column(default=list)  # as sightline.store.annotations has them, with views
+    annotations: Mapped[list[Any]] = mapped_column(default=list)  # ids of what the answer wrote
 
-    __table_args__ = (Index(None, "state", "priority", "id"), Index(None, "inspection_id"))
+    __table_args__ = (
+        Index(None, "state", "priority", "id"),
+        Index(None, "inspection_id"),
+        Index(None, "first_id"),
+        Index("ix_reviews_author_answered", "author", "answered"),
+    )
 
 
 class RecipeRow(Base):

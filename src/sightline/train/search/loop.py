@@ -16,7 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sightline.core.errors import SightlineError
 from sightline.core.progress import Progress
-from sightline.train.search.cost import Prices, cheapest
+from sightline.evaluate.prices import Prices
+from sightline.train.search.cost import cheapest
 from sightline.train.search.folds import Bench, portable
 from sightline.train.search.result import SearchTrial, State
 from sightline.train.search.selection import dominated

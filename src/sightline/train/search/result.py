@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sightline.evaluate.prices import Prices
 from sightline.evaluate.report.text import milliseconds
 from sightline.runtime.recipe import Recipe
-from sightline.train.search.cost import Cost, Prices
+from sightline.train.search.cost import Cost
 from sightline.train.settings import TrainSettings
 
 State = Literal["finished", "pruned", "failed"]

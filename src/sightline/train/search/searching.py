@@ -17,8 +17,8 @@ from sightline.core.errors import InputError, SettingError, warn_caller
 from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
 from sightline.data.dataset import Dataset
+from sightline.evaluate.prices import Prices
 from sightline.runtime.recipe import Recipe
-from sightline.train.search.cost import Prices
 from sightline.train.search.folds import Bench, make_bench
 from sightline.train.search.loop import Job, fold_seconds, records, work, work_together
 from sightline.train.search.result import SearchResult, SearchTrial

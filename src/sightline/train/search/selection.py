@@ -9,8 +9,9 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from sightline.evaluate.prices import Prices
 from sightline.evaluate.report.text import milliseconds
-from sightline.train.search.cost import Prices, cheapest, losses, noise
+from sightline.train.search.cost import cheapest, losses, noise
 from sightline.train.search.folds import Bench
 from sightline.train.search.result import SearchTrial, money
 from sightline.train.search.trial import Outcome

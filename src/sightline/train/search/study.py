@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sightline.core.errors import InputError
-from sightline.train.search.cost import Prices
+from sightline.evaluate.prices import Prices
 from sightline.train.search.folds import Bench
 from sightline.train.search.space import Space
 

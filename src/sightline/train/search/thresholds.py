@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sightline.core.card import Card
 from sightline.core.result import NEVER, Band
+from sightline.evaluate.prices import Prices
 from sightline.evaluate.report.text import percent
 from sightline.evaluate.thresholds import SURE, held_out_scores, restated, revised
 from sightline.runtime.recipe import Recipe
-from sightline.train.search.cost import Cost, Prices
+from sightline.train.search.cost import Cost
 
 
 def price_thresholds(recipe: Recipe, cost: Cost | None, prices: Prices, synthetic: bool) -> Recipe:

@@ -19,6 +19,7 @@ from sightline.web.api import (
     inspections,
     jobs,
     labels,
+    parts,
     recipes,
     reviews,
     session,
@@ -36,7 +37,7 @@ from sightline.web.settings import WebSettings
 PREFIX = "/api/v1"
 ROUTERS = (
     *(session.router, users.router, audit.router, jobs.router, datasets.router, datasets.imports, images.router),
-    *(labels.router, recipes.router, recipes.inspecting, inspections.router, reviews.router),
+    *(labels.router, recipes.router, recipes.inspecting, inspections.router, reviews.router, parts.router),
     *(stations.router, events.router),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.

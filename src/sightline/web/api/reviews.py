@@ -1,17 +1,21 @@
-"""Reviews: taken a few at a time, answered, skipped, undone, and asked about once more."""
+"""Reviews: taken a few at a time, looked at, answered, skipped, undone, and asked about once more."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from sightline.operations import reviews as work
 from sightline.operations.people import Identity
 from sightline.store import reviews as store
+from sightline.store.annotations import region_from_json
+from sightline.store.review_queue import Mixed
 from sightline.store.users import ENGINEER, RANK
 from sightline.web.api.identity import Engineering, Labelling, Reading
+from sightline.web.api.labels import REGIONS, Type
 from sightline.web.api.paging import After, Limit, Listed, listed, place
 from sightline.web.api.problems import responses
 from sightline.web.api.replies import Route
@@ -19,14 +23,15 @@ from sightline.web.api.session import Form
 from sightline.web.api.site import Here
 
 router = APIRouter(tags=["reviews"], route_class=Route, responses=responses(401, 403, 404, 409, 422))
-Answer = Literal["good", "defective", "unknown"]
+Label = Literal["good", "defective", "unknown"]
 
 
 class Review(BaseModel):
     """A part that a person shall look at, and the answer.
 
     `purpose`, `expected` and `first_id` are for engineers: to whoever answers, a challenge or a repeat looks like any
-    other, afterwards too, since an answer can be taken back.
+    other, afterwards too, since an answer can be taken back. `pilot`: its station tells its machine no verdicts.
+    `annotations` are ids of what the answer has written.
     """
 
     id: int
@@ -46,6 +51,10 @@ class Review(BaseModel):
     purpose: str | None
     expected: str | None
     first_id: int | None
+    pilot: bool
+    grade: int | None
+    regions: list[dict[str, Any]]
+    annotations: list[int]
 
 
 class NewReview(Form):
@@ -56,7 +65,7 @@ class NewReview(Form):
     sample_id: int | None = None
     priority: float = Field(0.0, ge=-1e6, le=1e6)
     purpose: Literal["review", "challenge", "repeat"] = "review"
-    expected: Answer | None = Field(None, description="of a challenge: the right answer")
+    expected: Label | None = Field(None, description="of a challenge: the right answer")
     first_id: int | None = Field(None, description="of a repeat: the review that it repeats")
 
 
@@ -67,11 +76,17 @@ class Claim(Form):
 
 
 class NewAnswer(Form):
-    """An answer."""
+    """An answer. Regions are those of annotations, with the name of their `view` where the part has several.
 
-    answer: Answer
-    types: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
+    `views` show the defect; by default those with regions, else the one that was judged worst.
+    """
+
+    answer: Label
+    types: list[Type] = Field([], max_length=50)
     note: str = Field("", max_length=4000)
+    grade: int | None = Field(None, ge=-1000, le=1000)
+    regions: list[dict[str, Any]] = Field([], max_length=1000, examples=REGIONS)
+    views: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=64)
 
 
 class Note(Form):
@@ -115,20 +130,22 @@ def review(number: int, site: Here, identity: Reading) -> Review:
 
 @router.post("/reviews/{number}/answer")
 def answer(number: int, form: NewAnswer, site: Here, identity: Labelling) -> Review:
-    """Answer a review that you have taken."""
-    found = site.store.reviews.answer(number, identity.name, form.answer, tuple(form.types), form.note)
-    return _shown(found, identity)
+    """Answer a review that you have taken. The part's pictures, where they are kept, are labelled by it."""
+    marks = tuple((str(one.get("view") or ""), region_from_json(one)) for one in form.regions)
+    given = store.Answer(label=form.answer, types=tuple(form.types), note=form.note, grade=form.grade, marks=marks)
+    mixed = Mixed(site.settings.repeat_every, site.settings.challenge_every)
+    return _shown(work.answer(site.store, number, identity.name, given, form.views, mixed), identity)
 
 
 @router.post("/reviews/{number}/skip")
 def skip(number: int, form: Note, site: Here, identity: Labelling) -> Review:
-    """Leave it to others."""
-    return _shown(site.store.reviews.skip(number, identity.name, form.note), identity)
+    """Leave it to others; to nobody where no picture of the part is kept any more."""
+    return _shown(work.skip(site.store, number, identity.name, form.note), identity)
 
 
 @router.post("/reviews/{number}/undo")
 def undo(number: int, site: Here, identity: Labelling) -> Review:
-    """Take your answer back."""
+    """Take your answer back, and with it what it said of the part's pictures."""
     return _shown(site.store.reviews.undo(number, identity.name), identity)
 
 
@@ -139,7 +156,7 @@ def ask_again(number: int, form: Note, site: Here, identity: Labelling) -> Revie
 
 
 def _shown(found: store.Review, identity: Identity) -> Review:
-    values = {name: getattr(found, name) for name in Review.model_fields if name != "types"}
+    values = {name: getattr(found, name) for name in Review.model_fields}
     if RANK[identity.role] < RANK[ENGINEER]:
         values |= {"purpose": None, "expected": None, "first_id": None}
-    return Review(types=list(found.types), **values)
+    return Review.model_validate(values)
