@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from sightline.core.errors import InputError, NotFoundError, StoreError
 from sightline.core.sample import TEST, TRAIN, Sample
-from sightline.store.annotations import Annotation, annotation_of
+from sightline.store.annotations import Annotation, annotation_of, current_ids
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
 from sightline.store.images import Images
@@ -74,11 +74,15 @@ class Catalogue:
         version: str | None = None,
         lot: str | None = None,
         split: str | None = None,
+        label: str | None = None,
         deleted: bool = False,
         after: int = 0,
         limit: int = 50,
     ) -> tuple[StoredSample, ...]:
-        """Samples by id, those after one: of a product as it is now, or of a version. Raises NotFoundError."""
+        """Samples by id, those after one: of a product as it is now, or of a version. Raises NotFoundError.
+
+        `label`: those whose annotation that counts has it.
+        """
         query = select(SampleRow).where(SampleRow.id > after).order_by(SampleRow.id).limit(limit)
         with self._database.reading() as session:
             if version is not None:
@@ -89,6 +93,11 @@ class Catalogue:
             for column, value in ((SampleRow.product, product), (SampleRow.lot, lot), (SampleRow.split, split)):
                 if value is not None:
                     query = query.where(column == value)
+            if label is not None:
+                newest = current_ids().subquery()
+                query = query.join(newest, newest.c.sample_id == SampleRow.id)
+                query = query.join(AnnotationRow, AnnotationRow.id == newest.c.annotation_id)
+                query = query.where(AnnotationRow.label == label)
             return tuple(_stored(row) for row in session.scalars(query))
 
     def products(self) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from fastapi import APIRouter, Query, Request
@@ -12,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from sightline.core.errors import InputError
 from sightline.operations.jobs import Import, Name
 from sightline.operations.store import add_image
+from sightline.store.annotations import Annotation
 from sightline.store.jobs import Job
-from sightline.store.samples import StoredSample
+from sightline.store.samples import SAMPLE_FIELDS, StoredSample
 from sightline.store.snapshot import Diff, Version
 from sightline.web.api.identity import Engineering, Reading
 from sightline.web.api.paging import After, Limit, Listed, listed, place
@@ -37,6 +39,14 @@ class ProductCount(BaseModel):
 
     product: str
     samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledSample(StoredSample):
+    """A sample with the label and the types of the annotation that counts, empty where nobody has said anything."""
+
+    label: str
+    types: list[str]
 
 
 class Snapshot(Form):
@@ -74,14 +84,20 @@ def samples(
     version: str | None = None,
     lot: str | None = None,
     split: str | None = None,
+    label: Literal["good", "defective", "unknown"] | None = None,
     deleted: bool = False,
     after: After = None,
     limit: Limit = 50,
-) -> Listed[StoredSample]:
-    """Samples of a product as it is now, or of a version."""
-    wanted: dict[str, Any] = {"version": version, "lot": lot, "split": split, "deleted": deleted}
+) -> Listed[LabelledSample]:
+    """Samples of a product as it is now, or of a version.
+
+    Labels are those that count today, of a version's samples, too.
+    """
+    wanted: dict[str, Any] = {"version": version, "lot": lot, "split": split, "label": label, "deleted": deleted}
     found = site.store.catalogue.page(product, **wanted, after=place(after, int) or 0, limit=limit)
-    return listed(found, limit, lambda sample: sample.id)
+    current = site.store.annotations.current([sample.id for sample in found])
+    items = [_labelled(sample, current.get(sample.id)) for sample in found]
+    return listed(items, limit, lambda sample: sample.id)
 
 
 @router.get("/samples/{number}")
@@ -159,3 +175,8 @@ async def add_import(request: Request, product: Annotated[Name, Query()], site: 
         raise
     wanted = Import(upload=upload, product=product)
     return await run_in_threadpool(site.store.jobs.add, "import", wanted.model_dump(), identity.name)
+
+
+def _labelled(sample: StoredSample, current: Annotation | None) -> LabelledSample:
+    known = {name: getattr(sample, name) for name in SAMPLE_FIELDS}
+    return LabelledSample(**known, label=current.label if current else "", types=list(current.types) if current else [])

@@ -1,12 +1,19 @@
 // The app: who is logged in, which page is shown, and the frame around it.
 import { html, render, useEffect, useErrorBoundary, useState } from "./vendor/preact.js";
 import { carry, get, listen, remove } from "./api.js";
-import { Empty, Session, Toasts, Waiting, go, say, told, useKeys, useRemote, useSession } from "./parts.js";
+import { Empty, Session, Toasts, Waiting, go, say, told, useRemote, useSession } from "./parts.js";
 import { choose, language, speak, t } from "./words.js";
 
 // Each page is a module that is loaded when it is first shown: [address, module, the page's name there].
 const PAGES = [
   ["/", "live", "Overview"], ["/live/:name", "live", "Station"],
+  ["/review", "review", "Review"], ["/review/figures", "review", "Figures"],
+  ["/parts", "gallery", "Inspections"], ["/parts/:number", "gallery", "Inspection"],
+  ["/samples", "gallery", "Samples"], ["/samples/:number", "gallery", "Sample"], ["/label/:number", "label", "Label"],
+  ["/findings", "curate", "Findings"], ["/book", "curate", "Book"],
+  ["/collect", "lab", "Collect"], ["/jobs", "lab", "Jobs"], ["/jobs/:number", "lab", "Job"],
+  ["/recipes", "recipes", "Recipes"], ["/recipes/:hash", "recipes", "Recipe"], ["/bench", "recipes", "Bench"], ["/decide/:hash", "decide", "Decide"],
+  ["/statistics", "statistics", "Statistics"], ["/site", "site", "Site"],
   ["/login", "login", "Login"], ["/setup", "login", "Setup"],
 ];
 const ICONS = {
@@ -16,7 +23,13 @@ const ICONS = {
   statistics: "M3 17V3M3 17h14M7 14V9M11 14V5M15 14v-3", site: "M10 2v3M10 15v3M2 10h3M15 10h3M10 6a4 4 0 100 8 4 4 0 000-8z",
 };
 const MENU = [
-  ["/", () => t("Live"), "live", "operator"],
+  ["/", () => t("Live"), "live", "operator", ["/live"]],
+  ["/review", () => t("Review"), "review", "reviewer", []],
+  ["/parts", () => t("Parts"), "parts", "operator", ["/samples", "/label", "/findings", "/book"]],
+  ["/jobs", () => t("Lab"), "lab", "operator", ["/collect"]],
+  ["/recipes", () => t("Recipes"), "recipes", "operator", ["/decide", "/bench"]],
+  ["/statistics", () => t("Statistics"), "statistics", "operator", []],
+  ["/site", () => t("Site"), "site", "operator", []],
 ];
 
 function match(path) {
@@ -55,11 +68,12 @@ function Rail({ path, logOut }) {
     document.documentElement.dataset.theme = next;
     setTheme(next);
   };
-  const first = (address) => (address === "/" ? path === "/" || path.startsWith("/live") : path.startsWith(address));
+  const open = useRemote((signal) => (session.may("reviewer") ? get("/reviews/summary", {}, signal) : null), [path], 20);
+  const here = (address, more) => [address, ...more].some((one) => path === one || (one !== "/" && path.startsWith(one)));
   return html`<aside class="rail">
     <a class="brand" href="/"><img src=${new URL("./icon.svg", import.meta.url).pathname} alt="Sightline" /><span aria-hidden="true">Sightline</span></a>
-    <nav aria-label=${t("Pages")}>${MENU.filter(([, , , role]) => session.may(role)).map(([address, name, icon]) => html`
-      <a href=${address} aria-current=${first(address) ? "page" : null}><${Icon} of=${icon} />${name()}</a>`)}</nav>
+    <nav aria-label=${t("Pages")}>${MENU.filter(([, , , role]) => session.may(role)).map(([address, name, icon, , more]) => html`
+      <a href=${address} aria-current=${here(address, more) ? "page" : null}><${Icon} of=${icon} />${name()}${address === "/review" && open.data && open.data.open > 0 && html`<span class="count">${open.data.open}</span>`}</a>`)}</nav>
     <div class="foot"><div class="row">
       <button class="quiet" onClick=${turn} aria-label=${theme === "dark" ? t("Light colours") : t("Dark colours")}>${theme === "dark" ? "☀" : "☾"}</button>
       <button class="quiet" onClick=${() => choose(language === "de" ? "en" : "de")} lang=${language === "de" ? "en" : "de"}>${language === "de" ? "English" : "Deutsch"}</button></div>

@@ -54,7 +54,8 @@ export function paintHeat({ values, width, height }) {
 
 /**
  * Draw a part into a canvas as large as its place. `part` is {bitmap, heat?, defects?, width, height}; `look` is
- * {heat: 0 to 1, outlines, names, zoom, x, y}: x and y are the part's point in the middle, in shares of its sides.
+ * {heat: 0 to 1, outlines, boxes, zoom, x, y}: x and y are the part's point in the middle, in shares of its sides; boxes are
+ * [x, y, width, height] in the part's pixels.
  */
 export function draw(canvas, part, look = {}) {
   const { clientWidth, clientHeight } = canvas.parentElement;
@@ -91,12 +92,20 @@ export function draw(canvas, part, look = {}) {
     }
     context.restore();
   }
+  for (const [x, y, wide, high] of look.boxes || []) {
+    for (const [colour, thick] of [["#000000c0", 5], ["#7db8ff", 2.5]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = (thick * ratio) / scale;
+      context.strokeRect(x, y, wide, high);
+    }
+  }
 }
 
-/** A part in its place, drawn anew whenever the part, the look or the room changes. */
-export function Picture({ part, look, label, style, children, onPick }) {
+/** A part in its place, drawn anew whenever the part, the look or the room changes. `onBox` hears boxes drawn on it. */
+export function Picture({ part, look, label, style, children, onBox }) {
   const place = useRef();
   const canvas = useRef();
+  const begun = useRef(null);
   useEffect(() => {
     if (!part) return undefined;
     const again = () => draw(canvas.current, part, look);
@@ -105,11 +114,25 @@ export function Picture({ part, look, label, style, children, onPick }) {
     watch.observe(place.current);
     return () => watch.disconnect();
   }, [part, look && JSON.stringify(look)]);
-  const pick = onPick && ((event) => {
+  const at = (event) => {
     const { left, top, width, height } = canvas.current.getBoundingClientRect();
-    onPick((event.clientX - left) / width, (event.clientY - top) / height);
-  });
-  return html`<div class="picture" ref=${place} style=${style} onClick=${pick}>
+    const inside = (value) => Math.min(1, Math.max(0, value));
+    return [inside((event.clientX - left) / width) * part.width, inside((event.clientY - top) / height) * part.height];
+  };
+  const box = (event) => {
+    const [[x0, y0], [x1, y1]] = [begun.current, at(event)];
+    return [Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)].map(Math.round);
+  };
+  const hands = onBox && part && !(look && look.zoom > 1) ? {
+    onPointerDown: (event) => { begun.current = at(event); event.currentTarget.setPointerCapture(event.pointerId); },
+    onPointerMove: (event) => { if (begun.current) draw(canvas.current, part, { ...look, boxes: [...(look.boxes || []), box(event)] }); },
+    onPointerUp: (event) => {
+      const found = begun.current && box(event);
+      begun.current = null;
+      if (found && found[2] > 3 && found[3] > 3) onBox(found);
+    },
+  } : {};
+  return html`<div class=${`picture ${onBox ? "marks" : ""}`} ref=${place} style=${style} ...${hands}>
     ${part && html`<canvas ref=${canvas} role="img" aria-label=${label}></canvas>`}${children}</div>`;
 }
 
