@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 from sightline.core.errors import Cancelled, InputError, NotFoundError, SettingError
 from sightline.core.progress import unwatched
 from sightline.data.dataset import Dataset
+from sightline.evaluate.prices import Prices
+from sightline.operations.deciding import preview, scored
 from sightline.operations.jobs import Desk, Train, check_arguments, do
+from sightline.operations.recipes import revise
 from sightline.runtime.recipe import Recipe
 from sightline.store.store import Store
 
@@ -46,6 +50,29 @@ def test_a_recipe_is_measured_with_a_report(desk: MakeDesk, kept: str) -> None:
     result = do(desk(), {"kind": "evaluate", "recipe": kept, "data": "plates"})
     assert result["files"] == ["report.html"]
     assert result["evaluation"]["n_good"] + result["evaluation"]["n_defective"] > 0
+
+
+def test_an_evaluation_leaves_what_other_thresholds_are_weighed_by(desk: MakeDesk, kept: str, store: Store) -> None:
+    result = do(desk(), {"kind": "evaluate", "recipe": kept[:12], "data": "plates"})
+    found = scored(store, kept)
+    assert (found.evaluation.id, found.evaluation.data) == (result["number"], "plates")
+    assert found.evaluation.figures["escape"] == result["evaluation"]["escape"]
+    judged, band = found.judged, found.recipe.card["band"]
+    assert all(number is not None for number in judged.sample)
+    labels = {number: word.label for number, word in store.annotations.current([n or 0 for n in judged.sample]).items()}
+    assert [labels[number or 0] for number in judged.sample] == list(judged.label)
+    told = preview(store, kept, band["low"], band["high"], Prices())[1]
+    # With the thresholds that it has, the same rates come out.
+    for name, figure in (("escape", told.escape), ("overkill", told.overkill)):
+        assert figure.value == result["evaluation"][name]
+        assert figure.upper == result["evaluation"][f"{name}_upper"]
+    counts = Counter(zip(judged.label, judged.verdict, strict=True))
+    assert {(a, b): n for a, row in told.matrix.items() for b, n in row.items() if n} == counts
+    # Other thresholds by hand: the pictures score alike, so the evaluation of the parent speaks for the revision.
+    revision = revise(store, kept, band["low"] - 0.1, None, "an escape", "ann")
+    assert scored(store, revision.hash).evaluation.id == found.evaluation.id
+    with pytest.raises(NotFoundError, match="no such evaluation"):
+        scored(store, kept, 99)
 
 
 def test_samples_are_explained_with_a_picture_each(desk: MakeDesk, kept: str, store: Store) -> None:

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.evaluate.test_preview import KNOWN
 from tests.web.conftest import Serve
 
 from sightline.core.card import Card
@@ -47,6 +48,8 @@ def test_the_server_keeps_to_its_description(serve: Serve, parts_folder: Path, r
     served.store.add(Dataset.open(parts_folder).samples, "cookies", parts_folder)
     card: Card = recipe.card
     served.store.recipes.register(recipe.data, "cookies", "cookies.onnx", "ann", card=card.model_dump(mode="json"))
+    kept = served.store.recipes.list()[0].hash
+    served.store.evaluations.add(kept, "cookies", {}, KNOWN.to_json(), "ann")
     with served.client("administrator") as client:
         secret = client.add_token("tester", list(SCOPES))
         document = client.get("/openapi.json")

@@ -102,7 +102,10 @@ _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyArguments)
 
 @dataclass(frozen=True)
 class Desk:
-    """Where a job is done: the store, a folder of its own for files, uploads, and who asked for it."""
+    """Where a job is done: the store, a folder of its own for files, uploads, and who asked for it.
+
+    `job` is the number of its row, None where it has none.
+    """
 
     store: Store
     folder: Path
@@ -110,6 +113,7 @@ class Desk:
     author: str
     progress: Progress
     tell: Tell
+    job: int | None = None
 
 
 def check_arguments(wanted: Any) -> None:
@@ -154,13 +158,17 @@ def _search(desk: Desk, wanted: Search) -> dict[str, Any]:
 
 
 def _evaluate(desk: Desk, wanted: Evaluate) -> dict[str, Any]:
+    from sightline.evaluate.preview import Judged
     from sightline.operations.inspection import Judging
     from sightline.operations.recipes import evaluate
 
     file, report = _fetch(desk, wanted.recipe), desk.folder / "report.html"
     found = evaluate(Judging(file), _stored(wanted.data), report, progress=desk.progress, tell=desk.tell)
     file.unlink()
-    return {"evaluation": found.to_json()}
+    judged = Judged.of(found, desk.store.parts.numbers(wanted.data))
+    recipe, figures = desk.store.recipes.find(wanted.recipe).hash, found.to_json()
+    kept = desk.store.evaluations.add(recipe, wanted.data, figures, judged.to_json(), desk.author, desk.job)
+    return {"evaluation": figures, "number": kept.id}
 
 
 def _teach(desk: Desk, wanted: Teach) -> dict[str, Any]:

@@ -229,7 +229,7 @@ def _do(
     _show_warnings(tell)
     try:
         with Store.open(*place, create=False) as store:
-            desk = Desk(store, folder / "jobs" / str(number), folder / "uploads", author, progress, tell)
+            desk = Desk(store, folder / "jobs" / str(number), folder / "uploads", author, progress, tell, number)
             say({"result": do(desk, arguments)})
     except Cancelled:
         tell("stopped")

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sightline.store.annotations import GOOD, current_ids
 from sightline.store.database import Database
 from sightline.store.samples import SAMPLE_FIELDS, StoredSample
-from sightline.store.tables.labels import AnnotationRow, SampleRow
+from sightline.store.tables.labels import AnnotationRow, EntryRow, SampleRow
+from sightline.store.versions import find_version
 
 MAX_GOOD = 200  # labelled good, among which the nearest is looked for
 
@@ -27,6 +28,22 @@ class Parts:
         query = select(row).where(row.product == product, mine, row.deleted_at.is_(None)).order_by(row.id)
         with self._database.reading() as session:
             return tuple(_stored(found) for found in session.scalars(query))
+
+    def numbers(self, name: str) -> dict[str, int]:
+        """By hash of its image: the number of a sample of a version, or of a product as it is now, the first of
+        several.
+
+        Raises NotFoundError.
+        """
+        query = select(SampleRow.hash, SampleRow.id).order_by(SampleRow.id.desc())
+        with self._database.reading() as session:
+            live = session.scalar(select(SampleRow.id).where(SampleRow.product == name).limit(1))
+            if live is not None:
+                query = query.where(SampleRow.product == name, SampleRow.deleted_at.is_(None))
+            else:
+                mine = EntryRow.version_id == find_version(session, name).id
+                query = query.join(EntryRow, EntryRow.sample_id == SampleRow.id).where(mine)
+            return {row.hash: row.id for row in session.execute(query)}
 
     def good_like(self, product: str, like: StoredSample | None) -> StoredSample | None:
         """Of the product's newest samples that people call good, one of the same view and station, nearest in time.

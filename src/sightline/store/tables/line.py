@@ -129,6 +129,23 @@ class RecipeRow(Base):
     __table_args__ = (UniqueConstraint("hash"), Index(None, "product", "state"), Index(None, "version_id"))
 
 
+class EvaluationRow(Base):
+    """How a recipe judged labelled pictures."""
+
+    __tablename__ = "evaluations"
+
+    id: Mapped[Key]
+    recipe_hash: Mapped[Hash]
+    data: Mapped[str]  # version or product
+    job: Mapped[int | None]  # that measured it
+    figures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    judged: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)  # as sightline.evaluate.preview has it
+    author: Mapped[str]
+    created: Mapped[datetime]
+
+    __table_args__ = (Index(None, "recipe_hash", "id"),)
+
+
 class JobRow(Base):
     """Lab work that a worker process does: asked for, taken, done."""
 

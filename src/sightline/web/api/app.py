@@ -14,6 +14,7 @@ from sightline.store.store import Store
 from sightline.web.api import (
     audit,
     datasets,
+    deciding,
     events,
     images,
     inspections,
@@ -37,8 +38,8 @@ from sightline.web.settings import WebSettings
 PREFIX = "/api/v1"
 ROUTERS = (
     *(session.router, users.router, audit.router, jobs.router, datasets.router, datasets.imports, images.router),
-    *(labels.router, recipes.router, recipes.inspecting, inspections.router, reviews.router, parts.router),
-    *(stations.router, events.router),
+    *(labels.router, recipes.router, recipes.inspecting, deciding.router, inspections.router),
+    *(reviews.router, parts.router, stations.router, events.router),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.
 Lists come in pages: give `next` back as `after`. A write with an `Idempotency-Key` is done once. Errors are problem

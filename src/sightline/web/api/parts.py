@@ -112,7 +112,7 @@ def part(number: int, site: Here, identity: Reading) -> PartShown:
         types=dict(found.part.types) if found.part is not None else {},
         **values,
         recipe=next((view.recipe for view in found.views if view.recipe), None),
-        thresholds=_thresholds(found.recipe.card) if found.recipe is not None else None,
+        thresholds=band_of(found.recipe.card) if found.recipe is not None else None,
         type_names=list(found.types),
         views=[_view(found, view) for view in found.views],
         missing=found.missing,
@@ -182,6 +182,7 @@ def _similar(found: Shown) -> list[SimilarPart]:
     ]
 
 
-def _thresholds(card: Mapping[str, Any]) -> Thresholds | None:
+def band_of(card: Mapping[str, Any]) -> Thresholds | None:
+    """The thresholds of a recipe's card; None where it has none."""
     band = card.get("band")
     return None if not band else Thresholds(ok=band["low"], ng=band["high"])
