@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 import warnings
@@ -32,6 +33,12 @@ def say_json(value: Any) -> None:
 def complain(text: str) -> None:
     """Write to stderr."""
     sys.stderr.write(_harmless(text) + "\n")
+
+
+def has_browser() -> bool:
+    """Whether somebody sits in front of this machine who would see a browser open: a terminal, a screen, and no CI."""
+    screen = sys.platform in {"win32", "darwin"} or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(sys.stderr.isatty() and screen and not os.environ.get("CI"))
 
 
 def _harmless(text: str) -> str:

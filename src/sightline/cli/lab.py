@@ -239,6 +239,9 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the demo's files.")] = Path("demo"),
     product: Annotated[str, typer.Option(help="cap or board.")] = "cap",
     effort: Annotated[str, typer.Option(help="quick, normal or max.")] = "normal",
+    app: Annotated[
+        bool | None, typer.Option("--app/--no-app", help="Open the web app at the end.", show_default="with a screen")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Sample parts, recipe, verdicts and report in a minute. Example: sightline demo"""
@@ -250,6 +253,10 @@ def demo(
         say(text_lab.demo(step, value))
     if as_json:
         console.say_json(value)
+    if console.has_browser() if app is None else app:
+        from sightline.web.demo import show
+
+        show(value, product, tell=tell, browser=console.has_browser())
 
 
 @app.command()

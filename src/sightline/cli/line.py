@@ -52,6 +52,7 @@ def simulate(
     seconds: Annotated[float, typer.Option(min=1, help="How long parts come.")] = 20.0,
     deadline_ms: Annotated[float, typer.Option(min=5, help="From trigger to verdict.")] = 100.0,
     fault: Annotated[list[str] | None, typer.Option(help="NAME@SECONDS, for instance judge_killed@10.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep pictures of NG and REVIEW parts in the store.")] = False,
     as_json: Json = False,
 ) -> None:
     """A whole line without hardware, PLC included. Example: sightline simulate --seconds 10"""
@@ -60,7 +61,7 @@ def simulate(
     watched = sys.stderr.isatty() and not as_json
     how = (product, stations, per_second, seconds, deadline_ms, fault or ())
     with text_line.table() if watched else nullcontext() as watch:
-        figures = line.simulate(recipe, parts, folder, *how, watch=watch, tell=console.complain)
+        figures = line.simulate(recipe, parts, folder, *how, keep=keep, watch=watch, tell=console.complain)
     console.say_json(figures) if as_json else console.say(text_line.simulate(figures))
 
 

@@ -26,6 +26,7 @@ def serve(
     private_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy does TLS.")] = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="Name by which browsers call this server.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open it in this machine's browser.")] = True,
     options: Settings = None,
     db: Database = None,
     images: Images = None,
@@ -37,7 +38,8 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key}
     given |= {"behind_proxy": behind_proxy, "allow_hosts": allow_host or ()}
-    server.serve((db, images), {**given, **parse_pairs(options or [])}, tell=console.complain)
+    values = {**given, **parse_pairs(options or [])}
+    server.serve((db, images), values, tell=console.complain, browser=browser and console.has_browser())
 
 
 @app.command()

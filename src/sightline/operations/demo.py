@@ -56,5 +56,5 @@ def demo(
     yield "evaluated", evaluation
     if trained.card.outliers:
         yield "outliers", trained.card.outliers
-    paths = {"recipe": str(recipe), "report": str(report), "overlays": str(overlays)}
+    paths = {"parts": str(parts), "recipe": str(recipe), "report": str(report), "overlays": str(overlays)}
     yield "done", {**paths, **trained.figures, **evaluation.to_json()}

@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import struct
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -159,20 +161,21 @@ def simulate(
     deadline_ms: float = 100.0,
     faults: Sequence[str] = (),
     *,
+    keep: bool = False,
     watch: Watch | None = None,
     tell: Tell = lambda text: None,
 ) -> dict[str, Any]:
     """Run a line for so many seconds, with faults as NAME@SECONDS; the figures of every station.
 
+    `keep`: the pictures of NG and REVIEW parts go into the store.
     Without a recipe and a folder of parts, those of a sample product are made. Ctrl-C, or Cancelled from `watch`, ends
     it early with what came until then. Raises SightlineError.
     """
-    if find_spec("pymodbus") is None:  # the PLC speaks Modbus: find out before half a minute of learning
-        raise MissingExtraError("pymodbus", "modbus")
+    _require_plc()
     timed = [parse_fault(text) for text in faults]
     if recipe is None or parts is None:
         recipe, parts = prepare(folder, product, tell)
-    setup = Setup(recipe, parts, folder, stations, per_second, deadline_ms)
+    setup = Setup(recipe, parts, folder, stations, per_second, deadline_ms, keep=keep)
     os.environ[VARIABLE] = "file"  # for the stations, whose processes inherit it
     logging.getLogger("sightline").addHandler(logging.NullHandler())
     tell(f"Starting {setup.stations} station{'s' * (setup.stations > 1)} in {setup.folder}")
@@ -194,6 +197,27 @@ def simulate(
             raise failed[0]
         figures = [tally.figures() for tally in line.tallies]
     return {"stations": figures, "faults": events, "folder": str(setup.folder)}
+
+
+@contextmanager
+def simulated(setup: Setup) -> Iterator[Sequence[Tally]]:
+    """A line without hardware whose parts come until the block ends: its stations. Raises SightlineError."""
+    _require_plc()
+    os.environ[VARIABLE] = "file"
+    with Simulation(setup) as line:
+        line.wait_ready()
+        feeding = threading.Thread(target=_feed, args=(line, sys.maxsize, []), daemon=True)
+        feeding.start()
+        try:
+            yield line.tallies
+        finally:
+            line.stopping.set()
+            feeding.join(STOP_S)
+
+
+def _require_plc() -> None:
+    if find_spec("pymodbus") is None:  # the PLC speaks Modbus: find out before half a minute of learning
+        raise MissingExtraError("pymodbus", "modbus")
 
 
 def parse_fault(text: str) -> tuple[str, float]:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -102,23 +103,26 @@ class Worker:
         self._thread.join(WORKER_STOP_S + 5)
 
 
-def serve(place: tuple[str | None, str | None], values: dict[str, object], *, tell: Tell) -> None:
+def serve(
+    place: tuple[str | None, str | None], values: dict[str, object], *, tell: Tell, browser: bool = False
+) -> None:
     """Serve a store until Ctrl-C or SIGTERM. `place` is the database and the images, `values` are WebSettings.
 
+    `browser`: the app is opened in this machine's browser once it answers.
     Raises SettingError, StoreError, MissingExtraError.
     """
     settings = WebSettings.parse(values)
     with Store.open(*place) as store:
         working = Worker(store, settings.folder) if settings.worker else None
         try:
-            _serve(store, settings, tell)
+            _serve(store, settings, tell, browser)
         finally:
             if working is not None:
                 working.close()
 
 
-def _serve(store: Store, settings: WebSettings, tell: Tell) -> None:
-    """Serve an open store. `tell` hears the address, and the set-up token while there is no user."""
+def _serve(store: Store, settings: WebSettings, tell: Tell, browser: bool) -> None:
+    """Serve an open store. `tell` hears the address, with the set-up token in it while there is no user."""
     server = make_server(store, settings)
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -129,10 +133,12 @@ def _serve(store: Store, settings: WebSettings, tell: Tell) -> None:
     with listen(settings) as place:
         scheme = "https" if settings.tls else "http"
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        tell(f"Sightline is on {scheme}://{host}:{place.getsockname()[1]}")
+        address = f"{scheme}://{host}:{place.getsockname()[1]}"
+        tell(f"Sightline is on {address}")
         token = server.config.app.state.site.setup_token  # type: ignore[union-attr]
         if token:
-            tell(
-                f"There is no user yet. Make the first one with this set-up token, valid until the server ends: {token}"
-            )
+            address = f"{address}/setup#{token}"  # what follows # is never sent: no log of a proxy has it
+            tell(f"There is no user yet. Make the first one, until the server ends, at {address}")
+        if browser:  # the socket listens already: what comes before the server is ready waits a moment
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         server.run(sockets=[place])

@@ -1,0 +1,45 @@
+"""The demo's app: its sample parts in a store, its recipe at work on a simulated line, and the pages over both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sightline.core.progress import Tell
+from sightline.line.simulation import Setup
+from sightline.operations.line import lay_on_belt, simulated
+from sightline.operations.store import add_samples, register
+from sightline.store.store import Store
+from sightline.web.server import serve
+
+AUTHOR = "demo"
+STATIONS, PER_SECOND, DEADLINE_MS = 2, 0.7, 500.0  # a pace at which a person can look, beside a browser on two cores
+
+
+def show(files: Mapping[str, Any], product: str, *, tell: Tell, browser: bool) -> None:
+    """Serve the app over what `operations.demo` has made, with the line running, until Ctrl-C.
+
+    `files` has the demo's `parts` and `recipe`. Raises SightlineError.
+    """
+    parts, recipe = Path(files["parts"]), Path(files["recipe"])
+    folder = recipe.parent / "line"
+    folder.mkdir(parents=True, exist_ok=True)
+    place = str(folder / "line.db"), str(folder / "images")
+    with Store.open(*place) as store:
+        if product not in store.catalogue.products():
+            add_samples(store, parts, product, author=AUTHOR, tell=tell)
+        version = store.versions.snapshot(product, AUTHOR, "the demo's parts").name
+    hash = register(place, recipe, version)["hash"]
+    with Store.open(*place) as store:
+        if store.recipes.find(hash).state == "candidate":
+            store.recipes.set_state(hash, "promoted", AUTHOR, "made by the demo")
+            store.jobs.add("evaluate", {"kind": "evaluate", "recipe": hash, "data": version}, AUTHOR)
+    tell(f"Starting a line of {STATIONS} simulated stations")
+    belt = lay_on_belt(parts, folder / "belt")
+    setup = Setup(recipe, belt, folder, STATIONS, PER_SECOND, DEADLINE_MS, keep=True)
+    with simulated(setup) as stations:
+        with Store.open(*place) as store:
+            for station in stations:
+                store.stations.put(station.station, f"http://127.0.0.1:{station.health}", "", AUTHOR)
+        serve(place, {"port": 0, "folder": folder / "work"}, tell=tell, browser=browser)
