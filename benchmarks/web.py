@@ -49,6 +49,20 @@ ROUTES = {
     "hours of a month": ("/statistics/hours", {"since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z"}),
     "stations of a month": ("/statistics/stations", {"since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z"}),
     "lots of a day": ("/statistics/lots", DAY),
+    "p-chart of a month": ("/statistics/p-chart", {"since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z"}),
+    "p-chart of the lots of a day": ("/statistics/p-chart", {**DAY, "subgroup": "lot"}),
+    "places of defects, a month": (
+        "/statistics/places",
+        {"since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z"},
+    ),
+    "latency of a day": ("/statistics/latency", DAY),
+    "latency of two days, a station": (
+        "/statistics/latency",
+        {"since": "2026-03-15T00:00:00Z", "until": "2026-03-17T00:00:00Z", "station": "station 1"},
+    ),
+    "inspections as CSV": ("/inspections.csv", {"lot": "lot 200"}),
+    "what waits for review": ("/reviews/summary", {}),
+    "a part in review": ("/reviews/5000/part", {}),
     "types of a month": ("/statistics/types", {"since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z"}),
 }
 LISTS = [name for name, (path, _) in ROUTES.items() if not path.startswith("/statistics")]
@@ -61,9 +75,19 @@ def row(number, dice):
     return {
         "station": f"station {number % 4}", "verdict": str(verdict), "triggered": moment, "score": dice,
         "p_value": dice, "product": "plates", "lot": f"lot {number // 2000}", "serial": f"S{number:08}",
-        "line": "line 1", "types": {"crack": 0.9} if verdict is Verdict.NG else {}, "details": {},
+        "line": "line 1", "types": {"crack": 0.9} if verdict is Verdict.NG else {},
+        "details": found(number) if verdict is not Verdict.OK else {},
+        "signalled": moment + timedelta(milliseconds=40 + 20 * dice),
         "image_hash": f"{number:064x}", "late": False, "shadow": False, "key": f"k{number}",
     }  # fmt: skip
+
+
+def found(number):
+    """What a station records of a view with a defect, whose outline has 40 points."""
+    x, y = number % 600, number % 400
+    contour = [[x + step, y + step] for step in range(40)]
+    defect = {"type": "crack", "score": 2.5, "box": [x, y, 40, 40], "area_px": 800.0, "contour": contour}
+    return {"mode": "production", "views": [{"view": "view", "size": [640, 480], "score": 2.5, "defects": [defect]}]}
 
 
 def fill(store):

@@ -33,7 +33,8 @@ class ViewResult:
     """What a recipe found in one view of a part, as plain values that travel between processes.
 
     `margin` is the distance of the score from the nearest threshold, in widths of the band; `reason` is why the picture
-    could not be judged as one that the recipe knows ("": it could), `ood_distance` how far it lies from what it knows.
+    could not be judged as one that the recipe knows ("": it could), `ood_distance` how far it lies from what it knows,
+    `size` the picture's width and height in px.
     `heat` (h, w) uint8 is the heat map on the recipe's scale, for people who watch: outlines begin at 128.
     """
 
@@ -50,6 +51,7 @@ class ViewResult:
     warnings: tuple[str, ...] = ()
     reason: str = ""
     ood_distance: float | None = None
+    size: tuple[int, int] | None = None
     heat: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
 

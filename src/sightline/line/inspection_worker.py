@@ -150,5 +150,6 @@ def view_result(
         warnings=result.warnings,
         reason=result.reason,
         ood_distance=float(result.ood_distance),
+        size=(result.image.shape[1], result.image.shape[0]),
         heat=None if scale is None else heat_bytes(result.heat, scale),
     )

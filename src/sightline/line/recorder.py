@@ -231,6 +231,7 @@ def _view(result: ViewResult) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "reason": result.reason,
         "ood_distance": _number(result.ood_distance),
+        "size": result.size,
     }
 
 

@@ -24,8 +24,10 @@ from sightline.store.ingest import Ingest, Ingested
 from sightline.store.inspections import Inspections
 from sightline.store.jobs import Jobs
 from sightline.store.parts import Parts
+from sightline.store.places import DefectPlaces
 from sightline.store.recipes import Recipes
 from sightline.store.replies import Replies
+from sightline.store.review_figures import ReviewFigures
 from sightline.store.reviews import Reviews
 from sightline.store.samples import Catalogue, samples
 from sightline.store.stations import Stations
@@ -54,8 +56,10 @@ class Store:
         self.jobs = Jobs(database)
         self.parts = Parts(database)
         self.reviews = Reviews(database)
+        self.review_figures = ReviewFigures(database)
         self.stations = Stations(database)
         self.statistics = Statistics(database, self.inspections)
+        self.places = DefectPlaces(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

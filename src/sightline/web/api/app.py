@@ -13,6 +13,7 @@ from sightline import __version__
 from sightline.store.store import Store
 from sightline.web.api import (
     audit,
+    charts,
     datasets,
     deciding,
     events,
@@ -38,7 +39,7 @@ from sightline.web.settings import WebSettings
 PREFIX = "/api/v1"
 ROUTERS = (
     *(session.router, users.router, audit.router, jobs.router, datasets.router, datasets.imports, images.router),
-    *(labels.router, recipes.router, recipes.inspecting, deciding.router, inspections.router),
+    *(labels.router, recipes.router, recipes.inspecting, deciding.router, inspections.router, charts.router),
     *(reviews.router, parts.router, stations.router, events.router),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sightline.core.result import Verdict
+from sightline.operations.records import csv_lines
 from sightline.store.inspections import Filter, Record
 from sightline.store.statistics import Pareto, Yield
 from sightline.store.tables.base import from_us, to_us
@@ -20,6 +22,7 @@ from sightline.web.api.site import Here
 router = APIRouter(tags=["inspections"], responses=responses(401, 403, 404, 422))
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 Since = Annotated[AwareDatetime | None, Query(examples=["2026-03-01T00:00:00Z"])]
+TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}, "description": "the table"}}
 LATEST_US = 253_402_300_799_000_000  # the end of the year 9999
 
 
@@ -36,10 +39,7 @@ class HourYield(BaseModel):
     ok_share: float
 
 
-@router.get("/inspections")
-def inspections(
-    site: Here,
-    identity: Reading,
+def conditions(
     station: Text = None,
     verdict: Annotated[list[Verdict] | None, Query(max_length=3)] = None,
     since: Since = None,
@@ -50,11 +50,9 @@ def inspections(
     type: Text = None,
     late: bool | None = None,
     shadow: bool | None = False,
-    after: After = None,
-    limit: Limit = 50,
-) -> Listed[Record]:
-    """Inspections, the newest first; those that pass all conditions that are given."""
-    wanted = Filter(
+) -> Filter:
+    """Which inspections a query wants."""
+    return Filter(
         station=station,
         verdicts=tuple(dict.fromkeys(verdict or ())),
         since=since,
@@ -66,10 +64,27 @@ def inspections(
         late=late,
         shadow=shadow,
     )
+
+
+Wanted = Annotated[Filter, Depends(conditions)]
+
+
+@router.get("/inspections")
+def inspections(
+    site: Here, identity: Reading, wanted: Wanted, after: After = None, limit: Limit = 50
+) -> Listed[Record]:
+    """Inspections, the newest first; those that pass all conditions that are given."""
     last = place(after, int, int)
     before = None if last is None else (from_us(max(-LATEST_US // 5, min(last[0], LATEST_US))), last[1])
     found = site.store.inspections.page(wanted, before, limit)
     return listed(found, limit, lambda record: [to_us(record.triggered), record.id])
+
+
+@router.get("/inspections.csv", response_class=StreamingResponse, responses=TABLE)
+def table(site: Here, identity: Reading, wanted: Wanted) -> StreamingResponse:
+    """All inspections that pass the conditions, as a table in CSV, the newest first."""
+    headers = {"Content-Disposition": 'attachment; filename="inspections.csv"'}
+    return StreamingResponse(csv_lines(site.store, wanted), media_type="text/csv", headers=headers)
 
 
 @router.get("/inspections/{number}")
@@ -83,13 +98,13 @@ def hours(
     site: Here, identity: Reading, since: Since = None, until: Since = None, station: Text = None
 ) -> list[HourYield]:
     """Verdicts of each hour, of the last day where no time is given; of one station or of all."""
-    return [HourYield.model_validate(hour) for hour in site.store.statistics.hours(*_span(since, until), station)]
+    return [HourYield.model_validate(hour) for hour in site.store.statistics.hours(*span(since, until), station)]
 
 
 @router.get("/statistics/stations")
 def stations(site: Here, identity: Reading, since: Since = None, until: Since = None) -> list[Yield]:
     """The yield of each station."""
-    return list(site.store.statistics.stations(*_span(since, until)))
+    return list(site.store.statistics.stations(*span(since, until)))
 
 
 @router.get("/statistics/lots")
@@ -102,7 +117,7 @@ def lots(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> list[Yield]:
     """The yield of the lots of a time of at most 7 days."""
-    return list(site.store.statistics.lots(*_span(since, until), station, limit))
+    return list(site.store.statistics.lots(*span(since, until), station, limit))
 
 
 @router.get("/statistics/types")
@@ -110,9 +125,10 @@ def types(
     site: Here, identity: Reading, since: Since = None, until: Since = None, station: Text = None, lot: Text = None
 ) -> Pareto:
     """Which defect types there were most of, among NG and REVIEW parts."""
-    return site.store.statistics.pareto(*_span(since, until), station, lot)
+    return site.store.statistics.pareto(*span(since, until), station, lot)
 
 
-def _span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+def span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    """A time, by default the last day with the present hour."""
     end = until or datetime.now(UTC) + timedelta(hours=1)
     return since or end - timedelta(hours=25), end

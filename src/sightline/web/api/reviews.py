@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from sightline.operations import reviewers
 from sightline.operations import reviews as work
 from sightline.operations.people import Identity
 from sightline.store import reviews as store
 from sightline.store.annotations import region_from_json
 from sightline.store.review_queue import Mixed
+from sightline.store.tables.base import now
 from sightline.store.users import ENGINEER, RANK
 from sightline.web.api.identity import Engineering, Labelling, Reading
+from sightline.web.api.inspections import Since
 from sightline.web.api.labels import REGIONS, Type
 from sightline.web.api.paging import After, Limit, Listed, listed, place
 from sightline.web.api.problems import responses
@@ -23,6 +26,7 @@ from sightline.web.api.session import Form
 from sightline.web.api.site import Here
 
 router = APIRouter(tags=["reviews"], route_class=Route, responses=responses(401, 403, 404, 409, 422))
+EARLIEST = datetime(1, 2, 1, tzinfo=UTC)  # a month before it is none
 Label = Literal["good", "defective", "unknown"]
 
 
@@ -89,6 +93,45 @@ class NewAnswer(Form):
     views: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=64)
 
 
+class AgreementRate(BaseModel):
+    """`count` of `of` answers that were the right or the same one, with the two-sided exact interval."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    value: float | None
+    count: int
+    of: int
+    lower: float
+    upper: float
+    confidence: float
+
+
+class ReviewerFigures(BaseModel):
+    """A reviewer's answers. `parts_per_minute` leaves out pauses of over two minutes; null: too few to say."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    answered: int
+    parts_per_minute: float | None
+    last: datetime
+    challenges: AgreementRate
+    repeats: AgreementRate
+
+
+class ReviewSummary(BaseModel):
+    """What waits now, without repeats and challenges; `answered` and `reviewers` are of a time."""
+
+    open: int
+    claimed: int
+    skipped: int
+    answered: int
+    oldest: datetime | None
+    oldest_s: float | None
+    claimed_by: dict[str, int]
+    reviewers: list[ReviewerFigures] | None = Field(description="for engineers; null for others")
+
+
 class Note(Form):
     """Why."""
 
@@ -120,6 +163,22 @@ def add_review(form: NewReview, site: Here, identity: Engineering) -> Review:
 def claim(form: Claim, site: Here, identity: Labelling) -> list[Review]:
     """Take the most urgent ones; for ten minutes nobody else gets them."""
     return [_shown(one, identity) for one in site.store.reviews.claim(identity.name, form.count)]
+
+
+@router.get("/reviews/summary")
+def summary(site: Here, identity: Reading, since: Since = None, until: Since = None) -> ReviewSummary:
+    """How many wait, who has some, and how reviewers do: of a time, by default the last 30 days. Engineers see each."""
+    end = until or now() + timedelta(seconds=1)
+    found = reviewers.summary(site.store, since or max(EARLIEST, end) - timedelta(days=30), end)
+    states, oldest = found.waiting.states, found.waiting.oldest
+    return ReviewSummary(
+        **{name: states.get(name, 0) for name in ("open", "claimed", "skipped")},
+        answered=found.answered,
+        oldest=oldest,
+        oldest_s=None if oldest is None else (now() - oldest).total_seconds(),
+        claimed_by=dict(found.waiting.claimed_by),
+        reviewers=[ReviewerFigures.model_validate(one) for one in found.reviewers] if _sees_all(identity) else None,
+    )
 
 
 @router.get("/reviews/{number}")
@@ -155,8 +214,12 @@ def ask_again(number: int, form: Note, site: Here, identity: Labelling) -> Revie
     return _shown(site.store.reviews.ask_again(number, identity.name, form.note or "second opinion"), identity)
 
 
+def _sees_all(identity: Identity) -> bool:
+    return RANK[identity.role] >= RANK[ENGINEER]
+
+
 def _shown(found: store.Review, identity: Identity) -> Review:
     values = {name: getattr(found, name) for name in Review.model_fields}
-    if RANK[identity.role] < RANK[ENGINEER]:
+    if not _sees_all(identity):
         values |= {"purpose": None, "expected": None, "first_id": None}
     return Review.model_validate(values)

@@ -1,0 +1,48 @@
+"""The line's record as a table: inspections as CSV, however many, with a page of them in memory at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sightline.store.inspections import MAX, Filter, Record
+from sightline.store.store import Store
+
+COLUMNS = (
+    *("id", "triggered", "station", "line", "product", "lot", "serial", "verdict", "score", "p_value", "types"),
+    *("grade", "late", "error", "shadow", "recipe_hash", "image_hash", "captured", "inferred", "signalled", "key"),
+)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet begins to compute (OWASP, CSV injection)
+
+
+def csv_lines(store: Store, wanted: Filter) -> Iterator[str]:
+    """The header and the inspections that pass the filter, the newest first, a page at a time. Raises StoreError."""
+    yield _lines([COLUMNS])
+    page = store.inspections.page(wanted, None, MAX)
+    while page:
+        yield _lines([_row(record) for record in page])
+        page = store.inspections.page(wanted, page[-1].place, MAX) if len(page) == MAX else ()
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    return tuple(_cell(getattr(record, name)) for name in COLUMNS)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False) if value else ""
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"  # a serial number comes from a machine, which may send anything
+    return value
+
+
+def _lines(rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,77 @@
+"""Figures over reviews: how many wait, and what each reviewer answered, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from sightline.store.database import Database
+from sightline.store.review_queue import CHALLENGE, OPEN, REPEAT
+from sightline.store.reviews import ANSWERED, CLAIMED
+from sightline.store.tables.line import ReviewRow
+
+MAX_READ = 50_000  # answers of a time; the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many reviews are in each state, since when the oldest open one waits, and who has how many."""
+
+    states: Mapping[str, int]
+    oldest: datetime | None
+    claimed_by: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer: by whom, when, and whether it is what was expected, None where nothing was.
+
+    `measures` is "challenge" or "repeat", "" for any other review.
+    """
+
+    author: str
+    at: datetime
+    measures: str
+    agrees: bool | None
+
+
+class ReviewFigures:
+    """Figures over the reviews of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def waiting(self) -> Waiting:
+        """What waits now; repeats and challenges, which measure somebody, are left out."""
+        row = ReviewRow
+        asked = row.purpose.not_in((REPEAT, CHALLENGE))
+        with self._database.reading() as session:
+            states = session.execute(select(row.state, func.count()).where(asked).group_by(row.state)).all()
+            holders = select(row.claimed_by, func.count()).where(asked, row.state == CLAIMED).group_by(row.claimed_by)
+            held = session.execute(holders).all()
+            oldest = session.scalar(select(func.min(row.created)).where(asked, row.state == OPEN))
+        counts = {str(state): int(count) for state, count in states}
+        return Waiting(counts, oldest, {str(name): int(count) for name, count in held})
+
+    def answers(self, since: datetime, until: datetime) -> tuple[Answered, ...]:
+        """Answers in since <= answered < until, the newest 50,000, the oldest first."""
+        row, first = ReviewRow, aliased(ReviewRow)
+        query = (
+            select(row.author, row.answered, row.purpose, row.answer, row.expected, first.answer)
+            .outerjoin(first, first.id == row.first_id)
+            .where(row.state == ANSWERED, row.answered >= since, row.answered < until)
+            .order_by(row.answered.desc())
+            .limit(MAX_READ)
+        )
+        with self._database.reading() as session:
+            found = session.execute(query).all()
+        told = []
+        for author, at, purpose, answer, expected, before in reversed(found):
+            assert author is not None and at is not None  # of every answered one
+            right = {CHALLENGE: expected, REPEAT: before}.get(purpose)
+            told.append(Answered(author, at, purpose if right else "", None if right is None else answer == right))
+        return tuple(told)
