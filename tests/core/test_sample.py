@@ -42,5 +42,6 @@ def test_a_name_in_an_old_encoding_becomes_text() -> None:
 
 def test_age_counts_on_the_monotonic_clock():
     then = time.monotonic() - 0.5
-    frame = Frame(image=np.zeros((2, 2, 3), np.uint8), id=1, captured=0.0, monotonic_s=then, camera="c")
+    image = np.zeros((2, 2, 3), np.uint8)
+    frame = Frame(image=image, id=1, captured=0.0, monotonic_s=then, complete_s=then, camera="c")
     assert 500 <= frame.age_ms() < 5000

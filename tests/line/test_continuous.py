@@ -68,6 +68,7 @@ def test_a_hardware_trigger_cannot_run_continuously_and_it_is_said_why(bench: St
         one.until(lambda: 'kind="continuous"' in one.devices.metrics.text().decode())
         assert one.inspect("P1").valid and len(one.machine.signals) == 1
         assert "view0 is triggered by hardware" in one.machine.statuses[-1].not_continuous
+        assert one.machine.statuses[-1].not_begun == "J"
 
 
 def test_a_trigger_amid_a_run_is_refused_and_another_recipe_ends_it(bench: Start, recipe_file: Any) -> None:

@@ -52,7 +52,8 @@ def ask(port: int, path: str, token: str = "", body: object = None) -> tuple[int
 
 def frame(value: int, side: int = 40, kind: type = np.uint8) -> Frame:
     image = np.full((side, 2 * side, 3), value, kind)
-    return Frame(image=image, id=1, captured=0.0, monotonic_s=time.monotonic(), camera="view")
+    now = time.monotonic()
+    return Frame(image=image, id=1, captured=0.0, monotonic_s=now, complete_s=now, camera="view")
 
 
 def part(purpose: str = "production") -> Part:

@@ -136,7 +136,7 @@ def test_a_trigger_during_work_is_refused_and_its_picture_is_nobodys(watched: St
         drop("001", 4)
         one.until(lambda: len(one.machine.signals) == 2)
         first, second = one.machine.signals
-        assert first.part_id == "P1" and first.valid and first.verdict is Verdict.NG
+        assert first.part_id == "P1" and refused(first, ErrorCode.CAMERA_OTHER_PART)
         assert second.part_id == "P2" and refused(second, ErrorCode.TRIGGER_OVERRUN)
         drop("002")
         assert refused(one.inspect("P3"), *NO_PICTURE)
@@ -349,7 +349,7 @@ def test_shared_memory_is_reserved_before_anything_is_judged(monkeypatch: pytest
 def test_triggers_over_mqtt_do_not_queue(
     watched: Start, drop: Callable[..., None], free_port: Callable[[], int], tmp_path: Path
 ) -> None:
-    """P2 is triggered while P1 is under way: no later picture may make P2 OK."""
+    """P2 is triggered while P1 is under way: no later picture may make either of them OK."""
     mqtt = pytest.importorskip("paho.mqtt.client")
     port, told = free_port(), list[dict[str, Any]]()
     config = tmp_path / "mosquitto.conf"
@@ -378,7 +378,8 @@ def test_triggers_over_mqtt_do_not_queue(
         machine.loop_stop()
         broker.kill()
     answers = {one["part_id"]: (one["verdict"], one["error"]) for one in told}
-    assert answers == {"P1": ("OK", 0), "P2": ("NG", int(ErrorCode.TRIGGER_OVERRUN))} and len(told) == 2
+    codes = {"P1": ErrorCode.CAMERA_OTHER_PART, "P2": ErrorCode.TRIGGER_OVERRUN}
+    assert answers == {part: ("NG", int(code)) for part, code in codes.items()} and len(told) == 2
 
 
 def test_a_damaged_stray_file_does_not_leave_a_parts_picture_to_the_next(

@@ -38,7 +38,8 @@ def record(recorder: Recorder, number: int) -> None:
     part = Part.from_trigger(Command(kind=CommandKind.TRIGGER), number, "desk", ("plates", 7), 1.0)
     seen = ViewResult("view", Verdict.NG, 2.0, 0.1, "a" * 64)
     image = np.full((8, 8, 3), number, np.uint8)
-    frame = Frame(image=image, id=number, captured=time.time(), monotonic_s=time.monotonic(), camera="view")
+    now = time.monotonic()
+    frame = Frame(image=image, id=number, captured=time.time(), monotonic_s=now, complete_s=now, camera="view")
     recorder.record(part, Decision(Verdict.NG, (seen,)), time.time(), [frame])
 
 

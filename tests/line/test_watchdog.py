@@ -544,6 +544,19 @@ def test_no_part_waits_for_a_station_that_takes_none(pair: Callable[..., Pair]) 
     assert [given.part_id for given in one.start().given()] == ["P1"]  # it is recorded by the station that can start
 
 
+def test_the_station_learns_of_triggers_that_were_refused_before_the_next_one(pair: Callable[..., Pair]) -> None:
+    one = pair()
+    early = one.ask("P1")  # nobody takes parts yet; its picture may come all the same
+    until(lambda: len(one.machine.signals) == 1, 5)
+    assert one.remote.wait(10) is None
+    refused = replace(early, kind=CommandKind.REFUSED, part_id="P2")
+    one.machine.ask(refused)
+    third = one.ask("P3")
+    told = [one.remote.wait(2000) for _ in range(3)]
+    assert told == [replace(early, kind=CommandKind.REFUSED), refused, third]
+    assert one.remote.wait(10) is None
+
+
 def test_a_station_that_hangs_between_parts_is_not_ready(
     pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:

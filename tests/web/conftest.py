@@ -123,7 +123,8 @@ class Desk:
         """One more part."""
         part = Part.from_trigger(Command(kind=CommandKind.TRIGGER, part_id="7"), 1, "desk", ("plates", 1), 1.0)
         image = np.random.default_rng(0).integers(0, 255, (600, 800, 3), np.uint8)
-        frame = Frame(image=image, id=1, captured=time.time(), monotonic_s=time.monotonic(), camera="view")
+        now = time.monotonic()
+        frame = Frame(image=image, id=1, captured=time.time(), monotonic_s=now, complete_s=now, camera="view")
         result = ViewResult("view", verdict, 2.5, 0.01, "hash", heat=np.zeros((4, 8), np.uint8))
         self.live.show(part, Decision(verdict, (result,)), [frame])
 

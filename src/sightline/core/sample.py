@@ -56,14 +56,16 @@ class Frame:
 
     `image` is (H, W, 3) RGB, uint8, or uint16 where a file has 16 bits; `id` grows by one with each frame of the
     camera, also over a reconnection; `captured` is in seconds since 1970 (UTC), `monotonic_s` the same moment on the
-    monotonic clock, which no clock step moves; `dropped` counts the frames that were lost just before this one;
-    `metadata` holds what the camera told (`exposure_us`, `gain_db`, `device_id`, a file's name).
+    monotonic clock, which no clock step moves; `complete_s` is when all of it was there, by the same clock: it may have
+    begun to come at `monotonic_s` and been replaced since; `dropped` counts the frames that were lost just before this
+    one; `metadata` holds what the camera told (`exposure_us`, `gain_db`, `device_id`, a file's name).
     """
 
     image: NDArray[np.uint8] | NDArray[np.uint16] = field(repr=False)
     id: int
     captured: float
     monotonic_s: float
+    complete_s: float
     camera: str
     dropped: int = 0
     metadata: Mapping[str, float | str] = field(default_factory=lambda: MappingProxyType({}))

@@ -87,11 +87,13 @@ def _iso(seconds: float) -> str:
 class CommandKind(StrEnum):
     """TRIGGER: inspect a part. RECIPE: change over. UNPREPARE: give up the recipe. RESET: clear the error.
 
-    CONTINUOUS: inspect part after part without a trigger. STOP: end that after the part in work. ABORT: end that and
-    the part in work, at once.
+    REFUSED: a trigger was refused on the way to the station, and its picture may come all the same. CONTINUOUS: inspect
+    part after part without a trigger. STOP: end that after the part in work. ABORT: end that and the part in work, at
+    once.
     """
 
     TRIGGER = "trigger"
+    REFUSED = "refused"
     RECIPE = "recipe"
     UNPREPARE = "unprepare"
     RESET = "reset"
@@ -107,8 +109,7 @@ class Command:
     `part_id` names the part of a TRIGGER ("" lets the station number it), or the job of CONTINUOUS; `recipe` is the
     wanted recipe's name or number as text, with TRIGGER and CONTINUOUS the only one that may judge, with UNPREPARE the
     only one that is given up ("": whichever is active); `at` is when it came, in seconds since 1970, `monotonic_s` the
-    same on the monotonic clock, from which a deadline counts. `refused_s`: a trigger before this one was refused at
-    that moment and never became a command; its picture may be under way.
+    same on the monotonic clock, from which a deadline counts.
     """
 
     kind: CommandKind
@@ -116,7 +117,6 @@ class Command:
     recipe: str = ""
     at: float = field(default_factory=time.time)
     monotonic_s: float = field(default_factory=time.monotonic)
-    refused_s: float | None = None
 
 
 class ErrorCode(IntEnum):
@@ -153,7 +153,8 @@ class Status:
     verdicts are shown and not acted on; `recipes` are the names of all that can be changed over to, `calls` everything
     that calls for one of them (name, number, barcode) with its name, `changeovers` how many there were since the start.
     `part_id` is the part under way, `job` the job that it belongs to, `acquired` says that its pictures are there.
-    `continuous`: parts follow each other without triggers; `not_continuous` says why they cannot, "" where they can.
+    `continuous`: parts follow each other without triggers; `not_continuous` says why they cannot, "" where they can;
+    `not_begun` is the job of the latest request for such a run, where it could not begin.
     """
 
     ready: bool = False
@@ -171,3 +172,4 @@ class Status:
     acquired: bool = False
     continuous: bool = False
     not_continuous: str = ""
+    not_begun: str = ""

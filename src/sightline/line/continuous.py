@@ -16,19 +16,20 @@ class Continuous:
     """One run at a time: `job` names it, "" while there is none; its parts are the job's name and a number.
 
     `every_ms` lies between two triggers; where a part takes longer, the moments that it missed are left out.
-    `why_not` says what keeps the station from it, "" where nothing does.
+    `why_not` says what keeps the station from it, "" where nothing does; `not_begun` is the latest job, where it could
+    not begin.
     """
 
     def __init__(self, every_ms: float, cameras: Sequence[Camera]) -> None:
         self._every_s = every_ms / 1e3
         self.why_not = next((_why_not(camera) for camera in cameras if camera.settings.trigger == "hardware"), "")
-        self.job = ""
+        self.job = self.not_begun = ""
         self._recipe, self._count, self._due_s = "", 0, 0.0
 
     def start(self, command: Command) -> None:
         """Begin a run; the first part is due now."""
         self.job, self._recipe = command.part_id or uuid.uuid4().hex[:12], command.recipe
-        self._count, self._due_s = 0, time.monotonic()
+        self._count, self._due_s, self.not_begun = 0, time.monotonic(), ""
 
     def stop(self) -> None:
         """End the run."""

@@ -94,19 +94,24 @@ class CommandQueue:
 
     machine: Controller
     requests: deque[Command] = field(default_factory=lambda: deque(maxlen=MAX_REQUESTS))
-    _held: Command | None = None
+    _held: deque[Command] = field(default_factory=deque)  # the machine's, that are obeyed later
 
     def wait(self, timeout_ms: float) -> Command | None:
         """The next command, of the port or of the machine, whichever was given first.
 
         The requested recipe applies to parts that are triggered after the request was accepted, and to none before it.
         """
-        if self._held is None:
-            self._held = self.machine.wait(0.0 if self.requests else timeout_ms)
-        if self.requests and (self._held is None or self.requests[0].monotonic_s <= self._held.monotonic_s):
+        if not self._held and (command := self.machine.wait(0.0 if self.requests else timeout_ms)) is not None:
+            self._held.append(command)
+        if self.requests and (not self._held or self.requests[0].monotonic_s <= self._held[0].monotonic_s):
             return self.requests.popleft()
-        command, self._held = self._held, None
-        return command
+        return self._held.popleft() if self._held else None
+
+    def waiting(self) -> list[Command]:
+        """The machine's commands that have come by now and wait for their turn, the first `MAX_REQUESTS` of them."""
+        while len(self._held) < MAX_REQUESTS and (command := self.machine.wait(0.0)) is not None:
+            self._held.append(command)
+        return list(self._held)
 
     def show(self, status: Status) -> None:
         """Tell the machine about the station."""

@@ -13,8 +13,8 @@ from dataclasses import replace
 from sightline.core.errors import CameraError, SightlineError, StoreError
 from sightline.core.sample import Frame
 from sightline.core.signals import Command, CommandKind, ErrorCode, Status
-from sightline.devices.cameras.camera import Camera
 from sightline.line.answering import signal_of
+from sightline.line.cameras import Cameras
 from sightline.line.continuous import Continuous
 from sightline.line.decision import CAMERA_CODES, Decision, ViewResult, combine, refuse
 from sightline.line.devices import Devices
@@ -26,7 +26,6 @@ from sightline.line.settings import StationSettings
 
 IDLE_S = 0.05  # between two looks at everything else while no command comes
 POLL_S = 0.25
-GRAB_SHARE = 0.9  # of the time that is left: a picture that comes in its last tenth leaves none to inspect it
 LOG = logging.getLogger("sightline.line.station")
 
 
@@ -54,7 +53,7 @@ class Station:
         self._number, self._polled_s = 0, 0.0
         self._error = ErrorCode.NONE
         self._part: Part | None = None  # under way
-        self._lead_s = settings.picture_lead_ms / 1e3
+        self._cameras = Cameras(devices.cameras, settings.picture_lead_ms)
         self._answered_s = 0.0  # monotonic: when the part before had its answer
 
     def run(self) -> None:
@@ -78,6 +77,8 @@ class Station:
     def _obey(self, command: Command) -> None:
         if command.kind is CommandKind.TRIGGER:
             self._process(command)
+        elif command.kind is CommandKind.REFUSED:
+            self._cameras.skip(command.monotonic_s)
         elif command.kind is CommandKind.RECIPE:
             self._change_over(command)
         elif command.kind is CommandKind.UNPREPARE:
@@ -99,12 +100,14 @@ class Station:
         """Inspect part after part from now on, unless something keeps the station from it."""
         if self._continuous.job:
             LOG.error("job %s runs already: the request for another one is dropped", self._continuous.job)
+            self._continuous.not_begun = command.part_id
             return
         refusal = self._refusal("", command.recipe)
         cause = self._continuous.why_not or ("" if refusal is None else refusal.cause)
         if cause:
             LOG.error("it cannot run continuously: %s", cause, extra={"cause": cause})
             self.devices.note("continuous", f"not begun: {cause}")
+            self._continuous.not_begun = command.part_id
             return
         self._continuous.start(command)
         self.devices.note("continuous", f"job {self._continuous.job} has begun")
@@ -130,13 +133,11 @@ class Station:
     def _process(self, command: Command, job: str = "") -> bool:
         """Give a part its answer; whether frames were inspected. `job`: the run that it belongs to."""
         part = self._new_part(command, job)
-        if command.refused_s is not None:
-            self._skip(command.refused_s)
         try:
             named = bool(command.part_id) and not job and not self.gate.is_check(part.id)
             first = self.devices.register.take(part, named)
         except StoreError as error:
-            self._skip(part.started)
+            self._cameras.skip(part.started)
             self._answer(part, refuse(ErrorCode.RECORD_FAILED, str(error)), ())
             return False
         if not first:
@@ -144,7 +145,7 @@ class Station:
             return False
         if command.monotonic_s < self._answered_s or self._continuous.job != job:
             # It came while the part before was under way: nobody knows which of them its pictures show.
-            self._skip(part.started)
+            self._cameras.skip(part.started)
             self._answer(part, refuse(ErrorCode.TRIGGER_OVERRUN, "triggered while a part was under way"), ())
             return False
         self._show(part)
@@ -154,14 +155,14 @@ class Station:
             if decision is None:
                 decision, frames = self._inspect(part)
             else:
-                self._skip(part.started)
+                self._cameras.skip(part.started)
             given = self._answer(part, decision, frames)
         self._after(part, given, frames)
         return bool(frames)
 
     def _refuse_repeated(self, part: Part) -> None:
         """A part gets one answer: the trigger is told that it had it, and no verdict."""
-        self._skip(part.started)
+        self._cameras.skip(part.started)
         self.devices.note("repeated_part", f"part {part.id} was triggered again, and has had its answer")
         code = ErrorCode.REPEATED_PART
         LOG.error("part %s was triggered again", part.id, extra={"part": part.id, "error": int(code)})
@@ -185,12 +186,13 @@ class Station:
         """Grab and inspect; whatever goes wrong becomes NG with its cause."""
         frames: list[Frame] = []
         try:
-            frames = self._grab(part)
+            frames = self._cameras.grab(part, self._answered_s)
             if not part.is_answered:
                 self._show(part)
             start = time.perf_counter()
             results = self.devices.worker.inspect([frame.image for frame in frames], self.recipes.keys(), part.until)
             part.inferred, part.stages_ms["inspect"] = time.time(), (time.perf_counter() - start) * 1e3
+            self._cameras.check(part, frames, self.devices.controller.waiting())
             rule = self.settings.combine
             return combine(results, len(self.settings.views), rule.rule, rule.k), frames
         except CameraError as error:
@@ -202,33 +204,6 @@ class Station:
         except Exception as error:  # fail closed: the part is NG, and the line goes on
             LOG.exception("part %s", part.id)
             return refuse(ErrorCode.INTERNAL, f"{type(error).__name__}: {error}"), frames
-
-    def _grab(self, part: Part) -> list[Frame]:
-        """A fresh frame of every view. Raises CameraError."""
-        start = time.perf_counter()
-        frames = []
-        for camera in self.devices.cameras:
-            # Before the deadline, so that what is told is the camera's cause.
-            left_ms = max(1.0, (part.until - time.monotonic()) * 1e3 * GRAB_SHARE)
-            # Picture and trigger come by two ways: a picture that came long before, or before the part before was done,
-            # is another part's.
-            lead_s = min(self._lead_s, max(0.0, part.started - self._answered_s))
-            lead_s = lead_s if camera.settings.trigger == "hardware" else 0.0
-            try:
-                frames.append(camera.grab(left_ms, part.started, lead_s, part.id))
-            except CameraError:
-                self._skip(part.started, self.devices.cameras[len(frames) + 1 :])
-                raise
-        part.captured = max(frame.captured for frame in frames)
-        part.frames = tuple(frame.id for frame in frames)
-        part.source = str(frames[0].metadata.get("file", ""))
-        part.stages_ms["grab"] = (time.perf_counter() - start) * 1e3
-        return frames
-
-    def _skip(self, triggered_s: float, cameras: Sequence[Camera] | None = None) -> None:
-        """Pictures of a trigger that nobody grabs may still come: no other part gets them."""
-        for camera in self.devices.cameras if cameras is None else cameras:
-            camera.skip(triggered_s)
 
     def _answer(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> Decision:
         """Record and signal, once; what was answered. Where the deadline was first, what came after is only noted."""
@@ -393,6 +368,7 @@ class Station:
             acquired=part is not None and part.captured is not None,
             continuous=bool(job),
             not_continuous=self._continuous.why_not,
+            not_begun=self._continuous.not_begun,
         )
 
     def _show(self, part: Part | None = None) -> None:

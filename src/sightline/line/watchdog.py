@@ -79,6 +79,7 @@ class Watchdog:
         self._recipe: str | None = None  # the station's last
         self._changeover: Command | None = None  # asked for, and not yet shown by a station
         self._pending: dict[float, Command] = {}  # triggers without an answer, by their moment
+        self._left: Command | None = None  # the last trigger whose picture no station expects: REFUSED
         self._answered: deque[float] = deque(maxlen=ANSWERED)
         self._given: dict[str, Signal] = {}
 
@@ -164,13 +165,17 @@ class Watchdog:
             if trigger:
                 self._pending[command.at] = command
                 self._changed.notify_all()
-        if pipe is not None and self._send(pipe, "command", command):
+            left, self._left = self._left, None
+        commands = [command] if left is None else [left, command]
+        if pipe is not None and all(self._send(pipe, "command", one) for one in commands):
             return
+        refused = trigger or command.kind is CommandKind.REFUSED
+        self._left = replace(command, kind=CommandKind.REFUSED) if refused else left
         if trigger:
             self._refuse(command, ErrorCode(self._status.error or ErrorCode.NOT_READY), "the station takes no parts")
         elif command is self._changeover:
             LOG.warning("the station that comes next is told: %s %s", command.kind, command.recipe)
-        else:
+        elif not refused:
             LOG.warning("%s: no station is there to obey", command.kind)
 
     def _refuse(self, command: Command, code: ErrorCode, why: str) -> None:
@@ -294,6 +299,8 @@ class Watchdog:
                 return
             self._pipe, self._accepting = None, False
             left = list(self._pending.values())
+            if left:
+                self._left = replace(left[-1], kind=CommandKind.REFUSED)
         for command in left:
             self._refuse(command, ErrorCode.LATE, "the station's process died while the part was under way")
         if self._opening is not None:

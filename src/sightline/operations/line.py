@@ -82,7 +82,7 @@ def _run(paths: Sequence[Path]) -> bool:
 
 def _write_nodeset(paths: Sequence[Path], path: Path) -> None:
     """Write the OPC UA nodes of a station as NodeSet2 XML. Raises SettingError where not exactly one server is set."""
-    from sightline.devices.sinks import opcua
+    from sightline.devices.sinks import opcua, opcua_nodeset
 
     found = [
         sink
@@ -92,7 +92,7 @@ def _write_nodeset(paths: Sequence[Path], path: Path) -> None:
     ]
     if len(found) != 1:
         raise SettingError(f"--nodeset needs one opcua server, the stations have {len(found)}. Name one station")
-    opcua.write_nodeset(found[0], path)
+    opcua_nodeset.write_nodeset(found[0], path)
 
 
 def check_stations(paths: Sequence[Path], thorough: bool = False) -> list[StationSettings]:

@@ -44,6 +44,7 @@ def test_a_trigger_before_the_acknowledgement_is_an_overrun(shake, signal):
     shake.wait(0)
     shake.present(signal())
     shake.take(Inputs(trigger=True))
+    assert shake.wait(0).kind is CommandKind.REFUSED
     assert shake.wait(0) is None and shake.outputs().station_error == ErrorCode.TRIGGER_OVERRUN
     shake.take(Inputs(reset=True, trigger=True))
     assert shake.wait(0).kind is CommandKind.RESET and shake.outputs().error == 0
@@ -52,6 +53,7 @@ def test_a_trigger_before_the_acknowledgement_is_an_overrun(shake, signal):
 def test_a_trigger_while_not_ready_is_refused(shake):
     shake.show(Status(ready=False))
     shake.take(Inputs(trigger=True))
+    assert shake.wait(0).kind is CommandKind.REFUSED
     assert shake.wait(0) is None and shake.outputs().error == ErrorCode.NOT_READY
 
 
@@ -168,17 +170,19 @@ def test_a_trigger_carries_the_recipe_that_the_plc_means(shake):
     assert other.wait(0).recipe == ""
 
 
-def test_the_next_trigger_tells_of_one_that_was_refused(shake, signal):
+def test_a_trigger_that_is_refused_is_told_at_once(shake, signal):
     shake.take(Inputs(trigger=True, part_id="1"))
-    assert shake.wait(0).refused_s is None
+    assert shake.wait(0).kind is CommandKind.TRIGGER
     shake.take(Inputs())
     shake.take(Inputs(trigger=True, part_id="2"))
+    second = shake.wait(0)
+    assert second.kind is CommandKind.REFUSED and second.part_id == "2"
     shake.present(signal("1"))
     shake.take(Inputs(acknowledge=True))
     shake.take(Inputs())
     shake.take(Inputs(trigger=True, part_id="3"))
     third = shake.wait(0)
-    assert third.part_id == "3" and third.refused_s is not None and third.refused_s <= third.monotonic_s
+    assert (third.kind, third.part_id) == (CommandKind.TRIGGER, "3") and second.monotonic_s <= third.monotonic_s
 
 
 def test_after_a_lost_link_an_acknowledgement_or_a_reset_clears_the_result(shake, signal):
@@ -232,9 +236,8 @@ def test_a_trigger_that_was_reset_before_it_was_fetched_is_gone_and_its_picture_
     shake.take(Inputs(reset=True))
     shake.take(Inputs())
     shake.take(Inputs(trigger=True, part_id="B"))
-    assert shake.wait(0).kind is CommandKind.RESET
-    second = shake.wait(0)
-    assert second.part_id == "B" and second.refused_s is not None and second.refused_s < second.monotonic_s
+    kinds = [(command.kind, command.part_id) for command in (shake.wait(0), shake.wait(0), shake.wait(0))]
+    assert kinds == [(CommandKind.REFUSED, "A"), (CommandKind.RESET, ""), (CommandKind.TRIGGER, "B")]
     assert shake.wait(0) is None
 
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from sightline.cli.app import app
 from sightline.core.signals import ErrorCode, Status
-from sightline.devices.sinks.opcua import write_nodeset
 from sightline.devices.sinks.opcua_model import METHODS, NAMESPACE
+from sightline.devices.sinks.opcua_nodeset import write_nodeset
 from sightline.devices.sinks.table import open_sink, read_sink
 
 INPUTS = {

@@ -201,6 +201,7 @@ class Camera:
             id=self._id,
             captured=picture.captured,
             monotonic_s=picture.monotonic_s,
+            complete_s=picture.monotonic_s if picture.complete_s is None else picture.complete_s,
             camera=self.settings.name,
             dropped=lost,
             metadata=metadata,

@@ -65,7 +65,8 @@ class FolderSource:
     """Files in order, whole ones only; a writer may write slowly or rename a finished file into place.
 
     A picture came when its file was written last, or was first seen, whichever is earlier: not when it is read. What
-    lay in the folder before is never given, nor what came while nobody watched, unless `existing` or `loop` asks.
+    lay in the folder before is never given, nor what came while nobody watched, unless `existing` or `loop` asks. Where
+    it was written again in between, it is complete only since then.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -93,8 +94,8 @@ class FolderSource:
         while True:
             self._changed.clear()
             path, came = self._next() or (None, 0.0)
-            if path is not None and (data := self._whole(path, deadline)) is not None:
-                return self._picture(path, data, min(came, time.monotonic()))
+            if path is not None and (found := self._whole(path, deadline)) is not None:
+                return self._picture(path, *found, min(came, time.monotonic()))
             left = deadline - time.monotonic()
             if left <= 0:
                 raise CameraError(
@@ -166,6 +167,12 @@ class FolderSource:
         key = self._key(path)
         with self._lock:
             self._seen.add(path.name)
+            if self._settings.after == "delete":
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    # Whatever has this name from now on is another file.
+                    self._seen.discard(path.name)
+                    self._came.pop(path.name, None)
         self._settings._last[:] = [key]
         if self._settings.taken is not None and not self._settings.loop:
             try:
@@ -174,9 +181,6 @@ class FolderSource:
                 new.replace(self._settings.taken)
             except OSError as error:
                 _log.error("camera %s: the name taken last cannot be kept: %s", self._settings.name, error)
-        if self._settings.after == "delete":
-            with contextlib.suppress(OSError):
-                path.unlink()
 
     def _files(self) -> list[Path]:
         try:
@@ -210,10 +214,12 @@ class FolderSource:
         first = min(new, key=self._key, default=None)
         return None if first is None else (first, files[first])
 
-    def _whole(self, path: Path, deadline: float) -> bytes | None:
-        """The file's bytes once they are complete; None where that must be waited for."""
+    def _whole(self, path: Path, deadline: float) -> tuple[bytes, float] | None:
+        """The file's bytes once they are complete, and when they were; None where that must be waited for."""
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read()
+                status = os.fstat(file.fileno())  # of these bytes, whatever has the name by now
             unfinished = not data or is_cut_off(data)
             if unfinished and time.time() - path.stat().st_mtime < self._settings.settle_ms / 1e3:
                 if deadline - time.monotonic() > 0:
@@ -227,17 +233,20 @@ class FolderSource:
             raise CameraError(
                 f"{path}: cannot be read ({error.strerror}). Check its permissions", "unreadable"
             ) from error
+        # Renamed into place, it is as old as its bytes and may have come just now: its inode knows.
+        age_s = time.time() - max(status.st_mtime, status.st_ctime) - CLOCKS_S
         self._take(path)
-        return data
+        return data, time.monotonic() - max(0.0, age_s)
 
-    def _picture(self, path: Path, data: bytes, came: float) -> RawImage:
+    def _picture(self, path: Path, data: bytes, complete: float, came: float) -> RawImage:
         told: dict[str, float | str] = {"file": path.name}
         if self._settings.part_id:
             found = match(self._settings.part_id, path.stem)
             told["part_id"] = (found["part"] or "") if found else ""
         captured = time.time() - max(0.0, time.monotonic() - came)
         try:
-            return replace(read_picture(data, str(path), told), captured=captured, monotonic_s=came)
+            picture = read_picture(data, str(path), told)
+            return replace(picture, captured=captured, monotonic_s=came, complete_s=max(came, complete))
         except CameraError as error:
             raise CameraError(str(error), error.reason, came) from error
 

@@ -116,6 +116,7 @@ class PushSource:
             return refused
         length = int(headers["Content-Length"])
         data = _read(body, length, came + self._settings.timeout_ms / 1e3)
+        complete = time.monotonic()
         if len(data) < length:
             return 400, "the request ended early, or was too slow"
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
@@ -125,7 +126,8 @@ class PushSource:
         try:
             told = {"part_id": part} if part else {}
             captured = time.time() - (time.monotonic() - came)
-            picture = replace(read_picture(data, "the request", told), captured=captured, monotonic_s=came)
+            picture = read_picture(data, "the request", told)
+            picture = replace(picture, captured=captured, monotonic_s=came, complete_s=complete)
         except CameraError as error:
             return _STATUS.get(error.reason, 400), str(error)
         return self._keep(picture, hashlib.sha256(data).hexdigest())

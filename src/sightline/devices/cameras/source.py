@@ -18,6 +18,7 @@ class RawImage:
     `pixels` is (H, W) or (H, W, 3) uint8 or uint16, or flat bytes (N,) uint8 for packed formats, whose `size` is then
     (height, width); `layout` is a name of the GenICam pixel format convention ("Mono8", "BayerRG12p", "RGB8", ...);
     `device_id` is the device's own frame number where it has one; `lost` counts frames known to be lost before it.
+    `monotonic_s` is when it came, at the earliest, `complete_s` at the latest; None: the same.
     """
 
     pixels: NDArray[Any] = field(repr=False)
@@ -27,6 +28,7 @@ class RawImage:
     lost: int = 0
     captured: float = field(default_factory=time.time)
     monotonic_s: float = field(default_factory=time.monotonic)
+    complete_s: float | None = None
     metadata: Mapping[str, float | str] = field(default_factory=lambda: MappingProxyType({}))
 
 

@@ -10,7 +10,7 @@ import collections
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sightline.core.errors import SinkError
 from sightline.core.result import Verdict
@@ -89,7 +89,6 @@ class Handshake:
         self._valid_since = self._touched = self._plc_changed = time.monotonic()
         self._own_error = ErrorCode.NONE
         self._wanted_recipe: int | None = None
-        self._refused_s: float | None = None
         self._waiters = self._number = self._beat = 0
         self._beat_at = time.monotonic()
 
@@ -194,12 +193,9 @@ class Handshake:
         # A result that nobody acknowledged goes, too: its link may have been lost before the PLC saw it.
         if self._running and self._trigger is not None:
             self._given_up.append(self._trigger.at)
-        unfetched = [command for command in self._commands if command.kind is CommandKind.TRIGGER]
-        if unfetched:
-            self._refused_s = unfetched[-1].monotonic_s  # its picture comes all the same
-        self._commands = collections.deque(
-            command for command in self._commands if command.kind is not CommandKind.TRIGGER
-        )
+        for index, command in enumerate(self._commands):
+            if command.kind is CommandKind.TRIGGER:  # its picture comes all the same
+                self._commands[index] = replace(command, kind=CommandKind.REFUSED)
         self._own_error, self._running, self._valid = ErrorCode.NONE, False, False
         self._waiting.clear()
         self._command(Command(kind=CommandKind.RESET))
@@ -208,16 +204,14 @@ class Handshake:
         if not self._ready():
             occupied = self._running or self._valid or self._status.busy
             self._own_error = ErrorCode.TRIGGER_OVERRUN if occupied else ErrorCode.NOT_READY
-            self._refused_s = time.monotonic()
+            self._command(Command(kind=CommandKind.REFUSED, part_id=inputs.part_id))
             return
         self._running = True
         # Without acknowledgement the result before is still there: it must not be taken for this part's.
         self._shown, self._valid = None, False
         self._own_error = ErrorCode.NONE
         requested = str(inputs.recipe_id) if inputs.recipe_id else ""
-        refused_s, self._refused_s = self._refused_s, None
-        part_id = inputs.part_id
-        self._trigger = Command(kind=CommandKind.TRIGGER, part_id=part_id, recipe=requested, refused_s=refused_s)
+        self._trigger = Command(kind=CommandKind.TRIGGER, part_id=inputs.part_id, recipe=requested)
         self._command(self._trigger)
 
     def _take_acknowledge(self) -> None:

@@ -8,9 +8,9 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from xml.etree.ElementTree import Element, SubElement
 
 from pydantic import Field, model_validator
 
@@ -24,8 +24,6 @@ from sightline.devices.sinks.opcua_model import NAMESPACE, RESULTS, Call, Model
 from sightline.devices.sinks.port import Inbox, SinkSettings, read_command
 
 START_S, CALL_S = 30.0, 5.0
-PUBLISHED = "2026-11-29"  # when the nodes were changed last
-BASE = {"ModelUri": "http://opcfoundation.org/UA/", "Version": "1.04", "PublicationDate": "2018-05-15T00:00:00Z"}
 UNTOLD = "the station has not told its status yet"
 COMMANDS = {
     "StartSingleJob": "trigger",
@@ -73,9 +71,10 @@ class OpcuaServer:
     """A running server with the station's nodes. `port` is the one it listens on."""
 
     def __init__(self, settings: Settings, inbox: Inbox, status: Status | None) -> None:
-        self._asyncua = _import()
+        self._asyncua = import_asyncua()
         self._settings, self._inbox, self._status = settings, inbox, status
         self._prepared = self._started = ""  # the recipe that a client prepared last; a part that waits for its result
+        self._run = ""  # a job of parts without triggers that the station has not shown yet
         self._password = settings.password.read() if settings.password else ""
         self._loop = Loop(f"opcua server {settings.host}:{settings.port}")
         try:
@@ -98,6 +97,8 @@ class OpcuaServer:
     def show(self, status: Status | None, halted: bool = False) -> None:
         """Show the station's status; returns at once."""
         self._status = status
+        if status is None or status.continuous or not status.ready or status.not_begun == self._run:
+            self._run = ""
         self._loop.start(self._model.show(status, halted))
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ class OpcuaServer:
             server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
         else:
             server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        self._model = await _build(ua, server, s.station, self._call)
+        self._model = await build_model(ua, server, s.station, self._call)
         await server.start()
         await self._model.show(self._status, False)
         return int(server.bserver._server.sockets[0].getsockname()[1])
@@ -185,12 +186,8 @@ class OpcuaServer:
         refusal = self._refusal(status, command)
         if refusal is not None:
             return refusal
-        if not self._inbox.put(command):
+        if not self._put(status, command):
             return ErrorCode.NOT_READY, "too many commands wait. Try again"
-        if command.kind is CommandKind.TRIGGER:
-            self._started = command.part_id
-        if command.kind is CommandKind.RECIPE:
-            self._prepared = status.calls.get(command.recipe, "")
         if command.kind is CommandKind.RECIPE and unknown:  # the station has to know, too: now none is active
             none = f"no recipe is called {command.recipe!r}, and none is active now"
             return ErrorCode.UNKNOWN_RECIPE, f"{none}. Known: {', '.join(status.recipes) or 'none'}"
@@ -204,11 +201,29 @@ class OpcuaServer:
             if named is None or named not in (status.recipe, self._prepared):
                 active = f"{status.recipe} is active" if status.recipe else "none is active"
                 return ErrorCode.OTHER_RECIPE, f"{command.recipe!r} is not the active recipe: {active}"
-        if command.kind in (CommandKind.TRIGGER, CommandKind.CONTINUOUS):
-            if self._started:  # the station may not have said yet that it is busy
-                return ErrorCode.TRIGGER_OVERRUN, f"job {self._started} is under way"
-            return _not_ready(status, command)
-        return None
+        if command.kind not in (CommandKind.TRIGGER, CommandKind.CONTINUOUS):
+            return None
+        job = self._started or self._run  # the station may not have said yet that it is busy
+        refusal = (ErrorCode.TRIGGER_OVERRUN, f"job {job} is under way") if job else _not_ready(status, command)
+        if refusal is not None and command.kind is CommandKind.TRIGGER:
+            self._inbox.put(replace(command, kind=CommandKind.REFUSED))
+        return refusal
+
+    def _put(self, status: Status, command: Command) -> bool:
+        """Hand a command to the station. What it will show by and by is remembered first: it may be quick."""
+        before = self._started, self._run, self._prepared
+        if command.kind is CommandKind.TRIGGER:
+            self._started = command.part_id
+        elif command.kind is CommandKind.CONTINUOUS:
+            self._run = command.part_id
+        elif command.kind in (CommandKind.STOP, CommandKind.ABORT):
+            self._run = ""
+        elif command.kind is CommandKind.RECIPE:
+            self._prepared = status.calls.get(command.recipe, "")
+        if self._inbox.put(command):
+            return True
+        self._started, self._run, self._prepared = before
+        return False
 
 
 class OpcuaSink:
@@ -332,13 +347,15 @@ def _result(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _build(ua: Any, server: Any, station: str, call: Call) -> Model:
+async def build_model(ua: Any, server: Any, station: str, call: Call) -> Model:
+    """The station's nodes on an asyncua server."""
     model = Model(ua, server, await server.register_namespace(NAMESPACE))
     await model.build(station, call)
     return model
 
 
-def _import() -> Any:
+def import_asyncua() -> Any:
+    """The library. Raises MissingExtraError."""
     try:
         import asyncua
     except ModuleNotFoundError as error:
@@ -346,42 +363,6 @@ def _import() -> Any:
     # The library logs every session; what matters is told by the station.
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     return asyncua
-
-
-def write_nodeset(settings: Settings, path: Path) -> None:
-    """Write the nodes that a server with these settings has as NodeSet2 XML, for tools that read nodes from a file.
-
-    Raises MissingExtraError without asyncua, SettingError where the file cannot be written.
-    """
-    _import()
-    loop = Loop("opcua nodeset")
-    try:
-        loop.run(_export(settings.station, path), START_S)
-    except OSError as error:
-        raise SettingError(f"{path}: cannot be written ({error}). Choose another place") from error
-    finally:
-        loop.close()
-
-
-async def _export(station: str, path: Path) -> None:
-    from asyncua import Server, ua
-    from asyncua.common.ua_utils import get_nodes_of_namespace
-    from asyncua.common.xmlexporter import XmlExporter
-
-    async def nobody(_method: str, _given: Mapping[str, Any]) -> list[Any]:
-        return []
-
-    server = Server()
-    await server.init()
-    await _build(ua, server, station, nobody)
-    exporter = XmlExporter(server, export_values=True)  # values: arguments of methods and numbers of states are such
-    await exporter.build_etree(await get_nodes_of_namespace(server, [NAMESPACE]))
-    # Engineering tools ask which model it is, and on which it stands.
-    models = Element("Models")
-    model = SubElement(models, "Model", ModelUri=NAMESPACE, Version="1.0.0", PublicationDate=f"{PUBLISHED}T00:00:00Z")
-    SubElement(model, "RequiredModel", BASE)
-    exporter.etree.getroot().insert(1, models)
-    await exporter.write_xml(path)
 
 
 def open_sink(settings: Settings) -> OpcuaSink:

@@ -118,7 +118,7 @@ def read_command(values: Mapping[str, Any]) -> Command | None:
     except ValueError:
         return None
     recipe = values.get("recipe", "")
-    if kind is CommandKind.RECIPE and not str(recipe):
+    if kind is CommandKind.REFUSED or (kind is CommandKind.RECIPE and not str(recipe)):
         return None
     return Command(kind=kind, part_id=_text(values.get("part_id", "")), recipe=_text(recipe))
 
