@@ -24,7 +24,7 @@ GOOD, SCRATCHED = 14, 6
 TINY = {
     **{"side_px": 112, "bank_size": 256, "sample_patches": 4000, "threads": 1},
     # All of these are learned in tests of their own.
-    **{"classify": False, "position_weight": 0.0, "discriminator_weight": 0.0, "light_directions": 0, "synthetic": 24},
+    **{"classify": False, "discriminator_weight": 0.0, "light_directions": 0, "synthetic": 24},
 }
 
 TIMED = (

@@ -1,4 +1,4 @@
-"""Small cells: tried where parts lie alike, kept where synthetic defects say so, the same in the file as in torch."""
+"""Small cells: used where they are set, the same in the file as in torch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ import pytest
 from sightline.core.errors import InputError, SettingError
 from sightline.data.dataset import Dataset
 from sightline.models.backbone import backbone, finer
-from sightline.models.memory_bank import AnomalyHead
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.train import plans
-from sightline.train.anomaly.fitting import Fitted, fit_anomaly_head
 from sightline.train.images.loader import InputSize, Part
-from sightline.train.plans import SMALL_BANK, Plan, offer_plans, source_of, with_small_bank, with_small_cells
+from sightline.train.plans import SMALL_BANK, Plan, offer_plans, with_small_bank
 from sightline.train.settings import TrainSettings
 
 Train = Callable[..., Recipe]
-SMALL = {"bank_size": 64, "sample_patches": 1000, "position_weight": 2.0, "effort": "max"}
+SMALL = {"bank_size": 64, "sample_patches": 1000}
 PLAN = Plan("one scale", InputSize(96, 128, 1.0))
 
 
@@ -42,12 +39,12 @@ def test_the_fine_level_moves_one_map_down() -> None:
 
 def test_the_file_computes_what_torch_does(always: Recipe) -> None:
     assert always.card.parity is not None and always.card.parity.max_relative_difference <= 1e-3
-    assert always.card.choices["cells"] == "4 px of the input wide; as set"
+    assert always.card.choices["cells"] == "4 px of the input wide"
 
 
 def test_the_heat_is_four_times_as_fine(always: Recipe, parts: Dataset, train_tiny: Train, draw: Any) -> None:
-    default = train_tiny(parts, small_cells="never", **SMALL)
-    assert default.card.choices["cells"] == "8 px of the input wide; as set"
+    default = train_tiny(parts, **SMALL)
+    assert default.card.choices["cells"] == "8 px of the input wide"
     grids = [
         {output.name: output for output in onnx.load_from_string(recipe.data).graph.output}["heatmap"]
         for recipe in (always, default)
@@ -56,51 +53,6 @@ def test_the_heat_is_four_times_as_fine(always: Recipe, parts: Dataset, train_ti
     assert sides == [[24, 32], [12, 16]]
     good, flawed = (Inspector(always, threads=1).inspect(draw(900, flawed)[0]) for flawed in (False, True))
     assert flawed.score > good.score
-
-
-@pytest.mark.parametrize(("validation_score", "width"), [(0.92, 4), (0.905, 8), (0.5, 8)])
-def test_they_stay_where_drawn_defects_say_so(
-    validation_score: float, width: int, parts: Dataset, train_tiny: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fit(maps_of: Any, *others: Any) -> Fitted:
-        fitted = fit_anomaly_head(maps_of, *others)
-        return replace(fitted, validation_score=validation_score if maps_of.source.stride_px == 4 else 0.9)
-
-    monkeypatch.setattr(plans, "fit_anomaly_head", fit)
-    choices = train_tiny(parts, **SMALL).card.choices
-    assert choices["cells"] == (
-        f"{width} px of the input wide; AUROC and AUPRO on synthetic defects {validation_score:.3f}, "
-        "0.900 with usual ones"
-    )
-
-
-def test_they_are_tried_only_where_places_are_judged(parts: Dataset, train_tiny: Train) -> None:
-    choices = train_tiny(parts, **{**SMALL, "position_weight": 0.0}).card.choices
-    assert choices["cells"] == "8 px of the input wide; smaller ones are tried only where places are judged"
-
-
-@pytest.mark.parametrize(
-    ("options", "tried"),
-    [
-        ({}, True),
-        ({"effort": "normal"}, False),
-        ({"effort": "quick"}, False),
-        ({"budget_ms": 50.0}, False),
-        ({"backbone_training": "fine-tuned"}, False),
-        ({"synthetic": 0}, False),
-        ({"backbone": "dinov2-s"}, False),
-        ({"small_cells": "never"}, False),
-    ],
-)
-def test_what_leaves_them_out(options: dict[str, Any], tried: bool) -> None:
-    head = AnomalyHead({}, 0.7, (0.3,))
-    head.position = object()  # type: ignore[assignment]
-    settings = TrainSettings.parse({"effort": "max", **options})
-    plan, why = with_small_cells(PLAN, head, settings)
-    assert (plan is not None) == tried == (why == "")
-    if plan is not None:
-        assert plan == replace(PLAN, small=True)
-        assert source_of(plan, settings).stride_px == 4
 
 
 def test_four_times_the_cells_meet_a_quarter_of_the_patches() -> None:

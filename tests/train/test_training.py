@@ -153,14 +153,6 @@ def test_the_bank_does_not_grow_with_the_images(parts: Dataset, train_tiny: Trai
     assert bank_shapes(10) == {(64, 64), (32, 64)}
 
 
-def test_places_are_in_the_graph_where_they_are_used(parts: Dataset, train_tiny: Train) -> None:
-    recipe = train_tiny(parts, bank_size=64, sample_patches=1000, position_weight=2.0)
-    names = {entry.name for entry in onnx.load_from_string(recipe.data).graph.initializer}
-    assert {"place_whiten", "place_mean"} <= names
-    assert recipe.card.parity is not None and recipe.card.parity.max_relative_difference <= 1e-3
-    assert recipe.card.choices["what is usual at a place"].startswith("weight 2 ")
-
-
 # What is never read
 
 
@@ -199,7 +191,6 @@ def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) 
     small = {
         "bank_size": 64,
         "sample_patches": 1000,
-        "position_weight": 1.0,
         "discriminator_weight": 1.0,
         "synthetic": 48,
     }
@@ -208,7 +199,6 @@ def test_the_progress_is_told_stage_by_stage(parts: Dataset, train_tiny: Train) 
         "learning good parts",
         "looking for rare patches",
         "choosing the bank",
-        "learning places",
         "drawing defects",
         "learning what sets defects apart",
         "scoring held-out parts",

@@ -1,4 +1,4 @@
-"""Anomaly heads beside the memory bank: position-wise Gaussians, a discriminator, and the test for strange pictures."""
+"""Anomaly heads beside the memory bank: a discriminator, and the test for strange pictures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from torch import Tensor, nn
 class Scaled(nn.Module):
     """Centre, spread and floor of distances, and their weight in the heat.
 
-    `centre` is one number, or a map (h, w) where good parts differ more in some places than in others. Distances
-    below `floor` count as `floor`: so near, they are the rounding of the distance formula.
+    Distances below `floor` count as `floor`: so near, they are the rounding of the distance formula.
     """
 
     centre: Tensor
@@ -32,34 +31,6 @@ class Scaled(nn.Module):
     def standardise(self, distances: Tensor) -> Tensor:
         """Distances (N, 1, h, w) in units of their spread over held-out good patches."""
         return (distances.clamp_min(self.floor) - self.centre) / self.spread
-
-
-# What good parts look like at each position, as a Gaussian of its own (PaDiM).
-#
-# PaDiM (Defard et al., ICPR 2021 workshops) in spirit, on the keys of the memory bank's fine level: where parts lie
-# alike under the camera, a patch that is normal elsewhere (a missing or turned component) is none here.
-
-
-class PositionGaussian(Scaled):
-    """Mean (P, d) of the first d key values at each of P = h * w places, and their whitening (P, d, d).
-
-    `whiten` is the inverse of the lower Cholesky factor of the covariance, so |whiten (key - mean)| is the
-    Mahalanobis distance.
-    """
-
-    mean: Tensor
-    whiten: Tensor
-
-    def __init__(self, mean: Tensor, whiten: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("whiten", whiten)
-
-    def distances(self, keys: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Keys (N * h * w, D) with D >= d -> distances (N, 1, h, w); grid is (h, w)."""
-        positions, size = self.mean.shape
-        offset = keys[:, :size].view(-1, positions, size) - self.mean
-        return (self.whiten @ offset[..., None]).square().sum((2, 3)).sqrt().view(-1, 1, *grid)
 
 
 # The discriminator: what sets synthetic defects apart from good patches, as a small network at every cell.

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sightline.models.anomaly import Discriminator, OutOfDistribution, PositionGaussian, Scaled
+from sightline.models.anomaly import Discriminator, OutOfDistribution, Scaled
 
 SCORE_EPS = 1e-2  # of heat, which is in deviations of good cells: less is rounding, as where all parts are one picture
-POSITION, DISCRIMINATOR = "place", "discriminator"  # names of the other terms beside the levels'
+DISCRIMINATOR = "discriminator"  # name of the other term beside the levels'
 
 
 def level_features(maps: Sequence[Tensor], pooled: bool) -> Tensor:
@@ -143,13 +143,11 @@ def smooth(heat: Tensor, kernel: Tensor) -> Tensor:
 class AnomalyHead(nn.Module):
     """Backbone maps {name: (N, C, h, w)} -> heat (N, h, w) on the first level's grid, and score (N,).
 
-    `position`, where there is one, judges the first level's keys by their place as well, and `discriminator` its raw
-    features by what sets synthetic defects apart. `ood` tells pictures that do not show the product at all; it takes
-    no part in the score.
+    `discriminator`, where there is one, judges the first level's raw features by what sets synthetic defects apart.
+    `ood` tells pictures that do not show the product at all; it takes no part in the score.
     """
 
     levels: dict[str, Level]
-    position: PositionGaussian | None
     discriminator: Discriminator | None
     ood: OutOfDistribution | None
     kernel: Tensor
@@ -157,7 +155,6 @@ class AnomalyHead(nn.Module):
     def __init__(self, levels: dict[str, Level], sigma: float, fractions: tuple[float, ...]) -> None:
         super().__init__()
         self.levels = nn.ModuleDict(levels)  # type: ignore[assignment]
-        self.position = None
         self.discriminator = None
         self.ood = None
         self.register_buffer("kernel", gaussian(sigma))
@@ -166,18 +163,16 @@ class AnomalyHead(nn.Module):
     @property
     def scaled(self) -> dict[str, Scaled]:
         """Everything whose distances make the heat, by name; the first gives the grid."""
-        others: dict[str, Scaled | None] = {POSITION: self.position, DISCRIMINATOR: self.discriminator}
-        return {**dict(self.levels.items()), **{name: other for name, other in others.items() if other is not None}}
+        others: dict[str, Scaled] = {} if self.discriminator is None else {DISCRIMINATOR: self.discriminator}
+        return {**dict(self.levels.items()), **others}
 
     def distances(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         """Distance map (N, 1, h, w) of each of them, on its own grid."""
         found: dict[str, Tensor] = {}
         for name, level in self.levels.items():
             rows, grid = level.rows(maps)
-            keys, first = level.project(rows), not found
-            found[name] = nearest(keys, level.bank).view(-1, 1, *grid)
-            if first and self.position is not None:
-                found[POSITION] = self.position.distances(keys, grid)
+            first = not found
+            found[name] = nearest(level.project(rows), level.bank).view(-1, 1, *grid)
             if first and self.discriminator is not None:
                 found[DISCRIMINATOR] = self.discriminator.distances(rows, grid)
         return found

@@ -11,7 +11,6 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.progress import Progress
 from sightline.models.backbone import Backbone, backbone, finer
-from sightline.models.memory_bank import AnomalyHead
 from sightline.runtime.alignment import Golden
 from sightline.train.anomaly.fitting import Fitted, fit_anomaly_head
 from sightline.train.anomaly.memory_bank import Maps
@@ -62,28 +61,11 @@ def offer_plans(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Pla
     Raises InputError where small cells are wanted of a backbone that has none.
     """
     plans, reasons = _sized(good, settings)
-    if settings.small_cells != "always":
+    if settings.small_cells == "never":
         return plans, reasons
     if finer(backbone(settings.backbone)) is None:
-        raise InputError(f"the backbone '{settings.backbone}' has no smaller cells. Leave small_cells at auto")
+        raise InputError(f"the backbone '{settings.backbone}' has no smaller cells. Leave small_cells out")
     return [replace(plan, small=True) for plan in plans], reasons
-
-
-def with_small_cells(plan: Plan, head: AnomalyHead, settings: TrainSettings) -> tuple[Plan | None, str]:
-    """The plan with small cells, where they are worth a try once its head is fitted; and why not, if not.
-
-    They are where parts lie alike, so that places are judged: what is usual at a place is sharper then, and drawn
-    defects tell (docs/decisions/0029). Elsewhere synthetic defects, which are small, would ask for them and be wrong.
-    """
-    if plan.small or settings.small_cells != "auto":
-        return None, "as set"
-    if settings.effort != "max" or settings.budget_ms is not None or settings.backbone_training != "frozen":
-        return None, "smaller ones are tried with effort max, without budget_ms and on a frozen backbone"
-    if head.position is None or not settings.drawings:
-        return None, "smaller ones are tried only where places are judged"
-    if finer(backbone(settings.backbone)) is None:
-        return None, "the backbone has none that are smaller"
-    return replace(plan, small=True), ""
 
 
 def source_of(plan: Plan, settings: TrainSettings) -> Backbone:
@@ -163,7 +145,7 @@ class Tried:
 
 
 def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, progress: Progress) -> Tried:
-    """Fit every plan; the first stays unless another tells synthetic defects better by its lead. Then small cells."""
+    """Fit every plan; the first stays unless another tells synthetic defects better by its lead."""
     best = None
     merits: dict[str, float] = {}
     told: set[str] = set()
@@ -179,14 +161,8 @@ def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, p
     )
     why = f"{best.plan.name}, {_why_size(best.plan.size)}"
     why += f"; AUROC and AUPRO on synthetic defects {best.fitted.validation_score:.3f}, {others}" if others else ""
-    small, cells = with_small_cells(best.plan, best.fitted.head, settings)
-    if small is not None:
-        tried = _fit(small, good, settings, progress, told, tried)
-        score, default = tried.fitted.validation_score, best.fitted.validation_score
-        cells = f"AUROC and AUPRO on synthetic defects {score:.3f}, {default:.3f} with usual ones"
-        best = tried if score > default + DEFAULT_LEAD else best
     width = source_of(best.plan, settings).stride_px
-    best.fitted.reasons.update({"input": why, "cells": f"{width} px of the input wide; {cells}"})
+    best.fitted.reasons.update({"input": why, "cells": f"{width} px of the input wide"})
     return best
 
 

@@ -63,15 +63,6 @@ class TrainSettings(BaseModel):
     coarse_weight: float | None = Field(
         default=None, ge=0, le=10, description="weight of the coarse level beside the fine one's 1; chosen by default"
     )
-    local_centre: float | None = Field(
-        default=None, ge=0, le=1, description="how far distances are judged by their place; chosen by default"
-    )
-    position_weight: float | None = Field(
-        default=None,
-        ge=0,
-        le=10,
-        description="weight of what is usual at a place beside the fine level's 1; chosen by default",
-    )
     discriminator_weight: float | None = Field(
         default=None,
         ge=0,
@@ -101,9 +92,8 @@ class TrainSettings(BaseModel):
     align: Literal["auto", "never", "always"] = Field(
         default="never", description="bring parts into the golden part's pose; auto = where a test shows that it helps"
     )
-    small_cells: Literal["auto", "never", "always"] = Field(
-        default="auto",
-        description="cells of 4 px, not 8, for tiny defects; auto: with effort max, where parts lie alike",
+    small_cells: Literal["never", "always"] = Field(
+        default="never", description="cells of 4 px, not 8, for tiny defects; half again as long an inspection"
     )
     classify: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
     classifier_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
@@ -178,7 +168,7 @@ class TrainSettings(BaseModel):
                 "Leave classify on and tile_px out, or keep backbone_training=frozen"
             )
         if self.backbone_training == "fine-tuned" and self.small_cells == "always":
-            raise ValueError("a fine-tuned backbone is read with the usual cells. Leave small_cells at auto")
+            raise ValueError("a fine-tuned backbone is read with the usual cells. Leave small_cells out")
         return self
 
     @model_validator(mode="after")

@@ -68,9 +68,6 @@ def train(
     torch.set_num_threads(settings.threads)
     name = str(getattr(samples, "name", "product"))
     good, known, by_unit, units = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
-    if len({part.counted for part in good}) < 2:
-        # What varies at a place is not known of one part: its Gaussians would be all rounding.
-        settings = settings.model_copy(update={"position_weight": 0.0, "local_centre": 0.0})
     plans, reasons = offer_plans(good, settings)
     reasons |= {"units": units} if units else {}
     best = fit_best(good, plans, settings, report)

@@ -73,7 +73,7 @@ def test_what_is_rare_in_good_parts_is_in_the_bank(fitted: Any, monkeypatch: pyt
     """The farthest patch of any good part lies nearer than with a bank chosen from random patches alone."""
 
     def farthest() -> float:
-        settings = _settings(position_weight=0.0, local_centre=0.0, sample_patches=1000)
+        settings = _settings(sample_patches=1000)
         head = _fit(fitted, ImageLoader(fitted.parts, SIZE, WHOLE), settings).head
         with torch.inference_mode():
             maps = [fitted.extractor(ImageLoader(fitted.parts, SIZE, WHOLE)(part).images) for part in fitted.parts]
@@ -87,7 +87,7 @@ def test_what_is_rare_in_good_parts_is_in_the_bank(fitted: Any, monkeypatch: pyt
 def test_the_progress_is_told(fitted: Any) -> None:
     stages = list(dict.fromkeys(stage for stage, _, _ in fitted.stages))
     assert stages == [
-        "learning good parts", "looking for rare patches", "choosing the bank", "learning places", "drawing defects",
+        "learning good parts", "looking for rare patches", "choosing the bank", "drawing defects",
         "scoring held-out parts",
     ]  # fmt: skip
     assert all(0 <= done < of for _, done, of in fitted.stages)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightline.models.anomaly import Discriminator, PositionGaussian
-from sightline.models.memory_bank import DISCRIMINATOR, POSITION, AnomalyHead, ImageScore, Level, gaussian, smooth
-from sightline.train.anomaly.held_out_distances import DIVISORS, HeldOutDistances, of_bank
-from sightline.train.anomaly.selection import ALIGNED_POSITION, COARSE_WEIGHTS, DISCRIMINATOR_WEIGHTS, choose
+from sightline.models.anomaly import Discriminator
+from sightline.models.memory_bank import DISCRIMINATOR, AnomalyHead, ImageScore, Level
+from sightline.train.anomaly.held_out_distances import HeldOutDistances
+from sightline.train.anomaly.selection import COARSE_WEIGHTS, DISCRIMINATOR_WEIGHTS, choose
 from sightline.train.anomaly.synthetic import SyntheticParts
 from sightline.train.settings import TrainSettings
 
@@ -32,27 +32,22 @@ def _head() -> AnomalyHead:
     return AnomalyHead({"fine": level(), "coarse": level()}, 0.7, (0.003, 0.03, 0.3)).eval()
 
 
-def _world(fine: float, coarse: float, uneven: float = 0.0) -> tuple[HeldOutDistances, SyntheticParts]:
-    """Good parts and defects; how far defects stand out on each level, and how much good parts vary by place."""
-    position = uneven * torch.sin(torch.arange(WIDE) / 3.0).expand(1, 1, HIGH, WIDE)
+def _world(fine: float, coarse: float) -> tuple[HeldOutDistances, SyntheticParts]:
+    """Good parts and defects; how far defects stand out on each level."""
     mask = np.zeros((DRAWINGS, HIGH, WIDE), bool)
     for index in range(DRAWINGS):
         mask[index, 2 + index % 10 : 6 + index % 10, 3 + index % 15 : 8 + index % 15] = True
     marked = torch.from_numpy(mask)[:, None].float()
     halved = torch.nn.functional.avg_pool2d(marked, 2)
-    half = torch.nn.functional.avg_pool2d(position, 2)
     small = HIGH // 2, WIDE // 2
     good = {
-        "fine": 10 + position + _random(PARTS, 1, HIGH, WIDE, seed=0),
-        "coarse": 10 + half + _random(PARTS, 1, *small, seed=1),
+        "fine": 10 + _random(PARTS, 1, HIGH, WIDE, seed=0),
+        "coarse": 10 + _random(PARTS, 1, *small, seed=1),
     }
     bad = {
-        "fine": 10 + position + fine * marked + _random(DRAWINGS, 1, HIGH, WIDE, seed=2),
-        "coarse": 10 + half + coarse * halved + _random(DRAWINGS, 1, *small, seed=3),
+        "fine": 10 + fine * marked + _random(DRAWINGS, 1, HIGH, WIDE, seed=2),
+        "coarse": 10 + coarse * halved + _random(DRAWINGS, 1, *small, seed=3),
     }  # fmt: skip
-    # The smaller banks see the same, unless a test says otherwise.
-    for found in (good, bad):
-        found |= {of_bank(name, divisor): values for name, values in list(found.items()) for divisor in DIVISORS}
     held_out = HeldOutDistances((None,) * PARTS, good, torch.arange(PARTS), [1] * PARTS, True)  # type: ignore[arg-type]
     return held_out, SyntheticParts(bad, mask, ~mask, tuple(range(DRAWINGS)))
 
@@ -87,35 +82,10 @@ def test_the_usual_setting_stays_where_nothing_is_better() -> None:
     assert chosen.validation_score > 0.95
 
 
-def test_a_centre_by_place_is_taken_where_good_parts_differ_by_place() -> None:
-    head = _head()
-    held_out, synthetic = _world(fine=1.5, coarse=1.0, uneven=3.0)
-    choose(head, held_out, synthetic, _settings())
-    centre = head.levels["fine"].centre
-    assert centre.shape == (HIGH, WIDE)
-    expected = smooth(held_out.distances["fine"].mean(0, keepdim=True), gaussian(2.0))[0, 0]
-    assert torch.allclose(centre, expected, atol=0.2)
-
-
-def test_held_out_heat_does_not_know_its_own_part() -> None:
-    """A part's own oddity must not become the centre that it is judged by."""
-    held_out, synthetic = _world(fine=1.0, coarse=1.0)
-    held_out.distances["fine"][0] += 20.0
-    together = HeldOutDistances(
-        held_out.parts, held_out.distances, torch.zeros(PARTS, dtype=torch.long), held_out.counts, True
-    )
-    together.units[1:] = torch.arange(1, PARTS)
-    heat = choose(_head(), together, synthetic, _settings(local_centre=1.0, coarse_weight=0.0)).heat
-    spread = float(held_out.distances["fine"].std())
-    assert float(heat[0].mean()) > 0.98 * 20 / spread  # its own share in the mean of 30 parts would take 3 %
-
-
 def test_settings_overrule_the_choice() -> None:
     head = _head()
-    held_out, synthetic = _world(fine=1.0, coarse=0.0, uneven=3.0)
-    choose(head, held_out, synthetic, _settings(coarse_weight=2.0, local_centre=0.0))
+    choose(head, *_world(fine=1.0, coarse=0.0), _settings(coarse_weight=2.0))
     assert head.levels["coarse"].weight == 2.0
-    assert head.levels["fine"].centre.ndim == 0
 
 
 def test_without_drawings_everything_is_usual() -> None:
@@ -128,7 +98,7 @@ def test_without_drawings_everything_is_usual() -> None:
 
 
 def test_the_held_out_heat_is_the_readers() -> None:
-    """With one centre for all places, the heat that calibrates is what the finished reader computes."""
+    """The heat that calibrates is what the finished reader computes."""
     head = _head()
     held_out, synthetic = _world(fine=8.0, coarse=8.0)
     chosen = choose(head, held_out, synthetic, _settings())
@@ -139,45 +109,7 @@ def test_the_held_out_heat_is_the_readers() -> None:
     assert float(head.score(chosen.heat).mean()) == pytest.approx(0, abs=1e-3)
 
 
-# Places and the bank
-
-
-def _with_place(held_out: HeldOutDistances, synthetic: SyntheticParts, seen: float) -> AnomalyHead:
-    """A reader that knows places too, on which defects stand out by `seen`."""
-    head = _head()
-    head.position = PositionGaussian(torch.zeros(HIGH * WIDE, 2), torch.eye(2).expand(HIGH * WIDE, 2, 2))
-    held_out.distances[POSITION] = 5 + _random(PARTS, 1, HIGH, WIDE, seed=4)
-    marked = torch.from_numpy(synthetic.cells)[:, None].float()
-    synthetic.distances[POSITION] = 5 + seen * marked + _random(DRAWINGS, 1, HIGH, WIDE, seed=5)
-    return head
-
-
-def test_places_are_used_where_they_tell_more() -> None:
-    held_out, synthetic = _world(fine=1.0, coarse=1.0)
-    head = _with_place(held_out, synthetic, seen=4.0)
-    chosen = choose(head, held_out, synthetic, _settings())
-    assert head.position is not None and head.position.weight > 0
-    assert float(head.position.centre) == pytest.approx(5, abs=0.1)
-    assert torch.allclose(chosen.heat, head.fuse(held_out.distances), atol=1e-4)
-    assert chosen.reasons["what is usual at a place"].startswith("weight ")
-
-
-def test_places_are_dropped_where_they_tell_nothing() -> None:
-    held_out, synthetic = _world(fine=1.5, coarse=1.0)
-    head = _with_place(held_out, synthetic, seen=0.0)
-    choose(head, held_out, synthetic, _settings())
-    assert head.position is None
-
-
-def test_aligned_parts_are_judged_by_place_unless_that_is_worse() -> None:
-    held_out, synthetic = _world(fine=8.0, coarse=8.0)
-    head = _with_place(held_out, synthetic, seen=8.0)
-    choose(head, held_out, synthetic, _settings(), aligned=True)
-    assert head.position is not None and head.position.weight == ALIGNED_POSITION
-    held_out, synthetic = _world(fine=1.5, coarse=1.0)
-    head = _with_place(held_out, synthetic, seen=0.0)
-    choose(head, held_out, synthetic, _settings(), aligned=True)
-    assert head.position is None
+# The discriminator
 
 
 def _with_discriminator(held_out: HeldOutDistances, synthetic: SyntheticParts, seen: float) -> AnomalyHead:
@@ -222,38 +154,3 @@ def test_a_discriminator_has_the_weight_that_is_set() -> None:
     head = _with_discriminator(held_out, synthetic, seen=0.0)
     choose(head, held_out, synthetic, _settings(discriminator_weight=3.0))
     assert head.discriminator is not None and head.discriminator.weight == 3.0
-
-
-def test_the_smallest_bank_that_sees_as_much_is_kept() -> None:
-    held_out, synthetic = _world(fine=1.5, coarse=1.0)
-    head = _with_place(held_out, synthetic, seen=1.5)
-    head.levels["fine"].bank = torch.arange(16.0).view(8, 2)
-    choose(head, held_out, synthetic, _settings(position_weight=1.0))
-    assert torch.equal(head.levels["fine"].bank, torch.arange(4.0).view(2, 2))
-
-
-def test_a_smaller_bank_that_sees_less_is_not_taken() -> None:
-    held_out, synthetic = _world(fine=1.5, coarse=1.0)
-    for name in ("fine/2", "fine/4", "coarse/2", "coarse/4"):
-        synthetic.distances[name] = held_out.distances[name][:DRAWINGS]
-    head = _with_place(held_out, synthetic, seen=1.5)
-    head.levels["fine"].bank = torch.arange(16.0).view(8, 2)
-    chosen = choose(head, held_out, synthetic, _settings(position_weight=1.0))
-    assert len(head.levels["fine"].bank) == 8
-    assert chosen.reasons["bank"].startswith("all ")
-
-
-def test_a_bank_of_a_set_size_is_kept_whole() -> None:
-    held_out, synthetic = _world(fine=1.5, coarse=1.0)
-    head = _with_place(held_out, synthetic, seen=1.5)
-    head.levels["fine"].bank = torch.arange(16.0).view(8, 2)
-    choose(head, held_out, synthetic, _settings(bank_size=64, position_weight=1.0))
-    assert len(head.levels["fine"].bank) == 8
-
-
-def test_without_places_the_bank_stays_whole() -> None:
-    held_out, synthetic = _world(fine=1.5, coarse=1.0)
-    head = _head()
-    head.levels["fine"].bank = torch.arange(16.0).view(8, 2)
-    choose(head, held_out, synthetic, _settings())
-    assert len(head.levels["fine"].bank) == 8

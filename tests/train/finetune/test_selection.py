@@ -36,7 +36,6 @@ SETTINGS = {
     "sample_patches": 1000,
     "threads": 1,
     "synthetic": 0,
-    "position_weight": 0.0,
     "key_size": 8,
 }
 TUNING = {"backbone_training": "fine-tuned", "tune_epochs": 2, "tune_batch": 8, "align": "never"}

@@ -66,9 +66,7 @@ def test_wrong_settings_are_named_before_any_work() -> None:
         offer_space({}, (), 500.0)
     everything = {name: value for name, value in offer_space({}, LITE, 500.0).default().items() if value is not None}
     with pytest.raises(SettingError, match="nothing is left to search"):
-        offer_space(
-            {**everything, "bank_size": 1024, "coarse_weight": 0, "position_weight": 0, "brightness": 0}, LITE, 500.0
-        )
+        offer_space({**everything, "bank_size": 1024, "coarse_weight": 0, "brightness": 0}, LITE, 500.0)
 
 
 def test_what_recognises_types_is_searched_where_labels_name_some() -> None:

@@ -112,22 +112,21 @@ def fit_anomaly_head(
     release_memory()
     parts = _parts_to_score(loader, settings, unseen)
     compared = partial(compute_held_out_maps, maps_of, head, owners, loader, ignored.get("fine"), settings, progress)
-    held_out_maps = compared(parts, good, None if unseen is None else loader.parts)
+    held_out_maps = compared(parts, good)
     outliers = find_outliers(head, held_out_maps.held_out)
     if outliers and settings.outliers == "leave out":
         origins = origins[forget(head, owners, loader, outliers)]
         good = None if good is None else cells_without(good, outliers)
         parts = [part for part in parts if part in loader.parts]
-        held_out_maps = compared(parts, good, None if unseen is None else loader.parts)
-    head.position, head.discriminator = held_out_maps.others()
+        held_out_maps = compared(parts, good)
+    head.discriminator = held_out_maps.discriminator()
     release_memory()
-    chosen = choose(head, held_out_maps.held_out, held_out_maps.synthetic, settings, aligned=loader.golden is not None)
+    chosen = choose(head, held_out_maps.held_out, held_out_maps.synthetic, settings)
     scores, peaks = _held_out(head, held_out_maps.compare, loader, held_out_maps.held_out, chosen.heat, progress)
     learned = {part.unit for part in loader.parts}
     head.ood, far = fit_out_of_distribution(maps_of, loader, pooled, held_out_maps.held_out.parts, learned, settings)
     held_out = HeldOut(scores, peaks, far, held_out_maps.held_out.parts)
     reasons = {"light": f"{why}; directions left out of the keys: {settings.light_directions}", **chosen.reasons}
-    origins = origins[: len(next(iter(head.levels.values())).bank)]  # the choice may keep the first entries only
     return Fitted(head.eval(), held_out, reasons, outliers, chosen.validation_score, origins, sampled)
 
 

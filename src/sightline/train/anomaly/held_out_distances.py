@@ -13,21 +13,14 @@ from sightline.core.errors import InputError
 from sightline.core.progress import Progress
 from sightline.core.sample import readable_name
 from sightline.imaging.image import Image
-from sightline.models.memory_bank import DISCRIMINATOR, POSITION, AnomalyHead, ImageScore, nearest, over_bank
+from sightline.models.memory_bank import DISCRIMINATOR, AnomalyHead, ImageScore, nearest, over_bank
 from sightline.train.anomaly.discriminator import Discriminators
 from sightline.train.anomaly.memory_bank import Maps
-from sightline.train.anomaly.padim import HeldOutPositions
 from sightline.train.images.loader import ImageLoader, Part, Prepared
 
 FITTED_MAPS = 256  # distance maps that the scales are fitted on; every part gives one at least
-DIVISORS = (4, 2)  # of the bank: its first entries are a bank that covers as well as one of their number can
 
 Distances = dict[str, Tensor]
-
-
-def of_bank(name: str, divisor: int) -> str:
-    """What a level's distances to the first 1 / divisor of its bank are called."""
-    return name if divisor == 1 else f"{name}/{divisor}"
 
 
 @dataclass(frozen=True)
@@ -88,17 +81,15 @@ def find_owners(bank: Tensor, owners: Tensor, keys: Tensor, units: Tensor) -> Ow
 
 
 class Comparer:
-    """Distances to the memory bank, the position Gaussians and the discriminator, each without one unit."""
+    """Distances to the memory bank and the discriminator's evidence, each without one unit."""
 
-    def __init__(
-        self, maps_of: Maps, head: AnomalyHead, owners: dict[str, Owners], positions: HeldOutPositions | None = None
-    ) -> None:
-        self.maps_of, self._head, self._owners, self._places = maps_of, head, owners, positions
+    def __init__(self, maps_of: Maps, head: AnomalyHead, owners: dict[str, Owners]) -> None:
+        self.maps_of, self._head, self._owners = maps_of, head, owners
         self.discriminators: Discriminators | None = None
 
     @torch.inference_mode()
     def __call__(self, image: Image, unit: int, key: str | None = None) -> Distances:
-        """Distances (1, 1, h, w) of one image to each level's bank, to its first parts, and by place."""
+        """Distances (1, 1, h, w) of one image to each level's bank, and the evidence."""
         return self.distances(self.maps_of(image, key), unit)
 
     @torch.inference_mode()
@@ -108,24 +99,10 @@ class Comparer:
         for name, level in self._head.levels.items():
             rows, grid = level.rows(maps)
             keys, first = level.project(rows), not found
-            for divisor, values in _by_bank(keys, *self._owners[name].without(level.bank, unit)).items():
-                found[of_bank(name, divisor)] = values.view(1, 1, *grid)
-            if first and self._places is not None:
-                found[POSITION] = self._places.distances(keys, unit).view(1, 1, *grid)
+            found[name] = nearest(keys, *self._owners[name].without(level.bank, unit)).view(1, 1, *grid)
             if first and self.discriminators is not None:
                 found[DISCRIMINATOR] = self.discriminators.distances(rows, unit).view(1, 1, *grid)
         return found
-
-
-def _by_bank(keys: Tensor, bank: Tensor, banned: Tensor) -> dict[int, Tensor]:
-    """Distances to the first 1 / divisor of a bank's entries, for every divisor, in the time of the whole bank."""
-    found: dict[int, Tensor] = {}
-    begin, closest = 0, keys.new_full((len(keys),), torch.inf)
-    for divisor in (*DIVISORS, 1):
-        end = len(bank) // divisor
-        closest = torch.minimum(closest, nearest(keys, bank[begin:end], banned[begin:end]))
-        found[divisor], begin = closest, end
-    return found
 
 
 def held_out_distances(

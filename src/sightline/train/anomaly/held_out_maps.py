@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sightline.core.progress import Progress
-from sightline.models.anomaly import Discriminator, PositionGaussian
+from sightline.models.anomaly import Discriminator
 from sightline.models.memory_bank import AnomalyHead
 from sightline.train.anomaly.discriminator import MAX_GOOD, MIN_DRAWINGS, deal_units, teach_discriminators
 from sightline.train.anomaly.held_out_distances import (
@@ -18,11 +17,9 @@ from sightline.train.anomaly.held_out_distances import (
     HeldOutDistances,
     Outlier,
     Owners,
-    again,
     held_out_distances,
 )
 from sightline.train.anomaly.memory_bank import Maps, Samples
-from sightline.train.anomaly.padim import MIN_PARTS, SIZE, HeldOutPositions, parts_that_fit
 from sightline.train.anomaly.selection import fit_scales
 from sightline.train.anomaly.synthetic import SyntheticParts, cells_to_teach, discriminated, synthesize_defects
 from sightline.train.images.loader import ImageLoader, Part, release_memory, warn
@@ -36,15 +33,13 @@ class HeldOutMaps:
     """Held-out distance maps of good parts and of synthetic defects."""
 
     compare: Comparer
-    positions: HeldOutPositions | None
     synthetic: SyntheticParts | None
     held_out: HeldOutDistances
 
-    def others(self) -> tuple[PositionGaussian | None, Discriminator | None]:
-        """Position Gaussians and discriminator, fitted on all parts."""
+    def discriminator(self) -> Discriminator | None:
+        """The discriminator that has learned from all parts, where there is one."""
         taught = self.compare.discriminators
-        position = None if self.positions is None else self.positions.position()
-        return position, None if taught is None else taught.joined()
+        return None if taught is None else taught.joined()
 
 
 def compute_held_out_maps(
@@ -57,14 +52,9 @@ def compute_held_out_maps(
     progress: Progress,
     parts: Sequence[Part],
     good: Cells | None,
-    everyone: Sequence[Part] | None = None,
 ) -> HeldOutMaps:
-    """Learn places and discriminators, and compare every one of `parts` and drawing with what does not know it.
-
-    Places are learned from `everyone`, where that is given, else from the parts.
-    """
-    positions = _places(maps_of, head, loader, parts if everyone is None else everyone, settings, progress)
-    compare = Comparer(maps_of, head, owners, positions)
+    """Teach discriminators, and compare every one of `parts` and drawing with what does not know it."""
+    compare = Comparer(maps_of, head, owners)
     folds = {} if good is None else deal_units([part.unit for part in parts], settings.seed)
     if settings.discriminator_weight and good is not None and not folds:
         warn("discriminator_weight has no effect: too few parts or groups to hold any out. Add good parts")
@@ -80,7 +70,7 @@ def compute_held_out_maps(
         synthetic = discriminated(synthetic, fine, compare.discriminators)
     held_out = held_out_distances(compare, loader, parts, progress)
     fit_scales(head, held_out)
-    return HeldOutMaps(compare, positions, synthetic, held_out)
+    return HeldOutMaps(compare, synthetic, held_out)
 
 
 def good_cells(samples: Samples, settings: TrainSettings, generator: torch.Generator) -> Cells | None:
@@ -100,36 +90,3 @@ def cells_without(good: Cells, outliers: Iterable[Outlier]) -> Cells:
     units = torch.tensor(sorted({outlier.part.unit for outlier in outliers}))
     keep = ~torch.isin(good[1].cpu(), units).to(good[1].device)
     return good[0][keep], good[1][keep]
-
-
-@torch.inference_mode()
-def _places(
-    maps_of: Maps,
-    head: AnomalyHead,
-    loader: ImageLoader,
-    parts: Sequence[Part],
-    settings: TrainSettings,
-    progress: Progress,
-) -> HeldOutPositions | None:
-    """What is usual at each place; None where places mean nothing (tiles), are not wanted, or are too few parts'."""
-    if (
-        loader.size.overlap is not None
-        or settings.position_weight == 0
-        or not (settings.drawings or settings.position_weight)
-    ):
-        return None
-    cells = (loader.size.height // maps_of.source.stride_px) * (loader.size.width // maps_of.source.stride_px)
-    spread = np.linspace(0, len(parts) - 1, min(len(parts), parts_that_fit(cells))).astype(int)
-    keys: Tensor | None = None
-    units: list[int] = []
-    fine = next(iter(head.levels.values()))
-    for turn, index in enumerate(spread):
-        progress("learning places", turn, len(spread))
-        found, _ = fine.keys(maps_of(again(loader, parts[index]).images[0], parts[index].hash))
-        if keys is None:  # one block, not a list that is stacked: the largest thing here would exist twice
-            keys = found.new_empty(len(spread), len(found), min(SIZE, found.shape[1]))
-        keys[turn] = found[:, :SIZE]
-        units.append(parts[index].unit)
-    if keys is None or len(keys) < MIN_PARTS or len(set(units)) < 2:
-        return None
-    return HeldOutPositions(keys, torch.tensor(units, device=keys.device))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import product
 
 import numpy as np
 from torch import Tensor
@@ -18,7 +17,6 @@ from torch import Tensor
 from sightline.evaluate.metrics.pixel import aupro_of_cells
 from sightline.models.memory_bank import (
     DISCRIMINATOR,
-    POSITION,
     AnomalyHead,
     ImageScore,
     Level,
@@ -26,20 +24,14 @@ from sightline.models.memory_bank import (
     smooth,
     weighted_sum,
 )
-from sightline.train.anomaly.held_out_distances import DIVISORS, HeldOutDistances, of_bank
+from sightline.train.anomaly.held_out_distances import HeldOutDistances
 from sightline.train.anomaly.synthetic import SyntheticParts
 from sightline.train.settings import TrainSettings
 
 FRACTIONS = (0.003, 0.03)  # not chosen: synthetic defects are small, and would give up the larger one
 COARSE_WEIGHTS = (0.5, 1.0)  # never 0: synthetic defects are small, and would give up what sees large ones
-LOCAL = (0.0, 1.0)
-POSITION_WEIGHTS = (0.0, 1.0, 2.0)
 DISCRIMINATOR_WEIGHTS = (0.0, 0.5)  # synthetic defects flatter it: never as much as the memory
-ALIGNED_POSITION = 2.0  # the usual weight of places where parts are brought into one pose
 MARGIN = 0.01  # of the mean of AUROC and AUPRO: less is noise of a few dozen drawings
-BANK_LOSS = 0.003  # that a smaller bank may cost beside places: it is faster, and the same drawings judge both
-LOCAL_SIGMA = 2.0  # cells: good parts differ from place to place, but not from one cell to the next
-MIN_MAPS = 10  # fewer parts do not show where good parts differ
 JUDGED_MAPS = 64  # good parts in the AUPRO of a candidate
 NEAR = 0.1  # of the centre: nearer than this, all patches are equally good, and rounding is not amplified
 MIN_SPREAD = 5e-3  # of the root mean square distance of the bank's entries from their mean
@@ -48,20 +40,15 @@ SPREAD_FLOOR = 1e-3  # of the centre: identical training images must not divide 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Weights of the coarse level, of places and of the discriminator beside the fine level's 1, whether the levels'
-    centres follow the place, and what part of the bank is kept (1 / divisor).
-    """
+    """Weights of the coarse level and of the discriminator beside the fine level's 1."""
 
     coarse: float
-    local: float
-    position: float
     discriminator: float = 0.0
-    divisor: int = 1
 
     @property
     def weights(self) -> dict[str, float]:
         """The weight of every term of the heat."""
-        return {"fine": 1.0, "coarse": self.coarse, POSITION: self.position, DISCRIMINATOR: self.discriminator}
+        return {"fine": 1.0, "coarse": self.coarse, DISCRIMINATOR: self.discriminator}
 
 
 Change = Callable[[Candidate], Candidate]
@@ -81,18 +68,13 @@ def choose(
     held_out: HeldOutDistances,
     synthetic: SyntheticParts | None,
     settings: TrainSettings,
-    aligned: bool = False,
 ) -> Chosen:
-    """Choose the head's fusion, its image score and the size of its bank; the head is changed in place.
-
-    One thing after another, the usual first: levels and centres, then places, the discriminator, and the bank.
-    """
+    """Choose the head's fusion, the levels first, and fit its image score; the head is changed in place."""
     trial = _Trial(head, held_out, synthetic, settings)
-    default, others = _options(head, held_out, synthetic, settings, aligned)
+    default, others = _options(head, synthetic, settings)
     best = default
     for options in others:
         best = trial.best([best, *(change(best) for change in options)])
-    best = trial.smallest(best, settings)
     heat, _ = trial.heats(best)
     _apply(head, held_out, best, trial.kernel)
     head.score.fit(heat)
@@ -100,34 +82,20 @@ def choose(
 
 
 def _options(
-    head: AnomalyHead,
-    held_out: HeldOutDistances,
-    synthetic: SyntheticParts | None,
-    settings: TrainSettings,
-    aligned: bool,
+    head: AnomalyHead, synthetic: SyntheticParts | None, settings: TrainSettings
 ) -> tuple[Candidate, list[list[Change]]]:
     """The usual candidate, and what may be changed about it, step by step."""
-    whole = held_out.complete and len(held_out.counts) == len(held_out.units) and len(held_out.units) >= MIN_MAPS
-    local = LOCAL if whole else LOCAL[:1]
-    if settings.local_centre is not None:
-        local = (settings.local_centre if whole else 0.0,)
     coarse = COARSE_WEIGHTS if settings.coarse_weight is None else (settings.coarse_weight,)
     if "coarse" not in head.levels:
         coarse = (0.0,)
-    positions = POSITION_WEIGHTS if settings.position_weight is None else (settings.position_weight,)
-    if head.position is None:
-        positions = (0.0,)
     taught = DISCRIMINATOR_WEIGHTS if settings.discriminator_weight is None else (settings.discriminator_weight,)
     if head.discriminator is None:
         taught = (0.0,)
-    position = ALIGNED_POSITION if aligned and ALIGNED_POSITION in positions else positions[0]
-    default = Candidate(coarse[0], local[0], position, taught[0])
+    default = Candidate(coarse[0], taught[0])
     if synthetic is None:
         return default, []
-    levels: list[Change] = [partial(replace, coarse=weight, local=way) for weight, way in product(coarse, local)]
     return default, [
-        levels,
-        [partial(replace, position=weight) for weight in positions],
+        [partial(replace, coarse=weight) for weight in coarse],
         [partial(replace, discriminator=weight) for weight in taught],
     ]
 
@@ -147,20 +115,9 @@ class _Trial:
         enough = max(self.validation_score(candidate) for candidate in candidates) - MARGIN
         return next(candidate for candidate in candidates if self.validation_score(candidate) >= enough)
 
-    def smallest(self, best: Candidate, settings: TrainSettings) -> Candidate:
-        """The same with the smallest bank that does hardly worse, where places share the work with it."""
-        if self.synthetic is None or settings.bank_size is not None or not best.position:
-            return best
-        smaller = (replace(best, divisor=divisor) for divisor in DIVISORS)
-        return next((c for c in smaller if self.validation_score(c) > self.validation_score(best) - BANK_LOSS), best)
-
     def heats(self, candidate: Candidate) -> tuple[Tensor, Tensor | None]:
         """Smoothed heat of the good parts, and of the synthetic defects."""
-        views = [
-            (weight, self._view(name, candidate.divisor, candidate.local))
-            for name in self._head.scaled
-            if (weight := candidate.weights[name])
-        ]
+        views = [(weight, self._view(name)) for name in self._head.scaled if (weight := candidate.weights[name])]
         good = smooth(weighted_sum((weight, view[0]) for weight, view in views), self.kernel)
         if self.synthetic is None:
             return good, None
@@ -172,18 +129,14 @@ class _Trial:
             return 0.0
         return 0.5 * (_auroc(good, bad) + _aupro(good, bad, self.synthetic))
 
-    def _standardised(self, name: str, divisor: int, local: float) -> tuple[Tensor, Tensor | None]:
+    def _standardised(self, name: str) -> tuple[Tensor, Tensor | None]:
         """Standardised distances of good parts and of synthetic defects."""
-        key = of_bank(name, divisor) if name in self._head.levels else name
-        distances = self._held_out_of.distances[key]
+        distances = self._held_out_of.distances[name]
         own_level = self._head.scaled[name]
         least = least_spread(own_level) if isinstance(own_level, Level) else 0.0
         centre, spread, floor = scales(distances, name, least)
-        good, own = distances.clamp_min(floor), centre
-        if name in self._head.levels:
-            centre, own = _centres(good, self._held_out_of.units, local)
-        bad = None if self.synthetic is None else (self.synthetic.distances[key].clamp_min(floor) - centre) / spread
-        return (good - own) / spread, bad
+        bad = None if self.synthetic is None else (self.synthetic.distances[name].clamp_min(floor) - centre) / spread
+        return (distances.clamp_min(floor) - centre) / spread, bad
 
 
 def scales(distances: Tensor, name: str, least: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -205,19 +158,6 @@ def fit_scales(head: AnomalyHead, held_out: HeldOutDistances) -> None:
         level.centre, level.spread, level.floor = scales(held_out.distances[name], name, least_spread(level))
 
 
-def _centres(good: Tensor, units: Tensor, local: float) -> tuple[Tensor, Tensor]:
-    """The centre that lines will use, and for every good map (K, 1, h, w) the one without its own unit."""
-    overall = good.mean()
-    if not local:
-        return overall, overall
-    kernel = gaussian(LOCAL_SIGMA).to(good.device)
-    _, index, counts = units.to(good.device).unique(return_inverse=True, return_counts=True)
-    sums = good.new_zeros(len(counts), *good.shape[1:]).index_add_(0, index, good)
-    others = (good.sum(0, keepdim=True) - sums) / (len(good) - counts).view(-1, 1, 1, 1)
-    mean, without = good.mean(0, keepdim=True), smooth(others, kernel)
-    return overall + local * (smooth(mean, kernel) - overall), (overall + local * (without - overall))[index]
-
-
 def _auroc(good: Tensor, bad: Tensor) -> float:
     """The share of pairs that are ranked rightly: what the area under the ROC curve is, without a large import."""
     score = ImageScore(FRACTIONS).to(good.device)
@@ -236,20 +176,12 @@ def _aupro(good: Tensor, bad: Tensor, synthetic: SyntheticParts) -> float:
 def _apply(head: AnomalyHead, held_out: HeldOutDistances, best: Candidate, kernel: Tensor) -> None:
     if best.coarse == 0 and "coarse" in head.levels:
         del head.levels["coarse"]
-    if best.position == 0:
-        head.position = None
     if best.discriminator == 0:
         head.discriminator = None
     for name, scaled in head.scaled.items():
-        level = scaled if isinstance(scaled, Level) else None
-        distances = held_out.distances[of_bank(name, best.divisor if level else 1)]
         scaled.weight = best.weights[name]
-        least = 0.0 if level is None else least_spread(level)
-        scaled.centre, scaled.spread, scaled.floor = scales(distances, name, least)
-        if level is not None:
-            level.bank = level.bank[: len(level.bank) // best.divisor].clone()
-            centre, _ = _centres(distances.clamp_min(level.floor), held_out.units, best.local)
-            level.centre = centre if centre.ndim == 0 else centre[0, 0]
+        least = least_spread(scaled) if isinstance(scaled, Level) else 0.0
+        scaled.centre, scaled.spread, scaled.floor = scales(held_out.distances[name], name, least)
     head.kernel = kernel
 
 
@@ -260,15 +192,10 @@ def _reasons(best: Candidate, default: Candidate, trial: _Trial) -> dict[str, st
         score, count = trial.validation_score(best), len(trial.synthetic.cells)
         why = f"mean of AUROC and AUPRO {score:.3f} on {count} held-out synthetic defects"
         why += "" if best == default else f", {trial.validation_score(default):.3f} for the usual setting"
-    shares = {1: "all", 2: "half", 4: "a quarter"}
     return {
         "coarse level": f"{_weighed(best.coarse)}; {why}",
-        "centre": ("follows the place: good parts differ more in some places" if best.local else "one for all places")
-        + f"; {why}",
-        "what is usual at a place": f"{_weighed(best.position)}; {why}{_without(best, trial, position=0.0)}",
         "what sets synthetic defects apart": f"{_weighed(best.discriminator)}; "
         f"{why}{_without(best, trial, discriminator=0.0)}",
-        "bank": f"{shares[best.divisor]} of the patches found; {why}",
     }
 
 
@@ -278,5 +205,5 @@ def _weighed(weight: float) -> str:
 
 def _without(best: Candidate, trial: _Trial, **change: float) -> str:
     """What the same head would reach without one term; nothing where it does not have it."""
-    less = replace(best, **change)  # type: ignore[arg-type]
+    less = replace(best, **change)
     return "" if less == best or trial.synthetic is None else f", {trial.validation_score(less):.3f} without it"

@@ -23,7 +23,6 @@ from sightline.models.memory_bank import AnomalyHead, Level, top_count
 from sightline.runtime.session import OnnxSession
 from sightline.train.anomaly.discriminator import DISCRIMINATOR_TEXT, discriminator_constants
 from sightline.train.anomaly.out_of_distribution import out_of_distribution_constants, out_of_distribution_text
-from sightline.train.anomaly.padim import POSITION_TEXT, position_constants
 from sightline.train.backbone.extractor import OPSET
 from sightline.train.export.classifier_graph import ENLARGE_TEXT, Grid, enlarging
 from sightline.train.export.detector_graph import Head, heads
@@ -190,9 +189,6 @@ def _heat_text(head: AnomalyHead, grids: dict[str, Grid], grid: Grid) -> str:
         text += _level_text(name, head.levels[name], grids)
         text += _enlarged(f"{name}_scaled", f"{name}_large", grids[head.levels[name].names[0]], grid)
         terms.append(f"{name}_large")
-    if head.position is not None:
-        text += POSITION_TEXT.format(L=first)
-        terms.append("place_scaled")
     if head.discriminator is not None:
         terms.append("taught_scaled")
     return text + f"    heat = Sum({', '.join(terms)})\n"
@@ -253,7 +249,7 @@ def _constants(head: AnomalyHead, grids: dict[str, Grid], grid: Grid) -> dict[st
         taught = None  # it reads the first level's features only
     if head.discriminator is not None:
         constants |= discriminator_constants(head.discriminator, int(constants["rows"][1]))
-    return constants if head.position is None else constants | position_constants(head.position)
+    return constants
 
 
 def _level_constants(
@@ -272,12 +268,11 @@ def _level_constants(
         bias = np.append(bias, taught.bias.cpu().numpy())
     parts = np.split(weights[:, :, None, None], np.cumsum(level.channels)[:-1], axis=1)
     grid = grids[level.names[0]]
-    centre = level.centre.cpu().numpy()
     constants: dict[str, NDArray[np.generic]] = {
         f"{name}_bias": bias[None, :, None, None],
         f"{name}_shape": np.array([-1, 1, *grid]),
         f"{name}_floor": level.floor.cpu().numpy(),
-        f"{name}_centre": centre[None, None] if centre.ndim else centre,
+        f"{name}_centre": level.centre.cpu().numpy(),
         f"{name}_spread": level.spread.cpu().numpy() / np.float32(level.weight),
     }
     for i, (source, part) in enumerate(zip(level.names, parts, strict=True)):

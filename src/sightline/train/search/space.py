@@ -20,7 +20,6 @@ SPACE: dict[str, BaseDistribution] = {
     "key_size": IntDistribution(32, 128, step=32),
     "sigma_cells": FloatDistribution(0.4, 1.6, log=True),
     "coarse_weight": CategoricalDistribution((None, 0.0, 0.5, 1.0)),
-    "position_weight": CategoricalDistribution((None, 0.0, 1.0, 2.0)),
     "brightness": CategoricalDistribution((None, 0.0, 0.1)),
     "precision": CategoricalDistribution(("f32", "int8")),
 }
