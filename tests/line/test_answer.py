@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sightline.core.errors import StoreError
+from sightline.core.errors import SinkError, StoreError
 from sightline.core.result import Verdict
 from sightline.core.signals import CommandKind, ErrorCode
 
@@ -80,6 +80,27 @@ def test_a_sink_that_breaks_stops_neither_the_station_nor_its_deadline(
             assert one.inspect("2").late
             one.until(lambda: one.inspect("").late)
         one.until(lambda: one.inspect("").valid)
+
+
+def test_an_answer_that_the_machine_did_not_take_is_not_recorded_as_given(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(signal: Any) -> None:
+        raise SinkError("8 results wait for the PLC's acknowledgement")
+
+    with bench(sinks=[{"kind": "fake"}], deadline_ms=600) as one:
+        with monkeypatch.context() as patch:
+            patch.setattr(one.machine, "send", full)
+            one.ask(part_id="1")
+            one.until(lambda: len(one.devices.sinks[1].signals) == 1)
+            slow_down(one.devices.worker, "inspect", 0.8, patch)
+            one.ask(part_id="2")
+            one.until(lambda: len(one.devices.sinks[1].signals) == 2)
+        one.until(lambda: one.inspect("").valid)
+        kept = {record.serial: record for record in one.records()}
+        assert [kept[part].verdict for part in "12"] == [Verdict.NG] * 2
+        assert kept["1"].error == "51: the machine was not told OK: 8 results wait for the PLC's acknowledgement"
+        assert kept["2"].error.startswith("51: the machine was not told NG (no verdict before the deadline)")
 
 
 def test_a_shadow_on_a_full_disk_stops_nothing(bench: Start, recipe_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import pytest
 
-from sightline.core.errors import SettingError
+from sightline.core.errors import SettingError, SinkError
 from sightline.core.result import Verdict
 from sightline.core.signals import Command, CommandKind, ErrorCode, Signal, Status
 from sightline.devices.sinks.fake import FakeSink
@@ -468,6 +468,26 @@ def test_the_first_answer_is_the_only_one(pair: Callable[..., Pair]) -> None:
     one.remote.recorded(given)
     one.remote.show(Status(ready=True))
     until(lambda: not one.watchdog._given, 5)
+
+
+def test_an_answer_that_the_machine_did_not_take_is_told_to_the_station(
+    pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(signal: Signal) -> None:
+        raise SinkError("too many results wait")
+
+    one = pair(deadline_s=5.0)
+    assert one.remote.wait(10) is None
+    command = one.ask("P1")
+    assert one.remote.wait(2000) == command
+    with monkeypatch.context() as patch:
+        patch.setattr(one.machine, "send", full)
+        one.remote.send(ok(command))
+        one.remote.show(Status(ready=True))
+        until(lambda: len(one.remote.given()) == 1, 5)
+    (said,) = one.remote.given()
+    assert (said.part_id, said.verdict, said.valid, said.error) == ("P1", Verdict.NG, False, ErrorCode.NOT_TOLD)
+    assert not one.machine.signals
 
 
 def test_a_verdict_that_was_held_up_on_its_way_does_not_go_out_after_the_deadline(pair: Callable[..., Pair]) -> None:

@@ -142,6 +142,7 @@ class ErrorCode(IntEnum):
     OTHER_RECIPE = 32
     BLOCKED = 40
     RECORD_FAILED = 50
+    NOT_TOLD = 51
     INTERNAL = 99
 
 

@@ -71,7 +71,7 @@ def take_over(
     recorder: Recorder,
     alive: bool,
 ) -> None:
-    """Record an answer that the watchdog gave, whatever the station had recorded of this part.
+    """Record an answer that the watchdog gave, or could not hand on, whatever the station had recorded of this part.
 
     The `others` are told, too, but not of a part that a station which is `alive` had taken: it tells them itself.
     """
@@ -87,6 +87,8 @@ def take_over(
         part = Part.from_signal(signal)
     part.job, code = signal.job, ErrorCode(signal.error)
     cause = "the watchdog answered: " + ("no answer of the station" if signal.late else "the station took no parts")
+    if code is ErrorCode.NOT_TOLD:
+        cause = "the machine was not told the station's answer. The watchdog's log says why"
     told = () if alive and taken is not None else others
     _answer(settings, part, refuse(code, cause, late=signal.late), told, register, recorder, signal.decided)
 

@@ -91,6 +91,12 @@ def refuse(error: ErrorCode, cause: str, late: bool = False, results: Sequence[V
     return Decision(Verdict.NG, tuple(results), error, cause, late)
 
 
+def not_told(decision: Decision, why: str) -> Decision:
+    """What is recorded of a part whose answer the machine did not take: NG, as whoever has no answer must sort it."""
+    cause = f"the machine was not told {decision.verdict}{f' ({decision.cause})' if decision.cause else ''}: {why}"
+    return refuse(ErrorCode.NOT_TOLD, cause, late=True, results=decision.results)
+
+
 def combine(results: Sequence[ViewResult], views: int, rule: Rule, k: int) -> Decision:
     """One verdict from all `views` of a part: that of the worst, or NG only where at least `k` views are NG.
 

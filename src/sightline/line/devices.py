@@ -154,11 +154,13 @@ class Devices:
     shadow: Shadow = field(default_factory=Shadow)
     live: Live = field(default_factory=Live)
 
-    def signal(self, signal: Signal, pilot: bool = False) -> None:
-        """Hand a part's answer to every sink; one that fails does not keep it from the others."""
-        for error in tell(self.sinks, signal, pilot):
+    def signal(self, signal: Signal, pilot: bool = False) -> str:
+        """Hand a part's answer to every sink, whichever fails; why the machine did not take it, "" where it did."""
+        machine, others = tell(self.sinks[:1], signal, pilot), tell(self.sinks[1:], signal, pilot)
+        for error in (*machine, *others):
             LOG.error("part %s: %s", signal.part_id, error, extra={"part": signal.part_id, "cause": error})
             self.metrics.event("signal_refused")
+        return machine[0] if machine else ""
 
     def show(self, status: Status) -> None:
         """Tell the machine about the station, and every sink that can show it."""

@@ -16,7 +16,7 @@ from sightline.core.signals import Command, CommandKind, ErrorCode, Status
 from sightline.line.answering import signal_of
 from sightline.line.cameras import Cameras
 from sightline.line.continuous import Continuous
-from sightline.line.decision import CAMERA_CODES, Decision, ViewResult, combine, refuse
+from sightline.line.decision import CAMERA_CODES, Decision, ViewResult, combine, not_told, refuse
 from sightline.line.devices import Devices
 from sightline.line.inspection_client import WorkerError, WorkerLateError
 from sightline.line.interlock import Gate
@@ -217,10 +217,10 @@ class Station:
     def _too_late(self, part: Part) -> None:
         """The deadline's thread: nothing came in time, or the machine has aborted. NG needs no proof: it goes first."""
         start, signalled, self._answered_s = time.perf_counter(), time.time(), time.monotonic()
-        self._signal(part, time_over(part), urgent=True)
+        told = self._signal(part, time_over(part), urgent=True)
         part.stages_ms["signal"] = (time.perf_counter() - start) * 1e3
         if part.claim_record():  # else the station is recording it, and corrects its record
-            self._count(part, self._record(part, time_over(part), signalled, ()))
+            self._count(part, self._record(part, told, signalled, ()))
 
     def _give(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> Decision:
         """The record first: an OK that nobody could prove later is not given, nor one that took too long to prove."""
@@ -235,8 +235,11 @@ class Station:
             self.devices.recorder.correct(part, decision)
         if mine:
             self._answered_s = time.monotonic()  # before the machine knows, so that its next trigger comes after it
-            self._signal(part, decision)
+            told = self._signal(part, decision)
             part.stages_ms["signal"] = (time.perf_counter() - recorded) * 1e3
+            if told is not decision:
+                decision = told
+                self.devices.recorder.correct(part, decision)
         self._count(part, decision)
         return decision
 
@@ -259,17 +262,21 @@ class Station:
         stages = dict(part.stages_ms)
         self.devices.metrics.part(str(decision.verdict), mode, decision.error, decision.late, stages)
 
-    def _signal(self, part: Part, decision: Decision, urgent: bool = False) -> None:
-        """Answer the machine. That it is answered is noted first, unless a disk that hangs must not hold it up."""
-        signal = signal_of(part, decision, self.settings.name)
+    def _signal(self, part: Part, decision: Decision, urgent: bool = False) -> Decision:
+        """Answer the machine; the decision, or another one where the machine did not take it.
+
+        That it is answered is noted first, unless a disk that hangs must not hold it up.
+        """
+        signal, failed = signal_of(part, decision, self.settings.name), ""
         if urgent:
-            self.devices.signal(signal, self.settings.mode == "pilot")
+            failed = self.devices.signal(signal, self.settings.mode == "pilot")
         try:
             self.devices.register.answer(part)  # first: whatever dies from here on, nobody else answers it
         except StoreError as error:
             LOG.error("part %s: %s", part.id, error, extra={"part": part.id, "cause": str(error)})
         if not urgent:
-            self.devices.signal(signal, self.settings.mode == "pilot")
+            failed = self.devices.signal(signal, self.settings.mode == "pilot")
+        return decision if not failed else not_told(decision, failed)
 
     def _after(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
         """What has time once the machine has its answer."""

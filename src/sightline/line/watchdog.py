@@ -192,6 +192,10 @@ class Watchdog:
         self._log_failures(tell([machine], answer, opening.pilot), answer)
         told = {"part": answer.part_id, "error": answer.error, "cause": why}
         LOG.error("part %s is NG: %s", answer.part_id or "without an id", why, extra=told)
+        self._keep(answer)
+
+    def _keep(self, answer: Signal) -> None:
+        """Have the station record what the machine got of a part, other than its own answer."""
         with self._changed:
             self._given[answer.key] = answer
             while len(self._given) > GIVEN:
@@ -260,7 +264,12 @@ class Watchdog:
             # It was in time, and held up on its way: what has a verdict goes out before the deadline or not at all.
             self._refuse(asked, ErrorCode.LATE, "the station's answer came too late")
         elif self._claim(answer.triggered):
-            self._log_failures([] if self._machine is None else tell([self._machine], answer, answer.pilot), answer)
+            machine = self._machine
+            wrong = ["the link was let go of"] if machine is None else tell([machine], answer, answer.pilot)
+            self._log_failures(wrong, answer)
+            if wrong and answer.error != ErrorCode.REPEATED_PART:  # such a trigger has no record of its own
+                code = int(ErrorCode.NOT_TOLD)
+                self._keep(replace(answer, verdict=Verdict.NG, valid=False, late=True, error=code, defects=()))
         else:
             LOG.warning("part %s: the station's answer came too late", answer.part_id, extra={"part": answer.part_id})
 

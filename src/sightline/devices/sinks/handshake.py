@@ -153,12 +153,14 @@ class Handshake:
             )
 
     def present(self, signal: Signal) -> None:
-        """Show a result, or let it wait for the acknowledgement of the one before. Raises SinkError where many wait."""
+        """Show a result, or let it wait for the acknowledgement of the one before.
+
+        Raises SinkError where many wait, and where the PLC has reset the part's trigger.
+        """
         with self._changed:
             self._touched = time.monotonic()
             if signal.triggered in self._given_up:
-                _log.warning("the result of part %s is not shown: the PLC reset its trigger", signal.part_id)
-                return
+                raise SinkError(f"the result of part {signal.part_id} is not shown: the PLC has reset its trigger")
             if self._acknowledge and (self._valid or self._acknowledging() or self._waiting):
                 if len(self._waiting) >= self._waiting_max:
                     raise SinkError(
