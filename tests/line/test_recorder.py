@@ -18,6 +18,7 @@ from sightline.line.decision import Decision, ViewResult
 from sightline.line.part import Part
 from sightline.line.recorder import Recorder
 from sightline.line.settings import StationSettings
+from sightline.store.store import Store
 
 
 @pytest.fixture
@@ -105,3 +106,16 @@ def test_why_a_view_could_not_be_judged_is_recorded() -> None:
     )
     assert (told["reason"], told["ood_distance"]) == ("another product", 1.5)
     assert module._view(ViewResult("top", Verdict.OK, 0.0, 0.9, "a" * 64))["ood_distance"] is None
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_people_are_asked_about_the_share_of_ng_parts_that_the_station_names(
+    settings: StationSettings, share: float
+) -> None:
+    recorder = Recorder(settings.model_copy(update={"review_ng": share, "mode": "pilot"}))
+    record(recorder, 1)
+    until(lambda: recorder.waiting == 0)
+    recorder.close()
+    with Store.open(settings.folder / "sightline.db", create=False) as store:
+        (part,) = store.inspections.page()
+        assert [(one.inspection_id, one.pilot) for one in store.reviews.page()] == [(part.id, True)] * int(share)
