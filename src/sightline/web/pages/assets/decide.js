@@ -114,7 +114,7 @@ function Board({ hash, data }) {
       ${session.may("engineer") && html`<button class="primary" disabled=${!moved} onClick=${save}>${t("Save as a new recipe")}</button>`}</${Head}>
     <div class="stack"><div class="panel"><${Histogram} data=${data} limits=${limits} set=${set} /><p class="muted small" style="margin:6px 0 0">${t("Drag the limits, or move them with the arrow keys.")}</p></div>
     <div class="split"><div class="stack">
-      <section class="panel flat"><div class="scroll"><table class="matrix" aria-label=${t("What the parts are, and what they would be called")}><thead><tr><th></th>${VERDICTS.map((one) => html`<th scope="col" class="num"><${Verdict} of=${one} /></th>`)}</tr></thead>
+      <section class="panel flat"><div class="scroll" tabindex="0" role="region" aria-label=${t("What the parts are, and what they would be called")}><table class="matrix" aria-label=${t("What the parts are, and what they would be called")}><thead><tr><th></th>${VERDICTS.map((one) => html`<th scope="col" class="num"><${Verdict} of=${one} /></th>`)}</tr></thead>
         <tbody>${["good", "defective"].map((label) => html`<tr><th scope="row">${t(label)}</th>${VERDICTS.map((verdict) => {
           const mine = ids(label, verdict);
           const wrong = (label === "good" && verdict === "NG") || (label === "defective" && verdict === "OK");

@@ -1,6 +1,6 @@
 // Parts of the line and samples of the lab: filtered, looked at, labelled and moved, many at a time.
 import { useEffect, useRef, useState } from "./vendor/preact.js";
-import { address, get, image, patch, post, thumbnail } from "./api.js";
+import { address, call, get, image, patch, post, thumbnail } from "./api.js";
 import { Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture, fetchPart } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
@@ -130,7 +130,7 @@ export function Samples() {
       ${session.may("engineer") && html`<button onClick=${() => change(t("To the training part"), { split: "train" })}>${t("To training")}</button><button onClick=${() => change(t("To the test part"), { split: "test" })}>${t("To test")}</button>
         <button class="danger" onClick=${() => change(query.deleted === "true" ? t("Bring back") : t("Delete"), { deleted: query.deleted !== "true" }, true)}>${query.deleted === "true" ? t("Bring back") : t("Delete")}</button>`}
       <button class="quiet" onClick=${() => choose([])}>${t("None")}</button></div>`}
-    ${!list.items ? html`<${Waiting} of=${list} />` : html`<div class="thumbs">${list.items.map((one) => html`<div key=${one.id} class="thumb" aria-selected=${chosen.includes(one.id)} role="option">
+    ${!list.items ? html`<${Waiting} of=${list} />` : html`<div class="thumbs">${list.items.map((one) => html`<div key=${one.id} class="thumb" data-chosen=${chosen.includes(one.id)}>
         <a href=${`/samples/${one.id}`}><img src=${thumbnail(one.hash)} alt=${one.name} loading="lazy" /></a>
         <label class="cap"><input type="checkbox" checked=${chosen.includes(one.id)} onChange=${() => toggle(one.id)} aria-label=${t("Choose {name}", { name: one.name })} /><b class=${`answer ${one.label}`}>${one.types.join(", ") || t(one.label || "unlabelled")}</b></label>
         <span class="cap muted"><span>${one.name.split("/").pop()}</span><span>${one.split ? t(one.split) : ""}</span></span></div>`)}</div><${More} list=${list} />`}
@@ -148,7 +148,7 @@ export function Sample({ number: id }) {
   const [judge, busy] = useAction(async (event) => {
     const data = await (await fetch(image(one.hash))).blob();
     const recipe = event.target.value;
-    if (recipe) setJudged(await post(`/recipes/${recipe}/inspect`, undefined, { bytes: data }));
+    if (recipe) setJudged(await call("POST", `/recipes/${recipe}/inspect`, { bytes: data }));
   });
   if (!one) return html`<${Head} title=${t("Sample {id}", { id })} /><${Waiting} of=${found} />`;
   const history = words.data ? [...words.data.items].reverse() : [];

@@ -69,6 +69,10 @@ function Rail({ path, logOut }) {
     setTheme(next);
   };
   const open = useRemote((signal) => (session.may("reviewer") ? get("/reviews/summary", {}, signal) : null), [path], 20);
+  useEffect(() => {
+    window.addEventListener("reviewed", open.reload);
+    return () => window.removeEventListener("reviewed", open.reload);
+  }, []);
   const here = (address, more) => [address, ...more].some((one) => path === one || (one !== "/" && path.startsWith(one)));
   return html`<aside class="rail">
     <a class="brand" href="/"><img src=${new URL("./icon.svg", import.meta.url).pathname} alt="Sightline" /><span aria-hidden="true">Sightline</span></a>

@@ -158,7 +158,7 @@ export const Moment = ({ at, style }) => html`<time datetime=${at} title=${time(
 /** A table: `columns` are [heading, cell(row), number?]; `to(row)` is the address a row leads to. */
 export function Table({ columns, rows, to, label }) {
   const click = (row) => (event) => { if (!event.target.closest("a, button, input")) go(to(row)); };
-  return html`<div class="scroll"><table aria-label=${label}>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table aria-label=${label}>
     <thead><tr>${columns.map(([name, , digits]) => html`<th scope="col" class=${digits ? "num" : ""}>${name}</th>`)}</tr></thead>
     <tbody>${rows.map((row, n) => html`<tr key=${row.id || n} class=${to ? "link" : ""} onClick=${to && click(row)}>
       ${columns.map(([, cell, digits], k) => html`<td class=${digits ? "num" : ""}>${k === 0 && to ? html`<a href=${to(row)}>${cell(row)}</a>` : cell(row)}</td>`)}

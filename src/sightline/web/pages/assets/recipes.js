@@ -1,6 +1,6 @@
 // Recipes: which there are, where each comes from, what state it is in, and a picture judged by one.
 import { useRef, useState } from "./vendor/preact.js";
-import { address, get, post } from "./api.js";
+import { address, call, get, post } from "./api.js";
 import { Empty, Field, Head, Moment, Reason, Stat, Table, Verdict, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
@@ -102,7 +102,7 @@ export function Bench() {
   const [judge, busy] = useAction(async (file) => {
     setResult(null);
     const begun = performance.now();
-    const [bitmap, judged] = await Promise.all([createImageBitmap(file).catch(() => null), post(`/recipes/${recipe}/inspect`, undefined, { bytes: file })]);
+    const [bitmap, judged] = await Promise.all([createImageBitmap(file).catch(() => null), call("POST", `/recipes/${recipe}/inspect`, { bytes: file })]);
     setPart(bitmap && { bitmap, width: bitmap.width, height: bitmap.height });
     setResult({ ...judged, name: file.name, took: (performance.now() - begun) / 1000 });
   });

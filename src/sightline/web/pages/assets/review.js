@@ -28,12 +28,13 @@ function useQueue() {
   const [queue, set] = useState([]);
   const [state, setState] = useState({ error: null, empty: false });
   const claiming = useRef(false);
+  const gone = useRef(new Set()); // a claim that was under way may still name what was answered meanwhile
   const refill = async (have) => {
     if (claiming.current || have > 2) return;
     claiming.current = true;
     try {
       const claimed = await post("/reviews/claim", { count: AHEAD });
-      set((old) => [...old, ...claimed.filter((one) => !old.some(({ id }) => id === one.id)).map((one) => ({ id: one.id, coming: load(one) }))]);
+      set((old) => [...old, ...claimed.filter((one) => !gone.current.has(one.id) && !old.some(({ id }) => id === one.id)).map((one) => ({ id: one.id, coming: load(one) }))]);
       setState({ error: null, empty: claimed.length === 0 });
     } catch (error) {
       setState({ error, empty: false });
@@ -42,8 +43,8 @@ function useQueue() {
     }
   };
   useEffect(() => { refill(queue.length); }, [queue.length]);
-  const drop = (id) => set((old) => old.filter((one) => one.id !== id));
-  const back = (review) => set((old) => [{ id: review.id, coming: load(review) }, ...old.filter((one) => one.id !== review.id)]);
+  const drop = (id) => { gone.current.add(id); set((old) => old.filter((one) => one.id !== id)); };
+  const back = (review) => gone.current.delete(review.id) && set((old) => [{ id: review.id, coming: load(review) }, ...old.filter((one) => one.id !== review.id)]);
   return { queue, ...state, drop, back, refill: () => refill(0) };
 }
 
@@ -66,7 +67,7 @@ export function Review() {
     } catch (problem) { say(told(problem), true); }
   };
   useKeys({ u: undo });
-  const finish = (id, answer) => { setPast([{ id, answer, at: Date.now() }, ...past]); drop(id); };
+  const finish = (id, answer) => { window.dispatchEvent(new Event("reviewed")); setPast([{ id, answer, at: Date.now() }, ...past]); drop(id); };
   const minutes = past.length > 1 ? (past[0].at - past[past.length - 1].at) / 60000 : 0;
   const open = summary.data;
   return html`<${Head} title=${t("Review")} about=${open ? t("{n} open, the oldest waits for {age}", { n: number(open.open), age: open.oldest ? ago(open.oldest) : "–" }) : ""}>

@@ -16,7 +16,7 @@ function Panel({ title, of, about, children }) {
 function Hours({ hours, query }) {
   const most = Math.max(1, ...hours.map((one) => one.parts));
   const wide = 1000 / Math.max(hours.length, 1);
-  return html`<div class="scroll"><svg class="chart" viewBox="0 0 1000 220" role="img" aria-label=${t("Parts of each hour by verdict")} preserveAspectRatio="none">
+  return html`<div><svg class="chart" viewBox="0 0 1000 220" role="img" aria-label=${t("Parts of each hour by verdict")} preserveAspectRatio="none">
     ${hours.map((hour, n) => {
       let top = 200;
       const one = (name, count) => {

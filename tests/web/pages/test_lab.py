@@ -1,0 +1,66 @@
+"""From pictures to a first verdict, with a real worker; and jobs that are cancelled or outlive a restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.web.conftest import Served
+from tests.web.pages.conftest import Enter
+
+from sightline.web.server import Worker
+
+WIZARD_S = 300
+
+
+@pytest.mark.slow
+@pytest.mark.expects("status of 404")  # the findings of a product that was not checked yet
+def test_the_wizard_leads_from_a_folder_to_a_first_verdict(
+    served: Served, enter: Enter, parts_folder: Path, look: Callable[[Page, str], None]
+) -> None:
+    begun = time.monotonic()
+    working = Worker(served.store, served.folder / "work")
+    try:
+        page = enter("/collect", "engineer")
+        page.get_by_label("Product").fill("plates")
+        page.set_input_files("input[webkitdirectory]", parts_folder)
+        page.get_by_role("button", name="Add the pictures").click()
+        expect(page.get_by_text("Import done")).to_be_visible(timeout=60_000)
+        look(page, "collect")
+        page.get_by_label("Effort").select_option("quick")
+        page.get_by_role("button", name="Learn", exact=True).click()
+        expect(page.get_by_text("image AUROC")).to_be_visible(timeout=WIZARD_S * 1000)
+        page.get_by_role("link", name="Judge a picture").click()
+        page.set_input_files("input[type=file]", parts_folder / "images/stain/100.png")
+        expect(page.locator("section.panel .verdict")).to_be_visible(timeout=60_000)
+        assert time.monotonic() - begun < WIZARD_S
+        page.goto("/jobs")
+        expect(page.get_by_role("link", name="Measurement 3")).to_be_visible()
+        look(page, "jobs")
+    finally:
+        working.close()
+
+
+def test_a_waiting_job_is_cancelled_with_a_reason_and_one_at_work_outlives_the_server(
+    served: Served, enter: Enter, look: Callable[[Page, str], None]
+) -> None:
+    for number in range(2):
+        served.store.jobs.add("check", {"kind": "check", "product": f"plates {number}"}, "engineer")
+    page = enter("/jobs/2", "engineer")
+    page.get_by_role("button", name="Cancel it").click()
+    page.get_by_label("Why").fill("the wrong product")
+    page.locator("dialog").get_by_role("button", name="Cancel it").click()
+    expect(page.get_by_text("Cancelled by engineer")).to_be_visible()
+    look(page, "job")
+    assert served.store.jobs.get(2).state == "cancelled"
+    assert served.store.jobs.get(1).state == "queued"
+
+
+def test_whoever_may_not_ask_for_work_sees_it_all_the_same(served: Served, enter: Enter) -> None:
+    served.store.jobs.add("check", {"kind": "check", "product": "plates"}, "engineer")
+    page = enter("/jobs/1", "operator")
+    expect(page.get_by_text("Asked for by engineer")).to_be_visible()
+    assert page.get_by_role("button", name="Cancel it").count() == 0

@@ -1,0 +1,130 @@
+"""The label canvas: what is drawn is what is kept, pixel for pixel; and the gallery it is reached from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+from tests.web.conftest import Served
+from tests.web.pages.conftest import Enter
+
+from sightline.operations.labels import annotate
+from sightline.operations.store import add_image
+from sightline.store.annotations import Annotation
+
+SIDE = 200
+
+
+@pytest.fixture
+def sample(served: Served) -> int:
+    """A sample of 200 x 200 px of the product plates."""
+    data = cv2.imencode(".png", np.full((SIDE, SIDE, 3), 90, np.uint8))[1].tobytes()
+    return add_image(served.store, "plates", "a<script>alert(1).png", data, "engineer").id
+
+
+def drag(page: Page, *points: tuple[float, float]) -> None:
+    """Draw over the canvas, at places in pixels of the sample."""
+    box = page.locator(".draw canvas").bounding_box()
+    assert box is not None
+    scale = min(box["width"], box["height"]) / SIDE
+    places = [
+        (box["x"] + box["width"] / 2 + (x - SIDE / 2) * scale, box["y"] + box["height"] / 2 + (y - SIDE / 2) * scale)
+        for x, y in points
+    ]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()
+
+
+def kept(served: Served, sample: int) -> tuple[Annotation, np.ndarray]:
+    """The annotation that counts, and its mask."""
+    word = served.store.annotations.current([sample])[sample]
+    mask = np.zeros((SIDE, SIDE), bool)
+    for region in word.regions:
+        mask |= region.shape.mask(SIDE, SIDE)
+    return word, mask
+
+
+def test_a_box_and_a_stroke_are_kept_as_they_were_drawn(
+    served: Served, sample: int, enter: Enter, look: Callable[[Page, str], None]
+) -> None:
+    page = enter(f"/label/{sample}", "reviewer")
+    page.get_by_label("New type").fill("crack")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("button", name="Box").click()
+    drag(page, (40, 50), (80, 90))
+    look(page, "label")
+    page.get_by_label("Grade").fill("2")
+    page.get_by_role("button", name="Save as defective").click()
+    expect(page.get_by_text("defective crack")).to_be_visible()
+    word, mask = kept(served, sample)
+    assert (word.label, word.types, word.grade, word.author) == ("defective", ("crack",), 2, "reviewer")
+    rows, columns = np.nonzero(mask)
+    assert abs(rows.min() - 50) <= 1 and abs(rows.max() - 89) <= 1
+    assert abs(columns.min() - 40) <= 1 and abs(columns.max() - 79) <= 1
+    assert mask.sum() == pytest.approx(1600, rel=0.06)
+
+
+def test_what_was_drawn_is_undone_by_a_key_and_read_back_later(served: Served, sample: int, enter: Enter) -> None:
+    page = enter(f"/label/{sample}", "reviewer")
+    page.get_by_role("button", name="Box").click()
+    drag(page, (20, 20), (60, 60))
+    drag(page, (100, 100), (180, 180))
+    page.locator("h1").click()
+    page.keyboard.press("u")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", name="Judge it")).to_be_visible()
+    first = kept(served, sample)[1]
+    assert first.sum() == pytest.approx(1600, rel=0.06)
+    page.goto(f"/label/{sample}")
+    page.wait_for_selector(".draw canvas")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", name="Judge it")).to_be_visible()
+    assert len(served.store.annotations.history(sample)) == 2
+    assert (kept(served, sample)[1] == first).all()
+
+
+@pytest.mark.expects("status of 412")
+def test_the_second_of_two_is_told_and_undoes_nothing(served: Served, sample: int, enter: Enter) -> None:
+    page = enter(f"/label/{sample}", "reviewer")
+    page.wait_for_selector(".draw canvas")
+    annotate(served.store, sample, Annotation(label="good", author="second"), None)
+    page.keyboard.press("s")
+    expect(page.locator(".toast.bad")).to_contain_text("Somebody has labelled it")
+    assert kept(served, sample)[0].label == "good"
+
+
+def test_names_are_shown_as_text_and_never_run(served: Served, sample: int, enter: Enter) -> None:
+    annotate(
+        served.store, sample, Annotation(label="defective", author="x", types=("<img src=x onerror=alert(1)>",)), None
+    )
+    page = enter("/samples?product=plates", "operator")
+    page.on("dialog", lambda dialog: pytest.fail(f"a name has run: {dialog.message}"))
+    expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+    page.locator(".thumb a").first.click()
+    expect(page.get_by_role("heading", name="a<script>")).to_be_visible()
+
+
+def test_many_are_moved_at_once_with_a_reason(
+    served: Served, enter: Enter, parts_folder: Path, look: Callable[[Page, str], None]
+) -> None:
+    for number in range(6):
+        image = np.random.default_rng(number).integers(0, 255, (40, 40, 3), np.uint8)
+        add_image(served.store, "plates", f"{number}.png", cv2.imencode(".png", image)[1].tobytes(), "engineer")
+    page = enter("/samples", "engineer")
+    page.get_by_label("Choose 0.png").check()
+    page.get_by_label("Choose 3.png").check()
+    look(page, "samples")
+    page.get_by_role("button", name="To test").click()
+    page.get_by_label("Why").fill("measured at the supplier")
+    page.locator("dialog").get_by_role("button", name="To the test part").click()
+    expect(page.get_by_role("toolbar", name="With the chosen ones")).to_be_hidden()
+    moved = [one.name for one in served.store.catalogue.page("plates", split="test")]
+    assert moved == ["0.png", "3.png"]
+    assert any(entry.reason == "measured at the supplier" for entry in served.store.audit.page(limit=20))
