@@ -15,9 +15,8 @@ from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.evaluate.inspected import Failure, Inspected
 from sightline.evaluate.metrics.detection import boxes_of, found_boxes
-from sightline.evaluate.metrics.pixel import usable_mask
 from sightline.imaging.image import Source, content_hash
-from sightline.imaging.mask import marks_of
+from sightline.imaging.mask import marks_of, usable_mask
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.recognition import named
 

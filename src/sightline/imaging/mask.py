@@ -60,6 +60,18 @@ def marked_pixels(marks: Marks, size: tuple[int, int]) -> Mask:
     return read_mask(marks, size) if isinstance(marks, Path) else union(marks, *size)
 
 
+def usable_mask(marks: Marks, size: tuple[int, int], image: Path) -> str | None:
+    """None where the marks fit `image` of `size` (height, width) px, else what is wrong with them."""
+    try:
+        marked = marked_pixels(marks, size)
+    except (InputError, OSError) as error:
+        return f"{error}"
+    if not marked.any():
+        what = f"The mask {marks}" if isinstance(marks, Path) else f"What is drawn on {image}"
+        return f"{what} of a defective image marks nothing. Draw the defect, or remove the mask."
+    return None
+
+
 def _by_kind(pixels: Pixels, name: str, lossy: bool) -> Mask:
     if pixels.shape[2] in (2, 4) and pixels[..., -1].min() < pixels[..., -1].max():
         return _by_alpha(pixels[..., :-1], pixels[..., -1], name)

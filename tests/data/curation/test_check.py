@@ -135,6 +135,29 @@ def test_an_unreadable_image_is_named_and_the_check_goes_on(plant: Any, embed: A
     assert found.kind is Kind.UNREADABLE and "not a readable image" in found.reason
 
 
+def test_a_mask_that_cannot_be_used_is_named_in_whichever_part(plant: Any, tmp_path: Path) -> None:
+    marked = np.zeros((96, 128), np.uint8)
+    marked[20:40, 20:40] = 255
+    masks = {"good": marked, "other shape": marked[:, :64], "empty": marked * 0, "inverted": 255 - marked}
+    for name, mask in masks.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), mask)
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    samples = plant()
+    height, width = cv2.imread(str(samples[-1].path)).shape[:2]
+    assert (height, width) == marked.shape
+    names = [*masks, "broken", "gone"]
+    first = len(samples) - len(names)
+    for number, name in enumerate(names, first):
+        assert samples[number].defective
+        split = TEST if number % 2 else TRAIN
+        samples[number] = replace(samples[number], mask=tmp_path / f"{name}.png", split=split)
+    found = {finding.subjects[0]: finding for finding in of(Kind.MASK, check(samples))}
+    assert set(found) == {samples[number].path.as_posix() for number in range(first + 1, len(samples))}
+    told = [found[samples[number].path.as_posix()].reason for number in range(first + 1, len(samples))]
+    words = ["another shape", "marks nothing", "black on white", "not a readable image", "cannot be read"]
+    assert all(word in reason for word, reason in zip(words, told, strict=True)), told
+
+
 def test_a_set_without_any_readable_image_is_an_error(tmp_path: Any) -> None:
     with pytest.raises(InputError, match=r"none of 1 images can be read"):
         check([Sample(tmp_path / "gone.png", None)])

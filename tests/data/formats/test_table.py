@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,21 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_unless_allowed(name: str
             _read(folder, f"{columns}\n{row}\n")
     (sample,) = table.read(folder, outside=True)
     assert sample.mask == folder / name.replace("\\", "/")
+
+
+@pytest.mark.parametrize("columns", ["image,label", "mask,label,image"])
+def test_a_pipe_is_not_waited_for(columns: str, tmp_path: Path, write: Any) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    write(tmp_path / "a.png", np.zeros((32, 32), np.uint8))
+    row = {"image": "a.png", "label": "defect", "mask": ""} | {columns.partition(",")[0]: "pipe.png"}
+    with pytest.raises(InputError, match=r"row 2.*pipe\.png is a pipe or a device, not a file"):
+        _read(tmp_path, f"{columns}\n{','.join(row[name] for name in columns.split(','))}\n")
+
+
+def test_a_device_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,label\n/dev/zero,good\n")
+    with pytest.raises(InputError, match=r"row 2: /dev/zero is a pipe or a device"):
+        table.read(tmp_path / "t.csv", outside=True)
 
 
 def test_a_name_from_another_computer_is_the_file_inside_with_the_longest_like_end(tmp_path: Path, write: Any) -> None:

@@ -29,6 +29,7 @@ from sightline.data.curation.near_duplicates import Pair, find_pairs, merge_grou
 from sightline.data.curation.photography import confound_findings, photo_findings
 from sightline.data.formats.document import DatasetWarning
 from sightline.data.formats.table import KNOWN, row_of
+from sightline.imaging.mask import marks_of, usable_mask
 from sightline.runtime.recipe import write_atomically
 
 
@@ -68,6 +69,7 @@ def findings(statistics: ImageStatistics, seed: int = 0) -> list[Finding]:
         )
         for unread in statistics.unread
     ]
+    found += _mask_findings(statistics)
     found += duplicate_findings(statistics, pairs)
     found += photo_findings(statistics)
     found += class_findings(statistics, units)
@@ -76,6 +78,18 @@ def findings(statistics: ImageStatistics, seed: int = 0) -> list[Finding]:
         found += outlier_findings(statistics, near)
         found += label_findings(statistics, units_of(statistics, [pair for pair in pairs if pair.exact]), seed)
     return ordered(found)
+
+
+def _mask_findings(statistics: ImageStatistics) -> list[Finding]:
+    """What is marked on a defective image and can be neither learned nor measured by, in either part."""
+    found = []
+    for sample, name, (height, width) in zip(statistics.samples, statistics.names, statistics.sizes, strict=True):
+        marks = marks_of(sample)
+        wrong = None if marks is None else usable_mask(marks, (int(height), int(width)), sample.path)
+        if wrong is not None:
+            remedy = "Save the mask again; until then, no figure of places counts this image."
+            found.append(Finding(Kind.MASK, Severity.MEDIUM, (name,), wrong, remedy))
+    return found
 
 
 def units_of(statistics: ImageStatistics, pairs: Sequence[Pair]) -> list[int]:

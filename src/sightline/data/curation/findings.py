@@ -24,6 +24,7 @@ class Kind(StrEnum):
     """What a finding is about, in the order of a report: what spoils figures first, what is only seen second later."""
 
     UNREADABLE = "unreadable"
+    MASK = "mask"
     LEAKAGE = "leakage"
     LABEL = "label"
     CONTRADICTION = "contradiction"
@@ -42,6 +43,7 @@ class Kind(StrEnum):
 
 TITLES: dict[Kind, str] = {
     Kind.UNREADABLE: "Images that cannot be read",
+    Kind.MASK: "Masks that cannot be used",
     Kind.LEAKAGE: "Training and test share parts",
     Kind.LABEL: "Labels that may be wrong",
     Kind.CONTRADICTION: "The same picture with two labels",

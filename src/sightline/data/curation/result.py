@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sightline import __version__
@@ -42,16 +43,20 @@ class Result:
 
 
 def fingerprint_of(samples: Sequence[Sample], names: Sequence[str], settings: Mapping[str, str | None]) -> str:
-    """What a check rests on: images by their content, what is said of them, settings and Sightline's version."""
+    """What a check rests on: images and masks by content, what is said of them, settings and Sightline's version."""
     digest = hashlib.sha256(repr((__version__, sorted(settings.items()))).encode())
     for sample, name in zip(samples, names, strict=True):
-        try:
-            content = content_hash(sample.path)
-        except InputError as error:
-            content = str(error)
+        contents = [_content(path) for path in (sample.path, sample.mask) if path is not None]
         facts = (sample.defective, sample.types, sample.grade, sample.group, sample.lot, sample.split)
-        digest.update(repr((name, content, facts)).encode())
+        digest.update(repr((name, contents, facts)).encode())
     return digest.hexdigest()
+
+
+def _content(path: Path) -> str:
+    try:
+        return content_hash(path)
+    except InputError as error:
+        return str(error)
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:

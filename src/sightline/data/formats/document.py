@@ -160,8 +160,16 @@ class Finder:
         self._moved: dict[Path, str] = {}
 
     def find(self, name: Any, location: str) -> Path:
-        """The file; where it is in no base, where it would be. Raises InputError where the name leads out of them."""
-        given = _file_name(name, location)
+        """The file; where it is in no base, where it would be.
+
+        Raises InputError where the name leads out of them, and for what is no file: a pipe is waited for without end.
+        """
+        path = self._place(_file_name(name, location), location)
+        if not path.is_file() and not path.is_dir() and path.exists():
+            raise InputError(f"{location}: {path} is a pipe or a device, not a file. Name an image file")
+        return path
+
+    def _place(self, given: PurePosixPath, location: str) -> Path:
         if not _leads_out(given):
             paths = [base / given for base in self._bases]
             there = (path for path in paths if path.is_file())

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.core.errors import InputError
 from sightline.evaluate.inspected import Inspected
-from sightline.imaging.mask import Marks, marked_pixels
+from sightline.imaging.mask import marked_pixels
 
 LONGEST = 1024  # px; heat is coarser than this by far, and pixel metrics stay affordable
 Floats = NDArray[np.floating]
@@ -28,18 +26,6 @@ Pairs = Callable[[], Iterable[Pair]]
 
 BINS = 4096
 AUPRO_LIMIT, AUPRO_STRICT = 0.30, 0.05  # false-positive rates up to which an evaluation integrates the overlap
-
-
-def usable_mask(marks: Marks, size: tuple[int, int], image: Path) -> str | None:
-    """None where the marks fit `image` of `size` (height, width) px, else what is wrong with them."""
-    try:
-        marked = marked_pixels(marks, size)
-    except (InputError, OSError) as error:
-        return f"{error}"
-    if not marked.any():
-        what = f"The mask {marks}" if isinstance(marks, Path) else f"What is drawn on {image}"
-        return f"{what} of a defective image marks nothing. Draw the defect, or remove the mask."
-    return None
 
 
 def heat_and_masks(images: Iterable[Inspected]) -> Iterator[Pair]:
