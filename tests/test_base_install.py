@@ -32,7 +32,6 @@ def without_the_lab(
         ("evaluate", "RECIPE", "PARTS"),
         ("data", "check", "PARTS"),
         ("data", "cover", "PARTS"),
-        ("threshold", "RECIPE", "--ok", "1", "--ng", "2", "--reason", "x", "-o", "OUT/x.onnx"),
         ("demo", "--folder", "OUT/demo"),
     ],
 )
@@ -51,6 +50,13 @@ def test_parts_are_judged(parts_folder: Path, recipe_file: Path) -> None:
     done = without_the_lab("inspect", recipe_file, parts_folder / "images/good/00.png", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"] in ("OK", "NG", "REVIEW")
+
+
+def test_thresholds_are_set_with_their_exact_bounds(recipe_file: Path, tmp_path: Path) -> None:
+    words = ("threshold", recipe_file, "--ok", "1", "--ng", "2", "--reason", "limit samples", "-o", tmp_path / "x.onnx")
+    done = without_the_lab(*words)
+    assert done.returncode == 0, done.stderr
+    assert "at most" in done.stdout and (tmp_path / "x.onnx").is_file()
 
 
 def test_doctor_names_the_extra_for_whatever_needs_it() -> None:

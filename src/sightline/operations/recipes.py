@@ -39,7 +39,7 @@ def evaluate(
     from sightline.evaluate.report.report import write_report
 
     judge = judging.open()
-    require_lab("sklearn", "scipy", *(() if report is None else ("matplotlib", "jinja2")))
+    require_lab("sklearn", *(() if report is None else ("matplotlib", "jinja2")))
     dataset = open_dataset(data, tell, outside=outside, split=False)
     trained = frozenset(judge.card.trained_on)
     references = [sample for sample in dataset if sample.defective is False] if trained else []

@@ -1,8 +1,4 @@
-"""Figures with what the sample promises: exact intervals of rates, bootstrap intervals of everything else.
-
-Source of the exact ones: C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the
-case of the binomial", Biometrika 26 (1934) 404-413, in the form of quantiles of the beta distribution.
-"""
+"""Figures with what the sample promises: exact intervals of rates (Clopper-Pearson), bootstrap ones of all else."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.card import Bounded
-from sightline.core.errors import require
+from sightline.evaluate.statistics import binomial
 
 CONFIDENCE = 0.95
 ROUNDS = 1000
@@ -33,8 +29,7 @@ def clopper_pearson(count: int, of: int, confidence: float = CONFIDENCE) -> tupl
     """
     _check(count, of, confidence)
     tail = (1.0 - confidence) / 2.0
-    lower = 0.0 if count == 0 else _beta_quantile(tail, count, of - count + 1)
-    return lower, _upper(count, of, tail)
+    return binomial.lower(count, of, tail), binomial.upper(count, of, tail)
 
 
 def upper_bound(count: int, of: int, confidence: float = CONFIDENCE) -> float:
@@ -43,7 +38,7 @@ def upper_bound(count: int, of: int, confidence: float = CONFIDENCE) -> float:
     Raises ValueError as `clopper_pearson` does.
     """
     _check(count, of, confidence)
-    return _upper(count, of, 1.0 - confidence)
+    return binomial.upper(count, of, 1.0 - confidence)
 
 
 def rate(count: int, of: int, confidence: float = CONFIDENCE) -> Bounded:
@@ -73,15 +68,6 @@ def mean_of_all_right(tried: Sequence[int], confidence: float = CONFIDENCE) -> f
         if most < len(attempted) and r * attempted[most] >= 1.0:
             break
     return sum(min(1.0, r * n) for n in attempted) / max(1, len(ordered))
-
-
-def _upper(count: int, of: int, tail: float) -> float:
-    return 1.0 if count == of else _beta_quantile(1.0 - tail, count + 1, of - count)
-
-
-def _beta_quantile(probability: float, a: int, b: int) -> float:
-    # `betaincinv(a, b, p)` is `scipy.stats.beta.ppf(p, a, b)`; scipy.special imports ten times faster.
-    return float(require("scipy.special", "scipy").betaincinv(a, b, probability))
 
 
 def _check(count: int, of: int, confidence: float) -> None:
