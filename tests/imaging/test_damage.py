@@ -82,6 +82,30 @@ def test_a_shift_that_no_decoder_sees_is_seen(sampling: int, row: int, scene: Sc
         decode(encode(shifted, "JPEG", quality=92, subsampling=sampling), "part")
 
 
+@pytest.mark.parametrize("column", [1, 2, -2])
+@pytest.mark.parametrize("kind", ["brighter", "darker", "colour", "on white", "on cloth"])
+def test_a_shift_near_a_side_in_colour_beside_white_or_on_cloth_is_seen(
+    kind: str, column: int, scene: Scene, encode: Any
+) -> None:
+    block = 16 if kind == "colour" else 8
+    shifted = np.clip(scene, 60, 200)
+    if kind == "on white":
+        shifted[:, 96:176] = 255
+    if kind == "on cloth":
+        shifted = np.clip(shifted.astype(int) + np.random.default_rng(1).normal(0, 15, scene.shape), 0, 200).astype(
+            np.uint8
+        )
+    whole = encode(shifted, "JPEG", quality=90, subsampling=2 if block == 16 else 0)
+    assert decode(whole, "part")[0].shape == scene.shape
+    by = {"darker": (-30, -30, -30), "colour": (0, -12, 40)}.get(kind, (34, 34, 34))
+    at, moved = column * block % (scene.shape[1] // block * block), shifted.astype(int)
+    moved[3 * block : 4 * block, at:] += by
+    moved[4 * block :] += by
+    moved = np.clip(moved, 0, 255).astype(np.uint8)
+    with pytest.raises(ImageError, match="from one block on"):
+        decode(encode(moved, "JPEG", quality=90, subsampling=2 if block == 16 else 0), "part")
+
+
 @pytest.mark.parametrize("row", [2, 5])
 @pytest.mark.parametrize("inks", [range(3), [3]])
 def test_a_shift_of_inks_is_seen(row: int, inks: Any, scene: Scene) -> None:
@@ -133,6 +157,28 @@ def test_edges_along_the_blocks_are_no_damage(scene: Scene, encode: Any) -> None
         picture[64:, :] = 255 - picture[64:, :]  # across the whole picture
         picture[112:160, 96:] = 200  # a corner on the blocks' corner
         assert decode(encode(picture, "JPEG", quality=92), "part")[0].shape == scene.shape
+
+
+@pytest.mark.parametrize("quality", [50, 75, 90, 95])
+@pytest.mark.parametrize("sampling", [0, 2])
+def test_labels_fixtures_and_cloth_on_the_blocks_are_no_damage(quality: int, sampling: int, encode: Any) -> None:
+    rng, pictures = np.random.default_rng(0), []
+    for high in (8, 16, 24):  # two tones: stairs that are a block high, and edges across the picture
+        stairs = np.full((200, 240, 3), 90, np.uint8)
+        for step in range(4):
+            stairs[64 + high * step :, 48 * step : 48 * step + 48] = 190
+        edge = np.full((200, 240, 3), 60, np.uint8)
+        edge[high * 4 :] = 220
+        edge[high * 4 :, :8] = 60  # a fixture along the side
+        bars = np.full((200, 240, 3), 200, np.uint8)
+        bars[np.arange(200) // high % 2 == 0] = 40
+        pictures += [stairs, edge, bars]
+    weave = 120 + 50 * np.sin(np.arange(200) / 8 * np.pi)[:, None] * np.sin(np.arange(240) / 8 * np.pi)
+    pictures += [np.repeat(weave[..., None], 3, axis=2), rng.normal(128, 60, (200, 240, 3))]
+    pictures += [cv2.GaussianBlur(rng.normal(128, 400, (200, 240, 3)), (0, 0), 6)]
+    for picture in pictures:
+        data = encode(np.clip(picture, 0, 255).astype(np.uint8), "JPEG", quality=quality, subsampling=sampling)
+        assert decode(data, "part")[0].shape == (200, 240, 3)
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.6, 0.95])

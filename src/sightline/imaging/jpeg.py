@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sightline.core.errors import ImageError
 from sightline.imaging.header import Bytes, Header, cut_off, damaged
+from sightline.imaging.shift import is_shifted
 from sightline.imaging.tiff_tags import orientation
 
 KIND = "image/jpeg"
@@ -27,11 +28,6 @@ _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PARAMETERLESS = frozenset({0x01, *range(0xD0, 0xD8)})
 # In the coded data, 0xFF is followed by a stuffed 0 or a restart marker; anything else ends the scan.
 _AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-
-# The edge of damage that libjpeg cannot see, see `is_shifted`.
-STEP = 8  # levels from which two rows of blocks differ; measured: docs/decisions/0032
-MOST, FEW = 0.9, 0.25  # shares of blocks that differ where they must, and where they must not
-SIDE = 4  # blocks on either side of the step, at least
 
 
 def is_jpeg(head: bytes) -> bool:
@@ -150,36 +146,3 @@ def _from_cmyk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # Adobe's inks are stored inverted: 255 is no ink.
     inks, black = pixels[..., :3], pixels[..., 3:]
     return np.asarray(cv2.multiply(inks, np.repeat(black, 3, axis=2), scale=1 / 255), np.uint8)
-
-
-def is_shifted(pixels: NDArray[np.uint8], block: tuple[int, int]) -> bool:
-    """Whether pixels (H, W, C), coded in blocks of (height, width) px, show damage that is still valid code.
-
-    A JPEG codes the mean of each block as the difference from the block before. A wrong difference shifts everything
-    after it in the order of coding: the edge of what is shifted runs along the blocks, and steps down by one row of
-    blocks where the damage is. No scene has such an edge on just these pixels.
-    """
-    jumps = _jumps(pixels, block)
-    if len(jumps) < 2 or jumps.shape[1] < 3 * SIDE:
-        return False
-    count = jumps.shape[1]
-    for jump in (*np.moveaxis(jumps, 2, 0), *np.moveaxis(-jumps, 2, 0)):
-        before = np.concatenate([np.zeros((len(jump), 1), np.int64), np.cumsum(jump > STEP, axis=1)], axis=1)
-        after, at = before[:, -1:] - before, np.arange(count + 1)
-        # Of two neighbouring rows of blocks, the upper one jumps right of the step, the lower one left of it.
-        found = (after[:-1] >= MOST * (count - at)) & (before[1:] >= MOST * at)
-        found &= (before[:-1] <= FEW * at) & (after[1:] <= FEW * (count - at))
-        if found[:, SIDE : count - SIDE + 1].any():
-            return True
-    return False
-
-
-def _jumps(pixels: NDArray[np.uint8], block: tuple[int, int]) -> NDArray[np.float32]:
-    """Levels (rows - 1, columns, C) by which a block differs from the one above it, beyond the picture's own slope."""
-    high, wide = block
-    count, step = pixels.shape[1] // wide, max(1, wide // 4)
-    tops = np.arange(high, pixels.shape[0] - 1, high)
-    lines = [pixels[tops + at, : count * wide : step].astype(np.int16) for at in (-2, -1, 0, 1)]
-    slope = (lines[1] - lines[0]) + (lines[3] - lines[2])
-    jump = (lines[2] - lines[1]) - slope / np.float32(2)
-    return np.asarray(jump.reshape(len(tops), count, wide // step, pixels.shape[2]).mean(axis=2), np.float32)
