@@ -88,21 +88,20 @@ def _sized(good: Sequence[Part], settings: TrainSettings) -> tuple[list[Plan], d
         return _posed([Plan("tiles", size)], good, settings)
     shapes = image_shapes(good, np.random.default_rng(settings.seed))
     step = backbone(settings.backbone).step_px
-    capped = settings.side_px is None
     area, reasons = settings.area_px, {}
-    if capped and settings.effort != "quick":
+    if settings.side_px is None and settings.effort != "quick":
         area = area_for_detail(shapes, area, settings.roi)
     if settings.budget_ms is not None:
         extractor = OnnxExtractor(
             settings.backbone, settings.threads
         )  # what the line will run, also where a GPU trains
         area, reasons["time"] = area_in_time(
-            extractor, lambda px: choose_size(shapes, px, settings.roi, capped, step), area, settings.budget_ms
+            extractor, lambda px: choose_size(shapes, px, settings.roi, step), area, settings.budget_ms
         )
-    plans = [Plan("one scale", choose_size(shapes, area, settings.roi, capped, step))]
+    plans = [Plan("one scale", choose_size(shapes, area, settings.roi, step))]
     spread = float(np.max(np.std(shapes, axis=0) / np.mean(shapes, axis=0)))
     if spread > VARIED and settings.drawings and settings.effort != "quick":
-        plans.append(Plan("stretched", stretched_size(shapes, area, settings.roi, capped, step)))
+        plans.append(Plan("stretched", stretched_size(shapes, area, settings.roi, step)))
     plans, found = _posed(plans, good, settings)
     return plans, reasons | found
 

@@ -54,7 +54,7 @@ def lot(tmp_path: Path, write: Any, draw: Any) -> Lot:
 @pytest.mark.parametrize("shape", [(480, 640), (640, 480), (1000, 1000), (300, 1200), (2048, 5120)])
 @pytest.mark.parametrize("side", [256, 384, 512])
 def test_the_input_has_the_images_aspect_and_the_wanted_area(shape: tuple[int, int], side: int) -> None:
-    size = choose_size([shape] * 5, side**2, WHOLE, capped=False)
+    size = choose_size([shape] * 5, side**2, WHOLE)
     assert size.height % 32 == size.width % 32 == 0
     assert size.height * size.width == pytest.approx(side**2, rel=0.15)
     assert size.width / size.height == pytest.approx(shape[1] / shape[0], rel=0.2)
@@ -62,24 +62,23 @@ def test_the_input_has_the_images_aspect_and_the_wanted_area(shape: tuple[int, i
 
 
 def test_the_region_of_interest_counts_not_the_image() -> None:
-    size = choose_size([(400, 800)], 256**2, (0.25, 0.0, 0.5, 1.0), capped=False)
+    size = choose_size([(400, 800)], 256**2, (0.25, 0.0, 0.5, 1.0))
     assert (size.height, size.width) == (256, 256)
 
 
-def test_a_small_image_is_not_blown_up_unless_asked_for() -> None:
-    assert choose_size([(400, 400)], 512**2, WHOLE).width == 288
-    assert choose_size([(200, 200)], 512**2, WHOLE).width == 256
-    assert choose_size([(200, 200)], 512**2, WHOLE, capped=False).width == 512
-    assert choose_size([(2000, 2000)], 512**2, WHOLE).width == 512
+@pytest.mark.parametrize("side", [200, 400, 2000])
+def test_small_images_are_enlarged_and_large_ones_shrunk(side: int) -> None:
+    size = choose_size([(side, side)], 512**2, WHOLE)
+    assert (size.width, size.scale) == (512, 512 / side)
 
 
 def test_a_thin_image_has_the_smallest_possible_side() -> None:
-    assert choose_size([(20, 4000)], 128**2, WHOLE, capped=False).height == 32
+    assert choose_size([(20, 4000)], 128**2, WHOLE).height == 32
 
 
 def test_the_larger_images_decide_where_sizes_are_mixed() -> None:
-    mixed = choose_size([(100, 100)] * 50 + [(200, 200)] * 50, 256**2, WHOLE, capped=False)
-    assert mixed == choose_size([(200, 200)], 256**2, WHOLE, capped=False)
+    mixed = choose_size([(100, 100)] * 50 + [(200, 200)] * 50, 256**2, WHOLE)
+    assert mixed == choose_size([(200, 200)], 256**2, WHOLE)
 
 
 @pytest.mark.parametrize("count", [5, 15, 40])

@@ -20,7 +20,6 @@ from sightline.runtime.tiling import cut, lay_tiles, spread_out
 
 SIZE_SAMPLE = 64  # images that are looked at to choose the input's size
 CACHE_BYTES = 192 * 2**20
-CAP_SHARE, CAP_FLOOR_PX = 0.7, 256  # of the image's own side; never below 256 px
 MAX_LARGER = 4  # an image larger than most by more than this factor is a stray from another camera
 MIN_GOOD = 5
 MIN_INPUT_PX = 32
@@ -96,14 +95,10 @@ def choose_size(
     shapes: Sequence[tuple[int, int]],
     area_px: int,
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
-    capped: bool = True,
     step_px: int = 32,
 ) -> InputSize:
     """Input size for images (H, W): their aspect, about `area_px` square pixels, multiples of
-    `step_px`, the backbone's.
-
-    Where `capped`, small images are not read at their full size: the last third of a camera's pixels is
-    demosaicing, compression and noise (docs/decisions/0002).
+    `step_px`, the backbone's. Small images are enlarged: cells are then smaller on the part (docs/decisions/0044).
 
     Where sizes vary, the input holds the 95th percentile of them, all at one scale: the same texture must not
     look finer on a smaller image. Strays are passed over.
@@ -111,9 +106,7 @@ def choose_size(
     sizes = np.asarray(shapes, float)
     default = sizes[(sizes <= MAX_LARGER * np.median(sizes, axis=0)).all(axis=1)]
     high, wide = np.percentile(default, 95, axis=0) * (roi[3], roi[2])
-    side = float(np.sqrt(high * wide))
-    limit = max(CAP_FLOOR_PX, CAP_SHARE * side) if capped else np.inf
-    scale = min(float(np.sqrt(area_px)), limit) / side
+    scale = float(np.sqrt(area_px / (high * wide)))
     least = math.ceil(MIN_INPUT_PX / step_px) * step_px
     height, width = (max(least, round(side * scale / step_px) * step_px) for side in (high, wide))
     return InputSize(height, width, min(height / high, width / wide))
@@ -123,12 +116,11 @@ def stretched_size(
     shapes: Sequence[tuple[int, int]],
     area_px: int,
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
-    capped: bool = True,
     step_px: int = 32,
 ) -> InputSize:
     """Input size for images (H, W) that are stretched to it: as `choose_size`, for the median image."""
     high, wide = np.median(np.asarray(shapes, float), axis=0)
-    return replace(choose_size([(int(high), int(wide))], area_px, roi, capped, step_px), stretch=True)
+    return replace(choose_size([(int(high), int(wide))], area_px, roi, step_px), stretch=True)
 
 
 def accept(samples: Iterable[Sample], keys: Iterable[str | None] | None = None) -> list[Part]:
