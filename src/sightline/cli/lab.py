@@ -253,10 +253,10 @@ def demo(
         say(text_lab.demo(step, value))
     if as_json:
         console.say_json(value)
-    if console.has_browser() if app is None else app:
-        from sightline.web.demo import show
+    from sightline.web import demo as web
 
-        show(value, product, tell=tell, browser=console.has_browser())
+    if console.has_browser() and web.can_show() if app is None else app:
+        web.show(value, product, tell=tell, browser=console.has_browser())
 
 
 @app.command()

@@ -33,6 +33,7 @@ folder = "{name}"
 database = "{database}"
 images = "{images}"
 threads = {threads}
+review_ng = {review_ng}
 
 [[views]]
 name = "top"
@@ -64,8 +65,8 @@ LOG = logging.getLogger("sightline.line.simulation")
 class Setup:
     """What is simulated: a recipe, a folder with pictures of parts, how many stations, and how fast parts come.
 
-    `keep` says whether pictures of NG and REVIEW parts are kept; `camera` is text that is added to the camera's
-    settings, `more` to the stations' files.
+    `keep` says whether pictures of NG and REVIEW parts are kept, `review_ng` about which share of NG parts people are
+    asked; `camera` is text that is added to the camera's settings, `more` to the stations' files.
     """
 
     recipe: Path
@@ -76,6 +77,7 @@ class Setup:
     deadline_ms: float = 100.0
     threads: int = 1
     keep: bool = False
+    review_ng: float = 0.0
     camera: str = ""
     more: str = ""
 
@@ -201,7 +203,7 @@ class Simulation:
             name=name, deadline_ms=setup.deadline_ms, threads=setup.threads, port=port, health=health,
             database=(setup.folder / "line.db").resolve(), images=(setup.folder / "images").resolve(),
             parts=setup.parts.resolve(), control=control.resolve(), recipe=recipe.resolve(),
-            recipe_name=setup.recipe.stem, keep=str(setup.keep).lower(),
+            recipe_name=setup.recipe.stem, keep=str(setup.keep).lower(), review_ng=setup.review_ng,
             camera=setup.camera,
         )  # fmt: skip
         (setup.folder / f"{name}.toml").write_text(text + setup.more, encoding="utf-8")

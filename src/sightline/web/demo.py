@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from sightline.web.server import serve
 
 AUTHOR = "demo"
 STATIONS, PER_SECOND, DEADLINE_MS = 2, 0.7, 500.0  # a pace at which a person can look, beside a browser on two cores
+
+REVIEW_NG = 0.2  # so that there is something to review where the recipe is sure of everything
+
+
+def can_show() -> bool:
+    """Whether the extras are there that the app and its line need."""
+    return all(find_spec(name) is not None for name in ("fastapi", "uvicorn", "pymodbus"))
 
 
 def show(files: Mapping[str, Any], product: str, *, tell: Tell, browser: bool) -> None:
@@ -37,7 +45,7 @@ def show(files: Mapping[str, Any], product: str, *, tell: Tell, browser: bool) -
             store.jobs.add("evaluate", {"kind": "evaluate", "recipe": hash, "data": version}, AUTHOR)
     tell(f"Starting a line of {STATIONS} simulated stations")
     belt = lay_on_belt(parts, folder / "belt")
-    setup = Setup(recipe, belt, folder, STATIONS, PER_SECOND, DEADLINE_MS, keep=True)
+    setup = Setup(recipe, belt, folder, STATIONS, PER_SECOND, DEADLINE_MS, keep=True, review_ng=REVIEW_NG)
     with simulated(setup) as stations:
         with Store.open(*place) as store:
             for station in stations:

@@ -101,6 +101,20 @@ class Masks {
   }
 }
 
+/** A mask image in the way a type's layer is drawn: opaque where it is not black. */
+function asLayer(bitmap, colour) {
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  const pixels = context.getImageData(0, 0, bitmap.width, bitmap.height);
+  for (let n = 0; n < pixels.data.length; n += 4) pixels.data[n + 3] = pixels.data[n] + pixels.data[n + 1] + pixels.data[n + 2] ? 255 : 0;
+  context.putImageData(pixels, 0, 0);
+  context.globalCompositeOperation = "source-in";
+  context.fillStyle = colour;
+  context.fillRect(0, 0, bitmap.width, bitmap.height);
+  return canvas;
+}
+
 /** The canvas: wheel zooms, the middle button or the space key moves; whatever is drawn goes into the masks. */
 function Canvas({ part, masks, tool, size, type, colour, version, changed }) {
   const place = useRef();
@@ -229,13 +243,14 @@ export function Label({ number: id }) {
     const [part, words, book] = await Promise.all([fetchPart(image(sample.hash), null, signal), get(`/samples/${id}/annotations`, { limit: 200 }, signal), get("/book", { product: sample.product, limit: 100 }, signal)]);
     const now = [...words.items].reverse().find((word) => !word.blind);
     const types = new Set([...book.items.map((page) => page.name), ...words.items.flatMap((word) => word.types)]);
-    return { sample, part, now, etag: words.etag, types: [...types] };
+    const mask = now && now.mask_hash ? await createImageBitmap(await (await fetch(image(now.mask_hash), { signal })).blob()) : null;
+    return { sample, part, now, mask, etag: words.etag, types: [...types] };
   }, [id]);
   if (!found.data) return html`<${Head} title=${t("Label")} /><${Waiting} of=${found} />`;
   return html`<${Desk} key=${id} ...${found.data} queue=${(query.of || "").split(",").filter(Boolean)} />`;
 }
 
-function Desk({ sample, part, now, etag, types, queue }) {
+function Desk({ sample, part, now, mask, etag, types, queue }) {
   const masks = useMemo(() => new Masks(part.width, part.height), []);
   const [names, setNames] = useState(types.length ? types : ["defect"]);
   const [type, setType] = useState(names[0]);
@@ -247,7 +262,15 @@ function Desk({ sample, part, now, etag, types, queue }) {
   const [suggested, setSuggested] = useState(null);
   const again = () => changed((n) => n + 1);
   const colourOf = (name) => COLOURS[Math.max(0, names.indexOf(name)) % COLOURS.length];
-  useEffect(() => { if (now) { masks.read(now.regions, colourOf); again(); } }, []);
+  useEffect(() => {
+    if (!now) return;
+    masks.read(now.regions, colourOf);
+    if (mask) { // a mask does not say which of several types it shows
+      const name = now.types[0] || names[0];
+      masks.paint(name, colourOf(name), (context) => context.drawImage(asLayer(mask, colourOf(name)), 0, 0, part.width, part.height));
+    }
+    again();
+  }, []);
   const undo = () => { masks.undo(); again(); };
   const at = queue.indexOf(String(sample.id));
   const next = at >= 0 && queue[at + 1];

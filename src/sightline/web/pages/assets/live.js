@@ -79,7 +79,7 @@ function takt(strip) {
 const why = (part) => {
   const worst = part.views.flatMap((view) => view.defects).sort((a, b) => b.score - a.score)[0];
   if (part.cause) return part.cause;
-  return worst ? worst.type : "";
+  return worst ? (worst.type === "unknown" ? t("unlike the good parts") : worst.type) : "";
 };
 
 /** What keeps the picture from being the present one; "" where nothing does. */
