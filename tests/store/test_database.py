@@ -31,6 +31,21 @@ def test_a_path_means_sqlite_and_the_variable_is_the_default(monkeypatch, tmp_pa
     assert locate(None).database == str(tmp_path / "sightline.db")
 
 
+def test_a_server_takes_its_password_from_a_file(monkeypatch, tmp_path):
+    file = tmp_path / "password"
+    monkeypatch.setenv("SIGHTLINE_DB_PASSWORD_FILE", str(file))
+    for content in (None, b" \n", b"\xff"):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(SettingError, match=f"{file}.*Write"):
+            locate("postgresql://ann@db/parts")
+    file.write_text("s3cret/:@ \n")
+    assert locate("postgresql://ann@db/parts").password == "s3cret/:@"
+    assert "s3cret" not in shown(locate("postgresql://ann@db/parts"))
+    assert locate("postgresql://ann:own@db/parts").password == "own"
+    assert locate(tmp_path / "a.db").password is None
+
+
 @pytest.mark.parametrize("url", ["mysql://root@db/parts", "sqlite://", "://"])
 def test_other_addresses_are_refused_with_the_remedy(url):
     with pytest.raises(SettingError, match="Give"):

@@ -20,7 +20,7 @@ from sightline.core.errors import InputError, MissingExtraError, SettingError, S
 from sightline.core.files import make_private
 from sightline.store.audit import seal
 
-VARIABLE = "SIGHTLINE_DB"
+VARIABLE, PASSWORD_FILE = "SIGHTLINE_DB", "SIGHTLINE_DB_PASSWORD_FILE"
 DEFAULT = "sightline.db"
 CONNECT_S = 10
 BUSY_S = 30  # how long a writer waits for another one
@@ -35,7 +35,8 @@ LOCK = 0x51D4711E  # of PostgreSQL: any number that no other program is likely t
 def locate(url: str | Path | None) -> URL:
     """The database's address: the argument, else SIGHTLINE_DB, else sightline.db in the current folder.
 
-    A plain path means SQLite. Raises SettingError for an address that is neither SQLite nor PostgreSQL.
+    A plain path means SQLite. A server's password is in its address, or in the file that SIGHTLINE_DB_PASSWORD_FILE
+    names. Raises SettingError for an address that is neither SQLite nor PostgreSQL, or a file that holds no password.
     """
     text = str(url or os.environ.get(VARIABLE) or DEFAULT)
     if "://" not in text:
@@ -53,7 +54,20 @@ def locate(url: str | Path | None) -> URL:
         raise SettingError(f"{shown(address)}: a store needs a file. Give its path")
     if address.port is not None and not 0 < address.port < 65536:
         raise SettingError(f"{shown(address)}: there is no port {address.port}. Give one from 1 to 65535")
+    file = os.environ.get(PASSWORD_FILE)
+    if file and address.get_backend_name() == "postgresql" and address.password is None:
+        return address.set(password=_password(Path(file)))
     return address
+
+
+def _password(file: Path) -> str:
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{PASSWORD_FILE}: {file} cannot be read. Write the password into it, as UTF-8") from error
+    if not password:
+        raise SettingError(f"{PASSWORD_FILE}: {file} is empty. Write the database's password into it")
+    return password
 
 
 def shown(address: URL) -> str:

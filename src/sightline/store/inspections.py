@@ -264,13 +264,14 @@ class Inspections:
     def hourly_yield(self, start: datetime, end: datetime, station: str | None = None) -> tuple[Hour, ...]:
         """Verdicts of each hour that begins in start <= hour < end and had any parts, of one station or of all."""
         first, last = (-(-to_us(moment) // HOUR_US) for moment in (start, end))
-        query = select(HourRow.hour, HourRow.verdict, HourRow.count).where(HourRow.hour >= first, HourRow.hour < last)
+        query = select(HourRow.hour, HourRow.verdict, func.sum(HourRow.count)).group_by(HourRow.hour, HourRow.verdict)
+        query = query.where(HourRow.hour >= first, HourRow.hour < last)
         if station is not None:
             query = query.where(HourRow.station == station)
         hours: defaultdict[int, Counter[str]] = defaultdict(Counter)
         with self._database.reading() as session:
             for hour, verdict, count in session.execute(query):
-                hours[hour][verdict] += count
+                hours[hour][verdict] = int(count)
         return tuple(
             Hour(from_us(hour * HOUR_US), counts[Verdict.OK], counts[Verdict.NG], counts[Verdict.REVIEW])
             for hour, counts in sorted(hours.items())

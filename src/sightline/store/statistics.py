@@ -19,7 +19,7 @@ from sightline.store.tables.line import HourRow, InspectionRow
 LONGEST = timedelta(days=400)  # of a chart
 LONGEST_READ = timedelta(days=7)  # where inspections themselves are read, not their counts
 LONGEST_TIMED = timedelta(days=2)  # where each part's time is read
-MAX_READ = 10_000  # of the newest rejected ones, for a Pareto chart
+MAX_READ = 5_000  # of each of NG and REVIEW, the newest, for a Pareto chart
 
 
 @dataclass(frozen=True, slots=True)

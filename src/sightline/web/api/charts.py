@@ -101,7 +101,7 @@ def places(
     product: Text = None,
     verdict: Verdict | None = None,
 ) -> DefectGrids:
-    """Where the defects of NG and REVIEW parts lie, by view: of the 2,000 newest parts of a time at most."""
+    """Where the defects of NG and REVIEW parts lie, by view: of the 1,000 newest parts of a time at most."""
     verdicts = (verdict,) if verdict is not None else (Verdict.NG, Verdict.REVIEW)
     found = site.store.places.counted(*span(since, until), verdicts, recipe, station, product)
     views = [
