@@ -28,6 +28,18 @@ def test_the_version_is_said() -> None:
     assert CliRunner().invoke(app, ["--version"]).output.strip() == f"sightline {sightline.__version__}"
 
 
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    """As a shell does it: the script that `--install-completion` writes, asked for what may follow."""
+    asked = """sightline --install-completion > /dev/null; . ~/.bash_completions/sightline.sh
+        COMP_WORDS=(sightline tea); COMP_CWORD=1; _sightline_completion sightline; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(sightline serve --behind); COMP_CWORD=2; _sightline_completion sightline; echo "${COMPREPLY[@]}"
+        [ "$(sightline --show-completion)" = "$(cat ~/.bash_completions/sightline.sh)" ] && echo the same"""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    here = os.environ | {"HOME": str(tmp_path), "PATH": path}
+    done = subprocess.run(["bash", "-c", asked], env=here, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["teach", "--behind-proxy", "the same"], done.stderr
+
+
 def test_swapped_arguments_are_named(tmp_path: Path) -> None:
     for words in (
         ("evaluate", tmp_path, "a.onnx"),

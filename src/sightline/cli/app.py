@@ -12,7 +12,6 @@ from sightline.cli import console
 app = typer.Typer(
     help="Visual inspection by deep learning: from photos of good parts to verdicts on the line.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
