@@ -75,12 +75,11 @@ export function Statistics() {
   const [query, set] = useQuery();
   const [group, setGroup] = useState("hour");
   const span = +(query.hours || 24);
-  const until = new Date();
-  const asked = { since: new Date(until - span * 3600000).toISOString().slice(0, 16) + "Z", station: query.station };
-  const key = [span, query.station];
-  const week = { ...asked, since: span > 168 ? new Date(until - 168 * 3600000).toISOString().slice(0, 16) + "Z" : asked.since };
-  const day = { ...asked, since: span > 48 ? new Date(until - 47 * 3600000).toISOString().slice(0, 16) + "Z" : asked.since };
-  const all = useRemote((signal) => get("/statistics/stations", { since: asked.since }, signal), [span]);
+  const end = query.until ? new Date(query.until) : new Date(); // of a link that somebody sent; else now
+  const within = (hours) => ({ since: `${new Date(end - Math.min(span, hours) * 3600000).toISOString().slice(0, 16)}Z`, until: query.until && end.toISOString(), station: query.station });
+  const [asked, week, day] = [within(span), within(168), within(47)];
+  const key = [span, query.station, query.until];
+  const all = useRemote((signal) => get("/statistics/stations", { ...asked, station: undefined }, signal), [span, query.until]);
   const hours = useRemote((signal) => get("/statistics/hours", asked, signal), key, 30);
   const lots = useRemote((signal) => get("/statistics/lots", week, signal), key);
   const types = useRemote((signal) => get("/statistics/types", asked, signal), key);
