@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import sync_playwright
-from web import NAME, PASSWORD, ROWS, cpu_s, fill, memory_mb
 
 from sightline.operations import people
 from sightline.store.store import Store
+from web import NAME, PASSWORD, ROWS, cpu_s, fill, memory_mb
 
 HERE = Path(__file__).parent
 RUNS, FIRST_BYTE_MS, USABLE_MS, SCROLL_MS = 5, 300, 1500, 100
