@@ -98,7 +98,7 @@ def choose_size(
     step_px: int = 32,
 ) -> InputSize:
     """Input size for images (H, W): their aspect, about `area_px` square pixels, multiples of
-    `step_px`, the backbone's. Small images are enlarged: cells are then smaller on the part (docs/decisions/0044).
+    `step_px`, the backbone's. Small images are enlarged: cells are then smaller on the part (docs/decisions/0046).
 
     Where sizes vary, the input holds the 95th percentile of them, all at one scale: the same texture must not
     look finer on a smaller image. Strays are passed over.
