@@ -47,6 +47,9 @@ def train(
         ),
     ] = None,
     outside: Outside = False,
+    mlflow: Annotated[
+        str | None, typer.Option(envvar="SIGHTLINE_MLFLOW", help="Address of an MLflow that the training is logged to.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Learn a recipe from photos of good parts. Example: sightline train photos/cookies -o cookies.onnx"""
@@ -57,7 +60,8 @@ def train(
     settings |= parse_pairs(sets or [])
     tell = console.aside(as_json)
     with progress(as_json) as bar:
-        trained = training.train(data, output, settings, test_fraction, train_good, outside, progress=bar, tell=tell)
+        how = test_fraction, train_good, outside, mlflow
+        trained = training.train(data, output, settings, *how, progress=bar, tell=tell)
     figures = trained.figures
     console.say_json(figures) if as_json else console.say(text_lab.train(figures, trained.card))
 

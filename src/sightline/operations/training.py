@@ -13,6 +13,7 @@ from sightline.core.errors import InputError
 from sightline.core.progress import Progress, Tell, unwatched
 from sightline.operations.inspection import expand
 from sightline.operations.opening import open_dataset
+from sightline.operations.tracking import Tracking
 
 if TYPE_CHECKING:
     from sightline.core.card import Bounded, Card
@@ -36,17 +37,19 @@ def train(
     test_fraction: float = 0.3,
     train_good: int | None = None,
     outside: bool = False,
+    mlflow: str | None = None,
     *,
     progress: Progress | None = None,
     tell: Tell | None = None,
 ) -> Trained:
-    """Train on a dataset's training part and save the recipe."""
+    """Train on a dataset's training part and save the recipe; `mlflow` is the address of MLflow, for a run of it."""
     from sightline import train as learn
     from sightline.runtime.recipe import check_writable
     from sightline.train.settings import TrainSettings
 
     parsed = TrainSettings.parse(settings)
     check_writable(output)
+    tracking = None if not mlflow else Tracking(mlflow)
     start = time.perf_counter()
     dataset = open_dataset(data, tell, outside=outside, test_fraction=test_fraction, seed=parsed.seed)
     if train_good is not None:
@@ -63,6 +66,8 @@ def train(
         "bank": card.bank,
         "peak_rss_mb": peak_rss_mb(),
     }
+    if tracking is not None:
+        figures["mlflow_run"] = tracking.log_training(output, card, figures, parsed.model_dump(mode="json"))
     return Trained(figures, card)
 
 
