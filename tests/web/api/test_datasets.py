@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import resource
+import signal
 import struct
 import zipfile
 import zlib
@@ -139,3 +141,19 @@ def test_an_archive_that_is_too_large_leaves_nothing(serve: Serve) -> None:
     with served.client("engineer") as client, pytest.raises(ApiError, match=r"more than the 0.1 MB"):
         client.call("POST", "/imports", {"product": "x"}, content=iter([b"x" * 50_000] * 10))
     assert not list((served.folder / "work" / "uploads").iterdir())
+
+
+def test_a_full_disk_says_so_and_leaves_nothing(served: Served) -> None:
+    before, handled = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with served.client("engineer") as client:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, before[1]))
+            with pytest.raises(ApiError, match=r"disk is full.*send it again") as caught:
+                client.send("/imports", b"x" * 6_000_000, product="plates")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handled)
+        assert caught.value.status == 507
+        assert not list((served.folder / "work" / "uploads").iterdir())
+        assert client.get("/jobs")["items"] == []
+        assert client.send("/imports", b"x" * 6_000_000, product="plates")["state"] == "queued"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from sightline.core import errors
 
 LOG = logging.getLogger("sightline.web")
 MEDIA_TYPE = "application/problem+json"
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 # The first that fits counts.
 STATUS: tuple[tuple[type[errors.SightlineError], HTTPStatus], ...] = (
     (errors.NotFoundError, HTTPStatus.NOT_FOUND),
@@ -54,6 +56,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(errors.SightlineError, _told)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _of_the_form)
     app.add_exception_handler(HTTPException, _of_the_frame)
+    app.add_exception_handler(OSError, _of_the_disk)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -95,6 +98,15 @@ def _of_the_frame(request: Request, error: Exception) -> JSONResponse:
     }
     status = HTTPStatus(error.status_code)
     return problem(status, told.get(status, str(error.detail)), error.headers)
+
+
+def _of_the_disk(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    if error.errno not in FULL:
+        raise error
+    LOG.error("%s %s: %s", request.method, request.url.path, error)
+    told = "the server's disk is full: nothing of this was kept. Make room there, then send it again"
+    return problem(HTTPStatus.INSUFFICIENT_STORAGE, told)
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:

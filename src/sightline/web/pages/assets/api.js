@@ -67,7 +67,7 @@ export const thumbnail = (hash) => address(`/images/${hash}/thumbnail`);
 
 /**
  * Listen to a WebSocket until the returned function is called; it is opened again after each end, later each time.
- * `heard` gets each message, `state` hears "open", "closed" or "logged out".
+ * `heard` gets each message, `state` hears "open", "closed" or "logged out"; after the latter it waits for the next login ("back").
  */
 export function listen(path, heard, state = () => {}) {
   let socket, timer, wait = 500, ended = false;
@@ -79,11 +79,15 @@ export function listen(path, heard, state = () => {}) {
     socket.onclose = (event) => {
       if (ended) return;
       state(event.code === 4401 ? "logged out" : "closed");
-      if (event.code === 4401) { window.dispatchEvent(new Event("logged-out")); return; }
+      if (event.code === 4401) {
+        window.addEventListener("back", open, { once: true });
+        window.dispatchEvent(new Event("logged-out"));
+        return;
+      }
       timer = setTimeout(open, wait);
       wait = Math.min(wait * 2, 10000);
     };
   };
   open();
-  return () => { ended = true; clearTimeout(timer); socket.close(); };
+  return () => { ended = true; clearTimeout(timer); window.removeEventListener("back", open); socket.close(); };
 }

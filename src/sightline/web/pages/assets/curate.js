@@ -18,7 +18,7 @@ export function Findings() {
   const { product, pick, query, set, ready } = useProduct();
   const session = useSession();
   const state = query.state || "open";
-  const list = useList("/findings", { product, state, limit: 50 }, [product, ready]);
+  const list = useList(product && "/findings", { product, state, limit: 50 }, [product, ready]);
   const [check, checking] = useAction(async () => { const job = await post("/jobs", { job: { kind: "check", product } }); go(`/jobs/${job.id}`); });
   const [decide, busy] = useAction(async (one, next) => { await post(`/findings/${encodeURIComponent(one.key)}`, { state: next }, { query: { product } }); list.reload(); });
   const words = { open: t("open"), applied: t("applied"), dismissed: t("dismissed") };
@@ -38,11 +38,11 @@ export function Findings() {
 export function Book() {
   const { product, pick, ready } = useProduct();
   const session = useSession();
-  const list = useList("/book", { product, limit: 100 }, [product, ready]);
+  const list = useList(product && "/book", { product, limit: 100 }, [product, ready]);
   const [editing, edit] = useState(null);
   return html`<${Head} title=${t("Parts")} about=${t("What each defect type is, and what it is not.")}>${pick}
       ${session.may("engineer") && product && html`<button class="primary" onClick=${() => edit({ name: "", guideline: "", examples: [], counter_examples: [], borderline: [], min_mm: null, max_mm: null })}>${t("New type")}</button>`}</${Head}><${Tabs} of="/book" />
-    ${!list.items ? html`<${Waiting} of=${list} />` : !list.items.length ? html`<${Empty} title=${t("The book is empty")}>${t("A page for each defect type tells everybody alike what it is: with examples, limits in mm and borderline cases.")}</${Empty}>`
+    ${!product && ready ? html`<${Empty} title=${t("No samples yet")}>${t("Samples are pictures to learn from and to measure with.")}</${Empty}>` : !list.items ? html`<${Waiting} of=${list} />` : !list.items.length ? html`<${Empty} title=${t("The book is empty")}>${t("A page for each defect type tells everybody alike what it is: with examples, limits in mm and borderline cases.")}</${Empty}>`
       : html`<div class="grid">${list.items.map((one) => html`<section key=${one.name} class="panel"><div class="row between"><h2>${one.name}</h2>${session.may("engineer") && html`<button onClick=${() => edit(one)}>${t("Edit")}</button>`}</div>
           <p>${one.guideline || html`<span class="muted">${t("No guideline yet")}</span>`}</p>
           ${(one.min_mm !== null || one.max_mm !== null) && html`<p class="muted">${t("from {min} to {max} mm", { min: number(one.min_mm, 2), max: number(one.max_mm, 2) })}</p>`}

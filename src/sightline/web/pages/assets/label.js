@@ -260,6 +260,7 @@ function Desk({ sample, part, now, mask, etag, types, queue }) {
   const [note, setNote] = useState(now ? now.note : "");
   const [version, changed] = useState(0);
   const [suggested, setSuggested] = useState(null);
+  const [seen] = useState(etag); // what was there when the drawing began, whatever is read again meanwhile
   const again = () => changed((n) => n + 1);
   const colourOf = (name) => COLOURS[Math.max(0, names.indexOf(name)) % COLOURS.length];
   useEffect(() => {
@@ -279,7 +280,7 @@ function Desk({ sample, part, now, mask, etag, types, queue }) {
     const shown = regions.length ? [...new Set(regions.map((region) => region.type))] : label === "defective" ? [type] : [];
     const origin = suggested && regions.length ? { suggested_by: suggested.recipe, outcome: version === suggested.version + 1 ? "accepted" : "corrected" } : {};
     try {
-      await post(`/samples/${sample.id}/annotations`, { label, types: shown, regions, note, grade: grade === "" ? null : +grade, ...origin }, { ifMatch: etag });
+      await post(`/samples/${sample.id}/annotations`, { label, types: shown, regions, note, grade: grade === "" ? null : +grade, ...origin }, { ifMatch: seen });
       say(t("Saved: {label}", { label: t(label) }));
       localStorage.setItem("last-label", JSON.stringify({ width: part.width, height: part.height, regions }));
       go(next ? `/label/${next}?of=${queue.join(",")}` : `/samples/${sample.id}`);

@@ -1,14 +1,15 @@
 // The door: logging in, and making the first user with the console's token.
 import { useContext, useState } from "./vendor/preact.js";
 import { get, post } from "./api.js";
-import { Field, Head, Session, go, html, told, useRemote } from "./parts.js";
+import { Dialog, Field, Head, Session, go, html, told, useAction, useRemote } from "./parts.js";
 import { t } from "./words.js";
 
 /** Where to go after the login: an address of this app and nowhere else. */
 function target() {
   const to = new URLSearchParams(location.search).get("to") || "/";
   const url = new URL(to, location.origin);
-  return to.startsWith("/") && url.origin === location.origin ? url.pathname + url.search : "/";
+  // A path of two slashes, as "/.//elsewhere" gives, would name another host.
+  return to.startsWith("/") && url.origin === location.origin && !url.pathname.startsWith("//") ? url.pathname + url.search : "/";
 }
 
 function useDoor(path, kept) {
@@ -43,6 +44,20 @@ export function Login() {
       <${Field} label=${t("Password")}><input name="password" type="password" required autocomplete="current-password" maxlength="1000" /></${Field}>
       <div><button class="primary" disabled=${busy}>${t("Log in")}</button></div>
     </form>`;
+}
+
+/** Over a page whose login has ended: the page stays as it is, with all that was typed in it. */
+export function LoginAgain({ open, name, done, close }) {
+  const [send, busy] = useAction(async (event) => {
+    event.preventDefault();
+    done(await post("/session", { name, password: new FormData(event.target).get("password") }));
+  });
+  const other = () => location.assign(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
+  return html`<${Dialog} open=${open} title=${t("Your login has ended")} close=${close}><form class="stack" onSubmit=${send}>
+    <p>${t("Log in again to go on. What you typed is still on the page; what you sent last was not done.")}</p>
+    <input class="hidden" name="name" value=${name} autocomplete="username" readonly tabindex="-1" aria-hidden="true" />
+    <${Field} label=${t("Password of {name}", { name })}><input name="password" type="password" required autofocus autocomplete="current-password" maxlength="1000" /></${Field}>
+    <div class="row"><button class="primary" disabled=${busy}>${t("Log in")}</button><button type="button" class="quiet" onClick=${other}>${t("I am somebody else")}</button></div></form></${Dialog}>`;
 }
 
 export function Setup() {

@@ -1,6 +1,7 @@
 // The app: who is logged in, which page is shown, and the frame around it.
 import { html, render, useEffect, useErrorBoundary, useState } from "./vendor/preact.js";
-import { carry, get, listen, remove } from "./api.js";
+import { Problem, carry, get, listen, remove } from "./api.js";
+import { LoginAgain } from "./login.js";
 import { Empty, Session, Toasts, Waiting, go, say, told, useRemote, useSession } from "./parts.js";
 import { choose, language, speak, t } from "./words.js";
 
@@ -42,9 +43,22 @@ function match(path) {
   return null;
 }
 
+let tries = 0; // a browser keeps a module that did not come as failed: another try needs another address
+
+/** A page's module. Throws a Problem that says whether the server is away or has another version by now. */
+async function load({ module, name }) {
+  try {
+    return (await import(`./${module}.js${tries ? `?${tries}` : ""}`))[name];
+  } catch (error) {
+    tries += 1;
+    const reply = await fetch(import.meta.url, { cache: "no-store" }).catch(() => { throw new Problem(0, ""); });
+    throw reply.status === 404 ? new Problem(410, t("The server has a new version of these pages. Load them again to go on.")) : error;
+  }
+}
+
 function Page({ path }) {
   const found = match(path);
-  const page = useRemote(async () => found && (await import(`./${found.module}.js`))[found.name], [found && `${found.module} ${found.name}`]);
+  const page = useRemote(async () => found && load(found), [found && `${found.module} ${found.name}`]);
   const [error, again] = useErrorBoundary();
   useEffect(() => { if (error) again(); }, [path]);
   if (!found) {
@@ -53,7 +67,11 @@ function Page({ path }) {
   if (error) {
     return html`<div class="note bad" role="alert"><p>${t("This page has failed: {why}", { why: error.message })}</p><button onClick=${again}>${t("Try again")}</button></div>`;
   }
-  if (!page.data || page.busy) return html`<${Waiting} of=${page} />`;
+  if (page.error && page.error.status === 410) {
+    return html`<div class="note warn" role="alert"><p>${page.error.message}</p><button class="primary" onClick=${() => location.reload()}>${t("Load again")}</button></div>`;
+  }
+  // The last page's module stays until this one's is there, and where it does not come.
+  if (!page.data || page.data.name !== found.name) return html`<${Waiting} of=${page} />`;
   return html`<${page.data} key=${path} ...${found.values} />`;
 }
 
@@ -89,9 +107,11 @@ function Rail({ path, logOut }) {
 function App() {
   const [path, setPath] = useState(location.pathname + location.search);
   const [session, setSession] = useState(undefined);
+  const [expired, expire] = useState(false);
+  const [away, setAway] = useState(false);
   useEffect(() => {
     const moved = () => { setPath(location.pathname + location.search); };
-    const out = () => setSession(null);
+    const out = () => expire(true);
     window.addEventListener("moved", moved);
     window.addEventListener("popstate", moved);
     window.addEventListener("logged-out", out);
@@ -100,20 +120,31 @@ function App() {
       setSession(null);
     });
   }, []);
-  useEffect(() => (session ? listen("/events", (text) => window.dispatchEvent(new CustomEvent("happened", { detail: JSON.parse(text) }))) : undefined), [session && session.user]);
+  useEffect(() => {
+    if (!session) return undefined;
+    let timer, lost = false;
+    const state = (how) => {
+      if (how === "closed" && !lost) { lost = true; timer = setTimeout(() => setAway(true), 2000); }
+      if (how === "open" && lost) { lost = false; clearTimeout(timer); setAway(false); window.dispatchEvent(new Event("back")); }
+    };
+    const stop = listen("/events", (text) => window.dispatchEvent(new CustomEvent("happened", { detail: JSON.parse(text) })), state);
+    return () => { clearTimeout(timer); setAway(false); stop(); };
+  }, [session && session.user]);
   const bare = path.split("?")[0];
-  const away = session === null && bare !== "/login" && bare !== "/setup";
-  useEffect(() => { if (away) go(`/login${path === "/" ? "" : `?to=${encodeURIComponent(path)}`}`, true); }, [away]);
+  const outside = session === null && bare !== "/login" && bare !== "/setup";
+  useEffect(() => { if (outside) go(`/login${path === "/" ? "" : `?to=${encodeURIComponent(path)}`}`, true); }, [outside]);
   const logIn = (found) => setSession(carry(found));
-  const logOut = () => remove("/session").catch(() => {}).finally(() => { setSession(null); go("/login"); });
-  if (session === undefined || away) return html`<${Toasts} />`;
+  const logInAgain = (found) => { logIn(found); expire(false); window.dispatchEvent(new Event("back")); };
+  const logOut = () => remove("/session").catch(() => {}).finally(() => { setSession(null); expire(false); go("/login"); });
+  if (session === undefined || outside) return html`<${Toasts} />`;
   if (session === null || bare === "/login" || bare === "/setup") {
     return html`<${Session.Provider} value=${{ logIn }}><main class="door"><${Page} path=${bare} /></main><${Toasts} /></${Session.Provider}>`;
   }
   return html`<${Session.Provider} value=${session}>
     <a class="hidden skip" href="#main">${t("To the page")}</a>
-    <div class="frame"><${Rail} path=${bare} logOut=${logOut} /><main id="main" tabindex="-1"><${Page} path=${bare} /></main></div>
-    <${Toasts} /></${Session.Provider}>`;
+    <div class="frame"><${Rail} path=${bare} logOut=${logOut} /><main id="main" tabindex="-1">
+      ${away && html`<div class="note bad away" role="alert">${t("The server does not answer. The page goes on by itself as soon as it does.")}</div>`}<${Page} path=${bare} /></main></div>
+    <${LoginAgain} open=${expired} name=${session.user} done=${logInAgain} close=${() => expire(false)} /><${Toasts} /></${Session.Provider}>`;
 }
 
 /** Links inside the app change the page without loading everything anew. */

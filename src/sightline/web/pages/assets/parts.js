@@ -22,7 +22,8 @@ export function told(error) {
 }
 
 /**
- * The reply of `ask(signal)`, asked again whenever one of `deps` changes, and each `every` seconds while the page is seen.
+ * The reply of `ask(signal)`, asked again whenever one of `deps` changes, when the server or the login is
+ * back, and each `every` seconds while the page is seen.
  * Gives {data, error, busy, reload, set}; while something newer is on its way, the last data stay.
  */
 export function useRemote(ask, deps = [], every = 0) {
@@ -46,12 +47,17 @@ export function useRemote(ask, deps = [], every = 0) {
     run();
     return () => { stop.abort(); clearTimeout(timer); };
   }, [...deps, round]);
+  useEffect(() => {
+    window.addEventListener("back", reload);
+    return () => window.removeEventListener("back", reload);
+  }, []);
   return { ...state, reload, set: (data) => set({ data, error: null, busy: false }) };
 }
 
-/** A list in pages: {items, more, error, busy, reload}. `more()` asks for the next page, null where there is none. */
+/** A list in pages: {items, more, error, busy, reload}. `more()` asks for the next page, null where there is none.
+ * Without a `path` nothing is asked yet. */
 export function useList(path, query, deps = []) {
-  const first = useRemote((signal) => get(path, query, signal), [path, JSON.stringify(query), ...deps]);
+  const first = useRemote((signal) => (path ? get(path, query, signal) : undefined), [path, JSON.stringify(query), ...deps]);
   const [rest, setRest] = useState({ of: null, items: [], next: null });
   const [busy, setBusy] = useState(false);
   const mine = rest.of === first.data ? rest : { of: first.data, items: [], next: first.data && first.data.next };

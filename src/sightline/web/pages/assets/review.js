@@ -43,6 +43,11 @@ function useQueue() {
     }
   };
   useEffect(() => { refill(queue.length); }, [queue.length]);
+  useEffect(() => {
+    const back = () => refill(queue.length);
+    window.addEventListener("back", back);
+    return () => window.removeEventListener("back", back);
+  }, [queue.length]);
   const drop = (id) => { gone.current.add(id); set((old) => old.filter((one) => one.id !== id)); };
   const back = (review) => gone.current.delete(review.id) && set((old) => [{ id: review.id, coming: load(review) }, ...old.filter((one) => one.id !== review.id)]);
   return { queue, ...state, drop, back, refill: () => refill(0) };
