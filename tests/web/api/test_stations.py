@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.web.conftest import Desk, Served
+from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from sightline.core.errors import ConflictError, NotFoundError
 from sightline.core.result import Verdict
+from sightline.line import live
 from sightline.operations import people
 from sightline.web.api import sockets
 from sightline.web.client import ApiError
+
+VIEWERS, VIEWED_S = 200, 6.0
 
 
 @pytest.fixture
@@ -130,6 +138,55 @@ def test_a_viewer_that_reads_nothing_holds_up_nobody(desk: Desk, watch: Callable
         seen += not told["still"]
     assert seen > 10
     assert split(slow.recv(10))[0]["number"] > 1
+
+
+def test_two_hundred_viewers_cost_the_station_what_one_does(
+    served: Served, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[float] = []
+    encode = live._encode
+
+    def counted(newest: live.Newest) -> Any:
+        encoded.append(time.monotonic())
+        return encode(newest)
+
+    monkeypatch.setattr(live, "_encode", counted)
+    with served.client("operator") as client:
+        cookie = "; ".join(f"{key}={value}" for key, value in client.http.cookies.items())
+    address = served.url.replace("http", "ws") + "/api/v1/stations/desk/live"
+    headers = {"Cookie": cookie, "Origin": served.url}
+    seen: Counter[int] = Counter()
+
+    async def view(number: int, ready: asyncio.Barrier) -> None:
+        async with open_socket(address, additional_headers=headers, open_timeout=60) as socket:
+            await ready.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(VIEWED_S):
+                    async for message in socket:
+                        seen[number] += not split(bytes(message))[0]["still"]
+
+    async def line(ready: asyncio.Barrier) -> list[float]:
+        await ready.wait()
+        took, until = [], time.monotonic() + VIEWED_S
+        while time.monotonic() < until:
+            start = time.thread_time()
+            desk.show()
+            took.append(time.thread_time() - start)
+            await asyncio.sleep(0.05)
+        return took
+
+    async def watched() -> list[float]:
+        ready = asyncio.Barrier(VIEWERS + 1)
+        async with asyncio.TaskGroup() as group:
+            shown = group.create_task(line(ready))
+            for number in range(VIEWERS):
+                group.create_task(view(number, ready))
+        return shown.result()
+
+    took = asyncio.run(watched())
+    assert len(seen) == VIEWERS, "every viewer saw something"
+    assert len(encoded) <= VIEWED_S / live.PAUSE_S + 2, "a picture is encoded for all of them at once"
+    assert float(np.median(took)) < 0.02, "the station's thread hardly notices"
 
 
 def test_a_station_that_goes_away_is_told_to_its_viewers(desk: Desk, watch: Callable[..., ClientConnection]) -> None:
