@@ -114,3 +114,15 @@ def test_empty_pages_say_what_to_do_next(served: Served, enter: Enter) -> None:
     ):  # fmt: skip
         page.evaluate("to => { history.pushState(null, '', to); dispatchEvent(new Event('moved')); }", path)
         expect(page.get_by_text(told)).to_be_visible()
+
+
+def test_a_new_site_names_the_first_steps_and_ticks_what_is_done(served: Served, enter: Enter) -> None:
+    page = enter("/", "administrator")
+    steps = page.locator("ol.first li")
+    expect(steps).to_have_count(3)
+    expect(steps.filter(has_text="✓")).to_have_count(1)  # people are there, a station and pictures are not
+    steps.nth(1).get_by_role("link").click()
+    expect(page.get_by_role("heading", name="1. Pictures")).to_be_visible()
+    other = enter("/", "operator")
+    expect(other.get_by_text("No station yet")).to_be_visible()
+    expect(other.locator("ol.first")).to_have_count(0)

@@ -125,12 +125,20 @@ function Card({ station }) {
       <span class="muted num">${part ? duration(live.age_s) : ""}</span></div></a>`;
 }
 
+/** What a new site needs first, with ticks for what is there. */
+function FirstSteps() {
+  const found = useRemote((signal) => Promise.all(["/products", "/users"].map((path) => get(path, { limit: 2 }, signal))), []);
+  const [products, users] = (found.data || []).map((one) => one.items.length);
+  const steps = [[false, "/site?tab=stations", t("Name a station")], [products > 0, "/collect", t("Add pictures")], [users > 1, "/site?tab=users", t("Add the people who work here")]];
+  return html`<ol class="first">${steps.map(([done, to, word]) => html`<li><a href=${to}>${word}</a> ${done && html`<span class="answer good">✓ ${t("done")}</span>`}</li>`)}</ol>`;
+}
+
 export function Overview() {
   const stations = useList("/stations", { limit: 50 });
   const session = useSession();
   return html`<${Head} title=${t("Live")} about=${t("Every station, as it is now.")} />
     ${!stations.items ? html`<${Waiting} of=${stations} />` : stations.items.length === 0
-      ? html`<${Empty} title=${t("No station yet")} actions=${session.may("administrator") && html`<a class="button primary" href="/site">${t("Name a station")}</a>`}>
+      ? html`<${Empty} title=${t("No station yet")} actions=${session.may("administrator") && html`<${FirstSteps} />`}>
           ${t("A station is a running line program: sightline run station.toml. Name its address here, and its pictures appear.")}</${Empty}>`
       : html`<div class="grid stations">${stations.items.map((one) => html`<${Card} key=${one.name} station=${one} />`)}</div>`}`;
 }
