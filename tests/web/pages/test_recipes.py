@@ -11,6 +11,7 @@ from tests.evaluate.test_preview import KNOWN
 from tests.web.conftest import Served
 from tests.web.pages.conftest import Enter
 
+from sightline.operations.store import add_image
 from sightline.runtime.recipe import Recipe
 
 
@@ -80,3 +81,19 @@ def test_an_operator_judges_a_picture_and_changes_nothing(
     page.goto(f"/recipes/{kept}")
     expect(page.get_by_role("heading", name="What it promises")).to_be_visible()
     assert page.get_by_role("button", name="Promote").count() == 0
+
+
+def test_a_type_is_taught_from_chosen_samples(served: Served, kept: str, enter: Enter, parts_folder: Path) -> None:
+    files = sorted((parts_folder / "images/stain").glob("*.png"))[:2]
+    samples = [add_image(served.store, "plates", file.name, file.read_bytes(), "ann").id for file in files]
+    page = enter("/samples?product=plates", "engineer")
+    boxes = page.get_by_role("checkbox", name="Choose")
+    expect(boxes).to_have_count(2)
+    for box in boxes.all():
+        box.check()
+    page.get_by_role("button", name="Teach a type").click()
+    page.get_by_label("Type", exact=True).last.fill("smudge")
+    page.get_by_role("button", name="Teach it").click()
+    expect(page.get_by_role("heading", name="Teaching")).to_be_visible()
+    asked = served.store.jobs.page(None, "teach", None, 1)[0].arguments
+    assert (asked["recipe"], asked["type"], sorted(asked["samples"])) == (kept, "smudge", sorted(samples))

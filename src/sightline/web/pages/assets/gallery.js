@@ -1,7 +1,7 @@
 // Parts of the line and samples of the lab: filtered, looked at, labelled and moved, many at a time.
 import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { address, call, get, image, patch, post, thumbnail } from "./api.js";
-import { Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
+import { Dialog, Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture, fetchPart } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
 
@@ -97,6 +97,23 @@ function View({ one, view }) {
     ${view.defects.length > 0 && html`<p class="chips" style="margin-top:8px">${view.defects.map((defect) => html`<span class="chip">${defect.type} · ${score(defect.score)} · ${defect.area_mm2 ? `${number(defect.area_mm2, 2)} mm²` : `${number(defect.area_px)} px²`}</span>`)}</p>`}</figure>`;
 }
 
+/** A recipe learns a new type from the chosen samples: a job. */
+function Teach({ product, samples, open, close }) {
+  const recipes = useRemote((signal) => (open ? get("/recipes", { product, limit: 50 }, signal) : null), [open, product]);
+  const [teach, busy] = useAction(async (event) => {
+    event.preventDefault();
+    const form = Object.fromEntries(new FormData(event.target));
+    const job = await post("/jobs", { job: { kind: "teach", ...form, samples } });
+    go(`/jobs/${job.id}`);
+  });
+  return html`<${Dialog} open=${open} title=${t("Teach a type")} close=${close}><form class="stack" onSubmit=${teach}>
+    <p>${t("The recipe learns this type from the {n} chosen samples. It becomes a new recipe; the old one stays.", { n: samples.length })}</p>
+    <${Field} label=${t("Recipe")}><select name="recipe" required>${((recipes.data || {}).items || []).map((one) => html`<option value=${one.hash}>${one.name} ${one.hash.slice(0, 8)} (${t(one.state)})</option>`)}</select></${Field}>
+    <${Field} label=${t("Type")}><input name="type" required maxlength="100" pattern="[\\w .@+\\-]+" /></${Field}>
+    <${Field} label=${t("Name of the recipe")}><input name="name" required maxlength="100" pattern="[\\w .@+\\-]+" defaultValue=${product} /></${Field}>
+    <div class="row"><button class="primary" disabled=${busy}>${t("Teach it")}</button><button type="button" class="quiet" onClick=${close}>${t("Cancel")}</button></div></form></${Dialog}>`;
+}
+
 /** Samples of a product, to label and to sort. */
 export function Samples() {
   const [query, set] = useQuery();
@@ -107,6 +124,7 @@ export function Samples() {
   const list = useList("/samples", { product, split: query.split, lot: query.lot, label: query.label, deleted: query.deleted, limit: 100 }, [product]);
   const [chosen, choose] = useState([]);
   const [asking, ask] = useState(null);
+  const [teaching, teach] = useState(false);
   const toggle = (id) => choose((old) => (old.includes(id) ? old.filter((one) => one !== id) : [...old, id]));
   const change = (title, body, danger) => ask({ title, danger, verb: title, action: async (reason) => { await patch("/samples", { samples: chosen, ...body, reason }); choose([]); list.reload(); } });
   const [label, busy] = useAction(async (word) => {
@@ -127,13 +145,14 @@ export function Samples() {
       <label class="filter check"><input type="checkbox" checked=${query.deleted === "true"} onChange=${(event) => set({ deleted: event.target.checked ? "true" : "" })} /><span>${t("deleted ones")}</span></label></form>
     ${chosen.length > 0 && html`<div class="row chosen" role="toolbar" aria-label=${t("With the chosen ones")}><b>${t("{n} chosen", { n: chosen.length })}</b>
       ${session.may("reviewer") && html`<button disabled=${busy} onClick=${() => label("good")}>${t("They are good")}</button><a class="button" href=${`/label/${chosen[0]}?of=${chosen.join(",")}`}>${t("Mark them")}</a>`}
-      ${session.may("engineer") && html`<button onClick=${() => change(t("To the training part"), { split: "train" })}>${t("To training")}</button><button onClick=${() => change(t("To the test part"), { split: "test" })}>${t("To test")}</button>
+      ${session.may("engineer") && html`<button onClick=${() => teach(true)}>${t("Teach a type")}</button><button onClick=${() => change(t("To the training part"), { split: "train" })}>${t("To training")}</button><button onClick=${() => change(t("To the test part"), { split: "test" })}>${t("To test")}</button>
         <button class="danger" onClick=${() => change(query.deleted === "true" ? t("Bring back") : t("Delete"), { deleted: query.deleted !== "true" }, true)}>${query.deleted === "true" ? t("Bring back") : t("Delete")}</button>`}
       <button class="quiet" onClick=${() => choose([])}>${t("None")}</button></div>`}
     ${!list.items ? html`<${Waiting} of=${list} />` : html`<div class="thumbs">${list.items.map((one) => html`<div key=${one.id} class="thumb" data-chosen=${chosen.includes(one.id)}>
         <a href=${`/samples/${one.id}`}><img src=${thumbnail(one.hash)} alt=${one.name} loading="lazy" /></a>
         <label class="cap"><input type="checkbox" checked=${chosen.includes(one.id)} onChange=${() => toggle(one.id)} aria-label=${t("Choose {name}", { name: one.name })} /><b class=${`answer ${one.label}`}>${one.types.join(", ") || t(one.label || "unlabelled")}</b></label>
         <span class="cap muted"><span>${one.name.split("/").pop()}</span><span>${one.split ? t(one.split) : ""}</span></span></div>`)}</div><${More} list=${list} />`}
+    <${Teach} product=${product} samples=${chosen} open=${teaching} close=${() => teach(false)} />
     <${Reason} ask=${asking} close=${() => ask(null)} />`;
 }
 
