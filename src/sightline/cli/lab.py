@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -249,18 +249,14 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Sample parts, recipe, verdicts and report in a minute. Example: sightline demo"""
-    from sightline.operations import demo
+    from sightline.web import demo
 
     say = console.complain if as_json else console.say
-    tell = console.complain
-    for step, value in console.each(lambda bar: demo.demo(folder, product, effort, progress=bar, tell=tell)):
+    how: Any = {"app": app, "browser": console.has_browser(), "tell": console.complain}
+    for step, value in console.each(lambda bar: demo.demo(folder, product, effort, progress=bar, **how)):
         say(text_lab.demo(step, value))
-    if as_json:
-        console.say_json(value)
-    from sightline.web import demo as web
-
-    if console.has_browser() and web.can_show() if app is None else app:
-        web.show(value, product, tell=tell, browser=console.has_browser())
+        if as_json and step == "done":
+            console.say_json(value)
 
 
 @app.command()

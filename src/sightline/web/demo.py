@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sightline.core.progress import Tell
+from sightline.core.progress import Progress, Tell
 from sightline.line.simulation import Setup
+from sightline.operations.demo import demo as steps
 from sightline.operations.line import lay_on_belt, simulated
 from sightline.operations.store import add_samples, register
 from sightline.store.store import Store
@@ -16,20 +17,33 @@ from sightline.web.server import serve
 
 AUTHOR = "demo"
 STATIONS, PER_SECOND, DEADLINE_MS = 2, 0.7, 500.0  # a pace at which a person can look, beside a browser on two cores
-
 REVIEW_NG = 0.2  # so that there is something to review where the recipe is sure of everything
 
 
-def can_show() -> bool:
-    """Whether the extras are there that the app and its line need."""
-    return all(find_spec(name) is not None for name in ("fastapi", "uvicorn", "pymodbus"))
+def demo(
+    folder: Path,
+    product: str = "cap",
+    effort: str = "normal",
+    *,
+    app: bool | None = None,
+    browser: bool = False,
+    progress: Progress | None = None,
+    tell: Tell = lambda text: None,
+) -> Iterator[tuple[str, Any]]:
+    """The steps of `operations.demo`, and then the app over what it has made, with a line running, until Ctrl-C.
 
-
-def show(files: Mapping[str, Any], product: str, *, tell: Tell, browser: bool) -> None:
-    """Serve the app over what `operations.demo` has made, with the line running, until Ctrl-C.
-
-    `files` has the demo's `parts` and `recipe`. Raises SightlineError.
+    `browser`: there is one on this machine to open it in; `app` None: only then, and where the extras are there.
+    Raises SightlineError.
     """
+    value: Any = {}
+    for step, value in steps(folder, product, effort, progress=progress, tell=tell):
+        yield step, value
+    extras = all(find_spec(name) is not None for name in ("fastapi", "uvicorn", "pymodbus"))
+    if (browser and extras) if app is None else app:
+        _show(value, product, tell, browser)
+
+
+def _show(files: Mapping[str, Any], product: str, tell: Tell, browser: bool) -> None:
     parts, recipe = Path(files["parts"]), Path(files["recipe"])
     folder = recipe.parent / "line"
     folder.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ def test_a_waiting_job_is_cancelled_with_a_reason_and_one_at_work_outlives_the_s
     page = enter("/jobs/2", "engineer")
     page.get_by_role("button", name="Cancel it").click()
     page.get_by_label("Why").fill("the wrong product")
-    page.locator("dialog").get_by_role("button", name="Cancel it").click()
+    page.locator("dialog[open]").get_by_role("button", name="Cancel it").click()
     expect(page.get_by_text("Cancelled by engineer")).to_be_visible()
     look(page, "job")
     assert served.store.jobs.get(2).state == "cancelled"

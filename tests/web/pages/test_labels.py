@@ -123,7 +123,7 @@ def test_many_are_moved_at_once_with_a_reason(
     look(page, "samples")
     page.get_by_role("button", name="To test").click()
     page.get_by_label("Why").fill("measured at the supplier")
-    page.locator("dialog").get_by_role("button", name="To the test part").click()
+    page.locator("dialog[open]").get_by_role("button", name="To the test part").click()
     expect(page.get_by_role("toolbar", name="With the chosen ones")).to_be_hidden()
     moved = [one.name for one in served.store.catalogue.page("plates", split="test")]
     assert moved == ["0.png", "3.png"]

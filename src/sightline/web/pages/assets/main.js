@@ -3,6 +3,7 @@ import { html, render, useEffect, useErrorBoundary, useState } from "./vendor/pr
 import { Problem, carry, get, listen, remove } from "./api.js";
 import { LoginAgain } from "./login.js";
 import { Empty, Session, Toasts, Waiting, go, say, told, useRemote, useSession } from "./parts.js";
+import { Help } from "./help.js";
 import { choose, language, speak, t } from "./words.js";
 
 // Each page is a module that is loaded when it is first shown: [address, module, the page's name there].
@@ -98,7 +99,7 @@ function Rail({ path, logOut }) {
       <a href=${address} aria-current=${here(address, more) ? "page" : null}><${Icon} of=${icon} />${name()}${address === "/review" && open.data && open.data.open > 0 && html`<span class="count">${open.data.open}</span>`}</a>`)}</nav>
     <div class="foot"><div class="row">
       <button class="quiet" onClick=${turn} aria-label=${theme === "dark" ? t("Light colours") : t("Dark colours")}>${theme === "dark" ? "☀" : "☾"}</button>
-      <button class="quiet" onClick=${() => choose(language === "de" ? "en" : "de")} lang=${language === "de" ? "en" : "de"}>${language === "de" ? "English" : "Deutsch"}</button></div>
+      <button class="quiet" onClick=${() => choose(language === "de" ? "en" : "de")} lang=${language === "de" ? "en" : "de"}>${language === "de" ? "English" : "Deutsch"}</button><${Help} path=${path} /></div>
       <div><b>${session.user}</b> <span class="muted">${t(session.role)}</span></div>
       <button onClick=${logOut}>${t("Log out")}</button></div>
   </aside>`;
