@@ -274,11 +274,11 @@ def test_the_part_that_sets_a_limit_is_named_with_what_it_changes(
     train_tiny: Train, draw: Any, write: Any, tmp_path: Path
 ) -> None:
     good = [Sample(write(tmp_path / f"{i}.png", draw(i)[0]), False) for i in range(11)]
-    odd = Sample(write(tmp_path / "odd.png", draw(99, flawed=True)[0]), False)
+    odd = Sample(write(tmp_path / "3f0a.png", draw(99, flawed=True)[0]), False, name="lot 4/odd.png")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         calibration = train_tiny([*good, odd], outliers="list").card.calibration
-    named = [line for line in calibration.limits if "odd.png scores above the NG limit" in line]
+    named = [line for line in calibration.limits if line.startswith("lot 4/odd.png scores above the NG limit")]
     assert len(named) == 1
     limit, score = (float(word) for word in re.findall(r"-?\d+\.\d\d", named[0]))
     assert limit < score and calibration.overkill.count == 1

@@ -35,7 +35,8 @@ class Sample:
     `defective` is None where nobody has said. `mask` is an image file, non-zero on the defect; a defective
     sample without one is unlabelled for pixel metrics. `group` names what must stay on one side of a split
     (a part, a lot, a tile). `split` is "train", "test" or None. `regions` are the places of its defects where
-    the data names them one by one, in pixels of the image.
+    the data names them one by one, in pixels of the image. `name` is what people call it where its file is called
+    otherwise, as in a store.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Sample:
     split: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     regions: tuple[Region, ...] = ()
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

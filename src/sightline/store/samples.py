@@ -264,6 +264,7 @@ def _sample(
         split=assigned.split,
         metadata=MappingProxyType({key: str(value) for key, value in row.details.items()}),
         regions=() if word is None else word.regions,
+        name=row.name,
     )
 
 

@@ -93,8 +93,9 @@ def _tell(outliers: Iterable[Outlier], settings: TrainSettings) -> None:
     for outlier in outliers:
         done = "left out" if settings.outliers == "leave out" else "an outlier"
         kind = "known" if outlier.part.sample.defective else "good"
-        warn(f"{done}: {outlier.part.sample.path} looks like no other {kind} part: {outlier.spreads:.1f} robust "
-             f"spreads above the median. Is it {kind}? Remove it if it is not")  # fmt: skip
+        name = outlier.part.sample.name or outlier.part.sample.path
+        warn(f"{done}: {name} looks like no other {kind} part: {outlier.spreads:.1f} robust spreads above the median. "
+             f"Is it {kind}? Remove it if it is not")  # fmt: skip
 
 
 def _named(learned: Learned | None) -> tuple[dict[str, object], dict[str, str]]:
@@ -187,7 +188,7 @@ def _who_sets_limits(
 
 
 def _named_file(part: Part) -> str:
-    return readable_name(f"{part.sample.path.parent.name}/{part.sample.path.name}")
+    return readable_name(part.sample.name or f"{part.sample.path.parent.name}/{part.sample.path.name}")
 
 
 def _out_of_distribution(held_out: HeldOut) -> OutOfDistribution:
