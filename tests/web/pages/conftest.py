@@ -18,9 +18,10 @@ WAIT_MS = 20_000
 EXPECTED = ("status of 401",)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, for all tests of a process."""
+    """Debian's Chromium, for the tests of a file: Playwright's event loop runs in this thread until it is closed, and
+    tests of other files need one of their own."""
     if not CHROMIUM.exists():
         pytest.skip("chromium is not installed; tests/install-system-parts.sh brings it")
     with sync_playwright() as playwright:

@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -71,7 +72,7 @@ class OpcuaServer:
     """A running server with the station's nodes. `port` is the one it listens on."""
 
     def __init__(self, settings: Settings, inbox: Inbox, status: Status | None) -> None:
-        self._asyncua = import_asyncua()
+        self._asyncua = load_library()
         self._settings, self._inbox, self._status = settings, inbox, status
         self._prepared = self._started = ""  # the recipe that a client prepared last; a part that waits for its result
         self._run = ""  # a job of parts without triggers that the station has not shown yet
@@ -354,14 +355,16 @@ async def build_model(ua: Any, server: Any, station: str, call: Call) -> Model:
     return model
 
 
-def import_asyncua() -> Any:
-    """The library. Raises MissingExtraError."""
+def load_library(*modules: str) -> Any:
+    """The library, with these of its modules. Raises MissingExtraError."""
     try:
         import asyncua
     except ModuleNotFoundError as error:
         raise MissingExtraError("asyncua", "opcua") from error
     # The library logs every session; what matters is told by the station.
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    for name in modules:
+        import_module(f"asyncua.{name}")
     return asyncua
 
 

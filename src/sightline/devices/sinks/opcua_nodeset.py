@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from sightline.core.errors import SettingError
 from sightline.devices.loop import Loop
-from sightline.devices.sinks.opcua import START_S, Settings, build_model, import_asyncua
+from sightline.devices.sinks.opcua import START_S, Settings, build_model, load_library
 from sightline.devices.sinks.opcua_model import NAMESPACE
 
 PUBLISHED = "2026-11-29"  # when the nodes were changed last
@@ -21,29 +21,27 @@ def write_nodeset(settings: Settings, path: Path) -> None:
 
     Raises MissingExtraError without asyncua, SettingError where the file cannot be written.
     """
-    import_asyncua()
+    asyncua = load_library("common.ua_utils", "common.xmlexporter")
     loop = Loop("opcua nodeset")
     try:
-        loop.run(_export(settings.station, path), START_S)
+        loop.run(_export(asyncua, settings.station, path), START_S)
     except OSError as error:
         raise SettingError(f"{path}: cannot be written ({error}). Choose another place") from error
     finally:
         loop.close()
 
 
-async def _export(station: str, path: Path) -> None:
-    from asyncua import Server, ua
-    from asyncua.common.ua_utils import get_nodes_of_namespace
-    from asyncua.common.xmlexporter import XmlExporter
-
+async def _export(asyncua: Any, station: str, path: Path) -> None:
     async def nobody(_method: str, _given: Mapping[str, Any]) -> list[Any]:
         return []
 
-    server = Server()
+    server = asyncua.Server()
     await server.init()
-    await build_model(ua, server, station, nobody)
-    exporter = XmlExporter(server, export_values=True)  # values: arguments of methods and numbers of states are such
-    await exporter.build_etree(await get_nodes_of_namespace(server, [NAMESPACE]))
+    await build_model(asyncua.ua, server, station, nobody)
+    # Values: arguments of methods and numbers of states are such.
+    exporter = asyncua.common.xmlexporter.XmlExporter(server, export_values=True)
+    nodes = await asyncua.common.ua_utils.get_nodes_of_namespace(server, [NAMESPACE])
+    await exporter.build_etree(nodes)
     # Engineering tools ask which model it is, and on which it stands.
     models = Element("Models")
     model = SubElement(models, "Model", ModelUri=NAMESPACE, Version="1.0.0", PublicationDate=f"{PUBLISHED}T00:00:00Z")
