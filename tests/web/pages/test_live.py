@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,16 @@ from tests.web.conftest import Desk
 from tests.web.pages.conftest import Enter
 
 from sightline.core.result import Verdict
+
+PARTS = 10
+# Notes when the strip has so many parts for the first time, in ms since 1970.
+NOTE_PARTS = """() => {
+  window.seen = [];
+  new MutationObserver(() => {
+    const parts = document.querySelectorAll(".frame-of").length;
+    window.seen[parts] ||= performance.timeOrigin + performance.now();
+  }).observe(document.body, { childList: true, subtree: true });
+}"""
 
 
 def test_a_part_is_shown_with_its_verdict_within_a_blink(
@@ -51,3 +62,17 @@ def test_an_operator_starts_nothing_and_an_engineer_says_why(desk: Desk, enter: 
     page = enter("/live/desk", "operator")
     expect(page.get_by_role("heading", name="State")).to_be_visible()
     assert page.get_by_role("button", name="Start").count() == 0
+
+
+def test_a_part_is_on_the_screen_within_300_ms(desk: Desk, enter: Enter) -> None:
+    page = enter("/live/desk", "operator")
+    expect(page.get_by_text("Waiting for the first part")).to_be_visible()
+    page.evaluate(NOTE_PARTS)
+    shown = []
+    for number in range(PARTS):
+        shown.append(time.time())
+        desk.show(Verdict.NG if number % 2 else Verdict.OK)
+        page.wait_for_timeout(400)
+    seen = page.evaluate("window.seen")
+    lags_ms = [seen_ms - shown_s * 1e3 for shown_s, seen_ms in zip(shown, seen[1:], strict=True)]
+    assert statistics.median(lags_ms) < 300, lags_ms  # 82 ms on two idle cores, at most 129
