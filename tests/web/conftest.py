@@ -17,6 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.evaluate.test_preview import KNOWN
 
 from sightline.core.result import Verdict
 from sightline.core.sample import Frame
@@ -26,6 +27,7 @@ from sightline.line.live import Live
 from sightline.line.part import Part
 from sightline.line.port import Answers, Port
 from sightline.operations import people
+from sightline.runtime.recipe import Recipe
 from sightline.store.store import Store
 from sightline.store.users import ROLES
 from sightline.web.client import Client
@@ -179,3 +181,17 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     kind = serialization.PrivateFormat.PKCS8
     private.write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption()))
     return public, private
+
+
+@pytest.fixture
+def kept(served: Served, recipe: Recipe) -> str:
+    """Hash of a recipe in the server's store."""
+    card = recipe.card.model_dump(mode="json")
+    return served.store.recipes.register(recipe.data, "plates", "plates.onnx", "ann", card=card).hash
+
+
+@pytest.fixture
+def evaluated(served: Served, kept: str) -> str:
+    """Hash of a recipe in the server's store, which was evaluated."""
+    served.store.evaluations.add(kept, "plates@1", {"escape": 0.25}, KNOWN.to_json(), "eve", 4)
+    return kept

@@ -9,15 +9,7 @@ import pytest
 from tests.web.conftest import Served
 
 from sightline.core.errors import NotFoundError
-from sightline.runtime.recipe import Recipe
 from sightline.web.client import ApiError
-
-
-@pytest.fixture
-def kept(served: Served, recipe: Recipe) -> str:
-    """Hash of a recipe in the server's store."""
-    card = recipe.card.model_dump(mode="json")
-    return served.store.recipes.register(recipe.data, "plates", "plates.onnx", "ann", card=card).hash
 
 
 def test_a_picture_is_judged_with_a_recipe_of_the_store(served: Served, kept: str, parts_folder: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.evaluate.test_preview import KNOWN
 from tests.web.conftest import Served
 from tests.web.pages.conftest import Enter
 
@@ -15,19 +14,10 @@ from sightline.operations.store import add_image
 from sightline.runtime.recipe import Recipe
 
 
-@pytest.fixture
-def kept(served: Served, recipe: Recipe) -> str:
-    """Hash of a recipe in the server's store, which was evaluated."""
-    card = recipe.card.model_dump(mode="json")
-    found = served.store.recipes.register(recipe.data, "plates", "plates.onnx", "ann", card=card).hash
-    served.store.evaluations.add(found, "plates@1", {"escape": 0.25}, KNOWN.to_json(), "eve", 4)
-    return found
-
-
 def test_a_moved_threshold_shows_its_price_and_becomes_a_new_recipe(
-    served: Served, kept: str, enter: Enter, look: Callable[[Page, str], None]
+    served: Served, evaluated: str, enter: Enter, look: Callable[[Page, str], None]
 ) -> None:
-    page = enter(f"/decide/{kept}", "engineer")
+    page = enter(f"/decide/{evaluated}", "engineer")
     page.wait_for_selector(".histogram .handle")
     expect(page.get_by_text("escapes")).to_be_visible()
     look(page, "decide")
@@ -43,16 +33,16 @@ def test_a_moved_threshold_shows_its_price_and_becomes_a_new_recipe(
     save.click()
     page.get_by_label("Why").fill("limit samples of May")
     page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url(lambda url: "/recipes/" in url and kept not in url)
-    (child,) = served.store.recipes.lineage(kept)[1]
+    page.wait_for_url(lambda url: "/recipes/" in url and evaluated not in url)
+    (child,) = served.store.recipes.lineage(evaluated)[1]
     assert child.card["band"]["high"] == pytest.approx(moved)
 
 
 def test_promote_and_roll_back_with_a_reason_each(
-    served: Served, kept: str, recipe: Recipe, train_tiny: Callable[..., Recipe], parts: object, enter: Enter,
+    served: Served, evaluated: str, recipe: Recipe, train_tiny: Callable[..., Recipe], parts: object, enter: Enter,
     look: Callable[[Page, str], None],
 ) -> None:  # fmt: skip
-    served.store.recipes.set_state(kept, "promoted", "ann")
+    served.store.recipes.set_state(evaluated, "promoted", "ann")
     other = train_tiny(parts.train, seed=5)  # type: ignore[attr-defined]
     card = other.card.model_dump(mode="json")
     newer = served.store.recipes.register(other.data, "plates", "newer.onnx", "ann", card=card).hash
@@ -65,25 +55,25 @@ def test_promote_and_roll_back_with_a_reason_each(
     page.get_by_role("button", name="Roll back").click()
     page.get_by_label("Why").fill("calls reflections defects")
     page.locator("dialog[open]").get_by_role("button", name="Roll back").click()
-    page.wait_for_url(f"**/recipes/{kept}")
+    page.wait_for_url(f"**/recipes/{evaluated}")
     expect(page.get_by_text("It is promoted.")).to_be_visible()
     reasons = [entry.reason for entry in served.store.audit.page(limit=20)]
     assert {"better on May's lots", "calls reflections defects"} <= set(reasons)
 
 
 def test_an_operator_judges_a_picture_and_changes_nothing(
-    served: Served, kept: str, enter: Enter, parts_folder: Path, look: Callable[[Page, str], None]
+    served: Served, evaluated: str, enter: Enter, parts_folder: Path, look: Callable[[Page, str], None]
 ) -> None:
-    page = enter(f"/bench?recipe={kept}", "operator")
+    page = enter(f"/bench?recipe={evaluated}", "operator")
     page.set_input_files("input[type=file]", parts_folder / "images/stain/100.png")
     expect(page.locator("section.panel .verdict.NG")).to_be_visible()
     look(page, "bench")
-    page.goto(f"/recipes/{kept}")
+    page.goto(f"/recipes/{evaluated}")
     expect(page.get_by_role("heading", name="What it promises")).to_be_visible()
     assert page.get_by_role("button", name="Promote").count() == 0
 
 
-def test_a_type_is_taught_from_chosen_samples(served: Served, kept: str, enter: Enter, parts_folder: Path) -> None:
+def test_a_type_is_taught_from_chosen_samples(served: Served, evaluated: str, enter: Enter, parts_folder: Path) -> None:
     files = sorted((parts_folder / "images/stain").glob("*.png"))[:2]
     samples = [add_image(served.store, "plates", file.name, file.read_bytes(), "ann").id for file in files]
     page = enter("/samples?product=plates", "engineer")
@@ -96,4 +86,4 @@ def test_a_type_is_taught_from_chosen_samples(served: Served, kept: str, enter: 
     page.get_by_role("button", name="Teach it").click()
     expect(page.get_by_role("heading", name="Teaching")).to_be_visible()
     asked = served.store.jobs.page(None, "teach", None, 1)[0].arguments
-    assert (asked["recipe"], asked["type"], sorted(asked["samples"])) == (kept, "smudge", sorted(samples))
+    assert (asked["recipe"], asked["type"], sorted(asked["samples"])) == (evaluated, "smudge", sorted(samples))

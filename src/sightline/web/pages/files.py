@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 from functools import cache
 from pathlib import Path
 
@@ -54,8 +53,9 @@ def asset(version: str, name: str) -> Response:
     data = assets().get(name) if version == revision() else None
     if data is None:
         raise NotFoundError(f"there is no file {name!r} of this version. Load the page again")
-    kind = TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0]
-    return Response(data, media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+    return Response(
+        data, media_type=TYPES[Path(name).suffix], headers={"Cache-Control": "public, max-age=31536000, immutable"}
+    )
 
 
 for _page in PAGES:

@@ -59,6 +59,9 @@ export const put = (path, body, more = {}) => call("PUT", path, { body, ...more 
 export const patch = (path, body, more = {}) => call("PATCH", path, { body, ...more });
 export const remove = (path, query) => call("DELETE", path, { query });
 
+/** What a recipe says of a picture, given as its bytes. */
+export const inspect = (recipe, bytes) => call("POST", `/recipes/${recipe}/inspect`, { bytes });
+
 /** A key for a write that must be done once, however often it is sent. */
 export const once = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 

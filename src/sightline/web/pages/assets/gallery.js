@@ -1,6 +1,6 @@
 // Parts of the line and samples of the lab: filtered, looked at, labelled and moved, many at a time.
 import { useEffect, useRef, useState } from "./vendor/preact.js";
-import { address, call, get, image, patch, post, thumbnail } from "./api.js";
+import { address, get, image, inspect, patch, post, thumbnail } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture, fetchPart } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
@@ -167,7 +167,7 @@ export function Sample({ number: id }) {
   const [judge, busy] = useAction(async (event) => {
     const data = await (await fetch(image(one.hash))).blob();
     const recipe = event.target.value;
-    if (recipe) setJudged(await call("POST", `/recipes/${recipe}/inspect`, { bytes: data }));
+    if (recipe) setJudged(await inspect(recipe, data));
   });
   if (!one) return html`<${Head} title=${t("Sample {id}", { id })} /><${Waiting} of=${found} />`;
   const history = words.data ? [...words.data.items].reverse() : [];

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { address, call, get, post } from "./api.js";
 import { archive, chosen, dropped } from "./archive.js";
 import { Camera } from "./camera.js";
-import { Empty, Field, Head, Moment, Reason, Stat, Table, Waiting, go, html, say, told, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
+import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Waiting, go, html, say, told, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { bytes, duration, number, percent, t } from "./words.js";
 
 const STATES = () => ({ queued: t("waiting"), running: t("at work"), done: t("done"), failed: t("failed"), cancelled: t("cancelled") });
@@ -51,9 +51,8 @@ export function Jobs() {
     window.addEventListener("happened", heard);
     return () => window.removeEventListener("happened", heard);
   }, []);
-  const pick = (name, words) => html`<select aria-label=${name === "state" ? t("State") : t("Kind")} onChange=${(event) => set({ [name]: event.target.value })}><option value="">${t("all")}</option>${Object.entries(words).map(([key, word]) => html`<option value=${key} selected=${query[name] === key}>${word}</option>`)}</select>`;
   return html`<${Head} title=${t("Lab")} about=${t("Work that takes its time: it goes on without this page.")}>
-      ${pick("kind", KINDS())}${pick("state", STATES())}<a class="button primary" href="/collect">${t("New product")}</a></${Head}>
+      <${Choice} label=${t("Kind")} words=${KINDS()} value=${query.kind} change=${(kind) => set({ kind })} /><${Choice} label=${t("State")} words=${STATES()} value=${query.state} change=${(state) => set({ state })} /><a class="button primary" href="/collect">${t("New product")}</a></${Head}>
     ${!list.items ? html`<${Waiting} of=${list} />` : list.items.length === 0 ? html`<${Empty} title=${t("No job yet")} actions=${html`<a class="button primary" href="/collect">${t("From pictures to a recipe")}</a>`}>${t("Training, measurements, checks and imports are listed here.")}</${Empty}>`
       : html`<div class="panel flat"><${Table} label=${t("Jobs")} rows=${list.items} to=${(job) => `/jobs/${job.id}`} columns=${[
         [t("Job"), (job) => `${KINDS()[job.kind]} ${job.id}`], [t("Of"), (job) => job.arguments.name || job.arguments.data || job.arguments.product || ""],

@@ -1,6 +1,6 @@
 // The label canvas: what a sample shows and where, by brush, polygon, box and from the heat.
 import { useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
-import { call, get, image, post } from "./api.js";
+import { get, image, inspect, post } from "./api.js";
 import { Field, Head, Waiting, go, html, say, told, useKeys, useQuery, useRemote } from "./parts.js";
 import { fetchPart } from "./picture.js";
 import { number, t } from "./words.js";
@@ -301,7 +301,7 @@ function Desk({ sample, part, now, mask, etag, types, queue }) {
       const recipe = recipes.items.find((one) => one.state === "promoted") || recipes.items[0];
       if (!recipe) { say(t("There is no recipe of this product yet."), true); return; }
       const bytes = await (await fetch(image(sample.hash))).blob();
-      const judged = await call("POST", `/recipes/${recipe.hash}/inspect`, { bytes });
+      const judged = await inspect(recipe.hash, bytes);
       if (!judged.defects.length) { say(t("Recipe {name} sees nothing here.", { name: recipe.name })); return; }
       masks.keep(type);
       masks.read(judged.defects.map((defect) => ({ type, rings: [defect.contour] })), colourOf);

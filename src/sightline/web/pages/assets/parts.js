@@ -158,6 +158,9 @@ export function Waiting({ of }) {
 }
 
 export const Field = ({ label, hint, children }) => html`<label class="field"><span>${label}</span>${children}${hint && html`<small>${hint}</small>`}</label>`;
+/** A choice among {key: word}, or none of them: `change` gets the key, "" for all. */
+export const Choice = ({ label, words, value, change }) => html`<select aria-label=${label} onChange=${(event) => change(event.target.value)}>
+  <option value="">${t("all")}</option>${Object.entries(words).map(([key, word]) => html`<option value=${key} selected=${key === value}>${word}</option>`)}</select>`;
 export const Stat = ({ value, label }) => html`<div class="stat"><b>${value}</b><span>${label}</span></div>`;
 export const Moment = ({ at, style }) => html`<time datetime=${at} title=${time(at)}>${time(at, style || "short")}</time>`;
 

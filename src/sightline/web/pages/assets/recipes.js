@@ -1,7 +1,7 @@
 // Recipes: which there are, where each comes from, what state it is in, and a picture judged by one.
 import { useRef, useState } from "./vendor/preact.js";
-import { address, call, get, post } from "./api.js";
-import { Empty, Field, Head, Moment, Reason, Stat, Table, Verdict, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
+import { address, get, inspect, post } from "./api.js";
+import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Verdict, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
 
@@ -14,7 +14,7 @@ export function Recipes() {
   const list = useList("/recipes", { product: query.product, state: query.state, limit: 50 });
   const products = [...new Set((list.items || []).map((one) => one.product))];
   return html`<${Head} title=${t("Recipes")} about=${t("What the line judges by: one file each.")}>
-      <select aria-label=${t("State")} onChange=${(event) => set({ state: event.target.value })}><option value="">${t("all")}</option>${Object.entries(STATES()).map(([key, word]) => html`<option value=${key} selected=${query.state === key}>${word}</option>`)}</select>
+      <${Choice} label=${t("State")} words=${STATES()} value=${query.state} change=${(state) => set({ state })} />
       ${session.may("engineer") && html`<a class="button primary" href="/collect">${t("New recipe")}</a>`}</${Head}>
     ${!list.items ? html`<${Waiting} of=${list} />` : !list.items.length ? html`<${Empty} title=${t("No recipe yet")} actions=${html`<a class="button primary" href="/collect">${t("From pictures to a recipe")}</a>`}>${t("A recipe is learned from pictures of good parts.")}</${Empty}>`
       : products.map((product) => html`<section class="panel flat" style="margin-bottom:16px"><h2 style="padding:14px 14px 0">${product}</h2><${Table} label=${product} rows=${list.items.filter((one) => one.product === product).map((one) => ({ ...one, id: one.hash }))} to=${(one) => `/recipes/${one.hash}`} columns=${[
@@ -102,7 +102,7 @@ export function Bench() {
   const [judge, busy] = useAction(async (file) => {
     setResult(null);
     const begun = performance.now();
-    const [bitmap, judged] = await Promise.all([createImageBitmap(file).catch(() => null), call("POST", `/recipes/${recipe}/inspect`, { bytes: file })]);
+    const [bitmap, judged] = await Promise.all([createImageBitmap(file).catch(() => null), inspect(recipe, file)]);
     setPart(bitmap && { bitmap, width: bitmap.width, height: bitmap.height });
     setResult({ ...judged, name: file.name, took: (performance.now() - begun) / 1000 });
   });

@@ -1,7 +1,7 @@
 // The site: users, tokens, stations, the own password, and who did what.
 import { useState } from "./vendor/preact.js";
 import { get, patch, post, put, remove } from "./api.js";
-import { Dialog, Field, Head, Moment, RANKS, Reason, Table, Waiting, html, say, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
+import { Dialog, Field, Head, Moment, RANKS, Reason, Table, Waiting, html, say, useAction, useList, useQuery, useSession } from "./parts.js";
 import { number, t } from "./words.js";
 
 const SCOPES = ["read", "inspect", "label", "lab", "line", "admin"];
