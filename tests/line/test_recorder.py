@@ -14,6 +14,7 @@ from sightline.core.result import Verdict
 from sightline.core.sample import Frame
 from sightline.core.signals import Command, CommandKind
 from sightline.line import recorder as module
+from sightline.line.collection import Keep
 from sightline.line.decision import Decision, ViewResult
 from sightline.line.part import Part
 from sightline.line.recorder import Recorder
@@ -35,9 +36,9 @@ def settings(tmp_path: Path, recipe_file: Path) -> StationSettings:
     return StationSettings.model_validate(values)
 
 
-def record(recorder: Recorder, number: int) -> None:
+def record(recorder: Recorder, number: int, embedding: np.ndarray | None = None) -> None:
     part = Part.from_trigger(Command(kind=CommandKind.TRIGGER), number, "desk", ("plates", 7), 1.0)
-    seen = ViewResult("view", Verdict.NG, 2.0, 0.1, "a" * 64)
+    seen = ViewResult("view", Verdict.NG, 2.0, 0.1, "a" * 64, embedding=embedding)
     image = np.full((8, 8, 3), number, np.uint8)
     now = time.monotonic()
     frame = Frame(image=image, id=number, captured=time.time(), monotonic_s=now, complete_s=now, camera="view")
@@ -119,3 +120,15 @@ def test_people_are_asked_about_the_share_of_ng_parts_that_the_station_names(
     with Store.open(settings.folder / "sightline.db", create=False) as store:
         (part,) = store.inspections.page()
         assert [(one.inspection_id, one.pilot) for one in store.reviews.page()] == [(part.id, True)] * int(share)
+
+
+def test_a_kept_picture_comes_with_its_embedding(settings: StationSettings) -> None:
+    recorder = Recorder(settings.model_copy(update={"keep": Keep.model_validate({})}))
+    for number in range(3):
+        record(recorder, number, np.eye(16, dtype=np.float32)[number % 2])
+    record(recorder, 3, np.full(16, np.nan, np.float32))
+    recorder.close()
+    with Store.open(settings.folder / "sightline.db") as store:
+        last, alike, other, first = (part.image_hash or "" for part in store.inspections.page())
+        assert [one.hash for one in store.embeddings.similar(first)] == [alike, other]
+        assert store.embeddings.similar(last) == ()

@@ -151,5 +151,6 @@ def view_result(
         reason=result.reason,
         ood_distance=float(result.ood_distance),
         size=(result.image.shape[1], result.image.shape[0]),
+        embedding=result.embedding,
         heat=None if scale is None else heat_bytes(result.heat, scale),
     )

@@ -6,6 +6,7 @@ A database that is locked, away or slow never holds up a part, and a killed proc
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import sqlite3
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, body TEXT NOT NULL, 
 """
 SETTLE_S = 5.0  # what a power cut may cost of the database; the journal's thread waits for the disk, no part does
 ORIGIN = ("station", "line", "lot", "serial", "recipe_hash", "exposure_us", "gain_db", "reason", "verdict")
+EMBEDDED = ("key", "view", "image_hash", "recipe_hash")
 TIMES = ("triggered", "captured", "inferred", "signalled")
 LOG = logging.getLogger("sightline.line.journal")
 
@@ -176,6 +178,9 @@ class Ledger:
                 store.inspections.correct(str(entry["key"]), Verdict(entry["verdict"]), str(entry["error"]))
             if entry.get("kind") == "picture":
                 store.inspections.set_image(str(entry["key"]), str(entry["image_hash"]))
+                if vector := entry.get("embedding"):
+                    part, view, picture, recipe = (str(entry[name]) for name in EMBEDDED)
+                    store.embeddings.keep(part, view, picture, recipe, base64.b64decode(vector))
         events = [entry for entry in entries if entry.get("kind") == "event"]
         if events:
             station = f"station {self._settings.name}"

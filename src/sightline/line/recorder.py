@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import math
 import queue
@@ -23,6 +24,7 @@ from sightline.line.decision import Decision, ViewResult
 from sightline.line.journal import Entry, Journal, Ledger
 from sightline.line.part import Part
 from sightline.line.settings import StationSettings
+from sightline.store.embeddings import pack
 
 PICTURES_WAITING = 8  # parts whose pictures wait to be written; beyond, pictures are dropped, verdicts never
 MAX_DEFERRED = 10_000  # parts that could not be recorded and are remembered until they can
@@ -32,11 +34,12 @@ LOG = logging.getLogger("sightline.line.recorder")
 
 @dataclass(frozen=True, slots=True)
 class CollectedFrame:
-    """One frame of a part that is to be kept, and the details of its sample."""
+    """One frame of a part that is to be kept, the details of its sample, and what its view's recipe found in it."""
 
     part: Part
     frame: Frame
     details: Mapping[str, str | None]
+    result: ViewResult | None
 
 
 class Recorder:
@@ -169,11 +172,13 @@ class Recorder:
         reason = self._collector.wants(decision, self._settings.keep.names(_clean(part.id)).get("lot"))
         if not reason:
             return
-        recipes = {result.view: result.recipe_hash for result in decision.results}
+        results = {result.view: result for result in decision.results}
         for frame in frames:
-            details = {"reason": reason, "verdict": str(decision.verdict), "recipe_hash": recipes.get(frame.camera)}
+            result = results.get(frame.camera)
+            recipe = None if result is None else result.recipe_hash
+            details = {"reason": reason, "verdict": str(decision.verdict), "recipe_hash": recipe}
             try:
-                self._pictures.put_nowait(CollectedFrame(part, frame, details))
+                self._pictures.put_nowait(CollectedFrame(part, frame, details, result))
             except queue.Full:
                 self.pictures_dropped += 1
 
@@ -205,7 +210,11 @@ class Recorder:
         origin = self._origin(part) | {name: frame.metadata.get(name) for name in ("exposure_us", "gain_db")}
         digest = self._ledger.keep(data.tobytes(), frame.camera, origin | dict(picture.details))
         self._collector.took(len(data))
-        self._journal.append({"kind": "picture", "key": part.key, "view": frame.camera, "image_hash": digest})
+        entry = {"kind": "picture", "key": part.key, "view": frame.camera, "image_hash": digest}
+        if picture.result is not None and picture.result.embedding is not None:
+            vector = base64.b64encode(pack(picture.result.embedding)).decode()
+            entry |= {"recipe_hash": picture.result.recipe_hash, "embedding": vector}
+        self._journal.append(entry)
 
     def _clear_old(self) -> None:
         """Once an hour, pictures whose time is over make room."""

@@ -20,8 +20,6 @@ from sightline.store.store import Store
 
 VIEW = "view"  # what the only view of a part is called where nothing says otherwise
 MISSING = "no picture of this part is kept any more. Skip it; nobody is asked about it again"
-SIMILAR = "earlier answers about the same product, those of the same type first, then the nearest scores; nothing is " \
-    "known of what the parts look like, since the store keeps no embeddings"  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

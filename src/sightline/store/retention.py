@@ -20,7 +20,7 @@ from sightline.store.database import Database
 from sightline.store.images import Images, StoredImage, image_key, thumbnail_key
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import AnnotationRow, DefectTypeRow, EntryRow, SampleRow
-from sightline.store.tables.line import InspectionRow, ReviewRow
+from sightline.store.tables.line import EmbeddingRow, InspectionRow, ReviewRow
 
 ORDER = (Verdict.OK, Verdict.REVIEW, Verdict.NG)  # what teaches least goes first
 AT_ONCE = 500
@@ -205,6 +205,7 @@ def _remove(database: Database, images: Images, verdict: Verdict, rows: list[Can
         kept |= set(session.scalars(select(AnnotationRow.mask_hash).where(AnnotationRow.mask_hash.in_(hashes))))
         gone = hashes - kept
         session.execute(update(InspectionRow).where(InspectionRow.image_hash.in_(gone)).values(image_hash=None))
+        session.execute(delete(EmbeddingRow).where(EmbeddingRow.hash.in_(gone)))
         audit(session, "retention", "clear", f"{len(ids)} collected pictures", ids=ids)
     for row in rows:
         if row.hash in gone:

@@ -128,12 +128,12 @@ class Reviews:
             session.add(row)
             session.flush()
             audit(session, author, "ask for review", f"review {row.id}", reason)
-            return _review(row)
+            return review_of(row)
 
     def get(self, id: int) -> Review:
         """One review. Raises NotFoundError."""
         with self._database.reading() as session:
-            return _review(_find(session, id))
+            return review_of(_find(session, id))
 
     def page(
         self, state: str | None = None, author: str | None = None, before: int | None = None, limit: int = 50
@@ -146,7 +146,7 @@ class Reviews:
         if before is not None:
             query = query.where(ReviewRow.id < before)
         with self._database.reading() as session:
-            return tuple(_review(row) for row in session.scalars(query))
+            return tuple(review_of(row) for row in session.scalars(query))
 
     def claim(self, author: str, count: int = 1, held_s: float = HELD_S) -> tuple[Review, ...]:
         """Up to `count` reviews that are this author's to answer: those it has, then the most urgent open ones.
@@ -174,7 +174,7 @@ class Reviews:
             for one in found:
                 one.state, one.claimed_by, one.claimed_at = CLAIMED, author, now()
             session.flush()
-            return tuple(_review(one) for one in found)
+            return tuple(review_of(one) for one in found)
 
     def answer(
         self,
@@ -202,7 +202,7 @@ class Reviews:
             told = {"answer": answer.label, "types": list(answer.types), "annotations": row.annotations}
             audit(session, author, "answer review", f"review {id}", answer.note, **told)
             session.flush()
-            return _review(row)
+            return review_of(row)
 
     def similar(self, part: Record, most: int = 5) -> tuple[tuple[Review, Record], ...]:
         """Up to `most` answered reviews of other parts of its product: those of its type first, then near scores.
@@ -220,7 +220,7 @@ class Reviews:
         if part.product is not None:
             query = query.where(other.product == part.product)
         with self._database.reading() as session:
-            found = [(_review(review), record_of(inspection)) for review, inspection in session.execute(query)]
+            found = [(review_of(review), record_of(inspection)) for review, inspection in session.execute(query)]
         kind, score = _main_type(part), part.score
         return tuple(
             sorted(
@@ -240,7 +240,7 @@ class Reviews:
             row.priority -= 1.0
             audit(session, author, "skip review", f"review {id}", note)
             session.flush()
-            return _review(row)
+            return review_of(row)
 
     def undo(self, id: int, author: str) -> Review:
         """Take the own answer back, and what it said of samples; the audit keeps it. The review is this author's to
@@ -258,7 +258,7 @@ class Reviews:
             row.answer, row.types, row.note, row.author, row.answered = None, [], "", None, None
             row.grade, row.regions, row.annotations = None, [], []
             session.flush()
-            return _review(row)
+            return review_of(row)
 
     def ask_again(self, id: int, author: str, reason: str) -> Review:
         """Ask another person about an answered review. Raises ConflictError where it is not answered."""
@@ -306,6 +306,7 @@ def _find(session: Session, id: int, lock: bool = False) -> ReviewRow:
     return row
 
 
-def _review(row: ReviewRow) -> Review:
+def review_of(row: ReviewRow) -> Review:
+    """A row as a value."""
     lists: dict[str, Any] = {name: tuple(getattr(row, name)) for name in LISTS}
     return Review(**lists, **{name: getattr(row, name) for name in FIELDS})

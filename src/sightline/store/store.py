@@ -18,6 +18,7 @@ from sightline.store.backup import KEEP, Backup, back_up, restore_backup
 from sightline.store.book import Book
 from sightline.store.check import GRACE_S, Check, check
 from sightline.store.database import Database, locate, prepare
+from sightline.store.embeddings import Embeddings
 from sightline.store.evaluations import Evaluations
 from sightline.store.images import Images, locate_images
 from sightline.store.ingest import Ingest, Ingested
@@ -49,6 +50,7 @@ class Store:
         self.recipes = Recipes(database)
         self.evaluations = Evaluations(database)
         self.inspections = Inspections(database)
+        self.embeddings = Embeddings(database)
         self.audit = AuditLog(database)
         self.users = Users(database)
         self.access = Access(database)

@@ -72,6 +72,24 @@ class HourRow(Base):
     count: Mapped[int]
 
 
+class EmbeddingRow(Base):
+    """What a recipe's backbone made of a picture that was kept: parts that look alike are found by it.
+
+    It goes with the picture.
+    """
+
+    __tablename__ = "embeddings"
+
+    id: Mapped[Key]
+    part: Mapped[str]  # the inspection's key
+    view: Mapped[str]
+    hash: Mapped[Hash]  # of the picture
+    recipe_hash: Mapped[Hash]  # embeddings of two recipes cannot be compared
+    vector: Mapped[bytes]  # float16, little-endian, of length 1
+
+    __table_args__ = (UniqueConstraint("part", "view"), Index(None, "recipe_hash", "id"), Index(None, "hash"))
+
+
 class ReviewRow(Base):
     """A part that a person shall look at, why, and the answer."""
 

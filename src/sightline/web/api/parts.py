@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from sightline.core.errors import NotFoundError, StoreError
 from sightline.core.result import Verdict
-from sightline.operations.reviews import SIMILAR, Shown, View, picture_of, shown
+from sightline.operations.reviews import Shown, View, picture_of, shown
+from sightline.store.inspections import Record
+from sightline.store.reviews import Review
 from sightline.store.samples import StoredSample
 from sightline.web.api.identity import Reading
-from sightline.web.api.images import PICTURES, IfNoneMatch, known, picture
+from sightline.web.api.images import PICTURES, Hash, IfNoneMatch, known, picture
 from sightline.web.api.problems import responses
 from sightline.web.api.site import Here
 
@@ -53,13 +55,19 @@ class GoodPart(Pictures):
 
 
 class SimilarPart(Pictures):
-    """A part that was answered before."""
+    """A part like another one. `similarity`: how alike they look, -1 to 1; null where only type and score say so.
 
-    review: int
+    `review`, `answer`, `types`, `author` and `answered` are what a person said of it, null where nobody has.
+    """
+
     inspection: int
-    answer: str
-    types: list[str]
+    verdict: Verdict
     score: float | None
+    triggered: datetime
+    similarity: float | None
+    review: int | None
+    answer: str | None
+    types: list[str]
     author: str | None
     answered: datetime | None
 
@@ -94,8 +102,7 @@ class PartShown(BaseModel):
     views: list[PartView]
     missing: str
     nearest_good: GoodPart | None
-    similar: list[SimilarPart]
-    similar_how: str
+    similar: list[SimilarPart] = Field(description="answered before: of the same type first, then of the nearest score")
 
 
 @router.get("/reviews/{number}/part")
@@ -117,9 +124,25 @@ def part(number: int, site: Here, identity: Reading) -> PartShown:
         views=[_view(found, view) for view in found.views],
         missing=found.missing,
         nearest_good=_good(found.good),
-        similar=_similar(found),
-        similar_how=SIMILAR,
+        similar=[_similar(part, part.image_hash, None, review) for review, part in found.similar],
     )
+
+
+@router.get("/images/{hash}/similar")
+def similar(
+    hash: Hash,
+    site: Here,
+    identity: Reading,
+    answered: Annotated[bool, Query(description="only parts that a person has decided")] = False,
+    limit: Annotated[int, Query(ge=1, le=50)] = 12,
+) -> list[SimilarPart]:
+    """Parts of the line whose kept pictures look the most like this one, by its recipe's embedding.
+
+    They are looked for among the newest 5,000 pictures of that recipe and view, or the newest 1,000 answers. Empty
+    where the picture is not from a station, or was judged by a version that kept no embeddings.
+    """
+    found = site.store.embeddings.similar(hash, limit, answered)
+    return [_similar(one.part, one.hash, one.similarity, one.review) for one in found]
 
 
 @router.get("/inspections/{number}/heat/{view}", response_class=Response, responses=PICTURES)
@@ -166,20 +189,20 @@ def _good(sample: StoredSample | None) -> GoodPart | None:
     return None if sample is None else GoodPart(sample=sample.id, how=GOOD, **_links(sample.hash))
 
 
-def _similar(found: Shown) -> list[SimilarPart]:
-    return [
-        SimilarPart(
-            review=review.id,
-            inspection=part.id or 0,
-            answer=review.answer or "",
-            types=list(review.types),
-            score=part.score,
-            author=review.author,
-            answered=review.answered,
-            **_links(part.image_hash),
-        )
-        for review, part in found.similar
-    ]
+def _similar(part: Record, hash: str | None, similarity: float | None, review: Review | None) -> SimilarPart:
+    return SimilarPart(
+        inspection=part.id or 0,
+        verdict=part.verdict,
+        score=part.score,
+        triggered=part.triggered,
+        similarity=similarity,
+        review=None if review is None else review.id,
+        answer=None if review is None else review.answer,
+        types=[] if review is None else list(review.types),
+        author=None if review is None else review.author,
+        answered=None if review is None else review.answered,
+        **_links(hash),
+    )
 
 
 def band_of(card: Mapping[str, Any]) -> Thresholds | None:

@@ -68,7 +68,7 @@ export function Inspection({ number: id }) {
   return html`<${Head} title=${one.serial || t("Part {id}", { id })} about=${[one.product, one.station, one.lot && t("lot {lot}", { lot: one.lot })].filter(Boolean).join(" · ")}>
       <a class="button" href=${`/parts/${one.id + 1}`}>← ${t("Newer")}</a><a class="button" href=${`/parts/${Math.max(1, one.id - 1)}`}>${t("Older")} →</a>
       ${session.may("engineer") && html`<button onClick=${ask} disabled=${busy}>${t("Have it reviewed")}</button>`}</${Head}>
-    <div class="split"><div class="stack">${(one.details.views || [{ view: "", verdict: one.verdict, defects: [] }]).map((view) => html`<${View} key=${view.view} one=${one} view=${view} />`)}</div>
+    <div class="split"><div class="stack">${(one.details.views || [{ view: "", verdict: one.verdict, defects: [] }]).map((view) => html`<${View} key=${view.view} one=${one} view=${view} />`)}<${Alike} hash=${one.image_hash} /></div>
     <div class="stack"><section class="panel"><h2>${t("Verdict")}</h2><dl class="facts">
         <dt>${t("Verdict")}</dt><dd><${Verdict} of=${one.verdict} /></dd><dt>${t("Score")}</dt><dd>${score(one.score)}</dd>
         ${one.p_value !== null && html`<dt>${t("p value")}</dt><dd>${number(one.p_value, 3)} <span class="muted small">${t("share of good parts that look at least as strange")}</span></dd>`}
@@ -95,6 +95,16 @@ function View({ one, view }) {
       ${!hash && html`<p class="missing">${t("No picture was kept.")}</p>`}${found.error && html`<p class="missing">${found.error.message}</p>`}</${Picture}>
     ${view.reason && html`<p class="note warn" style="margin-top:8px">${view.reason}</p>`}
     ${view.defects.length > 0 && html`<p class="chips" style="margin-top:8px">${view.defects.map((defect) => html`<span class="chip">${defect.type} · ${score(defect.score)} · ${defect.area_mm2 ? `${number(defect.area_mm2, 2)} mm²` : `${number(defect.area_px)} px²`}</span>`)}</p>`}</figure>`;
+}
+
+/** Parts of the line whose pictures look the most like this one; nothing where none is known to. */
+function Alike({ hash }) {
+  const found = useRemote((signal) => (hash ? get(`/images/${hash}/similar`, {}, signal) : []), [hash]);
+  if (!found.data || !found.data.length) return null;
+  return html`<section class="panel"><h2>${t("Look alike")}</h2><div class="thumbs few">${found.data.map((one) => html`<a key=${one.inspection} class="thumb" href=${`/parts/${one.inspection}`} title=${t("likeness {n}", { n: number(one.similarity, 2) })}>
+      <img src=${one.thumbnail} alt="" loading="lazy" /><span class="cap"><${Verdict} of=${one.verdict} /><span class="num">${score(one.score)}</span></span>
+      <span class="cap muted">${one.answer ? html`<b class=${`answer ${one.answer}`}>${one.types.join(", ") || t(one.answer)}</b>` : t("not decided")}</span></a>`)}</div>
+    <p class="muted small" style="margin:10px 0 0">${t("By the embedding of the whole picture, among the newest pictures that the same recipe judged.")}</p></section>`;
 }
 
 /** A recipe learns a new type from the chosen samples: a job. */
@@ -175,7 +185,7 @@ export function Sample({ number: id }) {
   const boxes = (now ? now.regions : []).filter((region) => region.box).map((region) => region.box);
   return html`<${Head} title=${one.name.split("/").pop()} about=${`${one.product} · ${one.width} × ${one.height} px · ${t(one.split || "neither part")}`}>
       ${session.may("reviewer") && html`<a class="button primary" href=${`/label/${id}`}>${t("Label")}</a>`}</${Head}>
-    <div class="split"><${Picture} part=${part.data} look=${{ boxes }} label=${one.name} style="height:min(70vh,800px);border-radius:8px" />
+    <div class="split"><div class="stack"><${Picture} part=${part.data} look=${{ boxes }} label=${one.name} style="height:min(70vh,800px);border-radius:8px" /><${Alike} hash=${one.hash} /></div>
     <div class="stack"><section class="panel"><h2>${t("Labels")}</h2>${history.length ? history.map((word) => html`<p><b class=${`answer ${word.label}`}>${t(word.label)}</b> ${word.types.join(", ")} ${word.grade !== null ? t("grade {n}", { n: word.grade }) : ""} ${word.blind ? t("(blind)") : ""}<br /><span class="muted small">${word.author} · <${Moment} at=${word.created} />${word.note ? ` · ${word.note}` : ""}</span></p>`) : html`<p class="muted">${t("Nobody has said yet what it shows.")}</p>`}</section>
       <section class="panel"><h2>${t("Judge it")}</h2><${Field} label=${t("By recipe")}><select onChange=${judge} disabled=${busy}><option value="">–</option>${((recipes.data || {}).items || []).map((recipe) => html`<option value=${recipe.hash}>${recipe.name} ${recipe.hash.slice(0, 8)} (${t(recipe.state)})</option>`)}</select></${Field}>
         ${judged && html`<p style="margin-top:10px"><${Verdict} of=${judged.verdict} /> ${t("score {score}", { score: score(judged.score) })}</p>`}</section></div></div>`;

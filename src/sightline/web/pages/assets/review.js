@@ -19,8 +19,10 @@ async function load(review) {
       return { ...view, drawn: null, reason: told(error) };
     }
   }));
+  const worst = views.filter((view) => view.picture).reduce((a, b) => (a && (a.score ?? -1e9) >= (b.score ?? -1e9) ? a : b), null);
+  const alike = worst ? await get(`/images/${worst.picture.split("/").pop()}/similar`, { answered: true, limit: 5 }) : [];
   const good = part.nearest_good && part.nearest_good.picture ? await fetchPart(part.nearest_good.picture).catch(() => null) : null;
-  return { review, part: { ...part, views }, good };
+  return { review, part: { ...part, views }, good, alike };
 }
 
 /** Parts that are this person's to decide: {now, left, done, next, took, error, empty}. The next ones load while one is looked at. */
@@ -132,6 +134,7 @@ function One({ one, finish, drop }) {
     ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => [String(n), () => turn(n - 1)])),
   });
   if (!part) return html`<${Waiting} of=${{ ...found, reload: () => drop(one.id) }} />`;
+  const before = found.data.alike.length ? found.data.alike : part.similar;
   return html`<div class="split review"><div class="stack">
       <div class="pair" style=${`--views:${part.views.length + (found.data.good ? 1 : 0)}`}>
         ${part.views.map((view) => html`<figure><figcaption>${part.views.length > 1 ? view.view : t("This part")} <${Verdict} of=${view.verdict} /></figcaption>
@@ -163,9 +166,9 @@ function One({ one, finish, drop }) {
         <dt>${t("When")}</dt><dd><${Moment} at=${part.triggered} /></dd></dl>
         ${part.pilot && html`<p class="note warn" style="margin:10px 0 0">${t("From pilot mode: the machine did not act on it.")}</p>`}</section>
       <section class="panel"><h2>${t("Decided before")}</h2>
-        ${part.similar.length ? html`<ul class="similar">${part.similar.map((old) => html`<li>${old.thumbnail && html`<img src=${old.thumbnail} alt="" loading="lazy" />`}
+        ${before.length ? html`<ul class="similar">${before.map((old) => html`<li>${old.thumbnail && html`<img src=${old.thumbnail} alt="" loading="lazy" />`}
           <span><b class=${`answer ${old.answer}`}>${WORDS()[old.answer]}</b> ${old.types.join(", ")}<br /><span class="muted small">${t("score {score}", { score: score(old.score) })} · ${old.author} · ${ago(old.answered)}</span></span></li>`)}</ul>
-          <p class="muted small" style="margin:8px 0 0">${part.similar_how}</p>` : html`<p class="muted" style="margin:0">${t("No similar part was decided yet.")}</p>`}</section></div></div>`;
+          <p class="muted small" style="margin:8px 0 0">${found.data.alike.length ? t("Those that look most like this part, of the same recipe.") : t("Of the same type first, then of the nearest scores: none that was decided is known to look alike.")}</p>` : html`<p class="muted" style="margin:0">${t("No similar part was decided yet.")}</p>`}</section></div></div>`;
 }
 
 const share = (one) => (one.of ? `${number(one.count)} / ${number(one.of)}: ${percent(one.value, 0)} (${percent(one.lower, 0)} – ${percent(one.upper, 0)})` : t("none yet"));
