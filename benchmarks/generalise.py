@@ -47,8 +47,11 @@ Row = dict[str, Any]
 SEPARATE = 0.98  # image AUROC from which a set's verdicts are expected to be good
 
 
-def deal(name: str, seed: int, count: int) -> tuple[list[Sample], list[Sample]]:
-    """Good samples to learn from, `count` of them or all, and test samples; no named part is on both sides."""
+def deal(name: str, seed: int, count: int, marked: int = 0) -> tuple[list[Sample], list[Sample]]:
+    """Samples to learn from and test samples; no named part is on both sides.
+
+    `count` good ones are learned from, or all, and `marked` defective ones whose defects are marked.
+    """
     rng = np.random.default_rng(seed)
     folder = "magnetic_tile" if name == "tile_frays" else name
     if folder in ("cubes", "magnetic_tile", "solar_cells"):
@@ -61,6 +64,11 @@ def deal(name: str, seed: int, count: int) -> tuple[list[Sample], list[Sample]]:
     if count:
         rng.shuffle(good)  # type: ignore[arg-type]
         good = good[:count]
+    if marked:
+        masked = [s for s in test if s.defective and (s.mask is not None or s.regions)]
+        known = [masked[i] for i in rng.permutation(len(masked))[:marked]]
+        taken = {s.group or s.path.name for s in known}
+        good, test = [*good, *known], [s for s in test if (s.group or s.path.name) not in taken]
     sides = ([s for s in test if s.defective is flag] for flag in (False, True))
     chosen: list[Sample] = []
     for side, most in zip(sides, (MOST_GOOD, MOST_DEFECTIVE), strict=True):
@@ -90,11 +98,11 @@ def _dealt(folder: str, rng: np.random.Generator) -> tuple[list[Sample], list[Sa
     return chosen[:most], [s for s in samples if s.group not in learned]
 
 
-def measure(job: tuple[str, int, int], name: str, options: dict[str, str]) -> Row:
+def measure(job: tuple[str, int, int], name: str, options: dict[str, str], marked: int = 0) -> Row:
     """One training and its test: a row of figures, with the score and verdict of every test part."""
     product, seed, count = job
     warnings.simplefilter("ignore")
-    good, test = deal(product, seed, count)
+    good, test = deal(product, seed, count, marked)
     start = time.perf_counter()
     recipe = train(good, seed=seed, threads=1, **options)
     took = time.perf_counter() - start
@@ -102,7 +110,7 @@ def measure(job: tuple[str, int, int], name: str, options: dict[str, str]) -> Ro
     card = recipe.card
     parts = [(str(x.path.relative_to(DATA)), x.defective, round(x.score, 4), str(x.verdict)) for x in found.images]
     return {
-        **{"name": name, "set": product, "seed": seed, "count": count, "good": len(good)},
+        **{"name": name, "set": product, "seed": seed, "count": count, "good": len(good) - marked},
         **{"input": [card.width, card.height], "auroc": found.image_auroc, "aupro": found.aupro},
         **{"train_s": round(took, 1), "ms": round(found.ms_p50 or 0, 1), "failed": len(found.failures)},
         **{"low": round(card.band.low, 4), "high": round(card.band.high, 4), "parts": parts},
@@ -210,6 +218,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--counts", nargs="+", type=int, default=[0], help="good parts to learn from; 0 is all")
+    parser.add_argument("--marked", type=int, default=0, help="marked defective parts to learn from as well")
     parser.add_argument("--name", default="normal", help="what the runs are stored as")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting")
     parser.add_argument("--compare", nargs=2, metavar="NAME", help="two stored runs side by side")
@@ -223,7 +232,7 @@ def main() -> None:
     options = dict(text.split("=", 1) for text in asked.set)
     key = ("name", "set", "seed", "count")
     with ProcessPoolExecutor(asked.processes, get_context("spawn")) as pool:
-        for row in pool.map(partial(measure, name=asked.name, options=options), jobs):
+        for row in pool.map(partial(measure, name=asked.name, options=options, marked=asked.marked), jobs):
             rows = [*(r for r in rows if any(r[k] != row[k] for k in key)), row]
             RESULTS.write_text("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n")
             PAGE.write_text(page(rows))

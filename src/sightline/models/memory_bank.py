@@ -143,7 +143,8 @@ def smooth(heat: Tensor, kernel: Tensor) -> Tensor:
 class AnomalyHead(nn.Module):
     """Backbone maps {name: (N, C, h, w)} -> heat (N, h, w) on the first level's grid, and score (N,).
 
-    `discriminator`, where there is one, judges the first level's raw features by what sets synthetic defects apart.
+    `discriminator`, where there is one, judges the first level's raw features by what sets defects
+    apart, drawn or marked.
     `ood` tells pictures that do not show the product at all; it takes no part in the score.
     """
 

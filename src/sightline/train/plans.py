@@ -139,18 +139,24 @@ class Tried:
     plan: Plan
     fitted: Fitted
     loader: ImageLoader
+    defects: ImageLoader
     extractor: FeatureExtractor
     int8: bytes | None
 
 
-def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, progress: Progress) -> Tried:
-    """Fit every plan; the first stays unless another tells synthetic defects better by its lead."""
+def fit_best(
+    good: list[Part], plans: Sequence[Plan], settings: TrainSettings, progress: Progress, known: Sequence[Part] = ()
+) -> Tried:
+    """Fit every plan; the first stays unless another tells held-out defects better by its lead.
+
+    `known` are defective parts; the marked ones among them are learned from.
+    """
     best = None
     merits: dict[str, float] = {}
     told: set[str] = set()
     tried: Tried | None = None
     for plan in plans:
-        tried = _fit(plan, good, settings, progress, told, tried)
+        tried = _fit(plan, good, known, settings, progress, told, tried)
         merits[plan.name] = tried.fitted.validation_score
         if best is None or tried.fitted.validation_score > best.fitted.validation_score + best.plan.lead:
             best = tried
@@ -159,14 +165,20 @@ def fit_best(good: list[Part], plans: Sequence[Plan], settings: TrainSettings, p
         f"{name} {validation_score:.3f}" for name, validation_score in merits.items() if name != best.plan.name
     )
     why = f"{best.plan.name}, {_why_size(best.plan.size)}"
-    why += f"; AUROC and AUPRO on synthetic defects {best.fitted.validation_score:.3f}, {others}" if others else ""
+    why += f"; AUROC and AUPRO on held-out defects {best.fitted.validation_score:.3f}, {others}" if others else ""
     width = source_of(best.plan, settings).stride_px
     best.fitted.reasons.update({"input": why, "cells": f"{width} px of the input wide"})
     return best
 
 
 def _fit(
-    plan: Plan, good: list[Part], settings: TrainSettings, progress: Progress, told: set[str], before: Tried | None
+    plan: Plan,
+    good: list[Part],
+    known: Sequence[Part],
+    settings: TrainSettings,
+    progress: Progress,
+    told: set[str],
+    before: Tried | None,
 ) -> Tried:
     """Fit a plan. The one `before` lets its images go, and lends its backbone unless that was made for them."""
     lent: FeatureExtractor | None = None
@@ -177,10 +189,10 @@ def _fit(
     loader = ImageLoader(good, plan.size, settings.roi, plan.golden, told)
     int8 = _int8(settings, loader, progress)
     extractor = lent or open_extractor(settings.backbone, settings.threads, int8)
-    fitted = fit_anomaly_head(
-        Maps(extractor, source_of(plan, settings)), loader, with_small_bank(plan, settings), progress
-    )
-    return Tried(plan, fitted, loader, extractor, int8)
+    defects = ImageLoader(known, plan.size, settings.roi, plan.golden, told)
+    maps_of = Maps(extractor, source_of(plan, settings))
+    fitted = fit_anomaly_head(maps_of, loader, with_small_bank(plan, settings), progress, defects=defects)
+    return Tried(plan, fitted, loader, defects, extractor, int8)
 
 
 def _int8(settings: TrainSettings, loader: ImageLoader, progress: Progress) -> bytes | None:

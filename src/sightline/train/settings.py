@@ -67,7 +67,7 @@ class TrainSettings(BaseModel):
         default=None,
         ge=0,
         le=10,
-        description="weight of what sets synthetic defects apart beside the fine level's 1; chosen by default",
+        description="weight of what sets defects apart, drawn or marked, beside the fine level's 1; chosen by default",
     )
     top_fractions: tuple[Fraction, ...] = Field(
         default=(0.003, 0.03), min_length=1, description="shares of hottest cells that make the image score"

@@ -70,10 +70,10 @@ def train(
     good, known, by_unit, units = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
     plans, reasons = offer_plans(good, settings)
     reasons |= {"units": units} if units else {}
-    best = fit_best(good, plans, settings, report)
+    best = fit_best(good, plans, settings, report, known)
     plan, fitted, loader, extractor = best.plan, best.fitted, best.loader, best.extractor
+    defects, source = best.defects, backbone(settings.backbone)
     _tell(fitted.outliers, settings)
-    defects, source = ImageLoader(known, plan.size, settings.roi, plan.golden), backbone(settings.backbone)
     learned = learn_labelled_defects(extractor, source, (loader, defects), settings, report, by_unit)
     if good[0].sample.defective and (learned is None or not learned.label_map.types):
         raise InputError("no good parts, and no type with at least 2 examples. Add good parts, or more of each type")
@@ -254,7 +254,10 @@ def _scored(fitted_model: FittedModel, loader: ImageLoader) -> list[Part]:
 def _known_defects(
     fitted_model: FittedModel, loader: ImageLoader, progress: Progress
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores (m,) of the known defects, and which of them the recipe keeps out of OK by their type."""
+    """Scores (m,) of the known defects, and which of them the recipe keeps out of OK by their type.
+
+    The score of a defect that the discriminator has learned from is what it would have without that.
+    """
     scores, caught, parts = [], [], _scored(fitted_model, loader)
     learned = fitted_model.learned
     band = None if learned is None or learned.card is None else learned.card.band
@@ -266,7 +269,7 @@ def _known_defects(
             worst.append(float(fitted_model.fitted.head(maps)[1]))
             if learned is not None and band is not None:
                 evidence = max(evidence, float(learned.net.type_logits(learned.net(maps).types).amax()))
-        scores.append(np.max(worst))  # NaN stays NaN
+        scores.append(fitted_model.fitted.marked.get(part.hash, np.max(worst)))  # NaN stays NaN
         caught.append(band is not None and band.decide(evidence) is not Verdict.OK)
     return np.array(scores, np.float64), np.array(caught, bool)
 

@@ -12,8 +12,14 @@ from torch import Tensor
 from sightline.models.anomaly import Discriminator
 from sightline.models.memory_bank import DISCRIMINATOR, AnomalyHead, ImageScore, Level
 from sightline.train.anomaly.held_out_distances import HeldOutDistances
-from sightline.train.anomaly.selection import COARSE_WEIGHTS, DISCRIMINATOR_WEIGHTS, choose
-from sightline.train.anomaly.synthetic import SyntheticParts
+from sightline.train.anomaly.selection import (
+    COARSE_WEIGHTS,
+    DISCRIMINATOR_WEIGHTS,
+    MARKED_WEIGHTS,
+    MIN_TO_CHOOSE,
+    choose,
+)
+from sightline.train.anomaly.synthetic import DefectMaps
 from sightline.train.settings import TrainSettings
 
 PARTS, DRAWINGS, HIGH, WIDE = 30, 24, 16, 24
@@ -32,7 +38,7 @@ def _head() -> AnomalyHead:
     return AnomalyHead({"fine": level(), "coarse": level()}, 0.7, (0.003, 0.03, 0.3)).eval()
 
 
-def _world(fine: float, coarse: float) -> tuple[HeldOutDistances, SyntheticParts]:
+def _world(fine: float, coarse: float) -> tuple[HeldOutDistances, DefectMaps]:
     """Good parts and defects; how far defects stand out on each level."""
     mask = np.zeros((DRAWINGS, HIGH, WIDE), bool)
     for index in range(DRAWINGS):
@@ -49,7 +55,7 @@ def _world(fine: float, coarse: float) -> tuple[HeldOutDistances, SyntheticParts
         "coarse": 10 + coarse * halved + _random(DRAWINGS, 1, *small, seed=3),
     }  # fmt: skip
     held_out = HeldOutDistances((None,) * PARTS, good, torch.arange(PARTS), [1] * PARTS, True)  # type: ignore[arg-type]
-    return held_out, SyntheticParts(bad, mask, ~mask, tuple(range(DRAWINGS)))
+    return held_out, DefectMaps(bad, mask, ~mask, tuple(range(DRAWINGS)))
 
 
 def _settings(**changes: Any) -> TrainSettings:
@@ -112,7 +118,7 @@ def test_the_held_out_heat_is_the_readers() -> None:
 # The discriminator
 
 
-def _with_discriminator(held_out: HeldOutDistances, synthetic: SyntheticParts, seen: float) -> AnomalyHead:
+def _with_discriminator(held_out: HeldOutDistances, synthetic: DefectMaps, seen: float) -> AnomalyHead:
     """A reader with a discriminator as well, for which defects stand out by `seen`; its evidence is below zero."""
     head = _head()
     head.discriminator = Discriminator(torch.zeros(4, 2), torch.zeros(4), torch.zeros(4))
@@ -130,7 +136,7 @@ def test_a_discriminator_is_used_where_it_tells_more() -> None:
     assert float(head.discriminator.centre) == pytest.approx(-5, abs=0.1)
     assert float(head.discriminator.floor) == float(held_out.distances[DISCRIMINATOR].min())
     assert torch.allclose(chosen.heat, head.fuse(held_out.distances), atol=1e-4)
-    assert "without it" in chosen.reasons["what sets synthetic defects apart"]
+    assert "without it" in chosen.reasons["what sets defects apart"]
 
 
 def test_a_discriminator_that_tells_nothing_new_is_dropped() -> None:
@@ -138,7 +144,7 @@ def test_a_discriminator_that_tells_nothing_new_is_dropped() -> None:
     head = _with_discriminator(held_out, synthetic, seen=0.0)
     chosen = choose(head, held_out, synthetic, _settings())
     assert head.discriminator is None
-    assert chosen.reasons["what sets synthetic defects apart"].startswith("not used")
+    assert chosen.reasons["what sets defects apart"].startswith("not used")
 
 
 def test_no_more_weight_than_enough_is_taken() -> None:
@@ -154,3 +160,21 @@ def test_a_discriminator_has_the_weight_that_is_set() -> None:
     head = _with_discriminator(held_out, synthetic, seen=0.0)
     choose(head, held_out, synthetic, _settings(discriminator_weight=3.0))
     assert head.discriminator is not None and head.discriminator.weight == 3.0
+
+
+@pytest.mark.parametrize(("count", "weight"), [(MIN_TO_CHOOSE - 1, MARKED_WEIGHTS[0]), (DRAWINGS, 0.0)])
+def test_marked_defects_choose_where_they_are_enough(count: int, weight: float) -> None:
+    """A discriminator that is wrong about held-out marked defects is dropped, but not on the word of a few."""
+    held_out, marked = _world(fine=1.5, coarse=1.0)
+    head = _with_discriminator(held_out, marked, seen=-6.0)
+    few = DefectMaps(
+        {name: values[:count] for name, values in marked.distances.items()},
+        marked.cells[:count],
+        marked.clear[:count],
+        marked.units[:count],
+        marked=True,
+    )
+    chosen = choose(head, held_out, None, _settings(), few)
+    assert (0.0 if head.discriminator is None else head.discriminator.weight) == weight
+    said = "no synthetic defects were drawn" if count < MIN_TO_CHOOSE else f"on {count} held-out marked defects"
+    assert said in chosen.reasons["what sets defects apart"]

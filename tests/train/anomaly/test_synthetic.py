@@ -15,7 +15,7 @@ from sightline.train.anomaly import synthetic as module
 from sightline.train.anomaly.discriminator import deal_units, teach_discriminators
 from sightline.train.anomaly.held_out_distances import Comparer, Owners
 from sightline.train.anomaly.memory_bank import Maps
-from sightline.train.anomaly.synthetic import BESIDE, SyntheticParts, cells_to_teach, discriminated, synthesize_defects
+from sightline.train.anomaly.synthetic import BESIDE, DefectMaps, cells_to_teach, discriminated, synthesize_defects
 from sightline.train.images.loader import ImageLoader, InputSize
 
 COUNT = 12
@@ -27,7 +27,7 @@ def _quiet(stage: str, done: int, of: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(fitted: Any) -> tuple[SyntheticParts, dict[int, int], list[tuple[int, str]]]:
+def made(fitted: Any) -> tuple[DefectMaps, dict[int, int], list[tuple[int, str]]]:
     """Drawings with folds, the folds, and the unit and kind of every drawing."""
     kinds: list[tuple[int, str]] = []
     owners = {}
@@ -36,7 +36,6 @@ def made(fitted: Any) -> tuple[SyntheticParts, dict[int, int], list[tuple[int, s
         owners[name] = Owners(nobody, level.bank, nobody)
     compare = Comparer(Maps(fitted.extractor, backbone("lite0")), fitted.head, owners)
     folds = deal_units([part.unit for part in fitted.parts], 0)
-    fine = fitted.head.levels["fine"]
     with pytest.MonkeyPatch.context() as patch:
 
         def noted(image: Any, rng: Any, kind: str | None = None) -> Any:
@@ -46,7 +45,7 @@ def made(fitted: Any) -> tuple[SyntheticParts, dict[int, int], list[tuple[int, s
         draw = module.draw
         patch.setattr(module, "draw", noted)
         loader = ImageLoader(fitted.parts, SIZE, (0.0, 0.0, 1.0, 1.0))
-        found = synthesize_defects(compare, loader, fitted.parts, COUNT, 0, folds, fine.names, _quiet)
+        found = synthesize_defects(compare, loader, fitted.parts, COUNT, 0, folds, _quiet)
     assert found is not None
     return found, folds, [(unit, kind) for unit, (_, kind) in zip(found.units, kinds, strict=True)]
 

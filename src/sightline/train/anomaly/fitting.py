@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from sightline.train.anomaly.held_out_distances import (
     find_outliers,
     find_owners,
 )
-from sightline.train.anomaly.held_out_maps import cells_without, compute_held_out_maps, good_cells
+from sightline.train.anomaly.held_out_maps import HeldOutMaps, cells_without, compute_held_out_maps, good_cells
 from sightline.train.anomaly.memory_bank import (
     Maps,
     Samples,
@@ -76,7 +77,8 @@ class HeldOut:
 class Fitted:
     """A fitted anomaly head, the held-out scores of its good parts, what was chosen and why, and who does not belong.
 
-    `validation_score` is the mean of image AUROC and AUPRO on held-out synthetic defects, 0 where none were drawn.
+    `validation_score` is the mean of image AUROC and AUPRO on held-out defects, 0 where there are none. `marked` has
+    the held-out scores of the known defective parts, by hash, that the discriminator has learned from.
     `origins` (M, 4) int32 says where the first level's entries come from (`patches.Samples.origins`), in terms of
     `sampled`.
     """
@@ -88,6 +90,7 @@ class Fitted:
     validation_score: float
     origins: Tensor
     sampled: tuple[Part, ...]
+    marked: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit_anomaly_head(
@@ -96,22 +99,26 @@ def fit_anomaly_head(
     settings: TrainSettings,
     progress: Progress,
     unseen: frozenset[str] | None = None,
+    defects: ImageLoader | None = None,
 ) -> Fitted:
     """The anomaly head fitted on the loader's good parts, and their held-out scores. Raises InputError.
 
+    `defects` are known defective parts: what people marked on them teaches the discriminator.
     Where the backbone has learned from some of them, the hashes `unseen` name the others: only those are scored.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     light, why = light_step(loader, settings.brightness)
     sampled = tuple(loader.parts)
     samples, pooled = sample_patches(maps_of, loader, settings.sample_patches, light, generator, progress)
-    good = good_cells(samples["fine"], settings, generator)
+    good = good_cells(samples["fine"], settings, generator, defects)
     ignored = light_directions(maps_of, loader, settings.light_directions, generator)
     release_memory()
     head, owners, origins = _with_banks(maps_of, loader, samples, ignored, light, settings, generator, progress)
     release_memory()
     parts = _parts_to_score(loader, settings, unseen)
-    compared = partial(compute_held_out_maps, maps_of, head, owners, loader, ignored.get("fine"), settings, progress)
+    compared = partial(
+        compute_held_out_maps, maps_of, head, owners, (loader, defects), ignored.get("fine"), settings, progress
+    )
     held_out_maps = compared(parts, good)
     outliers = find_outliers(head, held_out_maps.held_out)
     if outliers and settings.outliers == "leave out":
@@ -121,13 +128,23 @@ def fit_anomaly_head(
         held_out_maps = compared(parts, good)
     head.discriminator = held_out_maps.discriminator()
     release_memory()
-    chosen = choose(head, held_out_maps.held_out, held_out_maps.synthetic, settings)
+    chosen = choose(head, held_out_maps.held_out, held_out_maps.synthetic, settings, held_out_maps.marked)
     scores, peaks = _held_out(head, held_out_maps.compare, loader, held_out_maps.held_out, chosen.heat, progress)
     learned = {part.unit for part in loader.parts}
     head.ood, far = fit_out_of_distribution(maps_of, loader, pooled, held_out_maps.held_out.parts, learned, settings)
     held_out = HeldOut(scores, peaks, far, held_out_maps.held_out.parts)
     reasons = {"light": f"{why}; directions left out of the keys: {settings.light_directions}", **chosen.reasons}
-    return Fitted(head.eval(), held_out, reasons, outliers, chosen.validation_score, origins, sampled)
+    marked = _marked_scores(head, held_out_maps)
+    return Fitted(head.eval(), held_out, reasons, outliers, chosen.validation_score, origins, sampled, marked)
+
+
+@torch.inference_mode()
+def _marked_scores(head: AnomalyHead, maps: HeldOutMaps) -> dict[str, float]:
+    """Scores of the marked defects by hash, each without what was learned from it."""
+    if maps.marked is None or head.discriminator is None:
+        return {}
+    scores = head.score(head.fuse(maps.marked.distances))
+    return {part.hash: float(score) for part, score in zip(maps.marked_parts, scores, strict=True)}
 
 
 def _parts_to_score(loader: ImageLoader, settings: TrainSettings, unseen: frozenset[str] | None) -> list[Part]:

@@ -13,7 +13,7 @@ from sightline.core.errors import InputError
 from sightline.core.progress import Progress
 from sightline.core.sample import readable_name
 from sightline.imaging.image import Image
-from sightline.models.memory_bank import DISCRIMINATOR, AnomalyHead, ImageScore, nearest, over_bank
+from sightline.models.memory_bank import DISCRIMINATOR, AnomalyHead, ImageScore, Level, nearest, over_bank
 from sightline.train.anomaly.discriminator import Discriminators
 from sightline.train.anomaly.memory_bank import Maps
 from sightline.train.images.loader import ImageLoader, Part, Prepared
@@ -86,6 +86,11 @@ class Comparer:
     def __init__(self, maps_of: Maps, head: AnomalyHead, owners: dict[str, Owners]) -> None:
         self.maps_of, self._head, self._owners = maps_of, head, owners
         self.discriminators: Discriminators | None = None
+
+    @property
+    def fine(self) -> Level:
+        """The level whose features the discriminators judge."""
+        return self._head.levels["fine"]
 
     @torch.inference_mode()
     def __call__(self, image: Image, unit: int, key: str | None = None) -> Distances:

@@ -19,9 +19,10 @@ from sightline.train.anomaly.held_out_distances import (
     Owners,
     held_out_distances,
 )
+from sightline.train.anomaly.marked import MIN_MARKED, deal_marked, read_marked_defects
 from sightline.train.anomaly.memory_bank import Maps, Samples
 from sightline.train.anomaly.selection import fit_scales
-from sightline.train.anomaly.synthetic import SyntheticParts, cells_to_teach, discriminated, synthesize_defects
+from sightline.train.anomaly.synthetic import DefectMaps, cells_to_teach, discriminated, synthesize_defects
 from sightline.train.images.loader import ImageLoader, Part, release_memory, warn
 from sightline.train.settings import TrainSettings
 
@@ -30,11 +31,13 @@ Cells = tuple[Tensor, Tensor]  # features (P, C) and the unit (P,) that each com
 
 @dataclass(frozen=True)
 class HeldOutMaps:
-    """Held-out distance maps of good parts and of synthetic defects."""
+    """Held-out distance maps of good parts, of synthetic defects, and of those that people marked, with their parts."""
 
     compare: Comparer
-    synthetic: SyntheticParts | None
+    synthetic: DefectMaps | None
     held_out: HeldOutDistances
+    marked: DefectMaps | None = None
+    marked_parts: tuple[Part, ...] = ()
 
     def discriminator(self) -> Discriminator | None:
         """The discriminator that has learned from all parts, where there is one."""
@@ -46,36 +49,49 @@ def compute_held_out_maps(
     maps_of: Maps,
     head: AnomalyHead,
     owners: dict[str, Owners],
-    loader: ImageLoader,
+    loaders: tuple[ImageLoader, ImageLoader | None],
     ignored: Tensor | None,
     settings: TrainSettings,
     progress: Progress,
     parts: Sequence[Part],
     good: Cells | None,
 ) -> HeldOutMaps:
-    """Teach discriminators, and compare every one of `parts` and drawing with what does not know it."""
+    """Teach discriminators, and compare every one of `parts` and every defect with what does not know it.
+
+    `loaders` are those of the good parts and, where there are any, of the known defects: where enough of those are
+    marked, they are what is taught, and synthetic ones are not.
+    """
     compare = Comparer(maps_of, head, owners)
+    loader, known = loaders
     folds = {} if good is None else deal_units([part.unit for part in parts], settings.seed)
     if settings.discriminator_weight and good is not None and not folds:
         warn("discriminator_weight has no effect: too few parts or groups to hold any out. Add good parts")
-    fine = head.levels["fine"]
-    synthetic = synthesize_defects(
-        compare, loader, parts, settings.drawings, settings.seed, folds, fine.names, progress
-    )
-    if synthetic is not None and folds and good is not None:
+    read = read_marked_defects(compare, known, settings.seed, progress) if folds and known is not None else None
+    marked, marked_parts = read or (None, ())
+    folds = folds if marked is None else deal_marked(marked, folds, settings.seed)
+    synthetic = synthesize_defects(compare, loader, parts, settings.drawings, settings.seed, folds, progress)
+    defects = marked or synthetic
+    if folds and good is not None and defects is not None:
         progress("learning what sets defects apart", 0, 1)
         release_memory()
-        defective, beside = cells_to_teach(synthetic, fine, settings.seed)
+        defective, beside = cells_to_teach(defects, compare.fine, settings.seed)
         compare.discriminators = teach_discriminators(good, defective, beside, folds, settings.seed, ignored)
-        synthetic = discriminated(synthetic, fine, compare.discriminators)
+        synthetic, marked = (
+            None if some is None else discriminated(some, compare.fine, compare.discriminators)
+            for some in (synthetic, marked)
+        )
     held_out = held_out_distances(compare, loader, parts, progress)
     fit_scales(head, held_out)
-    return HeldOutMaps(compare, synthetic, held_out)
+    return HeldOutMaps(compare, synthetic, held_out, marked, marked_parts)
 
 
-def good_cells(samples: Samples, settings: TrainSettings, generator: torch.Generator) -> Cells | None:
-    """Some of the sampled patches, to teach discriminators with; None where none are wanted or too little is drawn."""
-    if settings.discriminator_weight == 0 or settings.drawings < MIN_DRAWINGS:
+def good_cells(
+    samples: Samples, settings: TrainSettings, generator: torch.Generator, defects: ImageLoader | None
+) -> Cells | None:
+    """Some of the sampled patches, to teach discriminators with; None where none are wanted, or there are too few
+    defects to learn from, drawn or known."""
+    known = 0 if defects is None else len(defects.parts)
+    if settings.discriminator_weight == 0 or (settings.drawings < MIN_DRAWINGS and known < MIN_MARKED):
         if settings.discriminator_weight:
             warn(f"discriminator_weight has no effect with {settings.drawings} synthetic defects: at least "
                  f"{MIN_DRAWINGS} are needed. Set synthetic={MIN_DRAWINGS} or more")  # fmt: skip

@@ -1,15 +1,16 @@
-"""Choosing per product, without test images: what tells held-out good parts from synthetic defects best.
+"""Choosing per product, without test images: what tells held-out good parts from defects best.
 
-A candidate is judged by the mean of its image AUROC and its AUPRO on synthetic defects that no part of the head was
-fitted on. The usual setting stays unless another is better by a margin, and then the first that is enough is taken.
-Synthetic defects choose; they certify nothing.
+A candidate is judged by the mean of its image AUROC and its AUPRO on defects that no part of the head was fitted on:
+synthetic ones or, for the discriminator, those that people marked, where there are enough. The usual setting stays
+unless another is better by a margin, and then the first that is enough is taken. Synthetic defects choose; they certify
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 from torch import Tensor
@@ -25,12 +26,14 @@ from sightline.models.memory_bank import (
     weighted_sum,
 )
 from sightline.train.anomaly.held_out_distances import HeldOutDistances
-from sightline.train.anomaly.synthetic import SyntheticParts
+from sightline.train.anomaly.synthetic import DefectMaps
 from sightline.train.settings import TrainSettings
 
 FRACTIONS = (0.003, 0.03)  # not chosen: synthetic defects are small, and would give up the larger one
 COARSE_WEIGHTS = (0.5, 1.0)  # never 0: synthetic defects are small, and would give up what sees large ones
 DISCRIMINATOR_WEIGHTS = (0.0, 0.5)  # synthetic defects flatter it: never as much as the memory
+MARKED_WEIGHTS = (0.5, 0.0)  # where it has learned from marked defects; the first where they are too few to choose
+MIN_TO_CHOOSE = 10  # marked parts
 MARGIN = 0.01  # of the mean of AUROC and AUPRO: less is noise of a few dozen drawings
 JUDGED_MAPS = 64  # good parts in the AUPRO of a candidate
 NEAR = 0.1  # of the centre: nearer than this, all patches are equally good, and rounding is not amplified
@@ -51,9 +54,6 @@ class Candidate:
         return {"fine": 1.0, "coarse": self.coarse, DISCRIMINATOR: self.discriminator}
 
 
-Change = Callable[[Candidate], Candidate]
-
-
 @dataclass(frozen=True)
 class Chosen:
     """Held-out heat (K, 1, h, w) of the good parts under the choice, what was chosen and why, and how good it is."""
@@ -66,47 +66,46 @@ class Chosen:
 def choose(
     head: AnomalyHead,
     held_out: HeldOutDistances,
-    synthetic: SyntheticParts | None,
+    synthetic: DefectMaps | None,
     settings: TrainSettings,
+    marked: DefectMaps | None = None,
 ) -> Chosen:
     """Choose the head's fusion, the levels first, and fit its image score; the head is changed in place."""
-    trial = _Trial(head, held_out, synthetic, settings)
-    default, others = _options(head, synthetic, settings)
-    best = default
-    for options in others:
-        best = trial.best([best, *(change(best) for change in options)])
-    heat, _ = trial.heats(best)
-    _apply(head, held_out, best, trial.kernel)
+    drawn, real = (_Trial(head, held_out, defects, settings) for defects in (synthetic, marked))
+    default = best = _default(head, settings, marked is not None)
+    if synthetic is not None and settings.coarse_weight is None and "coarse" in head.levels:
+        best = drawn.best([best, *(replace(best, coarse=weight) for weight in COARSE_WEIGHTS)])
+    trial = drawn if marked is None or len(marked.cells) < MIN_TO_CHOOSE else real
+    if trial.defects is not None and settings.discriminator_weight is None and head.discriminator is not None:
+        weights = DISCRIMINATOR_WEIGHTS if marked is None else MARKED_WEIGHTS if trial is real else ()
+        best = trial.best([best, *(replace(best, discriminator=weight) for weight in weights)])
+    heat, _ = drawn.heats(best)
+    reasons = {
+        "coarse level": _reason(best.coarse, best, default, drawn),
+        "what sets defects apart": _reason(best.discriminator, best, default, trial)
+        + _without(best, trial, discriminator=0.0),
+    }
+    _apply(head, held_out, best, drawn.kernel)
     head.score.fit(heat)
-    return Chosen(heat, _reasons(best, default, trial), trial.validation_score(best))
+    return Chosen(heat, reasons, trial.validation_score(best))
 
 
-def _options(
-    head: AnomalyHead, synthetic: SyntheticParts | None, settings: TrainSettings
-) -> tuple[Candidate, list[list[Change]]]:
-    """The usual candidate, and what may be changed about it, step by step."""
-    coarse = COARSE_WEIGHTS if settings.coarse_weight is None else (settings.coarse_weight,)
-    if "coarse" not in head.levels:
-        coarse = (0.0,)
-    taught = DISCRIMINATOR_WEIGHTS if settings.discriminator_weight is None else (settings.discriminator_weight,)
-    if head.discriminator is None:
-        taught = (0.0,)
-    default = Candidate(coarse[0], taught[0])
-    if synthetic is None:
-        return default, []
-    return default, [
-        [partial(replace, coarse=weight) for weight in coarse],
-        [partial(replace, discriminator=weight) for weight in taught],
-    ]
+def _default(head: AnomalyHead, settings: TrainSettings, marked: bool) -> Candidate:
+    """The usual candidate: what is set, else the first of what may be chosen."""
+    coarse = COARSE_WEIGHTS[0] if settings.coarse_weight is None else settings.coarse_weight
+    taught = settings.discriminator_weight
+    if taught is None:
+        taught = (MARKED_WEIGHTS if marked else DISCRIMINATOR_WEIGHTS)[0]
+    return Candidate(coarse if "coarse" in head.levels else 0.0, 0.0 if head.discriminator is None else taught)
 
 
 class _Trial:
     """Judges candidates; what they share is computed once."""
 
     def __init__(
-        self, head: AnomalyHead, held_out: HeldOutDistances, synthetic: SyntheticParts | None, settings: TrainSettings
+        self, head: AnomalyHead, held_out: HeldOutDistances, defects: DefectMaps | None, settings: TrainSettings
     ) -> None:
-        self.synthetic, self.kernel = synthetic, gaussian(settings.sigma_cells).to(head.kernel.device)
+        self.defects, self.kernel = defects, gaussian(settings.sigma_cells).to(head.kernel.device)
         self._head, self._held_out_of = head, held_out
         self._view, self.validation_score = cache(self._standardised), cache(self._judged)
 
@@ -116,26 +115,26 @@ class _Trial:
         return next(candidate for candidate in candidates if self.validation_score(candidate) >= enough)
 
     def heats(self, candidate: Candidate) -> tuple[Tensor, Tensor | None]:
-        """Smoothed heat of the good parts, and of the synthetic defects."""
+        """Smoothed heat of the good parts, and of the defects."""
         views = [(weight, self._view(name)) for name in self._head.scaled if (weight := candidate.weights[name])]
         good = smooth(weighted_sum((weight, view[0]) for weight, view in views), self.kernel)
-        if self.synthetic is None:
+        if self.defects is None:
             return good, None
         return good, smooth(weighted_sum((w, view[1]) for w, view in views if view[1] is not None), self.kernel)
 
     def _judged(self, candidate: Candidate) -> float:
         good, bad = self.heats(candidate)
-        if bad is None or self.synthetic is None:
+        if bad is None or self.defects is None:
             return 0.0
-        return 0.5 * (_auroc(good, bad) + _aupro(good, bad, self.synthetic))
+        return 0.5 * (_auroc(good, bad) + _aupro(good, bad, self.defects))
 
     def _standardised(self, name: str) -> tuple[Tensor, Tensor | None]:
-        """Standardised distances of good parts and of synthetic defects."""
+        """Standardised distances of good parts and of the defects."""
         distances = self._held_out_of.distances[name]
         own_level = self._head.scaled[name]
         least = least_spread(own_level) if isinstance(own_level, Level) else 0.0
         centre, spread, floor = scales(distances, name, least)
-        bad = None if self.synthetic is None else (self.synthetic.distances[name].clamp_min(floor) - centre) / spread
+        bad = None if self.defects is None else (self.defects.distances[name].clamp_min(floor) - centre) / spread
         return (distances.clamp_min(floor) - centre) / spread, bad
 
 
@@ -166,11 +165,11 @@ def _auroc(good: Tensor, bad: Tensor) -> float:
     return float(((above > 0).float() + 0.5 * (above == 0).float()).mean())
 
 
-def _aupro(good: Tensor, bad: Tensor, synthetic: SyntheticParts) -> float:
+def _aupro(good: Tensor, bad: Tensor, defects: DefectMaps) -> float:
     clean = good[:: max(1, len(good) // JUDGED_MAPS), 0].cpu().numpy()
     hot = bad[:, 0].cpu().numpy()
-    normal = np.concatenate([clean.ravel(), hot[~synthetic.cells]])
-    return aupro_of_cells(normal, hot[synthetic.cells], synthetic.weights)
+    normal = np.concatenate([clean.ravel(), hot[~defects.cells]])
+    return aupro_of_cells(normal, hot[defects.cells], defects.weights)
 
 
 def _apply(head: AnomalyHead, held_out: HeldOutDistances, best: Candidate, kernel: Tensor) -> None:
@@ -185,18 +184,15 @@ def _apply(head: AnomalyHead, held_out: HeldOutDistances, best: Candidate, kerne
     head.kernel = kernel
 
 
-def _reasons(best: Candidate, default: Candidate, trial: _Trial) -> dict[str, str]:
-    if trial.synthetic is None:
-        why = "the usual setting: no synthetic defects were drawn"
-    else:
-        score, count = trial.validation_score(best), len(trial.synthetic.cells)
-        why = f"mean of AUROC and AUPRO {score:.3f} on {count} held-out synthetic defects"
-        why += "" if best == default else f", {trial.validation_score(default):.3f} for the usual setting"
-    return {
-        "coarse level": f"{_weighed(best.coarse)}; {why}",
-        "what sets synthetic defects apart": f"{_weighed(best.discriminator)}; "
-        f"{why}{_without(best, trial, discriminator=0.0)}",
-    }
+def _reason(weight: float, best: Candidate, default: Candidate, trial: _Trial) -> str:
+    if trial.defects is None:
+        return f"{_weighed(weight)}; the usual setting: no synthetic defects were drawn"
+    score, count = trial.validation_score(best), len(trial.defects.cells)
+    kind = "marked" if trial.defects.marked else "synthetic"
+    why = f"mean of AUROC and AUPRO {score:.3f} on {count} held-out {kind} defects"
+    return f"{_weighed(weight)}; {why}" + (
+        "" if best == default else f", {trial.validation_score(default):.3f} for the usual setting"
+    )
 
 
 def _weighed(weight: float) -> str:
@@ -206,4 +202,4 @@ def _weighed(weight: float) -> str:
 def _without(best: Candidate, trial: _Trial, **change: float) -> str:
     """What the same head would reach without one term; nothing where it does not have it."""
     less = replace(best, **change)
-    return "" if less == best or trial.synthetic is None else f", {trial.validation_score(less):.3f} without it"
+    return "" if less == best or trial.defects is None else f", {trial.validation_score(less):.3f} without it"

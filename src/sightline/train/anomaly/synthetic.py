@@ -26,10 +26,10 @@ BESIDE = 128  # cells of a drawing beside its defect, to teach with
 
 
 @dataclass(frozen=True)
-class SyntheticParts:
-    """Synthetic defects: distances by level (K, 1, h, w), which cells are defective, (K, h, w) bool, and which the
-    defect does not touch at all, the unit (K,) of the part each is drawn on, and the fine level's maps, of
-    half precision, where something is still to be learned from them.
+class DefectMaps:
+    """Synthetic or marked defects: distances by level (K, 1, h, w), which cells are defective, (K, h, w) bool, and
+    which the defect does not touch at all, the unit (K,) of the part each is on, and the fine level's maps, of
+    half precision, where something is still to be learned from them. `marked` says that people marked them.
     """
 
     distances: Distances
@@ -37,6 +37,7 @@ class SyntheticParts:
     clear: NDArray[np.bool_]
     units: tuple[int, ...]
     maps: tuple[Distances, ...] = ()
+    marked: bool = False
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
@@ -51,12 +52,11 @@ def synthesize_defects(
     count: int,
     seed: int,
     folds: dict[int, int],
-    names: Sequence[str],
     progress: Progress,
-) -> SyntheticParts | None:
+) -> DefectMaps | None:
     """`count` synthetic defects, dealt out over the parts; None where `count` is 0.
 
-    Where units have a fold, their parts get the kinds of that fold's group only, and the maps `names` are kept.
+    Where units have a fold, their parts get the kinds of that fold's group only, and the fine level's maps are kept.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(parts))
@@ -71,17 +71,24 @@ def synthesize_defects(
         for name, values in compare.distances(maps, part.unit).items():
             distances.setdefault(name, []).append(values)
         if folds:
-            kept.append({name: maps[name].half() for name in names})
+            kept.append({name: maps[name].half() for name in compare.fine.names})
         shares.append(share)
         units.append(part.unit)
     if not shares:
         return None
     grid = next(iter(distances.values()))[0].shape[2:]
-    cells = [np.asarray(cv2.resize(share, grid[::-1], interpolation=cv2.INTER_AREA)) for share in shares]
-    # A defect smaller than that share of a cell still belongs to the cell that has most of it.
-    marked = np.array([cell >= min(CELL_SHARE, float(cell.max())) for cell in cells])
+    touched = touched_cells([np.asarray(cv2.resize(x, grid[::-1], interpolation=cv2.INTER_AREA)) for x in shares])
     found = {name: torch.cat(values) for name, values in distances.items()}
-    return SyntheticParts(found, marked, np.array([cell == 0 for cell in cells]), tuple(units), tuple(kept))
+    return DefectMaps(found, *touched, tuple(units), tuple(kept))
+
+
+def touched_cells(shares: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which cells are defective, and which the defect does not touch at all, (K, h, w) each, from the share (h, w) of
+    every cell that it covers. A defect smaller than `CELL_SHARE` of a cell still belongs to the cell that has most of
+    it.
+    """
+    defective = np.array([share >= min(CELL_SHARE, float(share.max())) for share in shares])
+    return defective, np.array([share == 0 for share in shares])
 
 
 def _drawing(
@@ -98,15 +105,11 @@ def _drawing(
     return changed, mask
 
 
-def cells_to_teach(
-    synthetic: SyntheticParts, level: Level, seed: int
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Raw features (P, C) and units (P,) of the drawings' defective cells, and of some beside the defects."""
+def cells_to_teach(defects: DefectMaps, level: Level, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Raw features (P, C) and units (P,) of the defective cells, and of some beside the defects."""
     rng = np.random.default_rng(seed)
     hot, beside = [], []
-    for maps, marked, clear, unit in zip(
-        synthetic.maps, synthetic.cells, synthetic.clear, synthetic.units, strict=True
-    ):
+    for maps, marked, clear, unit in zip(defects.maps, defects.cells, defects.clear, defects.units, strict=True):
         rows, _ = level.rows({name: values.float() for name, values in maps.items()})
         away = rng.permutation(np.flatnonzero(clear))[:BESIDE]
         hot.append((rows[np.flatnonzero(marked)], unit))
@@ -120,10 +123,10 @@ def _with_units(found: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def discriminated(synthetic: SyntheticParts, level: Level, discriminators: Discriminators) -> SyntheticParts:
-    """The drawings with what each is to the network that knows neither its part nor its kind; their maps are let go."""
+def discriminated(defects: DefectMaps, level: Level, discriminators: Discriminators) -> DefectMaps:
+    """The defects with what each is to the network that knows neither its part nor its kind; their maps are let go."""
     found = []
-    for maps, unit in zip(synthetic.maps, synthetic.units, strict=True):
+    for maps, unit in zip(defects.maps, defects.units, strict=True):
         rows, grid = level.rows({name: values.float() for name, values in maps.items()})
         found.append(discriminators.distances(rows, unit).view(1, 1, *grid))
-    return replace(synthetic, distances=synthetic.distances | {DISCRIMINATOR: torch.cat(found)}, maps=())
+    return replace(defects, distances=defects.distances | {DISCRIMINATOR: torch.cat(found)}, maps=())
