@@ -76,9 +76,9 @@ def template() -> GoldenTemplate:
 def test_median_and_spread_by_hand() -> None:
     values = [10, 12, 14, 20, 90]
     images = [np.full((4, 5, 3), value, np.uint8) for value in values]
-    median, spread = baseline._statistics(images)
+    median, std = baseline._statistics(images)
     assert (median == 14).all()
-    assert spread == pytest.approx(np.full((4, 5, 3), 1.4826 * 4))
+    assert std == pytest.approx(np.full((4, 5, 3), 1.4826 * 4))
 
 
 def test_strips_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,7 @@ controller = {{ kind = "fake" }}
     product = f', product = "{recipe.card.product}"'
     assert "washers is asked for here" in faults("")
     assert faults(product) == ""
-    assert "only recipes from 2999" in faults(f"{product}, made_from = 2999-01-01")
+    assert "only recipes from 2999" in faults(f"{product}, created_since = 2999-01-01")
     assert "was withdrawn" in faults(product, f'withdrawn = ["{recipe.hash[:20]}"]')
     assert "withdrawn" in faults(product, 'withdrawn = ["abc"]')
     path.write_text(path.read_text().replace('withdrawn = ["abc"]', "").replace(product, ""))

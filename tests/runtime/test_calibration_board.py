@@ -45,7 +45,7 @@ def test_every_edge_of_a_drawn_board_lies_on_its_pixel(square_mm: float) -> None
 
 def test_a_camera_that_stands_askew_is_named() -> None:
     scale = measure_scale(photo(0.1, tilt=1e-4), COLUMNS, ROWS, SQUARE_MM)
-    assert scale.spread > 0.05 and scale.to_json()["askew"]
+    assert scale.range > 0.05 and scale.to_json()["askew"]
 
 
 def test_half_of_the_board_does() -> None:

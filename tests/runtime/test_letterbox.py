@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from sightline.runtime.letterbox import BORDER, heat_to_image, place, prepare
+from sightline.runtime.letterbox import BORDER, fit_letterbox, heat_to_image, prepare
 
 INPUT = (96, 128)
 CELL_PX = 8
 
 
 def test_an_image_of_the_inputs_shape_fills_it() -> None:
-    letterbox = place((480, 640), INPUT)
+    letterbox = fit_letterbox((480, 640), INPUT)
     assert letterbox.crop == (0, 0, 640, 480)
     assert letterbox.inner == (0, 0, 128, 96)
     assert letterbox.padded == 0
@@ -23,7 +23,7 @@ def test_an_image_of_the_inputs_shape_fills_it() -> None:
 
 @pytest.mark.parametrize(("width", "stretched"), [(580, True), (640, True), (705, True), (560, False), (730, False)])
 def test_only_a_nearly_fitting_shape_is_stretched(width: int, stretched: bool) -> None:
-    letterbox = place((480, width), INPUT)
+    letterbox = fit_letterbox((480, width), INPUT)
     assert (letterbox.padded == 0) is stretched
     if not stretched:
         _, _, inner_w, inner_h = letterbox.inner
@@ -31,20 +31,20 @@ def test_only_a_nearly_fitting_shape_is_stretched(width: int, stretched: bool) -
 
 
 def test_a_larger_image_is_shrunk_to_fit_and_centred() -> None:
-    letterbox = place((1000, 200), INPUT, scale=1.0)
+    letterbox = fit_letterbox((1000, 200), INPUT, scale=1.0)
     assert letterbox.inner == (54, 0, 19, 96)
     assert letterbox.padded == pytest.approx(1 - 19 * 96 / (96 * 128))
 
 
 def test_a_smaller_image_keeps_the_recipes_scale() -> None:
-    letterbox = place((40, 60), INPUT, scale=1.0)
+    letterbox = fit_letterbox((40, 60), INPUT, scale=1.0)
     assert letterbox.inner == (34, 28, 60, 40)
-    assert place((40, 60), INPUT, scale=0.5).inner[2:] == (30, 20)
-    assert place((40, 60), INPUT).inner[2:] == (128, 85)  # without a scale it grows to fit
+    assert fit_letterbox((40, 60), INPUT, scale=0.5).inner[2:] == (30, 20)
+    assert fit_letterbox((40, 60), INPUT).inner[2:] == (128, 85)  # without a scale it grows to fit
 
 
 def test_the_region_of_interest_is_cut_out() -> None:
-    letterbox = place((200, 400), INPUT, roi=(0.25, 0.1, 0.5, 0.75))
+    letterbox = fit_letterbox((200, 400), INPUT, roi=(0.25, 0.1, 0.5, 0.75))
     assert letterbox.crop == (100, 20, 200, 150)
     assert letterbox.inner == (0, 0, 128, 96)
 
@@ -54,7 +54,7 @@ def test_the_region_of_interest_is_cut_out() -> None:
 def test_every_placement_lies_inside_image_and_input(
     size: tuple[int, int], roi: tuple[float, float, float, float]
 ) -> None:
-    letterbox = place(size, INPUT, roi, scale=0.7)
+    letterbox = fit_letterbox(size, INPUT, roi, scale=0.7)
     x, y, w, h = letterbox.crop
     left, top, inner_w, inner_h = letterbox.inner
     assert min(w, h, inner_w, inner_h) >= 1
@@ -67,7 +67,7 @@ def test_every_placement_lies_inside_image_and_input(
 def test_the_border_is_neutral_grey_and_the_image_is_whole() -> None:
     image = np.zeros((40, 50, 3), np.uint8)
     image[..., 0] = np.arange(50) * 5
-    letterbox = place(image.shape[:2], INPUT, scale=1.0)
+    letterbox = fit_letterbox(image.shape[:2], INPUT, scale=1.0)
     prepared = prepare(image, letterbox)
     left, top, inner_w, inner_h = letterbox.inner
     assert np.array_equal(prepared[top : top + inner_h, left : left + inner_w], image)
@@ -78,31 +78,31 @@ def test_the_border_is_neutral_grey_and_the_image_is_whole() -> None:
 def test_shrinking_averages_and_loses_no_fine_line() -> None:
     image = np.zeros((960, 1280, 3), np.uint8)
     image[:, 405] = 250
-    shrunk = prepare(image, place((960, 1280), INPUT))
+    shrunk = prepare(image, fit_letterbox((960, 1280), INPUT))
     assert np.array_equal(np.unique(shrunk[:, 40]), [25])
     assert not shrunk[:, 41].any()
 
 
 def test_an_image_at_the_inputs_size_goes_in_untouched() -> None:
     image = np.random.default_rng(0).integers(0, 256, (*INPUT, 3)).astype(np.uint8)
-    assert np.array_equal(prepare(image, place(INPUT, INPUT)), image)
+    assert np.array_equal(prepare(image, fit_letterbox(INPUT, INPUT)), image)
 
 
 def test_heat_over_a_fitting_image_is_only_resampled() -> None:
     grid = np.random.default_rng(0).random((12, 16), np.float32)
-    heat = heat_to_image(grid, place(INPUT, INPUT))
+    heat = heat_to_image(grid, fit_letterbox(INPUT, INPUT))
     assert heat.dtype == np.float32
     assert heat == pytest.approx(cv2.resize(grid, (32, 24), interpolation=cv2.INTER_LINEAR), abs=0.01)
 
 
 def test_flat_heat_stays_flat() -> None:
     for size in [(96, 128), (40, 50), (300, 1000), (16, 16)]:
-        heat = heat_to_image(np.full((12, 16), 2.5, np.float32), place(size, INPUT, scale=1.0))
+        heat = heat_to_image(np.full((12, 16), 2.5, np.float32), fit_letterbox(size, INPUT, scale=1.0))
         assert heat == pytest.approx(2.5)
 
 
 def test_there_is_no_heat_outside_the_region_of_interest() -> None:
-    letterbox = place((200, 400), INPUT, roi=(0.25, 0.1, 0.5, 0.75))
+    letterbox = fit_letterbox((200, 400), INPUT, roi=(0.25, 0.1, 0.5, 0.75))
     heat = heat_to_image(np.ones((12, 16), np.float32), letterbox)
     y, x = np.nonzero(heat)
     cell_y, cell_x = 200 / heat.shape[0], 400 / heat.shape[1]
@@ -124,7 +124,7 @@ def test_a_hot_spot_comes_back_where_it_was(
     size: tuple[int, int], roi: tuple[float, float, float, float], scale: float
 ) -> None:
     """Draw a spot, let the grid cells average what they see, and look for the hottest place on the image."""
-    letterbox = place(size, INPUT, roi, scale)
+    letterbox = fit_letterbox(size, INPUT, roi, scale)
     x, y, w, h = letterbox.crop
     px_per_input = w / letterbox.inner[2], h / letterbox.inner[3]
     rng = np.random.default_rng(size[0])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sightline.core.result import Box, Defect
 from sightline.runtime.inspection import UNKNOWN, find_defects
 from sightline.runtime.letterbox import Letterbox
-from sightline.runtime.recognition import FADE, KnownDefects, back, name_defects, read_boxes
+from sightline.runtime.recognition import FADE, Predictions, back, name_defects, read_boxes
 
 SIZE = (80, 80)
 
@@ -22,15 +22,15 @@ def _found() -> tuple[Defect, ...]:
     return find_defects(heat, SIZE, 5.0)
 
 
-def _known(crack: float, fracture: float) -> KnownDefects:
+def _known(crack: float, fracture: float) -> Predictions:
     """The class map says `break` at both places, whatever the part as a whole is said to be."""
     shares = np.zeros((2, 10, 10), np.float32)
     shares[1, 2:4, 2:4] = shares[1, 7:9, 7:9] = 0.9
     shares[1, 5, 0] = 0.9  # seen by the class map alone
-    return KnownDefects(MappingProxyType({"crack": crack, "break": fracture}), 3.0, shares, None)
+    return Predictions(MappingProxyType({"crack": crack, "break": fracture}), 3.0, shares, None)
 
 
-def _types(known: KnownDefects, exclusive: bool) -> set[str]:
+def _types(known: Predictions, exclusive: bool) -> set[str]:
     def spread(share: NDArray[np.float32]) -> NDArray[np.float32]:
         return share
 

@@ -25,8 +25,8 @@ from sightline.runtime.tiling import (
     at_once,
     cut,
     lay_tiles,
+    onto_canvas,
     read_tiles,
-    spread_out,
     worst,
 )
 
@@ -61,7 +61,7 @@ def test_tiles_cover_everything_with_the_overlap(size: tuple[int, int], overlap:
 def test_every_tile_is_full_of_image() -> None:
     image = _noise(333, 777)
     tiling = lay_tiles(image.shape[:2], TILE, 16)
-    tiles = cut(spread_out(image, tiling), tiling, range(len(tiling)))
+    tiles = cut(onto_canvas(image, tiling), tiling, range(len(tiling)))
     assert tiles.shape == (len(tiling), *TILE, 3)
     for index, tile in enumerate(tiles):
         letterbox = tiling.letterbox(index)
@@ -72,8 +72,8 @@ def test_every_tile_is_full_of_image() -> None:
 
 def test_an_image_at_scale_one_is_not_copied() -> None:
     image = _noise(333, 777)
-    assert np.shares_memory(spread_out(image, lay_tiles((333, 777), TILE, 16)), image)
-    part = spread_out(image, lay_tiles((333, 777), TILE, 16, roi=(0.25, 0.25, 0.5, 0.5)))
+    assert np.shares_memory(onto_canvas(image, lay_tiles((333, 777), TILE, 16)), image)
+    part = onto_canvas(image, lay_tiles((333, 777), TILE, 16, roi=(0.25, 0.25, 0.5, 0.5)))
     assert np.shares_memory(part, image)
     assert np.array_equal(part, image[83 : 83 + 166, 194 : 194 + 388])
 
@@ -81,7 +81,7 @@ def test_an_image_at_scale_one_is_not_copied() -> None:
 def test_a_scaled_image_is_filtered_by_area() -> None:
     image = _noise(400, 600)
     tiling = lay_tiles((400, 600), TILE, 16, scale=0.5)
-    canvas = spread_out(image, tiling)
+    canvas = onto_canvas(image, tiling)
     assert tiling.whole.inner == (0, 0, 300, 200)
     assert np.array_equal(canvas, cv2.resize(image, (300, 200), interpolation=cv2.INTER_AREA))
 
@@ -90,7 +90,7 @@ def test_a_scaled_image_is_filtered_by_area() -> None:
 def test_an_image_smaller_than_a_tile_gets_a_border(size: tuple[int, int]) -> None:
     image = _noise(*size)
     tiling = lay_tiles(size, TILE, 16)
-    canvas = spread_out(image, tiling)
+    canvas = onto_canvas(image, tiling)
     left, top, wide, high = tiling.whole.inner
     assert (high, wide) == size
     assert np.array_equal(canvas[top : top + high, left : left + wide], image)

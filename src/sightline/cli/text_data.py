@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from sightline.operations.curation_report import Checked
     from sightline.store.book import Page
 
-BATCH_SHOWN = 20  # findings of a kind
-SHOWN = 20  # disagreements
+MAX_BATCH = 20  # findings of a kind
+MAX_LISTED = 20  # disagreements
 
 
 def check(checked: Checked) -> str:
@@ -28,13 +28,13 @@ def check(checked: Checked) -> str:
         rows = [finding for finding in checked.open if finding.kind is kind]
         differ = len({finding.remedy for finding in rows}) > 1  # they name the class or the picture
         lines += ["", f"{TITLES[Kind(kind)]}: {len(rows)}"]
-        for finding in rows[:BATCH_SHOWN]:
+        for finding in rows[:MAX_BATCH]:
             more = f" and {len(finding.subjects) - 3} more" if len(finding.subjects) > 3 else ""
             lines += [f"  {finding.key}  {finding.severity}  {checked.told(', '.join(finding.subjects[:3]) + more)}"]
             lines += [f"      {checked.told(finding.reason)}"]
             lines += [f"      What to do: {checked.told(finding.remedy)}"] * differ
-        if len(rows) > BATCH_SHOWN:
-            lines.append(f"  and {len(rows) - BATCH_SHOWN} more: see --report or --json")
+        if len(rows) > MAX_BATCH:
+            lines.append(f"  and {len(rows) - MAX_BATCH} more: see --report or --json")
         lines += [f"  What to do: {checked.told(rows[0].remedy)}"] * (not differ)
     states = Counter(str(decision.state) for decision in checked.decisions.values())
     if states:
@@ -82,7 +82,7 @@ def agree(found: Agreement) -> str:
             f"  {pair.first} and {pair.second}, {pair.question}: kappa {_interval(pair.kappa.to_json())}, "
             f"agreed {pair.agreed.count} of {pair.agreed.of}"
         )
-    for one in found.disagreements[:SHOWN]:
+    for one in found.disagreements[:MAX_LISTED]:
         answers = "; ".join(f"{author}: {what}" for author, what in one.answers)
         lines.append(f"sample {one.sample_id}: {answers}")
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from sightline.core.sample import Sample
 from sightline.evaluate.inspected import Inspected
 from sightline.evaluate.statistics.comparison_tests import Difference, auroc_difference
 from sightline.imaging.image import Image, content_hash, read_image
-from sightline.runtime.letterbox import place, prepare
+from sightline.runtime.letterbox import fit_letterbox, prepare
 
 MAX_IMAGES = 400  # test images that the template judges, drawn at random: each costs some 20 ms
 SIDE_PX = 512  # longest side that images are brought to
@@ -111,15 +111,15 @@ def _prepared(path: Any, card: Card, trained: frozenset[str] | None = None) -> I
     factor = min(1.0, SIDE_PX / max(card.height, card.width))
     size = (max(32, round(card.height * factor)), max(32, round(card.width * factor)))
     stretch = card.stretch is not None or card.tiles is not None
-    return prepare(image, place(image.shape[:2], size, card.roi, math.inf, stretch))
+    return prepare(image, fit_letterbox(image.shape[:2], size, card.roi, math.inf, stretch))
 
 
 @dataclass(frozen=True, eq=False)
 class GoldenTemplate:
-    """The fitted template. `median` (h, w, 3) float32 grey values, `spread` (h, w, 3) float32, `images` it rests on."""
+    """The fitted template. `median` (h, w, 3) float32 grey values, `std` (h, w, 3) float32, `images` it rests on."""
 
     median: Floats = field(repr=False)
-    spread: Floats = field(repr=False)
+    std: Floats = field(repr=False)
     images: int
 
     @classmethod
@@ -134,8 +134,8 @@ class GoldenTemplate:
             _check(image, images[0].shape)
         golden, level = _grey(images[0]), _level(images[0])
         aligned = [np.rint(_aligned(image, golden, level)[0]).astype(np.uint8) for image in images]
-        median, spread = _statistics(aligned)
-        return cls(median, np.maximum(spread, np.float32(FLOOR)), len(images))
+        median, std = _statistics(aligned)
+        return cls(median, np.maximum(std, np.float32(FLOOR)), len(images))
 
     def heat(self, image: Pixels) -> Floats:
         """How many spreads each pixel of the image lies away, (h, w) float32 >= 0, averaged over the box.
@@ -145,7 +145,7 @@ class GoldenTemplate:
         """
         _check(image, self.median.shape)
         moved, (dx, dy) = _aligned(image, self._grey, self._level)
-        away = (np.abs(moved - self.median) / self.spread).max(axis=2)
+        away = (np.abs(moved - self.median) / self.std).max(axis=2)
         away[~_inside(away.shape, (dx, dy))] = 0.0
         mean = cv2.blur(away, (BOX_PX, BOX_PX), borderType=cv2.BORDER_REPLICATE)
         back = _moved(np.asarray(mean, np.float32), (-dx, -dy), cv2.BORDER_CONSTANT)
@@ -169,13 +169,13 @@ def _statistics(images: list[Pixels]) -> tuple[Floats, Floats]:
     height, width, channels = images[0].shape
     rows = max(1, STRIP_VALUES // (len(images) * width * channels))
     median = np.empty(images[0].shape, np.float32)
-    spread = np.empty_like(median)
+    std = np.empty_like(median)
     for top in range(0, height, rows):
         strip = np.stack([image[top : top + rows] for image in images]).astype(np.float32)
         middle = np.median(strip, axis=0)
         median[top : top + rows] = middle
-        spread[top : top + rows] = TO_DEVIATION * np.median(np.abs(strip - middle), axis=0)
-    return median, spread
+        std[top : top + rows] = TO_DEVIATION * np.median(np.abs(strip - middle), axis=0)
+    return median, std
 
 
 def _aligned(image: Pixels, golden: Floats, level: float) -> tuple[Floats, Shift]:

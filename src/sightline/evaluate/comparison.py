@@ -113,16 +113,16 @@ def compare(
     RecipeError for a bad recipe.
     """
     waiting, trials = list(samples), []
-    judges = [inspector_of(recipe, threads) for recipe in (first, second)]
-    for turn, judge in enumerate(judges):
+    inspectors = [inspector_of(recipe, threads) for recipe in (first, second)]
+    for turn, inspector in enumerate(inspectors):
         done = None if progress is None else _counted(progress, turn)
-        trials.append(run_trial(judge, waiting, include_trained=include_trained, progress=done))
+        trials.append(run_trial(inspector, waiting, include_trained=include_trained, progress=done))
     one, two = (_by_path(trial) for trial in trials)
     shared = [path for path in one if path in two]
     if not shared:
         raise InputError("no part is new to both recipes. Give parts that neither was made from, or include_trained")
     names = _names(first, second)
-    cards = (judges[0].card, judges[1].card)
+    cards = (inspectors[0].card, inspectors[1].card)
     return _summary(names, cards, [one[path] for path in shared], [two[path] for path in shared], trials)
 
 

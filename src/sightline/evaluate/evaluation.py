@@ -233,7 +233,7 @@ def _metrics(evaluation: Evaluation) -> list[str]:
             f"{evaluation.timed:,} images",
         ),
     ]  # fmt: skip
-    return [f"{name:<8}{_cells(cells)}{basis:>22}" for name, cells, basis in rows]
+    return [f"{name:<8}{_cells(cells)}{sample:>22}" for name, cells, sample in rows]
 
 
 def _cells(cells: tuple[tuple[str, str], ...]) -> str:

@@ -176,8 +176,8 @@ def _guess(head: bytes) -> str:
     if not head:
         return "0 bytes"
     if head[4:8] == b"ftyp":
-        word = "AVIF" if head[8:11] == b"avi" else "HEIC" if head[8:12] in _BRANDS else "a film"
-        return f"{word} is not read"
+        kind = "AVIF" if head[8:11] == b"avi" else "HEIC" if head[8:12] in _BRANDS else "a film"
+        return f"{kind} is not read"
     reason = next((why for magic, why in _REFUSED.items() if head.startswith(magic)), None)
     if reason is not None:
         return reason

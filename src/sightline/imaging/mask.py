@@ -164,8 +164,8 @@ def _grey(colours: Pixels) -> bool:
 
 
 def _nearly_grey(colours: Pixels) -> bool:
-    spread = colours.max(axis=2).astype(np.int16) - colours.min(axis=2)
-    return bool(spread.max() < 24)
+    contrast = colours.max(axis=2).astype(np.int16) - colours.min(axis=2)
+    return bool(contrast.max() < 24)
 
 
 def _fitted(mask: Mask, size: tuple[int, int], name: str) -> Mask:

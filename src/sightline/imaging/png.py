@@ -45,8 +45,8 @@ def check(data: bytes, name: str) -> None:
     view = memoryview(data)
     for kind, start, end in _chunks(data):
         if zlib.crc32(view[start - 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            word = kind.decode("ascii", "replace")
-            raise damaged(name, KIND, f"its chunk {word} does not match its check sum")
+            chunk = kind.decode("ascii", "replace")
+            raise damaged(name, KIND, f"its chunk {chunk} does not match its check sum")
 
 
 def _chunks(data: Bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Levels = NDArray[np.float32]
-Places = NDArray[np.bool_]
+BlockMap = NDArray[np.bool_]
 
 STEPS = (8, 12, 18, 27, 40)  # levels from which blocks count as different; the shift is less than `UP` times as much
 UP = 4
 MOST, FEW = 0.8, 0.3  # shares of blocks that differ where they must, and where they must not
 PART = 0.6  # the share that differs on either side of the damage
-KNOWN = 0.5  # of the edge's blocks that are neither white nor black: these hide a shift
+MIN_UNSATURATED = 0.5  # of the edge's blocks that are neither white nor black: these hide a shift
 NOISE = 0.1  # the share of all other blocks that may differ: beyond it, the picture's own structure does
 SIDE = 4  # blocks on either side of the damage, without whose own side the edge is seen more clearly:
 CLEAR_STEP, CLEAR_MOST, CLEAR_FEW, CLEAR_NOISE = 8, 0.9, 0.25, 0.4
@@ -43,20 +43,22 @@ def is_shifted(pixels: NDArray[np.uint8], block: tuple[int, int]) -> bool:
     for channel, jump in enumerate(jumps):
         for sign in (1, -1):
             # A shift to the bright leaves white as it is, and one of colour both ends.
-            seen = dark & bright if len(jumps) > 1 else dark if sign > 0 else bright
-            for row, column, step in _edges(sign * jump, seen):
+            unsaturated = dark & bright if len(jumps) > 1 else dark if sign > 0 else bright
+            for row, column, step in _edges(sign * jump, unsaturated):
                 if not column or sign * _side(pixels, tops[row], column * wide, block)[channel] > step:
                     return True
     return False
 
 
-def _edges(jump: Levels, seen: Places) -> Iterator[tuple[int, int, int]]:
+def _edges(jump: Levels, unsaturated: BlockMap) -> Iterator[tuple[int, int, int]]:
     """Rows of blocks, columns and steps at which jumps (R, N) may be the edge of a shift; column 0: they surely are."""
     rows, count = np.arange(len(jump) - 1), jump.shape[1]
     for step in STEPS:
         differ = jump > step
         number = differ.sum(axis=1, dtype=np.int32)
-        rows = rows[number[rows] + number[rows + 1] >= MOST * KNOWN * count]  # of a larger step, there are no others
+        rows = rows[
+            number[rows] + number[rows + 1] >= MOST * MIN_UNSATURATED * count
+        ]  # of a larger step, there are no others
         if not len(rows):
             return
         pairs = number[rows] + number[rows + 1]
@@ -67,10 +69,10 @@ def _edges(jump: Levels, seen: Places) -> Iterator[tuple[int, int, int]]:
         for row in rows[others <= NOISE]:
             pair = slice(row, row + 2)
             hits = differ[pair] & (jump[pair] < UP * step)
-            yield from ((row, column, step) for column in _columns(hits, differ[pair], seen[pair]))
+            yield from ((row, column, step) for column in _columns(hits, differ[pair], unsaturated[pair]))
 
 
-def _are_clear(differ: Places) -> Places:
+def _are_clear(differ: BlockMap) -> BlockMap:
     """Of which edges, above and below the damage (2, M, N), nearly all blocks differ where they must, and no others."""
     before = np.pad(np.cumsum(differ, axis=2, dtype=np.int32), ((0, 0), (0, 0), (1, 0)))
     at, count = np.arange(before.shape[2]), differ.shape[2]
@@ -80,14 +82,14 @@ def _are_clear(differ: Places) -> Places:
     return np.asarray(found[:, SIDE : count - SIDE + 1].any(axis=1))
 
 
-def _columns(hits: Places, differ: Places, seen: Places) -> NDArray[np.intp]:
+def _columns(hits: BlockMap, differ: BlockMap, unsaturated: BlockMap) -> NDArray[np.intp]:
     """Columns in which the damage may be, by the edge (2, N) above and below its row; its own block may be anything."""
-    rows = np.stack([hits & seen, seen, differ & seen])
+    rows = np.stack([hits & unsaturated, unsaturated, differ & unsaturated])
     before = np.concatenate([np.zeros((3, 2, 1), np.int64), np.cumsum(rows, axis=2)], axis=2)
     after = before[..., -1:] - before
     left, right = before[..., 1:-1], after[..., 2:]  # of columns 1 to N - 1
-    hit, known = right[0, 0] + left[0, 1], right[1, 0] + left[1, 1]
-    found = (hit >= MOST * known) & (known >= max(SIDE, KNOWN * hits.shape[1]))
+    hit, usable = right[0, 0] + left[0, 1], right[1, 0] + left[1, 1]
+    found = (hit >= MOST * usable) & (usable >= max(SIDE, MIN_UNSATURATED * hits.shape[1]))
     found &= (right[0, 0] >= PART * right[1, 0]) & (left[0, 1] >= PART * left[1, 1])
     found &= left[2, 0] + right[2, 1] <= FEW * (left[1, 0] + right[1, 1])
     return np.flatnonzero(found) + 1

@@ -69,7 +69,7 @@ class Recipes:
         found: dict[RecipeKey, Release] = {}
         for entry in self._entries:
             product = entry.product or (entry.name if self._signed else None)
-            release = Release(product, entry.made_from, self._withdrawn)
+            release = Release(product, entry.created_since, self._withdrawn)
             for view in self._views:
                 found[entry.name, view] = found[shadow_name(entry.name), view] = release
         return found

@@ -51,7 +51,7 @@ class Register:
         """
         now = time.time()
         with self._using("a part cannot be noted"):
-            if named and self._repeat_s and self._is_known(part.id, now):
+            if named and self._repeat_s and self._is_repeat(part.id, now):
                 return False
             row = (part.key, part.id, named, part.triggered, part.recipe, part.recipe_id)
             self._file.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, 0)", row)
@@ -96,7 +96,7 @@ class Register:
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {failure} ({error}). Check the disk") from error
 
-    def _is_known(self, part_id: str, now: float) -> bool:
+    def _is_repeat(self, part_id: str, now: float) -> bool:
         # A time in the future is one of a clock that was set back since: it counts as recent.
         query = "SELECT 1 FROM parts WHERE part_id = ? AND named AND at > ? LIMIT 1"
         return self._file.execute(query, (part_id, now - self._repeat_s)).fetchone() is not None

@@ -59,7 +59,7 @@ class RecipeEntry(Settings):
     product: str | None = Field(
         None, min_length=1, description="the product that its card must name; none: with public_key, the name above"
     )
-    made_from: datetime | None = Field(None, description="refuse recipes that were made earlier than this time")
+    created_since: datetime | None = Field(None, description="refuse recipes that were made earlier than this time")
 
     @model_validator(mode="after")
     def _one_way(self) -> RecipeEntry:

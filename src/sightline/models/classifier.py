@@ -4,7 +4,8 @@ A pyramid of 1x1 convolutions (Lin et al., CVPR 2017, reduced) brings every map 
 mixes it, and a 1x1 convolution gives a class map. The type of the whole part comes from the class map's hottest cells,
 from the maps' means and spreads, and from the evidence of single cells: linear discriminants with one covariance
 (Fisher, Annals of Eugenics 7, 1936), which a few marked examples are enough for. The grade comes from the means and
-spreads: linearly while the backbone learns with it, and else by likeness to known parts. The backbone stays as it is.
+spreads: linearly while the backbone learns with it, and else by a kernel over labelled parts. The backbone stays as it
+is.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class Classifier(nn.Module):
     carries one type at most, so that types compete with each other and with good. `temperature` divides the logits of
     the types, `thresholds` (grades - 1,) split the quality into grades. `default` and `spread` are those of the
     evidence of good parts, `trust` what each share of cells counts; `centre` and `inverse` are those of good cells,
-    from which the evidence of one more type can be found. `likeness`, once there is one, gives the quality and its
-    thresholds.
+    from which the evidence of one more type can be found. `kernel_ordinal`, once there is one, gives the quality and
+    its thresholds.
     """
 
     temperature: Tensor
@@ -75,7 +76,7 @@ class Classifier(nn.Module):
     spread: Tensor
     centre: Tensor
     inverse: Tensor
-    likeness: KernelOrdinal | None
+    kernel_ordinal: KernelOrdinal | None
 
     def __init__(
         self, names: tuple[str, ...], channels: tuple[int, ...], types: int, grades: int, exclusive: bool, width: int
@@ -94,7 +95,7 @@ class Classifier(nn.Module):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.whole.bias)
         self.quality = nn.Linear(pooled, 1, bias=False) if grades else None
-        self.likeness = None
+        self.kernel_ordinal = None
         self.evidence = nn.ModuleList(nn.Conv2d(count, types, 1, bias=False) for count in channels if types)
         for direction in self.evidence.requires_grad_(False).parameters():
             nn.init.zeros_(direction)
@@ -114,7 +115,7 @@ class Classifier(nn.Module):
     @property
     def thresholds(self) -> Tensor:
         """Ordered thresholds (grades - 1,) of `models.losses.ordered_thresholds`."""
-        return ordered_thresholds(self.steps) if self.likeness is None else self.likeness.thresholds
+        return ordered_thresholds(self.steps) if self.kernel_ordinal is None else self.kernel_ordinal.thresholds
 
     def describe(self, maps: dict[str, Tensor]) -> Tensor:
         """Means and spreads of every map (N, 2 * sum of C), as they are."""
@@ -158,8 +159,8 @@ class Classifier(nn.Module):
         return Recognised(types, class_map, self._quality(pooled))
 
     def _quality(self, pooled: Tensor) -> Tensor | None:
-        if self.likeness is not None:
-            return self.likeness.forward(pooled)
+        if self.kernel_ordinal is not None:
+            return self.kernel_ordinal.forward(pooled)
         return None if self.quality is None else self.quality(pooled)[:, 0]
 
     def type_logits(self, types: Tensor) -> Tensor:
@@ -207,8 +208,8 @@ def hottest(class_map: Tensor, shares: tuple[float, ...] = HOTTEST) -> Tensor:
 class KernelOrdinal(nn.Module):
     """Standardised pooled features (N, D) -> quality (N,), larger is worse.
 
-    `centres` (S, D) are known parts, `weights` (S,) what likeness to each adds, `narrowness` () divides distances:
-    a part counts exp(-narrowness * |x - centre|^2). `thresholds` (grades - 1,) split the quality into grades.
+    `centres` (S, D) are known parts, `weights` (S,) what similarity to each adds, `narrowness` () divides distances: a
+    part counts exp(-narrowness * |x - centre|^2). `thresholds` (grades - 1,) split the quality into grades.
     """
 
     centres: Tensor

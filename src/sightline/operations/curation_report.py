@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHOWN = 24  # findings of a kind with pictures; the others are listed
+MAX_SHOTS = 24  # findings of a kind with pictures; the others are listed
 LISTED = 500
 PICTURES, PICTURE_PX = 6, 200
 _IMAGE = re.compile(r"[^\s'\"]*images/\w\w/([0-9a-f]{16,})\.\w+(#\d+)?")  # a file in the store, whose name is its hash
@@ -128,9 +128,9 @@ def _context(checked: Checked, created: datetime) -> dict[str, Any]:
     def shot(name: str) -> Shot:
         image = thumbnail(files[name].path, PICTURE_PX) if name in files else None
         side = files[name].split if name in files else None
-        words = " · ".join(filter(None, (labels.get(name, ""), side)))
-        place = files[name].path.resolve().as_uri() if name in files else ""
-        return Shot(checked.told(name), words, "" if image is None else data_uri(image), place)
+        caption = " · ".join(filter(None, (labels.get(name, ""), side)))
+        link = files[name].path.resolve().as_uri() if name in files else ""
+        return Shot(checked.told(name), caption, "" if image is None else data_uri(image), link)
 
     findings = checked.open
     severities = Counter(finding.severity for finding in findings)
@@ -146,7 +146,7 @@ def _context(checked: Checked, created: datetime) -> dict[str, Any]:
 
 def _section(kind: Kind, findings: list[Finding], shot: Any) -> Section:
     rows = [finding for finding in findings if finding.kind is kind]
-    shown, others = rows[:SHOWN], rows[SHOWN:]
+    shown, others = rows[:MAX_SHOTS], rows[MAX_SHOTS:]
     entries = tuple(
         Entry(
             finding,

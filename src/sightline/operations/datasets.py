@@ -108,9 +108,9 @@ def _result(
     recipe = None if looks.recipe is None else content_hash(looks.recipe)
     fingerprint = fingerprint_of(dataset.samples, ids, {"backbone": looks.backbone, "recipe": recipe})
     last = decision_log.last()
-    kept = Result.of_json(last, fingerprint)
-    if kept is not None:
-        return kept
+    cached = Result.of_json(last, fingerprint)
+    if cached is not None:
+        return cached
     if last is not None and tell is not None:
         tell(f"{data}: images, labels or settings have changed since the last check, so it is made again")
     statistics = look(dataset, data, looks, progress)
@@ -154,8 +154,8 @@ def open_embedder(looks: Looks) -> Embed | None:
 
         from sightline.runtime.inspector import Inspector
 
-        judge = Inspector(looks.recipe, threads=looks.threads)
-        return lambda images: np.stack([result.embedding for result in judge.inspect_many(images)])
+        inspector = Inspector(looks.recipe, threads=looks.threads)
+        return lambda images: np.stack([result.embedding for result in inspector.inspect_many(images)])
     if looks.backbone == NO_EMBEDDING:
         return None
     from sightline.core.errors import require_lab
@@ -177,14 +177,14 @@ def _decide(
     """
     from sightline.data.curation.findings import Decision, State
 
-    known = {finding.key: finding for finding in found}
+    current = {finding.key: finding for finding in found}
     earlier = decision_log.decisions()
-    _check_keys(known, earlier, decide)
+    _check_keys(current, earlier, decide)
     if stored:
-        stored.apply([known[key].action for key in decide.apply])
+        stored.apply([current[key].action for key in decide.apply])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for key in decide.apply:
-        decision_log.keep(Decision(key, State.APPLIED, now, decide.note, known[key].action))
+        decision_log.keep(Decision(key, State.APPLIED, now, decide.note, current[key].action))
     for key in decide.dismiss:
         decision_log.keep(Decision(key, State.DISMISSED, now, decide.note))
     for key in decide.reopen:
@@ -194,15 +194,17 @@ def _decide(
     return bool(decide.apply) or undone
 
 
-def _check_keys(known: Mapping[str, Finding], earlier: Mapping[str, Decision], decide: Decide) -> None:
+def _check_keys(current: Mapping[str, Finding], earlier: Mapping[str, Decision], decide: Decide) -> None:
     from sightline.data.curation.findings import Verb
 
     for key in (*decide.apply, *decide.dismiss):
-        if key not in known:
+        if key not in current:
             raise InputError(f"no finding is called '{key}'. Run the check again and copy a key from it")
     for key in decide.apply:
-        if known[key].action.verb is Verb.NONE:
-            raise InputError(f"finding '{key}' has nothing to apply: {known[key].remedy} Dismiss it when that is done")
+        if current[key].action.verb is Verb.NONE:
+            raise InputError(
+                f"finding '{key}' has nothing to apply: {current[key].remedy} Dismiss it when that is done"
+            )
     for key in decide.reopen:
         if key not in earlier:
             raise InputError(f"nothing was decided about a finding '{key}'. Check the key")
@@ -251,12 +253,12 @@ def pick(
     if looks.backbone == NO_EMBEDDING and looks.recipe is None:
         raise InputError("images cannot be compared without an embedding. Give a backbone or a recipe")
     statistics = read(data, looks, progress, tell)
-    known = (
+    current = (
         set()
         if start is None
         else {s.path.resolve() for s in Dataset.open(start, split=False, outside=looks.outside).samples}
     )
-    given = [index for index, sample in enumerate(statistics.samples) if sample.path.resolve() in known]
+    given = [index for index, sample in enumerate(statistics.samples) if sample.path.resolve() in current]
     if start is not None and not given:
         raise InputError(f"{start}: none of its images are in {data}. Give a table made by `sightline data pick`")
     picked = choose(statistics.embeddings, count, given)

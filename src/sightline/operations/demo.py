@@ -12,7 +12,7 @@ from sightline.operations.inspection import Judging, inspect
 from sightline.operations.recipes import evaluate
 from sightline.operations.training import train
 
-SHOWN = 3
+EXAMPLES = 3
 
 
 def demo(
@@ -42,11 +42,11 @@ def demo(
     trained = train(parts, recipe, {"effort": effort, "product": product}, progress=progress, tell=tell)
     yield "trained", trained
     test = Dataset.open(parts).test
-    chosen = [sample.path for sample in test if sample.defective is False][:SHOWN]
+    chosen = [sample.path for sample in test if sample.defective is False][:EXAMPLES]
     defective = [sample.path for sample in test if sample.defective]
     if not chosen or not defective:
         raise InputError(f"{parts}: incomplete sample parts. Delete that folder and run the demo again")
-    chosen += defective[:: max(1, len(defective) // SHOWN)][:SHOWN]
+    chosen += defective[:: max(1, len(defective) // EXAMPLES)][:EXAMPLES]
     judging = Judging(recipe)
     yield "judge", files
     for result in inspect(judging, chosen, overlays):

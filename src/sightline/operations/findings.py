@@ -40,9 +40,9 @@ class Decided:
 def findings(store: Store, product: str, state: str | None = None, after: int = 0, limit: int = 50) -> list[Decided]:
     """Findings of the last check, worst first, those after a place in that order. Raises NotFoundError without one."""
     log = StoreDecisionLog(store, product, "")
-    known, decisions = _last(log, product), log.decisions()
+    current, decisions = _last(log, product), log.decisions()
     names = names_in_store(store, product, version=False)
-    every = [_decided(finding, decisions.get(finding.key), names) for finding in known.values()]
+    every = [_decided(finding, decisions.get(finding.key), names) for finding in current.values()]
     return [one for one in every if state in {None, one.state}][after : after + limit]
 
 
@@ -89,10 +89,10 @@ def _last(log: StoreDecisionLog, product: str) -> dict[str, Finding]:
     return {finding.key: finding for finding in result.findings}
 
 
-def _find(known: dict[str, Finding], key: str) -> Finding:
-    if key not in known:
+def _find(current: dict[str, Finding], key: str) -> Finding:
+    if key not in current:
         raise NotFoundError(f"no finding of the last check is called {key!r}. Look at the list again")
-    return known[key]
+    return current[key]
 
 
 def _decided(finding: Finding, decision: Decision | None, names: dict[str, str]) -> Decided:

@@ -38,14 +38,14 @@ def evaluate(
     from sightline.evaluate.evaluating import evaluate as measure
     from sightline.evaluate.report.report import write_report
 
-    judge = judging.open()
+    inspector = judging.open()
     require_lab("sklearn", *(() if report is None else ("matplotlib", "jinja2")))
     dataset = open_dataset(data, tell, outside=outside, split=False)
-    trained = frozenset(judge.card.trained_on)
+    trained = frozenset(inspector.card.trained_on)
     references = [sample for sample in dataset if sample.defective is False] if trained else []
     chosen = dataset.test if dataset.given_split and not include_trained else dataset
     evaluation = measure(
-        judge,
+        inspector,
         chosen,
         include_trained=include_trained,
         references=references,
@@ -70,13 +70,13 @@ def compare(
     tell: Tell | None = None,
 ) -> Comparison:
     """Compare on the given test part; without a given split, on every part that neither was made from."""
-    from sightline.evaluate.comparison import compare as judge
+    from sightline.evaluate.comparison import compare as measure
     from sightline.evaluate.report.comparison import write_comparison
 
     dataset = open_dataset(data, tell, outside=outside, split=False)
     chosen = dataset.test if dataset.given_split and not include_trained else dataset
     report_to = of_stage(progress, "inspecting")
-    found = judge(first, second, chosen, include_trained=include_trained, threads=threads, progress=report_to)
+    found = measure(first, second, chosen, include_trained=include_trained, threads=threads, progress=report_to)
     if report is not None:
         write_comparison(found, report)
     return found

@@ -162,7 +162,7 @@ def register(place: Place, file: Path, version: str) -> dict[str, Any]:
 
     recipe = Recipe.load(file)
     with Store.open(*place, create=False) as store:
-        kept = store.recipes.register(
+        registered = store.recipes.register(
             recipe.data,
             store.versions.find(version).product,
             file.name,
@@ -171,7 +171,12 @@ def register(place: Place, file: Path, version: str) -> dict[str, Any]:
             recipe.card.provenance.parent,
             recipe.card.model_dump(mode="json"),
         )
-    return {"recipe": kept.name, "hash": kept.hash, "product": kept.product, "version": kept.version}
+    return {
+        "recipe": registered.name,
+        "hash": registered.hash,
+        "product": registered.product,
+        "version": registered.version,
+    }
 
 
 def info(place: Place) -> dict[str, Any]:

@@ -181,12 +181,12 @@ class Child:
         self._process.join(GRACE_S)
         self._pipe.close()
 
-    def _hear(self, said: Mapping[str, Any]) -> None:
-        self.progress = said.get("progress", self.progress)
-        self.result = said.get("result", self.result)
-        self.error = said.get("error", self.error)
-        if "line" in said:
-            self._lines.append(said["line"])
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        self.progress = message.get("progress", self.progress)
+        self.result = message.get("result", self.result)
+        self.error = message.get("error", self.error)
+        if "line" in message:
+            self._lines.append(message["line"])
 
 
 def _why(code: int | None) -> str:
@@ -209,18 +209,18 @@ def _do(
     os.environ.update({DATABASE: place[0], IMAGES: place[1]})
     ended, sending = threading.Event(), threading.Lock()
     threading.Thread(target=_hear_the_end, args=(pipe, ended), daemon=True).start()
-    said = 0.0
+    reported = 0.0
 
     def say(message: dict[str, Any]) -> None:
         with sending:  # operations have threads of their own
             pipe.send(message)
 
     def progress(stage: str, done: int, of: int) -> None:
-        nonlocal said
+        nonlocal reported
         if ended.is_set():
             raise Cancelled
-        if time.monotonic() - said > TELL_EVERY_S or done == of:
-            said = time.monotonic()
+        if time.monotonic() - reported > TELL_EVERY_S or done == of:
+            reported = time.monotonic()
             say({"progress": {"stage": stage, "done": done, "of": of}})
 
     def tell(text: str) -> None:

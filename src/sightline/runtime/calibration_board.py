@@ -30,7 +30,7 @@ class Scale:
     """What a board told: `mm_per_px` in its middle, its relative spread over the board, the error of the fit in px."""
 
     mm_per_px: float
-    spread: float
+    range: float
     error_px: float
     corners: int
 
@@ -38,10 +38,10 @@ class Scale:
         """Plain JSON values; `askew` where the scale differs too much over the board."""
         return {
             "mm_per_px": round(self.mm_per_px, 6),
-            "spread": round(self.spread, 4),
+            "range": round(self.range, 4),
             "error_px": round(self.error_px, 3),
             "corners": self.corners,
-            "askew": self.spread > ASKEW,
+            "askew": self.range > ASKEW,
         }
 
 
@@ -90,8 +90,8 @@ def measure_scale(source: Source, columns: int, rows: int, square_mm: float) -> 
     scales = np.array([_mm_per_px(matrix, point) for point in on_board])
     middle = _mm_per_px(matrix, on_board.mean(axis=0))
     error = np.linalg.norm(_project(matrix, on_board) - in_image, axis=1)
-    spread = float((scales.max() - scales.min()) / middle)
-    return Scale(middle, spread, float(np.sqrt((error**2).mean())), len(names))
+    range = float((scales.max() - scales.min()) / middle)
+    return Scale(middle, range, float(np.sqrt((error**2).mean())), len(names))
 
 
 def _project(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,12 +18,12 @@ from sightline.core.result import Box, Defect, Verdict
 from sightline.imaging.image import Image, Source, read_image
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
 from sightline.runtime.inspection import Inspection, find_defects
-from sightline.runtime.letterbox import Letterbox, heat_to_image, place, prepare
+from sightline.runtime.letterbox import Letterbox, fit_letterbox, heat_to_image, prepare
 from sightline.runtime.recipe import Recipe, parse_card, read_recipe
-from sightline.runtime.recognition import KnownDefects, back, decide, name_defects, read_boxes, read_known
+from sightline.runtime.recognition import Predictions, back, decide, name_defects, read_boxes, read_predictions
 from sightline.runtime.session import Engine, Precision, open_session
 from sightline.runtime.signature import Release, verify
-from sightline.runtime.tiling import Reading, at_once, lay_tiles, read_tiles, spread_out
+from sightline.runtime.tiling import Reading, at_once, lay_tiles, onto_canvas, read_tiles
 
 ODD_COUNT = 1.5  # times more, or fewer, tiles than any training image had are worth a warning
 ODD_BORDER = 0.15  # more border than any training image had, by this share of the input, is worth a warning
@@ -36,7 +36,7 @@ class Inspector:
 
     `recipe` is a path or a Recipe; `threads` the processor threads that one inspection may use; `engine` what runs
     the graph, and `precision` what it computes in (docs/how-to/faster.md). With a `public_key` (PEM file), a recipe
-    that it has not signed is refused, as is one that is no `release` for this place.
+    that it has not signed is refused, as is one that is no `release` for this fit_letterbox.
     Raises RecipeError for a file that is no usable recipe, SettingError for an engine or precision that is not to
     be had here, MissingExtraError where the engine is not installed. `digest` is the SHA-256 of what was loaded.
     """
@@ -104,15 +104,23 @@ class Inspector:
         after_decode = time.perf_counter()
         poses = [self._pose(image) for image, _ in decoded]
         stretch = self.card.stretch is not None
-        placed = [place(pose.image.shape[:2], self._size, self.card.roi, self.card.scale, stretch) for pose in poses]
+        placed = [
+            fit_letterbox(pose.image.shape[:2], self._size, self.card.roi, self.card.scale, stretch) for pose in poses
+        ]
         batch = np.stack([prepare(pose.image, p) for pose, p in zip(poses, placed, strict=True)])
         after_prepare = time.perf_counter()
         outputs = self._session.run({"image": batch})
         times = _times(start, after_decode, after_prepare, time.perf_counter(), len(sources))
-        known = [read_known(outputs, i, self.card) for i in range(len(sources))]
+        predictions = [read_predictions(outputs, i, self.card) for i in range(len(sources))]
         return [
             self._result(
-                _reading(outputs, i, placed[i]), decoded[i], poses[i], placed[i], _name(sources[i]), times, known[i]
+                _reading(outputs, i, placed[i]),
+                decoded[i],
+                poses[i],
+                placed[i],
+                _name(sources[i]),
+                times,
+                predictions[i],
             )
             for i in range(len(sources))
         ]
@@ -123,7 +131,7 @@ class Inspector:
         after_decode = time.perf_counter()
         pose = self._pose(image)
         tiling = lay_tiles(image.shape[:2], self._size, tiles.overlap_px, self.card.roi, self.card.scale)
-        canvas = spread_out(pose.image, tiling)
+        canvas = onto_canvas(pose.image, tiling)
         after_prepare = time.perf_counter()
         together = at_once(self._size, self.card.bank)
         reading = read_tiles(lambda batch: self._session.run({"image": batch}), canvas, tiling, together)
@@ -143,14 +151,14 @@ class Inspector:
         letterbox: Letterbox,
         source: str,
         times: dict[str, float],
-        known: KnownDefects | None = None,
+        predictions: Predictions | None = None,
     ) -> Inspection:
         start = time.perf_counter()
         image, warnings = decoded
-        verdict, reason = decide(reading.score, reading.distance, known, self.card)
+        verdict, reason = decide(reading.score, reading.distance, predictions, self.card)
         limit = self.card.calibration.heat_threshold
         heat = heat_back(reading.heat, pose)
-        defects = () if verdict is Verdict.OK else self._defects(reading.score, heat, pose, letterbox, known)
+        defects = () if verdict is Verdict.OK else self._defects(reading.score, heat, pose, letterbox, predictions)
         regions_ms = (time.perf_counter() - start) * 1e3
         times = {**times, "regions": regions_ms, "total": sum(times.values()) + regions_ms}
         return Inspection(
@@ -160,9 +168,9 @@ class Inspector:
             reason=reason,
             ood_distance=reading.distance,
             defects=defects,
-            types={} if known is None else known.types,
-            grade=None if known is None else known.grade,
-            boxes=_boxes(known, self.card, letterbox, pose),
+            types={} if predictions is None else predictions.types,
+            grade=None if predictions is None else predictions.grade,
+            boxes=_boxes(predictions, self.card, letterbox, pose),
             source=source,
             warnings=warnings + pose.notes + _odd_shape(letterbox, self.card),
             times_ms=times,
@@ -171,11 +179,11 @@ class Inspector:
             heat_threshold=limit,
             embedding=reading.embedding,
             defect_share=None
-            if known is None or not known.types
-            else _over_image(known.shares.sum(0), letterbox, pose),
+            if predictions is None or not predictions.types
+            else _over_image(predictions.shares.sum(0), letterbox, pose),
             class_maps=None
-            if known is None or not known.types
-            else partial(_shares_over_image, known.shares, letterbox, pose),
+            if predictions is None or not predictions.types
+            else partial(_shares_over_image, predictions.shares, letterbox, pose),
         )
 
     def _defects(
@@ -184,7 +192,7 @@ class Inspector:
         heat: NDArray[np.float32],
         pose: Aligned,
         letterbox: Letterbox,
-        known: KnownDefects | None,
+        predictions: Predictions | None,
     ) -> tuple[Defect, ...]:
         """Regions of a part that is not OK, with their types where the recipe knows any."""
         limit, scale = self.card.calibration.heat_threshold, self.card.mm_per_px
@@ -192,10 +200,10 @@ class Inspector:
         default = Verdict.REVIEW if self.card.without_good else Verdict.OK
         strange = self.card.band.decide(score) is not default
         found = find_defects(heat, letterbox.image_size, limit, scale) if strange else ()
-        if known is not None:
+        if predictions is not None:
             found = name_defects(
                 found,
-                known,
+                predictions,
                 lambda share: _over_image(share, letterbox, pose),
                 letterbox.image_size,
                 scale,
@@ -215,11 +223,11 @@ def _promised(card: Card) -> set[str]:
     return needed | ({"grade"} if card.grades else set())
 
 
-def _boxes(known: KnownDefects | None, card: Card, letterbox: Letterbox, pose: Aligned) -> tuple[Box, ...]:
+def _boxes(predictions: Predictions | None, card: Card, letterbox: Letterbox, pose: Aligned) -> tuple[Box, ...]:
     """Boxes of known types on the image that came; of a turned part, the upright ones around them."""
-    if known is None or known.boxes is None:
+    if predictions is None or predictions.boxes is None:
         return ()
-    scores, corners = known.boxes
+    scores, corners = predictions.boxes
     # A type that was taught later has no boxes yet.
     return back(read_boxes(scores, corners, card.types[: len(scores)], letterbox), pose.warp)
 

@@ -21,7 +21,7 @@ class Letterbox:
     """Where an image lies inside a recipe's input.
 
     `image_size` is (H, W) of the whole image; `crop` its region of interest as (x, y, width, height) px;
-    `inner` the place (x, y, width, height) px of that region inside the input of `input_size` (height, width).
+    `inner` the fit_letterbox (x, y, width, height) px of that region inside the input of `input_size` (height, width).
     """
 
     image_size: tuple[int, int]
@@ -42,7 +42,7 @@ def crop_of(image_size: tuple[int, int], roi: tuple[float, float, float, float])
     return x, y, max(1, min(round(roi[2] * wide), wide - x)), max(1, min(round(roi[3] * high), high - y))
 
 
-def place(
+def fit_letterbox(
     image_size: tuple[int, int],
     input_size: tuple[int, int],
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),

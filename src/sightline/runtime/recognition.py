@@ -33,19 +33,19 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class KnownDefects:
-    """One image's `types` (name -> probability), `evidence` (the highest type logit), class shares (K, h, w) over the
+class Predictions:
+    """One image's `types` (name -> probability), `type_logit` (the highest type logit), class shares (K, h, w) over the
     recipe's input, `grade`, and where the recipe draws boxes, their scores (K, cells) and corners (4, cells).
     """
 
     types: Mapping[str, float]
-    evidence: float
+    type_logit: float
     shares: Floats
     grade: int | None
     boxes: tuple[Floats, Floats] | None = None
 
 
-def read_known(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> KnownDefects | None:
+def read_predictions(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> Predictions | None:
     """What the graph says of known defects and grades about one image of a batch; None where it knows none."""
     grade = None
     if "grade" in outputs:
@@ -57,13 +57,13 @@ def read_known(outputs: dict[str, NDArray[Any]], index: int, card: Card) -> Know
         return (
             None
             if grade is None
-            else KnownDefects(MappingProxyType({}), -np.inf, np.zeros((0, 1, 1), np.float32), grade)
+            else Predictions(MappingProxyType({}), -np.inf, np.zeros((0, 1, 1), np.float32), grade)
         )
     logits = outputs["type_logits"][index].astype(np.float64)
     shares = _softmax(np.append(0.0, logits))[1:] if card.exclusive else 1 / (1 + np.exp(-logits))
     types = MappingProxyType({name: float(share) for name, share in zip(card.types, shares, strict=True)})
     boxes = (outputs["box_scores"][index], outputs["boxes"][index]) if "boxes" in outputs else None
-    return KnownDefects(types, float(logits.max(initial=-np.inf)), outputs["defect_map"][index], grade, boxes)
+    return Predictions(types, float(logits.max(initial=-np.inf)), outputs["defect_map"][index], grade, boxes)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,7 +80,7 @@ def named(types: Mapping[str, float], card: Card) -> tuple[str, ...]:
     return () if best is None or types[best] < good else (best,)
 
 
-def decide(score: float, distance: float, known: KnownDefects | None, card: Card) -> tuple[Verdict, str]:
+def decide(score: float, distance: float, predictions: Predictions | None, card: Card) -> tuple[Verdict, str]:
     """The verdict on a part, and what decided it where that was not the score alone.
 
     Usually the graver of what the anomaly score and the evidence for known types say; but a picture that lies outside
@@ -89,32 +89,36 @@ def decide(score: float, distance: float, known: KnownDefects | None, card: Card
     """
     outside = card.ood.reason(distance, score)
     if card.without_good:
-        familiar = known is not None and card.band.decide(score) is Verdict.REVIEW and bool(named(known.types, card))
+        familiar = (
+            predictions is not None
+            and card.band.decide(score) is Verdict.REVIEW
+            and bool(named(predictions.types, card))
+        )
         sure = familiar and outside is None
         return Verdict.NG if sure or not np.isfinite(score) else Verdict.REVIEW, (outside or "") if familiar else ""
     own = card.band.decide(score)
-    verdict = worst(own, known, card)
+    verdict = worst(own, predictions, card)
     if verdict is Verdict.OK and outside is not None:
         return Verdict.REVIEW, outside
-    if verdict is not own and known is not None:
-        likeliest = max(known.types, key=lambda name: known.types[name])
+    if verdict is not own and predictions is not None:
+        likeliest = max(predictions.types, key=lambda name: predictions.types[name])
         return (
             verdict,
-            f"the known type '{likeliest}' ({known.types[likeliest]:.0%}) decided: the score alone says {own}",
+            f"the known type '{likeliest}' ({predictions.types[likeliest]:.0%}) decided: the score alone says {own}",
         )
     return verdict, ""
 
 
-def worst(first: Verdict, known: KnownDefects | None, card: Card) -> Verdict:
+def worst(first: Verdict, predictions: Predictions | None, card: Card) -> Verdict:
     """The graver of the anomaly score's verdict and what the evidence for known types says."""
-    if known is None or card.recognition is None or card.recognition.band is None:
+    if predictions is None or card.recognition is None or card.recognition.band is None:
         return first
-    return max(first, card.recognition.band.decide(known.evidence), key=SEVERITY.__getitem__)
+    return max(first, card.recognition.band.decide(predictions.type_logit), key=SEVERITY.__getitem__)
 
 
 def name_defects(
     found: tuple[Defect, ...],
-    known: KnownDefects,
+    predictions: Predictions,
     over_image: Callable[[Floats], Floats],
     image_size: tuple[int, int],
     mm_per_px: float | None,
@@ -126,14 +130,14 @@ def name_defects(
     said to be; else the part's own, where that is sure; else it is `unknown`. What the part as a whole is said not to
     carry is no region's type: of types that exclude each other, a sure one is that of every region.
     """
-    if not known.types:
+    if not predictions.types:
         return found
-    names = list(known.types)
-    maps = np.stack([over_image(share) for share in known.shares])
-    sure = max(known.types, key=lambda name: known.types[name])
-    default = sure if known.types[sure] >= SURE else UNKNOWN
+    names = list(predictions.types)
+    maps = np.stack([over_image(share) for share in predictions.shares])
+    sure = max(predictions.types, key=lambda name: predictions.types[name])
+    default = sure if predictions.types[sure] >= SURE else UNKNOWN
     alone = exclusive and default is not UNKNOWN
-    possible = {name for name, share in known.types.items() if share >= (SURE if alone else POSSIBLE)}
+    possible = {name for name, share in predictions.types.items() if share >= (SURE if alone else POSSIBLE)}
 
     def predicted(name: str | None) -> str:
         return name if name in possible and name is not None else default

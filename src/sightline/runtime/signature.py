@@ -118,12 +118,12 @@ def _read_key(path: Path, which: str, kind: Any, load: Callable[[bytes], object]
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """`product` that the card must name, whatever version of its dataset; `made_from` the earliest time of its making
-    (a naive one is UTC); `withdrawn` the first digits of hashes that are refused, as of `Recipe.hash`, signed or not.
+    """`product` that the card must name, whatever version of its dataset; `created_since` the earliest time at which it
+    may have been made (a naive one is UTC); `withdrawn` the first digits of refused hashes, as of `Recipe.hash`.
     """
 
     product: str | None = None
-    made_from: datetime | None = None
+    created_since: datetime | None = None
     withdrawn: tuple[str, ...] = ()
 
     def check(self, card: Card, data: bytes, name: str) -> None:
@@ -133,10 +133,10 @@ class Release:
                 f"{name}: is a recipe of {card.product}, and {self.product} is asked for here. "
                 "Copy the right file, or name its product in the settings"
             )
-        if self.made_from is not None and _time(card.provenance.created, name) < _aware(self.made_from):
+        if self.created_since is not None and _time(card.provenance.created, name) < _aware(self.created_since):
             raise RecipeError(
-                f"{name}: was made at {card.provenance.created}, and only recipes from {self.made_from.isoformat()} on "
-                "are used here. Copy a newer one"
+                f"{name}: was made at {card.provenance.created}, and only recipes from "
+                f"{self.created_since.isoformat()} on are used here. Copy a newer one"
             )
         for digest in (hashlib.sha256(data).hexdigest(), hashlib.sha256(unsigned(data)).hexdigest()):
             found = next((start for start in self.withdrawn if digest.startswith(start.lower())), None)

@@ -93,7 +93,7 @@ def _starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     return tuple(index * (length - tile) // max(1, count - 1) for index in range(count))
 
 
-def spread_out(image: Image, tiling: Tiling) -> Image:
+def onto_canvas(image: Image, tiling: Tiling) -> Image:
     """The canvas (height, width, 3) uint8 that tiles are cut from; a view of the image where nothing changes."""
     x, y, w, h = tiling.whole.crop
     if tiling.whole.inner == (0, 0, w, h) and tiling.whole.input_size == (h, w):

@@ -14,7 +14,7 @@ from sightline.data.augment import Augmentation
 Effort = Literal["quick", "normal", "max"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-NEAR = 0.6  # likeness of two names, from which one may be meant for the other
+NEAR = 0.6  # similarity of two names, from which one may be meant for the other
 TILE_STEP_PX = 32  # the backbone's deepest stride
 OVERLAP_SHARE = 8  # a tile shares one part in this many with its neighbour
 # Effort -> side in px of a square with the input's area. Accuracy grows with pixels, time with their square.

@@ -94,8 +94,8 @@ def _tell(outliers: Iterable[Outlier], settings: TrainSettings) -> None:
         done = "left out" if settings.outliers == "leave out" else "an outlier"
         kind = "known" if outlier.part.sample.defective else "good"
         name = outlier.part.sample.name or outlier.part.sample.path
-        warn(f"{done}: {name} looks like no other {kind} part: {outlier.spreads:.1f} robust spreads above the median. "
-             f"Is it {kind}? Remove it if it is not")  # fmt: skip
+        warn(f"{done}: {name} looks like no other {kind} part: {outlier.spreads:.1f} robust standard deviations above "
+             f"the median. Is it {kind}? Remove it if it is not")  # fmt: skip
 
 
 def _named(learned: Learned | None) -> tuple[dict[str, object], dict[str, str]]:

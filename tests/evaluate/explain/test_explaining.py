@@ -67,7 +67,7 @@ def test_the_hottest_place_is_the_flaw_and_the_good_patch_has_none(
     assert patch.good is not None and patch.source.endswith(".png")
     yellow = [int((view[..., :2].min(2).astype(int) - view[..., 2] > 60).sum()) for view in (patch.view, patch.good)]
     assert yellow[0] > 500 > 50 > yellow[1]
-    assert patch.distance > 1.5 * patch.usual
+    assert patch.distance > 1.5 * patch.typical
 
 
 def test_distances_are_those_to_the_bank(explainer: Explainer, recipe: Recipe, flawed: np.ndarray) -> None:
@@ -114,10 +114,10 @@ def test_types_grades_and_words(graded: Recipe, flawed: np.ndarray) -> None:
 def test_contributions_add_up_to_what_the_graph_grades_by(graded: Recipe, flawed: np.ndarray) -> None:
     found = Explainer(graded, threads=1).explain(flawed)
     session = OnnxSession(with_outputs(graded.data, ["known_quality"]), 1)
-    from sightline.runtime.letterbox import place, prepare
+    from sightline.runtime.letterbox import fit_letterbox, prepare
 
     card = graded.card
-    where = place(flawed.shape[:2], (card.height, card.width), card.roi, card.scale)
+    where = fit_letterbox(flawed.shape[:2], (card.height, card.width), card.roi, card.scale)
     expected = session.run({"image": prepare(flawed, where)[None]})["known_quality"]
     assert found.quality == pytest.approx(float(expected.ravel()[0]), abs=2e-3)
 

@@ -20,7 +20,7 @@ from sightline.data.augment import LOOKS, Augmentation
 from sightline.evaluate.metrics.detection import Boxes, box_scores
 from sightline.models.detector import BoxHead
 from sightline.runtime.inspector import Inspector
-from sightline.runtime.letterbox import place
+from sightline.runtime.letterbox import fit_letterbox
 from sightline.runtime.recipe import Recipe
 from sightline.train.classify import classifier
 from sightline.train.classify import detector as learning
@@ -105,7 +105,7 @@ def test_a_box_that_leaves_the_picture_is_nobodys() -> None:
 
 
 def test_only_what_people_have_said_of_boxes_is_known() -> None:
-    label_map, where, path = LabelMap(("a", "b"), (), True), place((40, 40), (40, 40)), Path("x.png")
+    label_map, where, path = LabelMap(("a", "b"), (), True), fit_letterbox((40, 40), (40, 40)), Path("x.png")
     box, mask = Region("b", Rectangle(4, 6, 10, 8)), Region("b", Polygons((((0.0, 0.0), (9.0, 0.0), (9.0, 9.0)),)))
     good = boxes_on_input(Sample(path, False), where, label_map)
     assert good is not None and good.corners.shape == (0, 4)
@@ -164,7 +164,7 @@ def test_the_head_standardises_what_it_sees() -> None:
 
 def test_boxes_move_with_an_aligned_part() -> None:
     boxes = np.array([[10.0, 20, 30, 8]])
-    where = place((64, 96), (128, 192), scale=2.0)
+    where = fit_letterbox((64, 96), (128, 192), scale=2.0)
     assert input_corners(boxes, where) == pytest.approx(np.array([[20, 40, 80, 56]]))
     shifted = input_corners(boxes, where, np.array([[1.0, 0, 4], [0, 1, -2]]))
     assert shifted == pytest.approx(np.array([[12, 44, 72, 60]]))

@@ -58,10 +58,10 @@ def test_grades_that_lie_around_the_best_one_are_told(monkeypatch: pytest.Monkey
     learning, others = parts(150, 0), parts(60, 1)
     net = classifier(learning)
     fit_kernel_ordinal(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
-    assert net.likeness is not None and right(net, others) > 0.9
+    assert net.kernel_ordinal is not None and right(net, others) > 0.9
     monkeypatch.setattr(module, "MAX_CENTRES", 60)
     fit_kernel_ordinal(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
-    assert net.likeness is not None and len(net.likeness.centres) == 60 and right(net, others) > 0.85
+    assert net.kernel_ordinal is not None and len(net.kernel_ordinal.centres) == 60 and right(net, others) > 0.85
 
 
 def test_it_is_the_same_every_time_and_its_thresholds_are_in_order() -> None:
@@ -70,7 +70,7 @@ def test_it_is_the_same_every_time_and_its_thresholds_are_in_order() -> None:
     found = []
     for _ in range(2):
         fit_kernel_ordinal(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
-        found.append(net.likeness)
+        found.append(net.kernel_ordinal)
     first, second = found
     assert first is not None and second is not None and first is not second
     assert torch.equal(first.weights, second.weights) and bool((first.thresholds.diff() > 0).all())
@@ -83,7 +83,7 @@ def test_without_grades_there_is_none() -> None:
         (classifier(learning), [x for x in learning if x.grade == 1]),
     ):
         fit_kernel_ordinal(net, FakeMaps(), some, 0)  # type: ignore[arg-type]
-        assert net.likeness is None
+        assert net.kernel_ordinal is None
 
 
 def test_fine_tuning_starts_from_the_best_straight_line() -> None:
@@ -92,5 +92,5 @@ def test_fine_tuning_starts_from_the_best_straight_line() -> None:
         x.image[0] += 3 * x.grade  # one direction tells
     net = classifier(learning, 2)
     fit_kernel_ordinal(net, FakeMaps(), learning, 0)  # type: ignore[arg-type]
-    net.likeness = None
+    net.kernel_ordinal = None
     assert right(net, learning) > 0.95

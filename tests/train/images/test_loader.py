@@ -15,7 +15,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.core.sample import Sample
 from sightline.imaging.image import content_hash, read_image
-from sightline.runtime.letterbox import place
+from sightline.runtime.letterbox import fit_letterbox
 from sightline.runtime.tiling import cut, lay_tiles
 from sightline.train.backbone.extractor import OnnxExtractor
 from sightline.train.images.loader import (
@@ -132,7 +132,7 @@ def test_an_image_is_prepared_as_an_inspector_does_it(lot: Lot) -> None:
         (image,), (letterbox,) = prepared.images, prepared.letterboxes
         original, _ = read_image(part.sample.path)
         assert image.shape == (96, 128, 3)
-        assert letterbox == place(original.shape[:2], (96, 128), WHOLE, 1.0)
+        assert letterbox == fit_letterbox(original.shape[:2], (96, 128), WHOLE, 1.0)
     assert np.array_equal(image, original)
 
 

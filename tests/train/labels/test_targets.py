@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sightline.core.errors import InputError
 from sightline.core.region import Rectangle, Region
 from sightline.core.sample import Sample
-from sightline.runtime.letterbox import place
+from sightline.runtime.letterbox import fit_letterbox
 from sightline.train.images.loader import Part, TrainingWarning, accept
 from sightline.train.labels.targets import UNTYPED, check_marks, segmentation_target, types_of, vocabulary
 
@@ -75,7 +75,7 @@ def marked(tmp_path: Path, write: Any) -> Sample:
 
 def test_a_mask_marks_its_cells(marked: Sample) -> None:
     label_map = vocabulary(_parts(marked, marked))
-    cells = segmentation_target(marked, place((64, 96), (64, 96)), label_map, (8, 12))
+    cells = segmentation_target(marked, fit_letterbox((64, 96), (64, 96)), label_map, (8, 12))
     assert cells is not None
     expected = np.zeros((8, 12), np.float32)
     expected[2:4, 6:8] = 1
@@ -87,7 +87,7 @@ def test_boxes_mark_their_cells_by_type(marked: Sample) -> None:
     boxes = (Region("a", Rectangle(0, 0, 8, 8)), Region("b", Rectangle(88, 56, 8, 8)))
     sample = Sample(marked.path, True, ("a", "b"), regions=boxes)
     label_map = vocabulary(_parts(sample, sample))
-    cells = segmentation_target(sample, place((64, 96), (64, 96)), label_map, (8, 12))
+    cells = segmentation_target(sample, fit_letterbox((64, 96), (64, 96)), label_map, (8, 12))
     assert cells is not None and cells.shape == (3, 8, 12)
     assert cells[1, 0, 0] == 1 and cells[1].sum() == 1
     assert cells[2, 7, 11] == 1 and cells[2].sum() == 1
@@ -95,7 +95,7 @@ def test_boxes_mark_their_cells_by_type(marked: Sample) -> None:
 
 def test_marks_move_with_the_placement(marked: Sample) -> None:
     label_map = vocabulary(_parts(marked, marked))
-    cells = segmentation_target(marked, place((64, 96), (128, 128), scale=1.0), label_map, (16, 16))
+    cells = segmentation_target(marked, fit_letterbox((64, 96), (128, 128), scale=1.0), label_map, (16, 16))
     assert cells is not None
     rows, columns = np.nonzero(cells[1])
     assert (rows.min(), rows.max()) == (6, 7)  # 32 px of border above
@@ -105,8 +105,8 @@ def test_marks_move_with_the_placement(marked: Sample) -> None:
 def test_an_unmarked_defect_teaches_no_place(marked: Sample) -> None:
     label_map = vocabulary(_parts(marked, marked))
     bare = Sample(marked.path, True, ("dent",))
-    assert segmentation_target(bare, place((64, 96), (64, 96)), label_map, (8, 12)) is None
-    good = segmentation_target(Sample(marked.path, False), place((64, 96), (64, 96)), label_map, (8, 12))
+    assert segmentation_target(bare, fit_letterbox((64, 96), (64, 96)), label_map, (8, 12)) is None
+    good = segmentation_target(Sample(marked.path, False), fit_letterbox((64, 96), (64, 96)), label_map, (8, 12))
     assert good is not None and good[0].all() and not good[1].any()
 
 
@@ -114,7 +114,8 @@ def test_a_mask_of_another_size_is_not_used(marked: Sample, tmp_path: Path, writ
     other = Sample(marked.path, True, ("dent",), mask=write(tmp_path / "other.png", np.ones((10, 10), np.uint8)))
     with pytest.warns(TrainingWarning, match=r"not used: .*a mask of 10 x 10 px for a picture of 96 x 64 px"):
         assert (
-            segmentation_target(other, place((64, 96), (64, 96)), vocabulary(_parts(marked, marked)), (8, 12)) is None
+            segmentation_target(other, fit_letterbox((64, 96), (64, 96)), vocabulary(_parts(marked, marked)), (8, 12))
+            is None
         )
 
 
@@ -123,7 +124,8 @@ def test_an_unreadable_mask_is_named_and_not_used(marked: Sample, tmp_path: Path
     other = Sample(marked.path, True, ("dent",), mask=tmp_path / "broken.png")
     with pytest.warns(TrainingWarning, match=r"not used: .*broken.png"):
         assert (
-            segmentation_target(other, place((64, 96), (64, 96)), vocabulary(_parts(marked, marked)), (8, 12)) is None
+            segmentation_target(other, fit_letterbox((64, 96), (64, 96)), vocabulary(_parts(marked, marked)), (8, 12))
+            is None
         )
 
 
@@ -134,7 +136,9 @@ def test_identical_images_with_different_labels_are_named(marked: Sample) -> Non
 
 def _warned(sample: Sample, match: str) -> NDArray[np.float32] | None:
     with pytest.warns(TrainingWarning, match=match):
-        return segmentation_target(sample, place((64, 96), (64, 96)), vocabulary(_parts(sample, sample)), (8, 12))
+        return segmentation_target(
+            sample, fit_letterbox((64, 96), (64, 96)), vocabulary(_parts(sample, sample)), (8, 12)
+        )
 
 
 def test_a_mask_that_marks_nothing_teaches_no_place(marked: Sample, tmp_path: Path, write: Any) -> None:
@@ -165,13 +169,13 @@ def test_a_box_wholly_outside_its_image_is_not_used(marked: Sample) -> None:
 def test_a_box_that_reaches_outside_is_cut(marked: Sample) -> None:
     over = Sample(marked.path, True, ("dent",), regions=(Region("dent", Rectangle(88, 56, 40, 40)),))
     with pytest.warns(TrainingWarning, match="reaches outside the image and was cut at its border"):
-        cells = segmentation_target(over, place((64, 96), (64, 96)), vocabulary(_parts(over, over)), (8, 12))
+        cells = segmentation_target(over, fit_letterbox((64, 96), (64, 96)), vocabulary(_parts(over, over)), (8, 12))
     assert cells is not None and cells[1].sum() == 1 and cells[1, 7, 11] == 1
 
 
 def test_marks_of_a_type_that_is_not_learned_teach_no_place(marked: Sample) -> None:
     label_map = vocabulary(_parts(*[_sample("scratch")] * 2))
-    assert segmentation_target(marked, place((64, 96), (64, 96)), label_map, (8, 12)) is None
+    assert segmentation_target(marked, fit_letterbox((64, 96), (64, 96)), label_map, (8, 12)) is None
 
 
 def test_a_good_part_with_a_mark_is_named(marked: Sample) -> None:
@@ -182,7 +186,7 @@ def test_a_good_part_with_a_mark_is_named(marked: Sample) -> None:
 def test_marks_move_with_an_aligned_part(marked: Sample) -> None:
     """A part that lies 16 px to the right comes back by 16 px, and its mark with it."""
     label_map = vocabulary(_parts(marked, marked))
-    where = place((64, 96), (64, 96))
+    where = fit_letterbox((64, 96), (64, 96))
     still = segmentation_target(marked, where, label_map, (8, 12))
     moved = segmentation_target(marked, where, label_map, (8, 12), np.array([[1.0, 0, 16], [0, 1, 0]]))
     assert still is not None and moved is not None

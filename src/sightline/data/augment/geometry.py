@@ -15,7 +15,7 @@ MAX_DEG = 10.0
 MAX_SHIFT = 0.05  # of each side
 MAX_SCALE = 0.1
 FLIP_SHARE = 0.5  # of the pictures at strength 1, along each axis
-KEPT = 0.7  # of a mark's pixels, else the move is left out
+MIN_KEPT = 0.7  # of a mark's pixels, else the move is left out
 
 Matrix = NDArray[np.float64]
 Move = Callable[[float, tuple[int, int], np.random.Generator], Matrix]
@@ -23,8 +23,8 @@ Move = Callable[[float, tuple[int, int], np.random.Generator], Matrix]
 
 def flip(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
     """Mirrored along each axis, at most every second time."""
-    signs = np.where(rng.random(2) < FLIP_SHARE * strength, -1.0, 1.0)
-    return np.diag([*signs, 1.0])
+    flips = np.where(rng.random(2) < FLIP_SHARE * strength, -1.0, 1.0)
+    return np.diag([*flips, 1.0])
 
 
 def rotation(strength: float, size: tuple[int, int], rng: np.random.Generator) -> Matrix:
@@ -71,7 +71,7 @@ def move(
         else:
             target[:] = _warp(mask.astype(np.float32), matrix)
     before, after = masks.sum(axis=(1, 2), dtype=float), moved.sum(axis=(1, 2), dtype=float)
-    if (after < KEPT * before * abs(np.linalg.det(matrix))).any():
+    if (after < MIN_KEPT * before * abs(np.linalg.det(matrix))).any():
         return image.copy(), masks.copy(), np.eye(3)
     return np.asarray(_warp(image, matrix), np.uint8), moved, matrix
 

@@ -28,7 +28,7 @@ from sightline.data.curation.label_errors import class_findings, label_findings,
 from sightline.data.curation.near_duplicates import Pair, find_pairs, merge_groups, neighbours_of
 from sightline.data.curation.photography import confound_findings, photo_findings
 from sightline.data.formats.document import DatasetWarning
-from sightline.data.formats.table import KNOWN, row_of
+from sightline.data.formats.table import COLUMNS, row_of
 from sightline.imaging.mask import marks_of, usable_mask
 from sightline.runtime.recipe import write_atomically
 
@@ -152,10 +152,10 @@ def write_table(samples: Sequence[Sample], path: Path) -> Path:
     """
     if not samples:
         raise InputError(f"{path}: no image is left for the table. Apply fewer findings")
-    extra = sorted({key for sample in samples for key in sample.metadata} - set(KNOWN))
+    extra = sorted({key for sample in samples for key in sample.metadata} - set(COLUMNS))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([cell(name) for name in (*KNOWN, *extra)])
+    writer.writerow([cell(name) for name in (*COLUMNS, *extra)])
     for sample in samples:
         mask = "" if sample.mask is None else _relative(sample.mask, path.parent)
         writer.writerow(row_of(sample, _relative(sample.path, path.parent), mask, extra))

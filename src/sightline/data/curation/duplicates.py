@@ -56,7 +56,7 @@ def _cluster(statistics: ImageStatistics, cluster: Sequence[int], similarity: fl
         yield _leak(
             statistics,
             cluster,
-            f"Images of the same part are in training and in test (likeness {similarity:.2f} or more).",
+            f"Images of the same part are in training and in test (similarity {similarity:.2f} or more).",
             strength=1 + similarity,
         )
         return
@@ -70,7 +70,7 @@ def _cluster(statistics: ImageStatistics, cluster: Sequence[int], similarity: fl
         Kind.NEAR,
         Severity.LOW,
         names,
-        f"{len(cluster)} images show the same part (likeness {similarity:.2f} or more)"
+        f"{len(cluster)} images show the same part (similarity {similarity:.2f} or more)"
         + (f", under {len(groups)} group names." if None not in groups else ", and no group holds them together."),
         "Give them one group, so that no split puts them on both sides; or keep only one of them.",
         Action(Verb.GROUP, names, name),
@@ -89,7 +89,7 @@ def _contradiction(statistics: ImageStatistics, cluster: Sequence[int], similari
         Kind.CONTRADICTION,
         Severity.HIGH,
         _names(statistics, order),
-        f"Images of the same part have different labels: {listed} (likeness {similarity:.2f} or more).",
+        f"Images of the same part have different labels: {listed} (similarity {similarity:.2f} or more).",
         "Look at them side by side. If the part is the same, one label is wrong.",
         Action(Verb.RELABEL, _names(statistics, rare), commonest) if decided else Action(),
         strength=similarity,

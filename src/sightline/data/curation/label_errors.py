@@ -20,7 +20,7 @@ from sightline.core.errors import MissingExtraError
 from sightline.data.curation.findings import Action, Finding, Kind, Severity, Verb
 from sightline.data.curation.image_statistics import ImageStatistics
 from sightline.data.curation.neighbours import Neighbourhood, compact
-from sightline.data.curation.spread import spreads
+from sightline.data.curation.robust import robust_z
 from sightline.data.formats.label import is_good
 
 FOLDS = 5
@@ -32,7 +32,7 @@ SURE = -0.9  # margin below which a label is hardly right
 # Outliers: another product, an empty station, a hand in the picture.
 NEAREST = 3  # others whose mean distance counts: two outliers that look alike are still outliers
 TIMES = 1.25  # as far as nineteen of twenty
-FAR = 6.0  # robust spreads; distances have a longer tail than measures of light
+FAR = 6.0  # robust standard deviations; distances have a longer tail than measures of light
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def outlier_findings(statistics: ImageStatistics, near: Neighbourhood) -> Iterat
     if near.index.shape[1] < 2:
         return
     distance = near.distances(NEAREST)
-    far = spreads(distance)
+    far = robust_z(distance)
     edge = float(np.quantile(distance, 0.95))
     for i in np.flatnonzero((far > FAR) & (distance > TIMES * edge)):
         name = statistics.names[i]
@@ -186,7 +186,7 @@ def outlier_findings(statistics: ImageStatistics, near: Neighbourhood) -> Iterat
             Kind.OUTLIER,
             Severity.MEDIUM,
             (name,),
-            f"It lies {far[i]:.1f} robust spreads farther from its nearest images than the set's median.",
+            f"It lies {far[i]:.1f} robust standard deviations farther from its nearest images than the set's median.",
             "Look at it. If it is another product, an empty station or a spoilt picture, leave it out; if it is a rare "
             "but real part, take more pictures like it.",
             Action(Verb.REMOVE, (name,)),

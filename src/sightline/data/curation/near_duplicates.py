@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sightline.core.sample import Sample
 from sightline.data.curation.image_statistics import ImageStatistics, Prints, read_prints
 from sightline.data.curation.neighbours import Neighbourhood, close_hashes, crop_neighbours, neighbourhood
-from sightline.data.curation.spread import MIN_IMAGES
+from sightline.data.curation.robust import MIN_IMAGES
 
 HASH_BITS = 12  # of 128
 PER_IMAGE = 8  # followers with a like hash
@@ -31,7 +31,7 @@ NEIGHBOURS = 6  # by embedding, and as many that could be crops
 MAX_PAIRS = 80_000  # that are aligned
 MANY = 20_000  # images; beyond, fewer neighbours of each are looked at, and no crops in thought
 THREADS = 2
-BEYOND_DOUBT = 0.75  # likeness that different parts have never shown
+BEYOND_DOUBT = 0.75  # similarity that different parts have never shown
 OUTSTANDING = 0.2  # above the median of an image's candidates
 FEW, FEW_BEYOND_DOUBT = 64, 0.9  # of fewer pictures, not all that parts share is known: more is asked of a pair
 STILL, STILL_SHARE = 0.6, 0.03  # mean grey difference, and as a share of the picture's contrast: nothing has moved
@@ -53,7 +53,7 @@ NOISE = 1.0  # grey values of detail below which there is nothing to bring out
 SHARED = 8  # directions that are taken out as common to the set
 FITTED = 512  # pictures that they are fitted on
 PAIRS = 120  # random pairs that say how alike different parts look
-SPREADS = 5.0
+MAX_Z = 5.0
 LOWEST, HIGHEST = 0.40, 0.75  # bounds of the limit, whatever the random pairs say
 MIN_OVERLAP = 0.5
 BLOCKS = 4  # along a side
@@ -248,8 +248,8 @@ class Similarity:
         greys = [(self._detail(int(i)), self._detail(int(j))) for i, j in pairs if i != j]
         values = np.array([self._compare(one, other, least=-1.0) for one, other in greys])
         middle = float(np.median(values))
-        spread = 1.4826 * float(np.median(np.abs(values - middle)))
-        return float(np.clip(middle + SPREADS * spread, LOWEST, HIGHEST))
+        std = 1.4826 * float(np.median(np.abs(values - middle)))
+        return float(np.clip(middle + MAX_Z * std, LOWEST, HIGHEST))
 
 
 def high_pass(thumb: NDArray[np.uint8]) -> Grey:
@@ -275,8 +275,8 @@ def _shared(sample: Grey) -> Grey:
     main = (away.T @ vectors[:, ::-1][:, :count].astype(np.float32)).T
     if not count:  # of a few pictures, nothing is known to be shared
         return np.zeros((1, sample.shape[1]), np.float32)
-    basis, _ = np.linalg.qr(np.vstack([mean, main]).T)
-    return np.asarray(basis.T, np.float32)
+    axes, _ = np.linalg.qr(np.vstack([mean, main]).T)
+    return np.asarray(axes.T, np.float32)
 
 
 def _correlation(x: Grey, y: Grey) -> float:

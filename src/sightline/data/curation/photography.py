@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sightline.data.curation.findings import Action, Finding, Kind, Severity, Verb
 from sightline.data.curation.image_statistics import DETAIL, GOOD, ImageStatistics
-from sightline.data.curation.spread import FAR, MIN_IMAGES, spreads
+from sightline.data.curation.robust import FAR, MIN_IMAGES, robust_z
 
 # Beside being far from the others, a difference has to matter: in a very even set, nothing would be "far" otherwise.
 BLURRED = -1.2  # of the logarithm of sharpness: less than a third of the median
@@ -32,7 +32,7 @@ Z = 2.576  # 99 %, two-sided: several measures and types are tried
 MIN_PER_SIDE = 8  # good and defective images
 LOT_SIZE = 4
 CHANCE = 0.01  # probability that a lot has one class by chance, at the set's shares
-SHOWN = 6
+MAX_EXAMPLES = 6
 
 
 def photo_findings(statistics: ImageStatistics) -> Iterator[Finding]:
@@ -41,7 +41,7 @@ def photo_findings(statistics: ImageStatistics) -> Iterator[Finding]:
     away = detail - np.median(detail, axis=0)
     least, most = away.min(axis=1), away.max(axis=1)
     # Pictures that lack fine detail along one direction and have it along the others.
-    motion = np.asarray((spreads(least) < -FAR) & (least < MOVED) & (most - least > ONE_SIDED))
+    motion = np.asarray((robust_z(least) < -FAR) & (least < MOVED) & (most - least > ONE_SIDED))
     yield from _blur(statistics, motion)
     yield from _motion(statistics, motion)
     yield from _exposure(statistics)
@@ -51,7 +51,7 @@ def photo_findings(statistics: ImageStatistics) -> Iterator[Finding]:
 
 def _blur(statistics: ImageStatistics, motion: NDArray[np.bool_]) -> Iterator[Finding]:
     sharp = statistics.measure("sharpness")
-    below, far = sharp - np.median(sharp), spreads(sharp)
+    below, far = sharp - np.median(sharp), robust_z(sharp)
     for i in np.flatnonzero((far < -FAR) & (below < BLURRED) & ~motion):
         yield _one(
             statistics,
@@ -95,7 +95,7 @@ def _exposure(statistics: ImageStatistics) -> Iterator[Finding]:
         ),
     ):
         share = statistics.measure(name)
-        median, far = float(np.median(share)), spreads(share)
+        median, far = float(np.median(share)), robust_z(share)
         odd = (far > FAR) & (share > median + CLIPPED) & (share > 2 * median)
         for i in np.flatnonzero(odd & ~(mirrors & (name == "bright"))):
             yield _one(
@@ -110,7 +110,7 @@ def _exposure(statistics: ImageStatistics) -> Iterator[Finding]:
 
 def _glare(statistics: ImageStatistics) -> Iterator[Finding]:
     share = statistics.measure("glare")
-    median, far = float(np.median(share)), spreads(share)
+    median, far = float(np.median(share)), robust_z(share)
     for i in np.flatnonzero((far > FAR) & (share > median + GLARING) & _mirrors(statistics)):
         yield _one(
             statistics,
@@ -131,7 +131,7 @@ def _sizes(statistics: ImageStatistics) -> Iterator[Finding]:
     else:
         # Crops of varying size: only what is of another order stands out.
         sides = np.sqrt(np.prod(statistics.sizes.astype(np.float64), axis=1))
-        ratio, far = sides / np.median(sides), np.abs(spreads(np.log(sides)))
+        ratio, far = sides / np.median(sides), np.abs(robust_z(np.log(sides)))
         odd = [int(i) for i in np.flatnonzero((far > FAR) & ((ratio > TIMES) | (ratio < 1 / TIMES)))]
         rest = f"the median side is {np.median(sides):.0f} px"
     if len(sizes) < MIN_IMAGES and count < 2:
@@ -173,7 +173,7 @@ def _light(statistics: ImageStatistics) -> Iterator[Finding]:
         yield Finding(
             Kind.LIGHTING,
             Severity.MEDIUM,
-            tuple(statistics.names[i] for i in (*order[: SHOWN // 2], *good[: SHOWN // 2])),
+            tuple(statistics.names[i] for i in (*order[: MAX_EXAMPLES // 2], *good[: MAX_EXAMPLES // 2])),
             f"Defective images have {more} {measure} than good ones: {middle[1]:.0f} against {middle[0]:.0f} of 255 in "
             f"the median. {measure.capitalize()} alone tells them apart with an AUROC of {area:.2f} (at least "
             f"{lower:.2f} at 99 %).",
@@ -226,7 +226,7 @@ def _lots(statistics: ImageStatistics) -> Iterator[Finding]:
             yield Finding(
                 Kind.LOT,
                 Severity.MEDIUM,
-                tuple(statistics.names[i] for i in rows[:SHOWN]),
+                tuple(statistics.names[i] for i in rows[:MAX_EXAMPLES]),
                 f"All {len(rows)} images of lot '{lot}' are {name}; in the set, {total[only] / total.total():.0%} are.",
                 f"Photograph {'good' if only else 'defective'} parts of this lot, too. Whatever else is particular to "
                 "it (material, light, day) would be learned as the label.",

@@ -164,12 +164,12 @@ class Finder:
 
         Raises InputError where the name leads out of them, and for what is no file: a pipe is waited for without end.
         """
-        path = self._place(_file_name(name, location), location)
+        path = self._image_path(_file_name(name, location), location)
         if not path.is_file() and not path.is_dir() and path.exists():
             raise InputError(f"{location}: {path} is a pipe or a device, not a file. Name an image file")
         return path
 
-    def _place(self, given: PurePosixPath, location: str) -> Path:
+    def _image_path(self, given: PurePosixPath, location: str) -> Path:
         if not _leads_out(given):
             paths = [base / given for base in self._bases]
             there = (path for path in paths if path.is_file())

@@ -74,7 +74,7 @@ def is_defective(name: str) -> bool:
     return plain(name) in DEFECTIVE
 
 
-def good_words(labels: Iterable[str]) -> frozenset[str]:
+def good_labels(labels: Iterable[str]) -> frozenset[str]:
     """Those of a table's labels, as `plain` gives them, that mean a good part.
 
     `0`, `false`, `negative` and `none` do where no label says it in words: beside `good`, nobody knows what they mean.

@@ -20,11 +20,11 @@ from sightline.core.sample import TEST, TRAIN, Sample
 from sightline.core.untrusted import cell
 from sightline.core.untrusted import plain as plain_cell
 from sightline.data.formats.document import Finder
-from sightline.data.formats.label import EXAMPLES, GOOD_IN_TABLE, SILENT, good_words, is_plain_defect, plain
+from sightline.data.formats.label import EXAMPLES, GOOD_IN_TABLE, SILENT, good_labels, is_plain_defect, plain
 from sightline.data.formats.picture import Note, Picture, write_mask
 from sightline.imaging.mask import read_mask
 
-KNOWN = ("image", "label", "mask", "grade", "type", "group", "lot", "split")
+COLUMNS = ("image", "label", "mask", "grade", "type", "group", "lot", "split")
 # Other names of the two columns that a table needs, the likeliest first; a name of KNOWN goes before all.
 _OTHER_NAMES = {
     "image": "filename, file_name, file, filepath, file_path, image_path, image_name, path, img, bild, datei",
@@ -123,7 +123,7 @@ def read(path: Path, *, outside: bool = False) -> list[Sample]:
     rows = _rows(table)
     if not rows:
         raise InputError(f"{table}: the table has a header and no rows")
-    good = _good_words(table, rows)
+    good = _good_labels(table, rows)
     sides = {row.cell("split").lower() for row in rows}
     validation = TRAIN if TEST in {_SIDES.get(side) for side in sides} else TEST
     finder = Finder((table.parent,), outside=outside)
@@ -138,7 +138,7 @@ def read(path: Path, *, outside: bool = False) -> list[Sample]:
 def meanings(path: Path) -> dict[str, str]:
     """Every label of the table, as it is written, and what it is read as."""
     rows = _rows(_table(path))
-    good = good_words(row.cell("label") for row in rows)
+    good = good_labels(row.cell("label") for row in rows)
     plain_labels = {row.cell("label"): plain(row.cell("label")) for row in rows if row.cell("label")}
     return {
         label: _meaning(label_text, good) or f"type '{label}'" for label, label_text in sorted(plain_labels.items())
@@ -178,10 +178,10 @@ def _rows(table: Path) -> list[_Row]:
     return rows
 
 
-def _good_words(table: Path, rows: Sequence[_Row]) -> frozenset[str]:
+def _good_labels(table: Path, rows: Sequence[_Row]) -> frozenset[str]:
     """The labels that mean good. Raises InputError where names that nobody knows stand beside none that is good."""
     labels = [row.cell("label") for row in rows if row.cell("label")]
-    good = good_words(labels)
+    good = good_labels(labels)
     unsure = sorted({label for label in labels if plain(label) in GOOD_IN_TABLE - good}) if good else []
     if unsure:
         raise InputError(
@@ -224,7 +224,7 @@ def _sample(row: _Row, good: frozenset[str], validation: str, finder: Finder) ->
         group=row.cell("group") or None,
         lot=row.cell("lot") or None,
         split=_split(row.cell("split"), row.location, validation),
-        metadata=MappingProxyType({key: value for key, value in row.cells.items() if key not in KNOWN}),
+        metadata=MappingProxyType({key: value for key, value in row.cells.items() if key not in COLUMNS}),
     )
 
 
@@ -274,11 +274,11 @@ def _split(text: str, location: str, validation: str) -> str | None:
 def write(pictures: Sequence[Picture], folder: Path, note: Note) -> None:
     """labels.csv, images/ and masks/. Everything is kept, but the regions of an image are together in one mask."""
     del note  # everything can be said
-    extra = sorted({key for picture in pictures for key in picture.sample.metadata} - set(KNOWN))
+    extra = sorted({key for picture in pictures for key in picture.sample.metadata} - set(COLUMNS))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([cell(name) for name in (*KNOWN, *extra)])
+        writer.writerow([cell(name) for name in (*COLUMNS, *extra)])
         for picture in pictures:
             picture.copy(folder / "images")
             if picture.regions:

@@ -120,7 +120,7 @@ def render(
 
     def parts() -> Iterator[Part]:
         for index in range(count):
-            kind = studio.drawn_kind(index, chosen, defect_rate)
+            kind = studio.random_kind(index, chosen, defect_rate)
             yield studio.render(index, kind, drift * progress(index, count))
 
     return parts()

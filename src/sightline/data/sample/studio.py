@@ -127,7 +127,7 @@ class Studio:
             index=index,
         )
 
-    def drawn_kind(self, index: int, types: tuple[str, ...], rate: float) -> str | None:
+    def random_kind(self, index: int, types: tuple[str, ...], rate: float) -> str | None:
         """Whether part `index` is defective at this rate, and with which of the types."""
         chance = self._chance(_DEFECT, index)
         luck, pick = chance.random(2)

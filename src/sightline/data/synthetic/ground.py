@@ -64,10 +64,10 @@ def _standing_out(small: Image) -> NDArray[np.uint8] | None:
     inner[width:-width, width:-width] = True
     rim = small[~inner].astype(np.float32)
     centre = np.median(rim, axis=0)
-    spread = 1.4826 * np.median(np.abs(rim - centre), axis=0)
-    if spread.max() > STEADY:
+    std = 1.4826 * np.median(np.abs(rim - centre), axis=0)
+    if std.max() > STEADY:
         return None
-    far = (np.abs(small.astype(np.float32) - centre) / np.maximum(spread, 4.0)).max(axis=2)
+    far = (np.abs(small.astype(np.float32) - centre) / np.maximum(std, 4.0)).max(axis=2)
     specks = cv2.morphologyEx((far > RIM_SPREADS).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(specks, np.uint8), connectivity=8)
     if count < 2:

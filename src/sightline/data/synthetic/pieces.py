@@ -20,7 +20,7 @@ TOLERANCES = (6.0, 22.0)  # grey values
 COMPACT = 0.45  # of the smallest circle around it: less is a crack between things, no thing
 FILL_PX = 96  # the longer side that large holes are filled at
 EVEN = 0.15  # of a hole's diameter: what is finer in its filling is smoothed
-MAX_GRAIN = 3.0  # robust spreads
+MAX_GRAIN = 3.0  # robust standard deviations
 SMOOTH = 1.5  # px, what is finer is grain
 MAX_MOVES = 12
 WAYS = (0.3, 1.5)  # lengths of a move, in diameters of the piece
@@ -110,8 +110,8 @@ def _grain(near: Image, usable: NDArray[np.bool_], rng: np.random.Generator) -> 
     """Fine detail for a hole, drawn from what is finer than `SMOOTH` in the known places."""
     fine = near.astype(np.float32) - np.asarray(cv2.GaussianBlur(near.astype(np.float32), (0, 0), SMOOTH))
     values = fine[usable]
-    spread = 1.4826 * np.median(np.abs(values), axis=0)
-    values = np.clip(values, -MAX_GRAIN * spread, MAX_GRAIN * spread)  # edges are no grain
+    std = 1.4826 * np.median(np.abs(values), axis=0)
+    values = np.clip(values, -MAX_GRAIN * std, MAX_GRAIN * std)  # edges are no grain
     sampled = values[rng.integers(len(values), size=usable.shape)]
     soft = np.asarray(cv2.GaussianBlur(sampled, (0, 0), 0.6), np.float32)
     return soft * np.float32(values.std() / max(float(soft.std()), 1e-6))

@@ -32,7 +32,7 @@ from sightline.devices.http_server import HttpServer
 
 _log = logging.getLogger(__name__)
 CALLERS_MAX, PART_MAX = 16, 64
-KNOWN = 1000  # requests that are remembered, so that none is a part twice
+MAX_REMEMBERED = 1000  # requests that are remembered, so that none is a part twice
 # A page in a browser can send none of these to another site without asking first.
 TYPES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp", "application/octet-stream")
 _STATUS = {"incomplete": 422, "unreadable": 415, "size": 413}
@@ -77,7 +77,7 @@ class PushSource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._token = settings.token.read() if settings.token else _made_token(settings)
-        self._known: collections.OrderedDict[str, None] = collections.OrderedDict()
+        self._remembered: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._lock = threading.Lock()
         self._waiting: queue.Queue[RawImage] = queue.Queue(settings.waiting_max)
         try:
@@ -150,15 +150,15 @@ class PushSource:
     def _keep(self, picture: RawImage, digest: str) -> tuple[int, str]:
         """Have a picture wait, unless its bytes were taken before."""
         with self._lock:
-            if self._settings.repeats_max and digest in self._known:
+            if self._settings.repeats_max and digest in self._remembered:
                 return 409, "these very bytes were taken before. A new part has a new picture"
             try:
                 self._waiting.put_nowait(picture)
             except queue.Full:
                 return 503, "too many pictures wait. Send it again later"
-            self._known[digest] = None
-            while len(self._known) > KNOWN:
-                self._known.popitem(last=False)
+            self._remembered[digest] = None
+            while len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
         return 202, "taken"
 
     def _is_ours(self, host: str) -> bool:

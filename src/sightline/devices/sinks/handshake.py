@@ -81,7 +81,7 @@ class Handshake:
         self._waiting: collections.deque[Signal] = collections.deque()
         self._inputs: Inputs | None = None
         self._status = Status()
-        self._shown: Signal | None = None
+        self._current: Signal | None = None
         self._valid = self._running = False
         self._trigger: Command | None = None  # the latest that was accepted
         # Moments of triggers that were reset before their result came: it is nobody's any more.
@@ -122,29 +122,29 @@ class Handshake:
     def outputs(self) -> Outputs:
         """What the station says now."""
         with self._changed:
-            shown = self._shown if self._valid or not self._acknowledge else None
+            current = self._current if self._valid or not self._acknowledge else None
             status, pilot = self._status, self._status.pilot
             station_error = self._station_error()
-            defects = () if shown is None or pilot else shown.defects
+            defects = () if current is None or pilot else current.defects
             worst = defects[0] if defects else {}
             return Outputs(
                 ready=self._ready(),
                 # The station may not have said yet that the part is done: never both, as the diagram has it.
                 busy=(self._running or status.busy) and not self._valid,
                 valid=self._valid,
-                inspected=shown is not None and shown.valid,
-                late=shown is not None and shown.late,
+                inspected=current is not None and current.valid,
+                late=current is not None and current.late,
                 recipe_done=self._recipe_done(),
                 pilot=pilot,
                 heartbeat=self._heartbeat(),
-                verdict=0 if shown is None or pilot else VERDICTS[shown.verdict],
-                error=shown.error if shown is not None and self._valid else station_error,
+                verdict=0 if current is None or pilot else VERDICTS[current.verdict],
+                error=current.error if current is not None and self._valid else station_error,
                 station_error=station_error,
                 recipe_id=status.recipe_id,
                 number=self._number,
-                score=0.0 if shown is None or shown.score is None else shown.score,
-                duration_ms=0 if shown is None else max(0, round((shown.decided - shown.triggered) * 1e3)),
-                part_id="" if shown is None else shown.part_id,
+                score=0.0 if current is None or current.score is None else current.score,
+                duration_ms=0 if current is None else max(0, round((current.decided - current.triggered) * 1e3)),
+                part_id="" if current is None else current.part_id,
                 defects=len(defects),
                 defect_view=worst.get("view_number", 0),
                 defect_box=tuple(map(round, worst.get("box", (0, 0, 0, 0)))),
@@ -210,7 +210,7 @@ class Handshake:
             return
         self._running = True
         # Without acknowledgement the result before is still there: it must not be taken for this part's.
-        self._shown, self._valid = None, False
+        self._current, self._valid = None, False
         self._own_error = ErrorCode.NONE
         requested = str(inputs.recipe_id) if inputs.recipe_id else ""
         self._trigger = Command(kind=CommandKind.TRIGGER, part_id=inputs.part_id, recipe=requested)
@@ -230,7 +230,7 @@ class Handshake:
             self._show(self._waiting.popleft())
 
     def _show(self, signal: Signal) -> None:
-        self._shown, self._valid, self._valid_since = signal, True, time.monotonic()
+        self._current, self._valid, self._valid_since = signal, True, time.monotonic()
         self._number = self._number % 0xFFFFFFFF + 1
 
     def _command(self, command: Command) -> None:

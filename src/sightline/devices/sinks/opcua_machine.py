@@ -29,13 +29,15 @@ class StateMachine:
     async def add(cls, ua: Any, server: Any, index: int, parent: Any, name: str, states: Sequence[str]) -> StateMachine:
         """A machine of a type of its own below `parent`, in no state."""
         base = server.get_node(ua.NodeId(FINITE_STATE_MACHINE))
-        kind = await base.add_object_type(*place(ua, index, f"{name}Type"))
-        node = await parent.add_object(*place(ua, index, name), kind.nodeid, instantiate_optional=True)
+        kind = await base.add_object_type(*node_name(ua, index, f"{name}Type"))
+        node = await parent.add_object(*node_name(ua, index, name), kind.nodeid, instantiate_optional=True)
         machine = cls(ua, index, node)
         for number, state in enumerate(states, 1):
-            made = machine._states[state] = await node.add_object(*place(ua, index, name, state), ua.NodeId(STATE))
+            machine_state = machine._states[state] = await node.add_object(
+                *node_name(ua, index, name, state), ua.NodeId(STATE)
+            )
             value = ua.Variant(number, ua.VariantType.UInt32)
-            await (await made.get_child("0:StateNumber")).write_value(value)
+            await (await machine_state.get_child("0:StateNumber")).write_value(value)
         machine._current = await node.get_child("0:CurrentState")
         machine._last = await node.get_child("0:LastTransition")
         stamp = ua.Variant(datetime.datetime.now(datetime.UTC), ua.VariantType.DateTime)
@@ -69,7 +71,7 @@ class StateMachine:
 
     async def _add_transition(self, name: str, old: str, new: str) -> None:
         ua = self._ua
-        node = await self.node.add_object(*place(ua, self._index, name, f"{old}To{new}"), ua.NodeId(TRANSITION))
+        node = await self.node.add_object(*node_name(ua, self._index, name, f"{old}To{new}"), ua.NodeId(TRANSITION))
         number = ua.Variant(len(self._transitions) + 1, ua.VariantType.UInt32)
         await (await node.get_child("0:TransitionNumber")).write_value(number)
         await node.add_reference(self._states[old].nodeid, ua.NodeId(FROM_STATE), True, False)
@@ -77,6 +79,6 @@ class StateMachine:
         self._transitions[old, new] = node
 
 
-def place(ua: Any, index: int, *path: str) -> tuple[Any, Any]:
+def node_name(ua: Any, index: int, *path: str) -> tuple[Any, Any]:
     """Id and browse name of a node: the path below the vision system, and its last name."""
     return ua.NodeId(".".join(path), index), ua.QualifiedName(path[-1], index)

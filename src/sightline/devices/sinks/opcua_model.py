@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sightline.core.signals import Status
-from sightline.devices.sinks.opcua_machine import StateMachine, place
+from sightline.devices.sinks.opcua_machine import StateMachine, node_name
 from sightline.devices.sinks.port import TEXT_MAX
 
 NAMESPACE = "urn:sightline:station"
@@ -117,18 +117,18 @@ class Model:
         """Create all nodes; `call(method, inputs)` answers method calls with the values of their outputs."""
         ua, index, server = self._ua, self._index, self._server
         for name, fields in EVENTS.items():
-            kind = await server.nodes.base_event_type.add_object_type(*place(ua, index, name))
+            kind = await server.nodes.base_event_type.add_object_type(*node_name(ua, index, name))
             for field in fields:
                 value = ua.get_default_value(self._kind(field))
-                await kind.add_property(*place(ua, index, name, field), value, varianttype=self._kind(field))
+                await kind.add_property(*node_name(ua, index, name, field), value, varianttype=self._kind(field))
             self._events[name] = kind
-        kind = await server.nodes.base_object_type.add_object_type(*place(ua, index, "VisionSystemType"))
+        kind = await server.nodes.base_object_type.add_object_type(*node_name(ua, index, "VisionSystemType"))
         # Its name is a setting, its id is not.
         where = ua.NodeId("VisionSystem", index), ua.QualifiedName(station, index)
         root = self._nodes["VisionSystem"] = await server.nodes.objects.add_object(*where, kind.nodeid)
         await root.write_attribute(ua.AttributeIds.EventNotifier, ua.DataValue(ua.Variant(1, ua.VariantType.Byte)))
         for name in ("RecipeManagement", "ResultManagement"):
-            self._nodes[name] = await root.add_object(*place(ua, index, name))
+            self._nodes[name] = await root.add_object(*node_name(ua, index, name))
         parent = root
         for name, own in (("VisionStateMachine", STATES), ("AutomaticModeStateMachine", STEPS)):
             self._machines.append(await StateMachine.add(ua, server, index, parent, name, own))
@@ -142,7 +142,7 @@ class Model:
         path = ["ResultManagement"]
         for name in ("Results", "LatestResult"):
             path.append(name)
-            self._nodes[name] = await self._nodes[path[-2]].add_object(*place(ua, index, *path))
+            self._nodes[name] = await self._nodes[path[-2]].add_object(*node_name(ua, index, *path))
         for name in CONTENTS:
             await self._add_variable(f"Latest.{name}", "LatestResult", name)
         self._events = {name: await server.get_event_generator(event, root) for name, event in self._events.items()}
@@ -212,7 +212,7 @@ class Model:
         return getattr(self._ua.VariantType, KINDS.get(name, "String"))
 
     async def _add_variable(self, key: str, folder: str, name: str) -> None:
-        where, kind = place(self._ua, self._index, folder, name), self._kind(name)
+        where, kind = node_name(self._ua, self._index, folder, name), self._kind(name)
         value = 0 if kind is self._ua.VariantType.Int32 else ""
         self._nodes[key] = await self._nodes[folder].add_variable(*where, value, kind)
 
@@ -232,11 +232,11 @@ class Model:
             return [ua.Variant(value, self._kind(label)) for label, value in zip(outputs, results, strict=True)]
 
         def argument(label: str) -> Any:
-            made = ua.Argument()
-            made.Name, made.DataType, made.ValueRank = label, ua.NodeId(self._kind(label).value), -1
-            return made
+            argument = ua.Argument()
+            argument.Name, argument.DataType, argument.ValueRank = label, ua.NodeId(self._kind(label).value), -1
+            return argument
 
-        method = await self._nodes[folder].add_method(*place(ua, index, folder, name), answer)
+        method = await self._nodes[folder].add_method(*node_name(ua, index, folder, name), answer)
         for label, names in (("InputArguments", inputs), ("OutputArguments", outputs)):
             if names:
                 where = ua.NodeId(f"{folder}.{name}.{label}", index), ua.QualifiedName(label, 0)

@@ -212,8 +212,8 @@ def _message_classes() -> tuple[Any, Any]:
     metrics.type_name = ".sightline.sparkplug.Payload.Metric"
     pool.Add(file)
     found = pool.FindMessageTypeByName("sightline.sparkplug.Payload")
-    made = message_factory.GetMessageClass(found)
-    return made, made.Metric
+    message = message_factory.GetMessageClass(found)
+    return message, message.Metric
 
 
 class Codec:

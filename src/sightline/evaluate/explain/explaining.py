@@ -16,7 +16,7 @@ from sightline.core.errors import InputError, RecipeError
 from sightline.core.result import Verdict
 from sightline.evaluate.explain.explanation import Explanation, Heat
 from sightline.evaluate.explain.inner_values import (
-    LIKENESS,
+    KERNEL_ORDINAL,
     LINEAR,
     Memory,
     Patch,
@@ -56,10 +56,10 @@ class Explainer:
         recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
         self.card, self._attend = recipe.card, attend
         self._inspector = Inspector(recipe, threads)
-        self._evidence = read_explanation_data(recipe)
-        level = self._evidence.level
+        self._data = read_explanation_data(recipe)
+        level = self._data.level
         groups: list[tuple[str, ...]] = [(f"{level}_keys", f"{level}_entries", f"{level}_map")]
-        groups += [(*self._evidence.maps, *head) for head in (LINEAR, LIKENESS) if recipe.card.grades]
+        groups += [(*self._data.maps, *head) for head in (LINEAR, KERNEL_ORDINAL) if recipe.card.grades]
         self._probe = Probe(recipe.data, groups, threads)
         self._golden = None if recipe.card.golden is None else Golden.of(recipe.card.golden)
 
@@ -78,7 +78,7 @@ class Explainer:
             return heat_back(heat_to_image(grid, where), pose)
 
         whole = self.card.tiles is None
-        quality = quality_map(outputs, self._evidence.maps) if whole else None
+        quality = quality_map(outputs, self._data.maps) if whole else None
         return Explanation(
             inspection=inspection,
             card=self.card,
@@ -100,12 +100,12 @@ class Explainer:
         moved: list[tuple[float, ...]],
         notes: list[str],
     ) -> tuple[Patch, ...]:
-        if f"{self._evidence.level}_entries" not in outputs:
+        if f"{self._data.level}_entries" not in outputs:
             notes.append("The memory of this recipe cannot be read: it was written by another version")
             return ()
-        if self._evidence.memory_crops is None:
+        if self._data.memory_crops is None:
             notes.append(NO_MEMORY_CROPS)
-        memory = Memory(outputs, self._evidence.level, self._evidence.memory_crops)
+        memory = Memory(outputs, self._data.level, self._data.memory_crops)
         found = []
         for point, (x, y) in zip(points, moved, strict=True):
             at = to_input((x, y), where)
@@ -177,7 +177,7 @@ def _points(inspection: Inspection) -> list[tuple[float, float]]:
 def _facts(inspection: Inspection, outputs: Mapping[str, NDArray[Any]], card: Card) -> Facts:
     if not np.isfinite(inspection.heat).all():
         raise InputError("the heat map is not finite, so it cannot be explained. Check the image and the recipe")
-    evidence = float(outputs["type_logits"][0].max()) if "type_logits" in outputs and card.types else None
-    by_types = evidence is not None and card.recognition is not None and card.recognition.band is not None
-    types_verdict = card.recognition.band.decide(evidence) if by_types else Verdict.OK  # type: ignore[union-attr,arg-type]
-    return Facts(inspection, evidence, types_verdict, named(inspection.types, card) if card.types else None)
+    type_logit = float(outputs["type_logits"][0].max()) if "type_logits" in outputs and card.types else None
+    by_types = type_logit is not None and card.recognition is not None and card.recognition.band is not None
+    types_verdict = card.recognition.band.decide(type_logit) if by_types else Verdict.OK  # type: ignore[union-attr,arg-type]
+    return Facts(inspection, type_logit, types_verdict, named(inspection.types, card) if card.types else None)

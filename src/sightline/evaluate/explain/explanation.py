@@ -165,7 +165,7 @@ def _beside_good(patch: Patch, number: int) -> Image:
     side = (COLUMN - 8) // 2
     pair = np.full((side, COLUMN, 3), 244, np.uint8)
     pair[:, :side] = cv2.resize(patch.view, (side, side), interpolation=cv2.INTER_CUBIC)
-    caption = f"Distance {patch.distance:.2f}; the median of this part's patches is {patch.usual:.2f}."
+    caption = f"Distance {patch.distance:.2f}; the median of this part's patches is {patch.typical:.2f}."
     if patch.good is None or patch.place is None or patch.good_distance is None:
         return _panel(f"Patch {number}", pair, f"{caption} No picture of a good patch is kept.")
     pair[:, COLUMN - side :] = cv2.resize(patch.good, (side, side), interpolation=cv2.INTER_CUBIC)

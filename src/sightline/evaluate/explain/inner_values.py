@@ -21,10 +21,10 @@ from sightline.core.errors import InputError, RecipeError
 from sightline.imaging.decoding import decode
 from sightline.imaging.image import Image
 from sightline.runtime.drawing import view_of
-from sightline.runtime.letterbox import Letterbox, place, prepare
+from sightline.runtime.letterbox import Letterbox, fit_letterbox, prepare
 from sightline.runtime.recipe import protobuf_field
 from sightline.runtime.session import OnnxSession
-from sightline.runtime.tiling import cut, lay_tiles, spread_out
+from sightline.runtime.tiling import cut, lay_tiles, onto_canvas
 
 MODEL_GRAPH, GRAPH_OUTPUT, VALUE_NAME, VALUE_TYPE = 7, 12, 1, 2  # field numbers of onnx.proto
 FLOAT_TENSOR = b"\x0a\x02\x08\x01"  # TypeProto: a tensor of floats, its shape left to the engine
@@ -32,7 +32,7 @@ SHOWN_PX = 192  # side of a patch's picture
 EPS = 1e-5  # the least variance, as in the head of grades
 POINTS = 64  # of the way that slopes are averaged over
 LINEAR = ("known_quality_weights", "known_quality_bias")
-LIKENESS = (
+KERNEL_ORDINAL = (
     "known_scaled",
     "known_centres",
     "known_likeness_weights",
@@ -75,13 +75,13 @@ def input_of(image: Image, card: Card, point: tuple[float, float]) -> tuple[Imag
     """What the graph reads of an image (H, W, 3), and where that lies; of tiles the one centred nearest to `point`."""
     size = (card.height, card.width)
     if card.tiles is None:
-        where = place(image.shape[:2], size, card.roi, card.scale, card.stretch is not None)
+        where = fit_letterbox(image.shape[:2], size, card.roi, card.scale, card.stretch is not None)
         return prepare(image, where), where
     tiling = lay_tiles(image.shape[:2], size, card.tiles.overlap_px, card.roi, card.scale)
     boxes = [tiling.letterbox(index) for index in range(len(tiling))]
     middles = [(box.crop[0] + box.crop[2] / 2, box.crop[1] + box.crop[3] / 2) for box in boxes]
     nearest = int(np.argmin([(x - point[0]) ** 2 + (y - point[1]) ** 2 for x, y in middles]))
-    return cut(spread_out(image, tiling), tiling, [nearest])[0], boxes[nearest]
+    return cut(onto_canvas(image, tiling), tiling, [nearest])[0], boxes[nearest]
 
 
 def to_input(point: tuple[float, float], where: Letterbox) -> tuple[float, float]:
@@ -95,7 +95,7 @@ def to_input(point: tuple[float, float], where: Letterbox) -> tuple[float, float
 class Patch:
     """One patch of the part and the good patch nearest to it.
 
-    `centre` (x, y) px of the image; `view` its picture; `distance` to the nearest entry of the memory; `usual` the
+    `centre` (x, y) px of the image; `view` its picture; `distance` to the nearest entry of the memory; `typical` the
     median distance of this part's own patches. `good` is a picture of the nearest entry that has one, at
     `good_distance`, from the training image `source` at `place` (x, y as shares of it); None where the recipe keeps
     no pictures.
@@ -104,7 +104,7 @@ class Patch:
     centre: tuple[float, float]
     view: Image = field(repr=False)
     distance: float
-    usual: float
+    typical: float
     good: Image | None = field(default=None, repr=False)
     good_distance: float | None = None
     source: str = ""
@@ -115,7 +115,7 @@ class Patch:
         return {
             "centre": [round(value, 1) for value in self.centre],
             "distance": round(self.distance, 4),
-            "usual": round(self.usual, 4),
+            "typical": round(self.typical, 4),
             "good_distance": None if self.good_distance is None else round(self.good_distance, 4),
             "source": self.source,
             "place": None if self.place is None else list(self.place),
@@ -128,7 +128,7 @@ class Memory:
     def __init__(self, outputs: Mapping[str, NDArray[Any]], level: str, memory_crops: MemoryCrops | None) -> None:
         self._keys, self._entries = outputs[f"{level}_keys"], outputs[f"{level}_entries"]
         self._grid = outputs[f"{level}_map"].shape[-2:]
-        self._usual = float(np.median(outputs[f"{level}_map"]))
+        self._typical = float(np.median(outputs[f"{level}_map"]))
         self._memory_crops = memory_crops
         self._pictures = None if memory_crops is None else pictures(memory_crops)
 
@@ -139,7 +139,7 @@ class Memory:
         column = int(np.clip(at[0] * columns / image.shape[1], 0, columns - 1))
         distances = self._distances(row * columns + column)
         middle = ((column + 0.5) * image.shape[1] / columns, (row + 0.5) * image.shape[0] / rows)
-        found = Patch(centre, view_of(image, middle, VIEW_PX, SHOWN_PX), float(distances.min()), self._usual)
+        found = Patch(centre, view_of(image, middle, VIEW_PX, SHOWN_PX), float(distances.min()), self._typical)
         if self._memory_crops is None or self._pictures is None:
             return found
         entries = np.array([entry for entry in self._memory_crops.entries if entry < len(distances)], np.int64)
@@ -149,7 +149,7 @@ class Memory:
         picture = cv2.resize(self._pictures[best], (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_CUBIC)
         crops = self._memory_crops
         return Patch(
-            centre, found.view, found.distance, self._usual, np.asarray(picture, np.uint8),
+            centre, found.view, found.distance, self._typical, np.asarray(picture, np.uint8),
             float(distances[entries[best]]), crops.sources[crops.source[best]], crops.centres[best],
         )  # fmt: skip
 
@@ -177,10 +177,10 @@ def quality_map(outputs: Mapping[str, NDArray[Any]], maps: Sequence[str]) -> NDA
     maps. A mean is the sum of its cells' values / P, a deviation that of (value - mean)^2 / (P * deviation): both are
     sums over cells, so the map adds up to q once b is shared out evenly. Class activation maps (B. Zhou et al.,
     "Learning deep features for discriminative localization", CVPR 2016) are the first of the two. A head that goes by
-    likeness to labelled parts is made linear for the part at hand first, see `_head`.
+    kernel is made linear for the part at hand first, see `_head`.
 
-    `outputs` hold the backbone's `maps` (1, C, h, w), and the values that `LINEAR` or `LIKENESS` name; a head's weights
-    are in the order mean, deviation of each map.
+    `outputs` hold the backbone's `maps` (1, C, h, w), and the values that `LINEAR` or `KERNEL_ORDINAL` name; a head's
+    weights are in the order mean, deviation of each map.
     """
     head = _head(outputs) if maps and set(maps) <= outputs.keys() else None
     if head is None:
@@ -205,16 +205,16 @@ def quality_map(outputs: Mapping[str, NDArray[Any]], maps: Sequence[str]) -> NDA
 
 
 def _head(outputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float64], float] | None:
-    """Weights (2 * sum of C,) and bias of the linear head, or of the likeness made linear for this part.
+    """Weights (2 * sum of C,) and bias of the linear head, or of the kernel made linear for this part.
 
     Its slopes are averaged over the straight way from the mean part to this one (integrated gradients, Sundararajan,
     Taly and Yan, ICML 2017), so that they add up to the quality.
     """
     if outputs.keys() >= set(LINEAR):
         return outputs[LINEAR[0]][:, 0].astype(np.float64), float(outputs[LINEAR[1]].sum())
-    if not outputs.keys() >= set(LIKENESS):
+    if not outputs.keys() >= set(KERNEL_ORDINAL):
         return None
-    scaled, centres, column, doubled, mean, deviation = (outputs[name].astype(np.float64) for name in LIKENESS)
+    scaled, centres, column, doubled, mean, deviation = (outputs[name].astype(np.float64) for name in KERNEL_ORDINAL)
     part, weights, narrowness = scaled[0], column[:, 0], float(doubled.reshape(())) / 2
     along = (np.arange(POINTS) + 0.5) / POINTS  # of the way from the mean part, where standardised features are 0
     squared = np.outer(along**2, np.full(len(centres), part @ part)) - 2 * np.outer(along, centres @ part)

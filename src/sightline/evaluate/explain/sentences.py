@@ -18,7 +18,7 @@ class Facts:
     """
 
     inspection: Inspection
-    evidence: float | None
+    type_logit: float | None
     types_verdict: Verdict
     names: tuple[str, ...] | None
 
@@ -31,10 +31,10 @@ def sentences(card: Card, facts: Facts) -> tuple[str, ...]:
         found = [_without_good(card, inspection)]
     else:
         found = [f"{inspection.verdict}: the anomaly score {inspection.score:.2f} {_against(card.band, own)}."]
-    if facts.evidence is not None and SEVERITY[facts.types_verdict] > SEVERITY[own]:
+    if facts.type_logit is not None and SEVERITY[facts.types_verdict] > SEVERITY[own]:
         assert card.recognition is not None and card.recognition.band is not None
         found.append(
-            f"The graver verdict comes from the known types: the evidence for one of them, {facts.evidence:.2f}, "
+            f"The graver verdict comes from the known types: the evidence for one of them, {facts.type_logit:.2f}, "
             f"{_against(card.recognition.band, facts.types_verdict)}."
         )
     elif inspection.reason:

@@ -101,9 +101,9 @@ def _confidence(images: Sequence[Inspected], card: Card) -> tuple[Reliability, T
     names = (GOOD, *card.types)
     true_names = [_single(image.types, image.defective, card.types) for image in images]
     right = [names[int(row.argmax())] == name for row, name in zip(every, true_names, strict=True)]
-    known = [number for number, name in enumerate(true_names) if name in names]
-    classes = [names.index(true_names[number]) for number in known]
-    fitted = fit_temperature(np.log(np.maximum(every[known], 1e-12)), classes) if known else None
+    labelled = [number for number, name in enumerate(true_names) if name in names]
+    classes = [names.index(true_names[number]) for number in labelled]
+    fitted = fit_temperature(np.log(np.maximum(every[labelled], 1e-12)), classes) if labelled else None
     return reliability(every.max(1), right), fitted
 
 
@@ -119,16 +119,16 @@ def _types(images: Sequence[Inspected], card: Card) -> tuple[TypeScores, Confusi
     predicted_names = [next(iter(image.predicted_types or ()), GOOD) for image in images]
     crossed = confusion(true_names, predicted_names, [str(image.path) for image in images])
     # A stranger is what no known class is likely for.
-    known = np.array([[image.shares.get(name, 0.0) for name in card.types] for image in images], np.float64)
-    good = 1 - known.sum(1, keepdims=True)
-    scores = np.hstack([good, known, 1 - np.maximum(good, known.max(1, keepdims=True))])
+    likely = np.array([[image.shares.get(name, 0.0) for name in card.types] for image in images], np.float64)
+    good = 1 - likely.sum(1, keepdims=True)
+    scores = np.hstack([good, likely, 1 - np.maximum(good, likely.max(1, keepdims=True))])
     return single_label(true_names, predicted_names, names, scores, groups=groups), crossed
 
 
-def _single(types: Iterable[str], defective: bool, known: Sequence[str]) -> str:
+def _single(types: Iterable[str], defective: bool, names: Sequence[str]) -> str:
     if not defective:
         return GOOD
-    return next((name for name in (*types, DEFECT) if name in known), UNKNOWN)
+    return next((name for name in (*types, DEFECT) if name in names), UNKNOWN)
 
 
 def _groups(images: Sequence[Inspected]) -> list[str]:

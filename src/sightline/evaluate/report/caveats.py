@@ -13,7 +13,7 @@ NO_GOOD = (
     "This recipe was made without good parts. It never says OK: a part that looks like the known ones and is named a "
     "type is NG, any other goes to REVIEW. Its overkill is not known, and an escape rate of 0 says nothing."
 )
-SHOWN = 5  # notes of one kind that are spelled out
+MAX_NOTES = 5  # notes of one kind that are spelled out
 
 
 def caveats(trial: Trial, curve: PixelCurve, without_good: bool = False) -> tuple[str, ...]:
@@ -121,8 +121,8 @@ def _times(images: Sequence[Inspected]) -> list[str]:
 
 def _spelled(notes: Sequence[str]) -> list[str]:
     distinct = list(dict.fromkeys(notes))
-    more = len(distinct) - SHOWN
-    return distinct[:SHOWN] + ([f"{more} more note{'s' * (more != 1)} of this kind."] if more > 0 else [])
+    more = len(distinct) - MAX_NOTES
+    return distinct[:MAX_NOTES] + ([f"{more} more note{'s' * (more != 1)} of this kind."] if more > 0 else [])
 
 
 def _images(count: int) -> str:

@@ -15,7 +15,7 @@ from sightline.evaluate.report.report import save_page, templates
 from sightline.evaluate.report.text import figure
 from sightline.runtime.drawing import legend, scale_of, with_heat
 
-SHOWN, SHOT_PX = 60, 220
+MAX_SHOTS, SHOT_PX = 60, 220
 WIDTH = 78
 
 
@@ -70,7 +70,7 @@ def _groups(comparison: Comparison) -> list[dict[str, Any]]:
     found = []
     for better, title in ((False, "Changed for the worse"), (True, "Changed for the better")):
         changes = [change for change in comparison.changed if change.better == better]
-        shots = [_shot(change, comparison) for change in changes[:SHOWN]]
+        shots = [_shot(change, comparison) for change in changes[:MAX_SHOTS]]
         found.append({"title": title, "count": len(changes), "shots": shots})
     return found
 

@@ -23,7 +23,7 @@ PER_CELL, CELL_PX = 24, 200
 WORST, CLOSEST, WORST_PX = 6, 4, 320
 QUALITY = 80  # WebP; artefacts stay below what a defect looks like at this size
 OUTLINE_RGB = (214, 40, 40)  # what the recipe found
-DRAWN_RGB, DARK_RGB = (120, 235, 255), (0, 0, 0)  # what a person drew
+LABEL_RGB, DARK_RGB = (120, 235, 255), (0, 0, 0)  # what a person drew
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def with_mask(image: Image, mask: NDArray[np.bool_]) -> Image:
     contours, _ = cv2.findContours(marked.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outlined = np.ascontiguousarray(image)
     cv2.drawContours(outlined, contours, -1, DARK_RGB, 3, cv2.LINE_AA)
-    cv2.drawContours(outlined, contours, -1, DRAWN_RGB, 1, cv2.LINE_AA)
+    cv2.drawContours(outlined, contours, -1, LABEL_RGB, 1, cv2.LINE_AA)
     return outlined
 
 

@@ -41,7 +41,7 @@ def histogram(evaluation: Evaluation) -> str:
     good, defective = _scores(evaluation, False), _scores(evaluation, True)
     if not good.size and not defective.size:
         return ""
-    band = _drawn_band(evaluation.card)
+    band = _plotted_band(evaluation.card)
 
     def draw(figure: Any) -> None:
         rows = figure.subplots(2, 1, sharex=True)
@@ -108,7 +108,7 @@ def precision_recall(evaluation: Evaluation) -> str:
     return svg("precision-recall", (5.4, 4.9), draw)
 
 
-def _drawn_band(card: Card) -> Band:
+def _plotted_band(card: Card) -> Band:
     """The band as it is drawn: without good parts there is one limit, which tells labelled types from all else."""
     return Band(low=card.band.high, high=card.band.high) if card.without_good else card.band
 
@@ -124,7 +124,7 @@ def _labels_and_ranks(evaluation: Evaluation) -> tuple[NDArray[np.bool_], NDArra
 
 
 def _operating_points(evaluation: Evaluation) -> list[tuple[float, float, str, str]]:
-    band, points = _drawn_band(evaluation.card), []
+    band, points = _plotted_band(evaluation.card), []
     for limit, colour, name in ((band.high, DEFECTIVE, "NG"), (band.low, REVIEW, "NG or REVIEW")):
         rates = []
         for defective in (False, True):

@@ -81,7 +81,7 @@ def _stirling_error(n: int) -> float:
     return (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - square / 1680.0) * square) * square) / n
 
 
-def _deviance(seen: float, expected: float) -> float:
+def _deviance(observed: float, expected: float) -> float:
     """seen log(seen / expected) + expected - seen, without cancellation where they are close."""
-    apart = (seen - expected) / expected
+    apart = (observed - expected) / expected
     return expected * ((1.0 + apart) * math.log1p(apart) - apart)

@@ -125,15 +125,15 @@ def conclude(outcome: Difference | McNemar, first: str = "Recipe 1", second: str
 
 def _of_test(test: McNemar, first: str, second: str) -> str:
     split = test.only_first + test.only_second
-    basis = f"on {test.parts:,} parts, {first} alone is right on {test.only_first:,} and {second} alone on "
-    basis = f"{basis}{test.only_second:,}"
+    counts = f"on {test.parts:,} parts, {first} alone is right on {test.only_first:,} and {second} alone on "
+    counts = f"{counts}{test.only_second:,}"
     if not test.parts:
         return "Nothing may be concluded: no part was compared."
     if test.p_value >= 1.0 - CONFIDENCE:
         why = "" if split > 5 else f", and with {split} such parts no split could show a difference"
-        return f"No difference may be concluded: {basis} (p = {_p(test.p_value)}){why}."
+        return f"No difference may be concluded: {counts} (p = {_p(test.p_value)}){why}."
     better = first if test.only_first > test.only_second else second
-    return f"{better} is right more often: {basis} (p = {_p(test.p_value)})."
+    return f"{better} is right more often: {counts} (p = {_p(test.p_value)})."
 
 
 def _of_difference(found: Difference, first: str, second: str) -> str:

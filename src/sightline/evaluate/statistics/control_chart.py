@@ -71,31 +71,31 @@ def broken_rules(z: NDArray[np.float64]) -> list[tuple[int, ...]]:
     """For each of the points (n,), in sigma from the mean: numbers of the rules (`RULES`) whose pattern ends there."""
     found: list[tuple[int, ...]] = []
     for end in range(1, len(z) + 1):
-        seen = z[:end]
+        observed = z[:end]
         told = [
-            abs(seen[-1]) > 3,
-            _one_side(seen, 9, 9, 0.0),
-            _steps(seen, 6, alternating=False),
-            _steps(seen, 14, alternating=True),
-            _one_side(seen, 3, 2, 2.0),
-            _one_side(seen, 5, 4, 1.0),
+            abs(observed[-1]) > 3,
+            _one_side(observed, 9, 9, 0.0),
+            _steps(observed, 6, alternating=False),
+            _steps(observed, 14, alternating=True),
+            _one_side(observed, 3, 2, 2.0),
+            _one_side(observed, 5, 4, 1.0),
         ]
         found.append(tuple(number for number, broken in enumerate(told, start=1) if broken))
     return found
 
 
-def _one_side(seen: NDArray[np.float64], among: int, least: int, beyond: float) -> bool:
+def _one_side(observed: NDArray[np.float64], among: int, least: int, beyond: float) -> bool:
     """Whether at least so many of the last points, the very last one among them, lie beyond on the same side."""
-    last = seen[-among:]
+    last = observed[-among:]
     return len(last) >= least and any(
         side * last[-1] > beyond and np.count_nonzero(side * last > beyond) >= least for side in (1.0, -1.0)
     )
 
 
-def _steps(seen: NDArray[np.float64], points: int, alternating: bool) -> bool:
-    if len(seen) < points:
+def _steps(observed: NDArray[np.float64], points: int, alternating: bool) -> bool:
+    if len(observed) < points:
         return False
-    steps = np.sign(np.diff(seen[-points:]))
+    steps = np.sign(np.diff(observed[-points:]))
     if alternating:
         return bool(np.all(steps != 0) and np.all(steps[1:] == -steps[:-1]))
     return bool(np.all(steps > 0) or np.all(steps < 0))

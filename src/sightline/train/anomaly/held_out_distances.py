@@ -145,14 +145,14 @@ def again(loader: ImageLoader, part: Part) -> Prepared:
 
 # Good parts that may not be good: found by their held-out scores, left out, and listed for a person.
 
-FAR = 4.5  # robust spreads above the median
+FAR = 4.5  # robust standard deviations above the median
 MAX = 0.3  # of the parts; beyond, the parts differ, and no majority says which are good
 MIN_PARTS = 16  # the spread of fewer is a guess, and a good part would be called a stranger
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """A part labelled good that looks like none of the others, and how far: robust spreads above the median."""
+    """A part labelled good that looks like no other, and how far: robust standard deviations above the median."""
 
     part: Part
     spreads: float

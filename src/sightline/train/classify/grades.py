@@ -21,8 +21,8 @@ STEPS = 200
 
 @torch.no_grad()
 def fit_kernel_ordinal(net: Classifier, maps_of: CachedMaps, labelled: Sequence[Labelled], seed: int) -> None:
-    """Give the network what tells grades, from the parts that have one: a likeness, and the straight line that
-    fine-tuning starts from. Nothing happens where grades are not learned or all parts have the same.
+    """Give the network what tells grades, from the parts that have one: a kernel ordinal regression, and the straight
+    line that fine-tuning starts from. Nothing happens where grades are not learned or all parts have the same.
     """
     graded = [x for x in labelled if x.grade >= 0]
     if net.quality is None or len({x.grade for x in graded}) < 2:
@@ -33,10 +33,10 @@ def fit_kernel_ordinal(net: Classifier, maps_of: CachedMaps, labelled: Sequence[
     weights, steps = _solve(pooled * scale, grades, len(net.steps), LINE_PENALTY)
     net.quality.weight.copy_(scale * weights)
     net.steps.copy_(steps)
-    net.likeness = _likeness(pooled, grades, len(net.steps), seed)
+    net.kernel_ordinal = _kernel_ordinal(pooled, grades, len(net.steps), seed)
 
 
-def _likeness(pooled: Tensor, grades: Tensor, count: int, seed: int) -> KernelOrdinal:
+def _kernel_ordinal(pooled: Tensor, grades: Tensor, count: int, seed: int) -> KernelOrdinal:
     """Kernel proportional odds on features (N, D) float64 and grades (N,) with `count` thresholds.
 
     The cumulative link loss of a function in the kernel's space, its squared norm held down. Beyond `MAX_CENTRES`

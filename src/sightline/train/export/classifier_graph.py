@@ -86,7 +86,7 @@ ALONE_TEXT = """    type_logits = Div(known_said, known_temperature)
 """
 LINEAR_TEXT = """    known_quality = Gemm(known_pooled, known_quality_weights, known_quality_bias)
 """
-LIKENESS_TEXT = """    known_level = Sub(known_pooled, known_pooled_mean)
+KERNEL_ORDINAL_TEXT = """    known_level = Sub(known_pooled, known_pooled_mean)
     known_scaled = Div(known_level, known_pooled_spread)
     known_products = Gemm<transB=1>(known_scaled, known_centres, known_centre_halves)
     known_squares = ReduceSumSquare<keepdims=1>(known_scaled, known_one)
@@ -138,7 +138,7 @@ def classifier_text(net: Classifier, grids: dict[str, Grid]) -> str:
     text += AGAINST_GOOD_TEXT if net.exclusive else ALONE_TEXT
     if net.quality is None:
         return text
-    return text + (LINEAR_TEXT if net.likeness is None else LIKENESS_TEXT) + GRADE_TEXT
+    return text + (LINEAR_TEXT if net.kernel_ordinal is None else KERNEL_ORDINAL_TEXT) + GRADE_TEXT
 
 
 def _lda_text(net: Classifier, grids: dict[str, Grid]) -> str:
@@ -199,18 +199,18 @@ def classifier_constants(net: Classifier, grids: dict[str, Grid]) -> Arrays:
 def _grade(net: Classifier) -> Arrays:
     assert net.quality is not None
     arrays: Arrays = {"known_thresholds": array_of(net.thresholds)}
-    if net.likeness is None:
+    if net.kernel_ordinal is None:
         weights, bias = folded(net.pooled, net.quality.weight, None)
         return arrays | {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
     return arrays | {
         "known_pooled_mean": array_of(net.pooled.mean),
         "known_pooled_spread": array_of(net.pooled.spread),
-        "known_centres": array_of(net.likeness.centres),
-        "known_centre_halves": array_of(-0.5 * net.likeness.centres.square().sum(1)),
+        "known_centres": array_of(net.kernel_ordinal.centres),
+        "known_centre_halves": array_of(-0.5 * net.kernel_ordinal.centres.square().sum(1)),
         "known_half": np.array(0.5, np.float32),
         "known_nought": np.array(0, np.float32),
-        "known_narrowness": array_of(2 * net.likeness.narrowness),
-        "known_likeness_weights": array_of(net.likeness.weights)[:, None].copy(),
+        "known_narrowness": array_of(2 * net.kernel_ordinal.narrowness),
+        "known_likeness_weights": array_of(net.kernel_ordinal.weights)[:, None].copy(),
     }
 
 

@@ -165,7 +165,9 @@ class Run:
     def start(cls, net: JointNetwork, size: tuple[int, int], settings: TrainSettings) -> Run:
         """A run that has not learned yet, on the fastest device, for inputs of `size` (H, W)."""
         net.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        net.heads.likeness = None  # known parts move as the backbone learns: the linear head does, and it is found anew
+        net.heads.kernel_ordinal = (
+            None  # known parts move as the backbone learns: the linear head does, and it is found anew
+        )
         optimiser = torch.optim.AdamW(net.groups(size, settings), weight_decay=0.0)
         return cls(net, optimiser, Anchors(net), Average(net), put(net, net.learning), Course())
 

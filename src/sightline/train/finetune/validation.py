@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sightline.evaluate.metrics.detection import Boxes, box_scores, scored_boxes
 from sightline.models.classifier import Recognised
-from sightline.runtime.letterbox import place
+from sightline.runtime.letterbox import fit_letterbox
 from sightline.runtime.recognition import read_boxes
 from sightline.train.classify.classifier import objective
 from sightline.train.classify.detector import labelled_boxes
@@ -74,7 +74,7 @@ class BoxValidationScore:
         names = [str(kind) for kind in range(scores.shape[1])]
         for row, index in enumerate(boxed):
             x = batch[index]
-            where = place(x.image.shape[:2], x.image.shape[:2])
+            where = fit_letterbox(x.image.shape[:2], x.image.shape[:2])
             found = read_boxes(scores[row].cpu().numpy(), corners[row].cpu().numpy(), names, where)
             self._pairs.append((_true_boxes(labelled_boxes(x)), scored_boxes(found)))
 

@@ -15,8 +15,8 @@ from sightline.core.errors import InputError, warn_caller
 from sightline.core.sample import Sample
 from sightline.imaging.image import Image, content_hash, find_full_scale, read_image
 from sightline.runtime.alignment import Golden, Warp, align
-from sightline.runtime.letterbox import Letterbox, place, prepare
-from sightline.runtime.tiling import cut, lay_tiles, spread_out
+from sightline.runtime.letterbox import Letterbox, fit_letterbox, prepare
+from sightline.runtime.tiling import cut, lay_tiles, onto_canvas
 
 SIZE_SAMPLE = 64  # images that are looked at to choose the input's size
 CACHE_BYTES = 192 * 2**20
@@ -227,14 +227,14 @@ class ImageLoader:
         """The part's images, and the share of border around it."""
         size, scale = (self.size.height, self.size.width), self.size.scale
         if self.size.overlap is None:
-            letterbox = place(image.shape[:2], size, self._roi, scale, self.size.stretch)
+            letterbox = fit_letterbox(image.shape[:2], size, self._roi, scale, self.size.stretch)
             _check_scale(part, letterbox, scale)
             aspect = image.shape[1] / image.shape[0]
             self.aspects = min(aspect, self.aspects[0]), max(aspect, self.aspects[1])
             return Prepared(prepare(image, letterbox)[None], (letterbox,)), letterbox.padded
         tiling = lay_tiles(image.shape[:2], size, self.size.overlap, self._roi, scale)
         indices = range(len(tiling))
-        images = cut(spread_out(image, tiling), tiling, indices)
+        images = cut(onto_canvas(image, tiling), tiling, indices)
         return Prepared(images, tuple(tiling.letterbox(index) for index in indices)), tiling.whole.padded
 
 

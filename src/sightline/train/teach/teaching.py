@@ -22,7 +22,7 @@ from sightline.core.card import Bounded, Card
 from sightline.core.errors import InputError, RecipeError
 from sightline.imaging.image import Image, content_hash, read_image
 from sightline.runtime.alignment import Golden, align
-from sightline.runtime.letterbox import place, prepare
+from sightline.runtime.letterbox import fit_letterbox, prepare
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import OnnxSession
 from sightline.train.export.graph import with_card
@@ -137,7 +137,9 @@ def _views(card: Card) -> list[tuple[int, int, float]]:
 def _prepared(image: Image, card: Card) -> Image:
     if card.golden is not None:
         image = align(image, Golden.of(card.golden)).image
-    letterbox = place(image.shape[:2], (card.height, card.width), card.roi, card.scale, card.stretch is not None)
+    letterbox = fit_letterbox(
+        image.shape[:2], (card.height, card.width), card.roi, card.scale, card.stretch is not None
+    )
     return prepare(image, letterbox)
 
 
