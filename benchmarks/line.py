@@ -58,7 +58,7 @@ def watch_memory(line, stop, found):
     while not stop.wait(2.0):
         for tally in line.tallies:
             status = status_of(tally)
-            sizes = [rss_mb(status.get(name)) for name in ("pid", "judge_pid")]
+            sizes = [rss_mb(status.get(name)) for name in ("pid", "worker_pid")]
             if None not in sizes:
                 found[tally.station].append(sum(sizes))
 

@@ -54,7 +54,7 @@ def test_a_station_tells_how_it_is(bench: Start) -> None:
         one.until(lambda: 'sightline_camera_connected{camera="view0"' in get(port.number, "/metrics")[1])
         assert get(port.number, "/healthz") == (200, '{"healthy": true, "why": ""}')
         status = json.loads(get(port.number, "/status")[1])
-        assert status["recipe"] == "plates" and status["judge_pid"] == one.devices.worker.pid
+        assert status["recipe"] == "plates" and status["worker_pid"] == one.devices.worker.pid
         assert post(port.number, {"recipe": "4006381"}) == 202
         assert post(port.number, {"recipe": "nobody"}) == 404
         port.close()

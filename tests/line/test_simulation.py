@@ -97,15 +97,15 @@ EFFECTS: dict[str, Callable[[Shown], bool]] = {
     "frame_stale": gives(ErrorCode.CAMERA_STALE),
     "frame_wrong_size": gives(ErrorCode.CAMERA_BAD_FRAME),
     "packets_lost": lambda shown: shown.lost_frames > 0,
-    "judge_killed": lambda shown: shown.is_new("judge_pid"),
-    "judge_hangs": lambda shown: ErrorCode.LATE in shown.errors and shown.is_new("judge_pid"),
+    "worker_killed": lambda shown: shown.is_new("worker_pid"),
+    "worker_hangs": lambda shown: ErrorCode.LATE in shown.errors and shown.is_new("worker_pid"),
     "station_killed": lambda shown: shown.is_new("pid"),
     "station_hangs": lambda shown: shown.is_new("pid"),
     "plc_lost": lambda shown: "the PLC is away" in shown.parts[-1].trouble,
     "database_locked": lambda shown: shown.status.get("records_waiting", 0) > 0 and shown.parts[-1].accepted,
     "disk_full": gives(ErrorCode.RECORD_FAILED),
     "recipe_corrupt": shows(ErrorCode.RECIPE_NOT_USABLE),
-    "recipe_replaced": lambda shown: shown.is_new("judge_pid") and shown.parts[-1].accepted,
+    "recipe_replaced": lambda shown: shown.is_new("worker_pid") and shown.parts[-1].accepted,
     "recipe_unknown": shows(ErrorCode.UNKNOWN_RECIPE),
 }
 
@@ -148,7 +148,7 @@ def test_a_fault_has_its_effect_and_afterwards_the_line_runs_again(line: Simulat
 
 def test_the_status_names_the_processes(line: Simulation) -> None:
     status = status_of(line.tallies[0])
-    assert status["pid"] != status["judge_pid"] and status["ready"]
+    assert status["pid"] != status["worker_pid"] and status["ready"]
 
 
 def test_a_plc_that_is_lost_again_and_again_goes_on_feeding(line: Simulation) -> None:

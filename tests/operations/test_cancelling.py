@@ -16,7 +16,7 @@ TRAIN = {"side_px": 96, "bank_size": 256, "effort": "quick", "threads": 1, "synt
 LOOKS = datasets.Looks("none", threads=1)
 
 
-def place(folder: Path) -> store.Place:
+def location(folder: Path) -> store.StoreLocation:
     return str(folder / "store.db"), str(folder / "images")
 
 
@@ -63,23 +63,23 @@ def stop_at_once(stage: str, done: int, of: int) -> None:
 
 def test_a_store_goes_on_where_it_was_cancelled(parts_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
-        store.add(place(tmp_path), parts_folder, progress=stop_at_once)
-    assert store.check(place(tmp_path))["missing"] == []
-    again = store.add(place(tmp_path), parts_folder)
+        store.add(location(tmp_path), parts_folder, progress=stop_at_once)
+    assert store.check(location(tmp_path))["missing"] == []
+    again = store.add(location(tmp_path), parts_folder)
     assert again["added"] + again["present"] == 20 and again["refused"] == 0
 
 
 def test_a_cancelled_backup_counts_for_nothing_and_a_cancelled_restore_is_begun_again(
     parts_folder: Path, tmp_path: Path
 ) -> None:
-    store.add(place(tmp_path), parts_folder)
+    store.add(location(tmp_path), parts_folder)
     backup, new = tmp_path / "backup", tmp_path / "new"
     new.mkdir()
     with pytest.raises(Cancelled):
-        store.backup(place(tmp_path), backup, progress=stop_at_once)
+        store.backup(location(tmp_path), backup, progress=stop_at_once)
     assert not list(backup.glob("store-*"))
-    assert store.backup(place(tmp_path), backup)["altered"] == []
+    assert store.backup(location(tmp_path), backup)["altered"] == []
     with pytest.raises(Cancelled):
-        store.restore(place(new), backup, progress=stop_at_once)
-    assert store.restore(place(new), backup)["altered"] == []
-    assert store.check(place(new))["ok"] and store.info(place(new))["products"] == {"plates": 20}
+        store.restore(location(new), backup, progress=stop_at_once)
+    assert store.restore(location(new), backup)["altered"] == []
+    assert store.check(location(new))["ok"] and store.info(location(new))["products"] == {"plates": 20}

@@ -123,15 +123,15 @@ def test_pages_have_all_that_pass_and_nothing_twice(filled, wanted, passes):
     found, before = [], None
     while page := filled.page(wanted, before, limit=7):
         found += page
-        before = page[-1].place
-    assert [r.place for r in found] == sorted((r.place for r in found), reverse=True)
+        before = page[-1].cursor
+    assert [r.cursor for r in found] == sorted((r.cursor for r in found), reverse=True)
     assert sorted(r.serial for r in found) == sorted(r.serial for r in expected)
 
 
 def test_new_inspections_shift_no_page(filled):
     first = filled.page(limit=5)
     filled.record(record(500))
-    second = filled.page(before=first[-1].place, limit=5)
+    second = filled.page(before=first[-1].cursor, limit=5)
     assert {r.serial for r in first}.isdisjoint(r.serial for r in second)
     assert [r.serial for r in second] == ["S114", "S113", "S112", "S111", "S110"]
 

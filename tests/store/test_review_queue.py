@@ -54,7 +54,7 @@ def test_each_part_in_review_is_asked_about_once(store: Store) -> None:
 def test_records_and_their_reviews_come_in_one_order(store: Store) -> None:
     verdicts = [Verdict.OK, Verdict.REVIEW, Verdict.NG]
     store.inspections.record_many([record(number, verdicts[number % 3]) for number in range(250)], ng_share=1.0)
-    kept = store.inspections.kept_after(0, 1000)
+    kept = store.inspections.recorded_after(0, 1000)
     assert [one.key for one in kept] == [f"k{number}" for number in range(250)]
     asked = {one.inspection_id for one in store.reviews.page(limit=500)}
     assert asked == {one.id for one in kept if one.verdict is not Verdict.OK}

@@ -19,7 +19,7 @@ Backbone = Annotated[str, typer.Option(help="What images are compared by: lite0,
 RecipeOption = Annotated[
     Path | None, typer.Option("--recipe", help="Compare by this recipe's embedding instead.", show_default=False)
 ]
-Keys = Annotated[list[str] | None, typer.Option(help="Key of a finding; may be given several times.")]
+Keys = Annotated[list[str] | None, typer.Option(help="Key of a finding; may be repeated.")]
 
 
 @data_app.command()
@@ -29,11 +29,12 @@ def check(
     apply: Keys = None,
     dismiss: Keys = None,
     reopen: Keys = None,
-    note: Annotated[str, typer.Option(help="Why, remembered with what is applied or dismissed.")] = "",
+    note: Annotated[str, typer.Option(help="Reason, stored with what is applied or dismissed.")] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Table with what is applied.", callback=ends_in(".csv"))
+        Path | None,
+        typer.Option("--output", "-o", help="CSV table with corrections applied.", callback=ends_in(".csv")),
     ] = None,
-    findings: Annotated[Path | None, typer.Option(help="File that remembers decisions.")] = None,
+    findings: Annotated[Path | None, typer.Option(help="File to store decisions in.")] = None,
     backbone: Backbone = "lite0",
     recipe: RecipeOption = None,
     threads: Threads = 2,
@@ -61,7 +62,7 @@ def cover(
     outside: Outside = False,
     as_json: Json = False,
 ) -> None:
-    """What a dataset shows, and what to photograph next. Example: sightline data cover photos/cookies"""
+    """Show what a dataset covers and what to photograph next. Example: sightline data cover photos/cookies"""
     from sightline.operations import datasets
 
     looks = datasets.Looks(backbone, recipe, threads, outside)
@@ -73,19 +74,19 @@ def cover(
 @data_app.command()
 def pick(
     data: Data,
-    count: Annotated[int, typer.Option("--number", "-n", min=1, help="Images to choose.", show_default=False)],
+    count: Annotated[int, typer.Option("--number", "-n", min=1, help="Images to pick.", show_default=False)],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="CSV table to write.", show_default=False, callback=ends_in(".csv")),
     ],
-    start: Annotated[Path | None, typer.Option(help="Table of images that are chosen already.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Table of images already picked.")] = None,
     backbone: Backbone = "lite0",
     recipe: RecipeOption = None,
     threads: Threads = 2,
     outside: Outside = False,
     as_json: Json = False,
 ) -> None:
-    """The N images that differ most. Example: sightline data pick photos/cookies -n 20 -o list.csv"""
+    """Pick the N images that differ most. Example: sightline data pick photos/cookies -n 20 -o list.csv"""
     from sightline.operations import datasets
 
     looks = datasets.Looks(backbone, recipe, threads, outside)

@@ -34,25 +34,25 @@ from sightline.core.progress import progress
 def train(
     data: Data,
     output: NewRecipe,
-    effort: Annotated[str, typer.Option(help="quick, normal or max: accuracy for time.")] = "normal",
+    effort: Annotated[str, typer.Option(help="quick, normal or max: trades time for accuracy.")] = "normal",
     backbone: Annotated[str, typer.Option(help="lite0, lite1, lite2, dinov2-s or hf:NAME_OR_FOLDER.")] = "lite0",
-    test_fraction: Annotated[float, typer.Option(help="Share for test where the data gives no split.")] = 0.3,
-    train_good: Annotated[int | None, typer.Option(min=1, help="Train on this many good parts, test the rest.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split of its own.")] = 0.3,
+    train_good: Annotated[
+        int | None, typer.Option(min=1, help="Train on this many good parts and test on the rest.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     threads: Threads = 2,
     sets: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="Any training setting, for instance align=never; docs/reference/cli.md has them all."
-        ),
+        typer.Option("--set", help="Any training setting, such as align=never; docs/reference/cli.md lists them."),
     ] = None,
     outside: Outside = False,
     mlflow: Annotated[
-        str | None, typer.Option(envvar="SIGHTLINE_MLFLOW", help="Address of an MLflow that the training is logged to.")
+        str | None, typer.Option(envvar="SIGHTLINE_MLFLOW", help="MLflow server to log the training to.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Learn a recipe from photos of good parts. Example: sightline train photos/cookies -o cookies.onnx"""
+    """Train a recipe on photos of good parts. Example: sightline train photos/cookies -o cookies.onnx"""
     from sightline.operations import training
     from sightline.train.settings import parse_pairs
 
@@ -70,21 +70,23 @@ def train(
 def search(
     data: Data,
     output: NewRecipe,
-    trials: Annotated[int, typer.Option(min=1, help="Trials that the study shall have in all.")] = 20,
-    budget: Annotated[str | None, typer.Option(help="Time for the trials: 90s, 10m or 2h.", show_default=False)] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Total number of trials in the study.")] = 20,
+    budget: Annotated[
+        str | None, typer.Option(help="Time budget for the trials: 90s, 10m or 2h.", show_default=False)
+    ] = None,
     report: Report = None,
-    study: Annotated[Path | None, typer.Option(help="SQLite file of the trials; a search goes on with it.")] = None,
-    escape_price: Annotated[float, typer.Option(help="Price of a defective part judged OK.")] = 50.0,
-    overkill_price: Annotated[float, typer.Option(help="Price of a good part judged NG.")] = 2.0,
-    review_price: Annotated[float | None, typer.Option(help="Price of a part in REVIEW; none = no review.")] = None,
+    study: Annotated[Path | None, typer.Option(help="SQLite file of the study; an existing one is continued.")] = None,
+    escape_price: Annotated[float, typer.Option(help="Cost of a defective part judged OK.")] = 50.0,
+    overkill_price: Annotated[float, typer.Option(help="Cost of a good part judged NG.")] = 2.0,
+    review_price: Annotated[float | None, typer.Option(help="Cost of a part in REVIEW; none = no review.")] = None,
     defect_rate: Annotated[float, typer.Option(help="Share of defective parts on the line.")] = 0.01,
-    folds: Annotated[int, typer.Option(min=2, help="Folds that a trial is judged on.")] = 3,
-    processes: Annotated[int, typer.Option(min=1, max=64, help="Trials at a time.")] = 1,
-    backbones: Annotated[str, typer.Option(help="Backbones to try, with commas.")] = "lite0,lite1,lite2",
-    test_fraction: Annotated[float, typer.Option(help="Share for test where the data gives no split.")] = 0.3,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds per trial.")] = 3,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Trials run in parallel.")] = 1,
+    backbones: Annotated[str, typer.Option(help="Backbones to try, separated by commas.")] = "lite0,lite1,lite2",
+    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split of its own.")] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     threads: Threads = 2,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="A training setting to fix, key=value.")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Training setting to hold fixed, key=value.")] = None,
     outside: Outside = False,
     as_json: Json = False,
 ) -> None:
@@ -110,7 +112,7 @@ def evaluate(
     recipe: RecipeFile,
     data: Data,
     report: Report = None,
-    include_trained: Annotated[bool, typer.Option(help="Score images the recipe was trained on, too.")] = False,
+    include_trained: Annotated[bool, typer.Option(help="Also score images the recipe was trained on.")] = False,
     accurate: Accurate = None,
     threads: Threads = 2,
     engine: EngineName = "onnxruntime",
@@ -135,12 +137,14 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another recipe file.", show_default=False, callback=no_data)],
     data: Data,
     report: Report = None,
-    include_trained: Annotated[bool, typer.Option(help="Judge images that a recipe was trained on, too.")] = False,
+    include_trained: Annotated[
+        bool, typer.Option(help="Also use images either recipe was trained on.")
+    ] = False,
     threads: Threads = 2,
     outside: Outside = False,
     as_json: Json = False,
 ) -> None:
-    """Is one of two recipes better? Example: sightline compare old.onnx new.onnx photos/cookies"""
+    """Compare two recipes. Example: sightline compare old.onnx new.onnx photos/cookies"""
     from sightline.operations import recipes
 
     tell = console.aside(as_json)
@@ -154,15 +158,15 @@ def compare(
 def inspect(
     recipe: RecipeFile,
     images: Images,
-    overlays: Annotated[Path | None, typer.Option(help="Folder for pictures of what was found.")] = None,
-    fail_on_ng: Annotated[bool, typer.Option(help="Exit with 1 if a part is NG.")] = False,
+    overlays: Annotated[Path | None, typer.Option(help="Folder for overlay images of the defects found.")] = None,
+    fail_on_ng: Annotated[bool, typer.Option(help="Exit with code 1 if any part is NG.")] = False,
     accurate: Accurate = None,
     threads: Threads = 2,
     engine: EngineName = "onnxruntime",
     precision: PrecisionName = "f32",
     as_json: Json = False,
 ) -> None:
-    """Judge images. Example: sightline inspect cookies.onnx part.png"""
+    """Inspect images. Example: sightline inspect cookies.onnx part.png"""
     from sightline.operations import inspection
 
     failed = False
@@ -181,7 +185,7 @@ def explain(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Picture, or folder for pictures.", callback=ends_in(*PICTURES, folder=True)
+            "--output", "-o", help="Output image, or a folder for several.", callback=ends_in(*PICTURES, folder=True)
         ),
     ] = Path("why.png"),
     threads: Threads = 2,
@@ -204,7 +208,7 @@ def teach(
     name: Annotated[str, typer.Argument(help="Name of the new defect type.", show_default=False)],
     images: Annotated[
         list[Path],
-        typer.Argument(help="3 to 5 images of parts that carry it.", show_default=False, callback=no_recipe),
+        typer.Argument(help="3 to 5 images of parts with this defect.", show_default=False, callback=no_recipe),
     ],
     output: NewRecipe,
     as_json: Json = False,
@@ -219,7 +223,7 @@ def teach(
 @app.command()
 def threshold(
     recipe: RecipeFile,
-    reason: Annotated[str, typer.Option(help="Why; it goes into the recipe.", show_default=False)],
+    reason: Annotated[str, typer.Option(help="Reason, stored in the recipe.", show_default=False)],
     ok: Annotated[float | None, typer.Option(help="Highest score that is OK.", show_default=False)] = None,
     ng: Annotated[float | None, typer.Option(help="Score above which a part is NG.", show_default=False)] = None,
     output: Annotated[
@@ -228,7 +232,7 @@ def threshold(
             "--output", "-o", help="File to write; by default RECIPE-2.onnx beside it.", callback=ends_in(RECIPE)
         ),
     ] = None,
-    by: Annotated[str, typer.Option(help="Who sets them; it goes into the recipe.")] = "a person",
+    by: Annotated[str, typer.Option(help="Who sets them, stored in the recipe.")] = "a person",
     as_json: Json = False,
 ) -> None:
     """Set thresholds by hand. Example: sightline threshold a.onnx --ok 1.2 --ng 2 --reason "limit samples of May" """
@@ -248,7 +252,7 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Sample parts, recipe, verdicts and report in a minute. Example: sightline demo"""
+    """Run the whole workflow on sample parts in a minute. Example: sightline demo"""
     from sightline.web import demo
 
     say = console.complain if as_json else console.say
@@ -268,11 +272,11 @@ def synthesize(
             "--output", "-o", help="Picture to write, .png or .jpg.", show_default=False, callback=ends_in(*PICTURES)
         ),
     ],
-    images: Annotated[int, typer.Option(min=1, max=20, help="Good parts to show defects on.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    images: Annotated[int, typer.Option(min=1, max=20, help="Number of good parts to draw defects on.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Show synthetic defects on good parts, for a look. Example: sightline synthesize photos/cookies -o sheet.png"""
+    """Draw synthetic defects on good parts to look at. Example: sightline synthesize photos/cookies -o sheet.png"""
     from sightline.operations import training
 
     figures = training.synthesize(data, output, images, seed)

@@ -15,15 +15,16 @@ labels = typer.Typer(help="Labels in the store: agreement, suggestions, the defe
 app.add_typer(labels, name="labels")
 
 Database = Annotated[
-    str | None, typer.Option("--db", help="SQLite file or postgresql:// address; else SIGHTLINE_DB, else sightline.db.")
+    str | None,
+    typer.Option("--db", help="SQLite file or postgresql:// address; default: SIGHTLINE_DB or sightline.db."),
 ]
 Product = Annotated[str, typer.Argument(help="Product.", show_default=False)]
-Author = Annotated[str, typer.Option(help="Who.", show_default=False)]
+Author = Annotated[str, typer.Option(help="Annotator.", show_default=False)]
 
 
 @labels.command()
 def agree(product: Product, db: Database = None, as_json: Json = False) -> None:
-    """Kappa of every two annotators, and where they differ. Example: sightline labels agree cookies"""
+    """Agreement (kappa) of annotators, and where they differ. Example: sightline labels agree cookies"""
     from sightline.operations import labels
 
     found = labels.agree(db, product)
@@ -34,11 +35,11 @@ def agree(product: Product, db: Database = None, as_json: Json = False) -> None:
 def blind(
     product: Product,
     author: Author,
-    count: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 50,
+    count: Annotated[int, typer.Option("-n", min=1, help="Number of samples.")] = 50,
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Draw samples for a second, blind label. Example: sightline labels blind cookies --author ann -n 50"""
+    """Pick samples for a second, blind label. Example: sightline labels blind cookies --author ann -n 50"""
     from sightline.operations import labels
 
     chosen = labels.blind(db, product, author, count)
@@ -50,7 +51,7 @@ def blind(
 def suggest(
     recipe: RecipeFile, product: Product, db: Database = None, threads: Threads = 2, as_json: Json = False
 ) -> None:
-    """What a recipe would label. Example: sightline labels suggest cookies.onnx cookies"""
+    """List the labels a recipe would give. Example: sightline labels suggest cookies.onnx cookies"""
     from sightline.operations import labels
 
     for one in labels.suggest(db, product, recipe, threads=threads):
@@ -61,11 +62,11 @@ def suggest(
 @labels.command()
 def book(
     product: Product,
-    name: Annotated[str | None, typer.Argument(help="Type to write about; none: show all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Defect type to describe; without it, all are shown.")] = None,
     guideline: Annotated[str | None, typer.Option(help="What it is, and what it is not.")] = None,
-    min_mm: Annotated[float | None, typer.Option(help="Smaller ones do not count.")] = None,
-    max_mm: Annotated[float | None, typer.Option(help="Larger ones always count.")] = None,
-    author: Annotated[str, typer.Option(help="Who writes.")] = "",
+    min_mm: Annotated[float | None, typer.Option(help="Defects smaller than this do not count.")] = None,
+    max_mm: Annotated[float | None, typer.Option(help="Defects larger than this always count.")] = None,
+    author: Annotated[str, typer.Option(help="Author.")] = "",
     db: Database = None,
     as_json: Json = False,
 ) -> None:

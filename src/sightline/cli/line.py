@@ -24,8 +24,10 @@ Squares = Annotated[str, typer.Option(help="Squares of the board, columns x rows
 @app.command()
 def run(
     stations: StationFiles,
-    check: Annotated[bool, typer.Option("--check", help="Check settings, recipes and files, start nothing.")] = False,
-    nodeset: Annotated[Path | None, typer.Option(help="Write the OPC UA nodes to this file, start nothing.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check settings, recipes and files, then exit.")
+    ] = False,
+    nodeset: Annotated[Path | None, typer.Option(help="Write the OPC UA nodes to this file and exit.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run stations until Ctrl-C: camera, verdict, PLC. Example: sightline run station.toml"""
@@ -43,19 +45,21 @@ def run(
 
 @app.command()
 def simulate(
-    recipe: Annotated[Path | None, typer.Option(help="Recipe file; none: a sample product's is made.")] = None,
-    parts: Annotated[Path | None, typer.Option(help="Folder of images that come along.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Recipe file; default: one of a sample product.")
+    ] = None,
+    parts: Annotated[Path | None, typer.Option(help="Folder of images to feed as parts.")] = None,
     product: Annotated[str, typer.Option(help="Sample product: cap or board.")] = "cap",
-    folder: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("simulation"),
-    stations: Annotated[int, typer.Option(min=1, max=16, help="Stations at work.")] = 1,
-    per_second: Annotated[float, typer.Option(min=0.1, max=200, help="Parts per second and station.")] = 5.0,
-    seconds: Annotated[float, typer.Option(min=1, help="How long parts come.")] = 20.0,
-    deadline_ms: Annotated[float, typer.Option(min=5, help="From trigger to verdict.")] = 100.0,
-    fault: Annotated[list[str] | None, typer.Option(help="NAME@SECONDS, for instance judge_killed@10.")] = None,
+    folder: Annotated[Path, typer.Option(help="Working folder.")] = Path("simulation"),
+    stations: Annotated[int, typer.Option(min=1, max=16, help="Number of stations.")] = 1,
+    per_second: Annotated[float, typer.Option(min=0.1, max=200, help="Parts per second per station.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to feed parts.")] = 20.0,
+    deadline_ms: Annotated[float, typer.Option(min=5, help="Time allowed from trigger to verdict.")] = 100.0,
+    fault: Annotated[list[str] | None, typer.Option(help="NAME@SECONDS, for instance worker_killed@10.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep pictures of NG and REVIEW parts in the store.")] = False,
     as_json: Json = False,
 ) -> None:
-    """A whole line without hardware, PLC included. Example: sightline simulate --seconds 10"""
+    """Simulate a whole line without hardware, PLC included. Example: sightline simulate --seconds 10"""
     from sightline.operations import line
 
     watched = sys.stderr.isatty() and not as_json
@@ -70,7 +74,7 @@ def keys(
     folder: Annotated[Path, typer.Argument(help="Folder for the two key files.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Make a pair of keys for signing recipes. Example: sightline keys keys"""
+    """Create a key pair for signing recipes. Example: sightline keys keys"""
     from sightline.operations import recipes
 
     pair = recipes.keys(folder)
@@ -95,7 +99,7 @@ def sign(
 def verify(
     recipe: RecipeFile,
     key: Annotated[Path, typer.Option(help="Public key file.", show_default=False)],
-    product: Annotated[str | None, typer.Option(help="What the recipe has to be for.")] = None,
+    product: Annotated[str | None, typer.Option(help="Product that the recipe must be for.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check a recipe's signature. Example: sightline verify cookies.onnx --key keys/sightline.pub"""
@@ -108,13 +112,13 @@ def verify(
 
 @app.command()
 def calibrate(
-    image: Annotated[Path, typer.Argument(help="Picture of the board; with --board: file to write.")],
+    image: Annotated[Path, typer.Argument(help="Photo of the board; with --board, the file to write.")],
     squares: Squares = "8x6",
     square_mm: Annotated[float, typer.Option(min=0.05, help="Side of a square, in mm.")] = 10.0,
-    board: Annotated[bool, typer.Option("--board", help="Write the board for printing instead.")] = False,
+    board: Annotated[bool, typer.Option("--board", help="Write a board to print instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Millimetres per pixel from a picture of a board. Example: sightline calibrate board.png --square-mm 10"""
+    """Measure millimetres per pixel from a photo of a board. Example: sightline calibrate board.png --square-mm 10"""
     from sightline.operations import line
 
     figures = line.calibrate(image, squares, square_mm, board=board)

@@ -49,7 +49,7 @@ def ends_in(*suffixes: str, folder: bool = False) -> Callable[[Path | None], Pat
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
-Threads = Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")]
+Threads = Annotated[int, typer.Option(min=1, max=256, help="CPU threads.")]
 Data = Annotated[
     Path,
     typer.Argument(
@@ -59,19 +59,19 @@ Data = Annotated[
         callback=no_recipe,
     ),
 ]
-Outside = Annotated[bool, typer.Option("--outside", help="Let a table name images outside its folder.")]
-EngineName = Annotated[Literal["onnxruntime", "openvino"], typer.Option("--engine", help="What runs the graph.")]
+Outside = Annotated[bool, typer.Option("--outside", help="Allow a table to refer to images outside its folder.")]
+EngineName = Annotated[Literal["onnxruntime", "openvino"], typer.Option("--engine", help="Inference engine.")]
 PrecisionName = Annotated[
-    Literal["f32", "bf16"], typer.Option("--precision", help="What it computes in; bf16 with openvino only.")
+    Literal["f32", "bf16"], typer.Option("--precision", help="Numeric precision; bf16 with openvino only.")
 ]
 Accurate = Annotated[
-    Path | None, typer.Option(help="Recipe that judges again what the first leaves in REVIEW.", show_default=False)
+    Path | None, typer.Option(help="Second recipe, for parts the first leaves in REVIEW.", show_default=False)
 ]
 RecipeFile = Annotated[Path, typer.Argument(help="Recipe file.", show_default=False, callback=no_data)]
 NewRecipe = Annotated[
     Path, typer.Option("--output", "-o", help="Recipe file to write.", show_default=False, callback=ends_in(RECIPE))
 ]
-Report = Annotated[Path | None, typer.Option(help="Write an HTML report here.", callback=ends_in(".html", ".htm"))]
+Report = Annotated[Path | None, typer.Option(help="HTML report to write.", callback=ends_in(".html", ".htm"))]
 Images = Annotated[
     list[Path], typer.Argument(help="Images, or folders of images.", show_default=False, callback=no_recipe)
 ]

@@ -16,10 +16,12 @@ store = typer.Typer(help="Images, labels, versions and verdicts in one place.", 
 app.add_typer(store, name="store")
 
 Database = Annotated[
-    str | None, typer.Option("--db", help="SQLite file or postgresql:// address; else SIGHTLINE_DB, else sightline.db.")
+    str | None,
+    typer.Option("--db", help="SQLite file or postgresql:// address; default: SIGHTLINE_DB or sightline.db."),
 ]
 Images = Annotated[
-    str | None, typer.Option("--images", help="Folder or s3:// address; else SIGHTLINE_STORE, else beside the file.")
+    str | None,
+    typer.Option("--images", help="Folder or s3:// address; default: SIGHTLINE_STORE or beside the file."),
 ]
 Folder = Annotated[Path, typer.Argument(help="Folder of the backup.", show_default=False)]
 Version = Annotated[str, typer.Argument(help="Version (cookies@3), or a product for its newest.", show_default=False)]
@@ -31,7 +33,7 @@ def _say(found: Any, text: str, as_json: bool) -> None:
 
 @store.command()
 def init(db: Database = None, images: Images = None, as_json: Json = False) -> None:
-    """Make a store. Example: sightline store init"""
+    """Create a store. Example: sightline store init"""
     from sightline.operations import store
 
     found = store.init((db, images))
@@ -41,15 +43,15 @@ def init(db: Database = None, images: Images = None, as_json: Json = False) -> N
 @store.command()
 def add(
     data: Data,
-    product: Annotated[str | None, typer.Option(help="What the samples show; else the folder's name.")] = None,
-    split: Annotated[bool, typer.Option(help="Make a split where the data gives none.")] = True,
-    test_fraction: Annotated[float, typer.Option(help="Share for test where the data gives no split.")] = 0.3,
+    product: Annotated[str | None, typer.Option(help="Product name; default: the folder's name.")] = None,
+    split: Annotated[bool, typer.Option(help="Split the data if it has no split of its own.")] = True,
+    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split of its own.")] = 0.3,
     db: Database = None,
     images: Images = None,
     outside: Outside = False,
     as_json: Json = False,
 ) -> None:
-    """Add a dataset of any layout; run it again to go on. Example: sightline store add photos/cookies"""
+    """Add a dataset in any supported format; run again to resume. Example: sightline store add photos/cookies"""
     from sightline.operations import store
 
     tell = console.aside(as_json)
@@ -62,8 +64,10 @@ def add(
 
 @store.command()
 def check(
-    repair: Annotated[bool, typer.Option(help="Remove images that no row names.")] = False,
-    grace_minutes: Annotated[float, typer.Option(min=0, help="Leave younger ones: a row may be on its way.")] = 60,
+    repair: Annotated[bool, typer.Option(help="Delete images that no database row refers to.")] = False,
+    grace_minutes: Annotated[
+        float, typer.Option(min=0, help="Spare younger files: a row may follow.")
+    ] = 60,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
@@ -81,7 +85,7 @@ def check(
 @store.command()
 def backup(
     folder: Folder,
-    keep: Annotated[int, typer.Option(min=1, help="Copies of the database to keep, the new one included.")] = 7,
+    keep: Annotated[int, typer.Option(min=1, help="Database copies to keep, including the new one.")] = 7,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
@@ -99,12 +103,14 @@ def backup(
 @store.command()
 def restore(
     folder: Folder,
-    generation: Annotated[str | None, typer.Option(help="Time of an earlier copy (20261128T2304).")] = None,
+    generation: Annotated[
+        str | None, typer.Option(help="Time of the copy to restore (20261128T2304).")
+    ] = None,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
 ) -> None:
-    """Make a new store from a backup. Example: sightline store restore backups/monday --db again.db"""
+    """Restore a backup into a new store. Example: sightline store restore backups/monday --db again.db"""
     from sightline.operations import store
 
     with progress(as_json) as bar:
@@ -116,12 +122,12 @@ def restore(
 
 @store.command()
 def versions(
-    product: Annotated[str | None, typer.Argument(help="Only of this product.")] = None,
+    product: Annotated[str | None, typer.Argument(help="Only this product.")] = None,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
 ) -> None:
-    """List versions, and the recipes that learned from each. Example: sightline store versions"""
+    """List versions and the recipes trained on each. Example: sightline store versions"""
     from sightline.operations import store
 
     found = store.versions((db, images), product)
@@ -130,14 +136,14 @@ def versions(
 
 @store.command()
 def snapshot(
-    product: Annotated[str, typer.Argument(help="Product to keep as it is now.", show_default=False)],
-    note: Annotated[str, typer.Option(help="What is special about it.")] = "",
-    freeze_test: Annotated[bool, typer.Option(help="Close its test part to every training, for good.")] = False,
+    product: Annotated[str, typer.Argument(help="Product to snapshot.", show_default=False)],
+    note: Annotated[str, typer.Option(help="Note stored with the version.")] = "",
+    freeze_test: Annotated[bool, typer.Option(help="Permanently bar its test part from every training.")] = False,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
 ) -> None:
-    """Keep samples, labels and split as a version. Example: sightline store snapshot cookies"""
+    """Save samples, labels and split as a version. Example: sightline store snapshot cookies"""
     from sightline.operations import store
 
     found = store.snapshot((db, images), product, note, freeze_test)
@@ -146,7 +152,7 @@ def snapshot(
 
 @store.command()
 def diff(old: Version, new: Version, db: Database = None, images: Images = None, as_json: Json = False) -> None:
-    """What changed between two versions. Example: sightline store diff cookies@1 cookies@2"""
+    """Show what changed between two versions. Example: sightline store diff cookies@1 cookies@2"""
     from sightline.operations import store
 
     found = store.diff((db, images), old, new)
@@ -155,7 +161,7 @@ def diff(old: Version, new: Version, db: Database = None, images: Images = None,
 
 @store.command()
 def rollback(version: Version, db: Database = None, images: Images = None, as_json: Json = False) -> None:
-    """Make a product what it was in a version. Example: sightline store rollback cookies@1"""
+    """Roll a product back to a version. Example: sightline store rollback cookies@1"""
     from sightline.operations import store
 
     found = store.rollback((db, images), version)
@@ -164,14 +170,14 @@ def rollback(version: Version, db: Database = None, images: Images = None, as_js
 
 @store.command()
 def export(
-    version: Annotated[str, typer.Argument(help="Version, or a product as it is now.", show_default=False)],
+    version: Annotated[str, typer.Argument(help="Version, or a product in its current state.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="New or empty folder.", show_default=False)],
     layout: Annotated[str, typer.Option("--format", help="coco, voc, yolo, labelme, cvat, mvtec or csv.")] = "coco",
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
 ) -> None:
-    """Write a version into another layout. Example: sightline store export cookies@1 -o cookies-coco"""
+    """Export a version in another format. Example: sightline store export cookies@1 -o cookies-coco"""
     from sightline.operations import store
 
     found = store.export((db, images), version, output, layout)
@@ -186,7 +192,7 @@ def register(
     images: Images = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a recipe and the version it learned. Example: sightline store register cookies.onnx cookies@1"""
+    """Register a recipe and the version it was trained on. Example: sightline store register cookies.onnx cookies@1"""
     from sightline.operations import store
 
     found = store.register((db, images), recipe, version)
@@ -195,7 +201,7 @@ def register(
 
 @store.command()
 def info(db: Database = None, images: Images = None, as_json: Json = False) -> None:
-    """Where the store is, and how much is in it. Example: sightline store info"""
+    """Show where the store is and what it holds. Example: sightline store info"""
     from sightline.operations import store
 
     found = store.info((db, images))

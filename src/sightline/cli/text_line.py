@@ -24,10 +24,10 @@ def station(settings: StationSettings) -> str:
 
 def station_json(settings: StationSettings) -> str:
     """A station's settings as JSON; a password in the database's address is left out."""
-    from sightline.store.database import locate, shown
+    from sightline.store.database import locate, masked
 
     address = settings.database
-    hidden = address if not address or "://" not in address else shown(locate(address))
+    hidden = address if not address or "://" not in address else masked(locate(address))
     return settings.model_copy(update={"database": hidden}).model_dump_json()
 
 

@@ -14,7 +14,7 @@ from sightline.cli.app import app
 from sightline.cli.store import Database, Images
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 picks a free one.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, see docs/how-to/serve.md.")]
 
 
@@ -24,14 +24,14 @@ def serve(
     port: Port = 8000,
     certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate.")] = None,
     private_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
-    behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy does TLS.")] = False,
-    allow_host: Annotated[list[str] | None, typer.Option(help="Name by which browsers call this server.")] = None,
+    behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="TLS is terminated by a proxy.")] = False,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Host name that browsers use for this server.")] = None,
     browser: Annotated[bool, typer.Option(help="Open it in this machine's browser.")] = True,
     options: Settings = None,
     db: Database = None,
     images: Images = None,
 ) -> None:
-    """The web app and its API, until Ctrl-C. Example: sightline serve"""
+    """Serve the web app and its API until Ctrl-C. Example: sightline serve"""
     from sightline.train.settings import parse_pairs
     from sightline.web import server
 
@@ -44,12 +44,12 @@ def serve(
 
 @app.command()
 def worker(
-    folder: Annotated[Path, typer.Option(help="Folder for files of jobs, the server's own.")] = Path("sightline-work"),
+    folder: Annotated[Path, typer.Option(help="Server folder for job files.")] = Path("sightline-work"),
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     db: Database = None,
     images: Images = None,
 ) -> None:
-    """Do the lab work that the web app asks for, one job at a time. Example: sightline worker"""
+    """Run the web app's jobs, one at a time. Example: sightline worker"""
     from sightline.operations import worker
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

@@ -187,7 +187,7 @@ class Devices:
         restarts = self.worker.restarts
         self.worker.poll()
         if self.worker.restarts > restarts:
-            self.note("judge_restart", "the inspection worker was replaced")
+            self.note("worker_restart", "the inspection worker was replaced")
         for camera in self.cameras:
             health, name = camera.health(), camera.settings.name
             self.metrics.level("camera_connected", health.connected, "1: connected", camera=name)

@@ -98,7 +98,7 @@ def _recipe_corrupt(simulation: Simulation, tally: Tally) -> Undo:
     (copy,) = (simulation.setup.folder / tally.station / "recipes").glob("*.onnx")
     whole = copy.read_bytes()
     copy.write_bytes(whole[: len(whole) // 2])
-    _send(status_of(tally).get("judge_pid"), signal.SIGKILL)
+    _send(status_of(tally).get("worker_pid"), signal.SIGKILL)
 
     def restore() -> None:
         copy.write_bytes(whole)
@@ -111,7 +111,7 @@ def _recipe_replaced(simulation: Simulation, tally: Tally) -> Undo:
     """Another file lies where the recipe was, and the inspection worker starts again: it loads the station's copy."""
     whole = tally.recipe.read_bytes()
     tally.recipe.write_bytes(b"another recipe")
-    _send(status_of(tally).get("judge_pid"), signal.SIGKILL)
+    _send(status_of(tally).get("worker_pid"), signal.SIGKILL)
     return lambda: (tally.recipe.write_bytes(whole), None)[1]
 
 
@@ -134,8 +134,8 @@ FAULTS: dict[str, Callable[[Simulation, Tally], Undo]] = {
     "frame_stale": _camera("stale"),
     "frame_wrong_size": _camera("size"),
     "packets_lost": _camera("lost"),
-    "judge_killed": _kill("judge_pid"),
-    "judge_hangs": _stop("judge_pid"),
+    "worker_killed": _kill("worker_pid"),
+    "worker_hangs": _stop("worker_pid"),
     "station_killed": _kill("pid"),
     "station_hangs": _stop("pid"),
     "plc_lost": _plc_lost,

@@ -188,7 +188,7 @@ def open_port(station: Station, early: Port | None = None) -> Port:
         return not faults, "; ".join(faults)
 
     def status() -> dict[str, Any]:
-        told = {**asdict(station.status()), "station": station.settings.name, "judge_pid": devices.worker.pid}
+        told = {**asdict(station.status()), "station": station.settings.name, "worker_pid": devices.worker.pid}
         return told | {"pid": os.getpid(), "records_waiting": devices.recorder.waiting, "sick": devices.faults()}
 
     def request_recipe(recipe: str) -> bool:

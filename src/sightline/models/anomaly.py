@@ -54,13 +54,13 @@ class Discriminator(Scaled):
         self.register_buffer("bias", bias)
         self.register_buffer("readout", readout)
 
-    def evidence(self, rows: Tensor) -> Tensor:
+    def logits(self, rows: Tensor) -> Tensor:
         """Features (P, C) -> log odds of a defect, but for a constant, (P,)."""
         return F.relu(F.linear(rows, self.weights, self.bias)) @ self.readout
 
     def distances(self, rows: Tensor, grid: tuple[int, int]) -> Tensor:
         """Features (N * h * w, C) -> evidence as a map (N, 1, h, w); grid is (h, w)."""
-        return self.evidence(rows).view(-1, 1, *grid)
+        return self.logits(rows).view(-1, 1, *grid)
 
 
 # How far a whole image lies from the good ones: is this the product at all?

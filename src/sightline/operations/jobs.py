@@ -140,8 +140,8 @@ def _train(desk: Desk, wanted: Train) -> dict[str, Any]:
 
     version, file = _version(desk, wanted.data), desk.folder / f"{wanted.name}.onnx"
     settings: dict[str, object] = {"product": version.partition("@")[0], **wanted.settings}
-    made = train(_stored(version), file, settings, progress=desk.progress, tell=desk.tell)
-    return {**made.figures, **_register(desk, file, version)}
+    trained = train(_stored(version), file, settings, progress=desk.progress, tell=desk.tell)
+    return {**trained.figures, **_register(desk, file, version)}
 
 
 def _search(desk: Desk, wanted: Search) -> dict[str, Any]:
@@ -167,8 +167,8 @@ def _evaluate(desk: Desk, wanted: Evaluate) -> dict[str, Any]:
     file.unlink()
     judged = Judged.of(found, desk.store.parts.numbers(wanted.data))
     recipe, figures = desk.store.recipes.find(wanted.recipe).hash, found.to_json()
-    kept = desk.store.evaluations.add(recipe, wanted.data, figures, judged.to_json(), desk.author, desk.job)
-    return {"evaluation": figures, "number": kept.id}
+    registered = desk.store.evaluations.add(recipe, wanted.data, figures, judged.to_json(), desk.author, desk.job)
+    return {"evaluation": figures, "number": registered.id}
 
 
 def _teach(desk: Desk, wanted: Teach) -> dict[str, Any]:
@@ -259,6 +259,6 @@ def _register(desk: Desk, file: Path, version: str | None, parent: str | None = 
     parent = parent or loaded.card.provenance.parent
     product = loaded.card.product if version is None else version.partition("@")[0]
     card = loaded.card.model_dump(mode="json")
-    kept = desk.store.recipes.register(loaded.data, product, file.name, desk.author, version, parent, card)
+    registered = desk.store.recipes.register(loaded.data, product, file.name, desk.author, version, parent, card)
     file.unlink()  # the store has it
-    return {"recipe": kept.hash, "product": kept.product, "version": kept.version}
+    return {"recipe": registered.hash, "product": registered.product, "version": registered.version}

@@ -42,13 +42,13 @@ def suggest(database: str | None, product: str, recipe: Path, *, threads: int = 
     inspector = Inspector(recipe, threads)
     with Store.open(database, create=False) as store:
         for sample in store.samples(product):
-            word = suggest_label(inspector.inspect(sample.path), inspector.digest)
+            suggestion = suggest_label(inspector.inspect(sample.path), inspector.digest)
             yield {
                 "image": sample.path.name,
                 "sample_ids": store.catalogue.numbers(product, sample.path.stem),
-                "label": word.label,
-                "types": list(word.types),
-                "regions": [region_to_json(region) for region in word.regions],
+                "label": suggestion.label,
+                "types": list(suggestion.types),
+                "regions": [region_to_json(region) for region in suggestion.regions],
                 "suggested_by": inspector.digest,
             }
 

@@ -221,12 +221,12 @@ def _require_plc() -> None:
 
 
 def parse_fault(text: str) -> tuple[str, float]:
-    """ "judge_killed@10" -> ("judge_killed", 10.0): the fault, and seconds after the start. Raises InputError."""
+    """ "worker_killed@10" -> ("worker_killed", 10.0): the fault, and seconds after the start. Raises InputError."""
     name, _, when = text.partition("@")
     try:
         at_s = float(when or 5)
     except ValueError as error:
-        raise InputError(f"fault {text!r}: write NAME@SECONDS, for instance judge_killed@10") from error
+        raise InputError(f"fault {text!r}: write NAME@SECONDS, for instance worker_killed@10") from error
     if name not in FAULTS:
         raise InputError(f"no fault is called {name!r}. Choose one of: {', '.join(FAULTS)}")
     return name, at_s

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from sightline.core.errors import BusyError, ForbiddenError, InputError, MissingExtraError
 from sightline.store.access import Token
@@ -74,31 +74,15 @@ def add_user(store: Store, name: str, role: str, password: str, author: str) -> 
     return store.users.add(name, role, hash_password(password, name), author)
 
 
-def change_user(
-    store: Store,
-    name: str,
-    author: str,
-    *,
-    role: str | None = None,
-    password: str | None = None,
-    pin: str | None = None,
-    disabled: bool | None = None,
-    reason: str = "",
-    revision: str | None = None,
-) -> User:
-    """Change a user; whoever is logged in under that name is logged out. Raises InputError, ConflictError."""
-    hashed = None if password is None else hash_password(password, name)
-    changed = store.users.change(
-        name,
-        author,
-        role=role,
-        password=hashed,
-        pin=None if pin is None else hash_pin(pin),
-        disabled=disabled,
-        reason=reason,
-        revision=revision,
-    )
-    if role is not None or password is not None or disabled:
+def change_user(store: Store, name: str, author: str, **changes: Any) -> User:
+    """Change a user, as `Users.change` with password and PIN themselves; whoever is logged in under that name is
+    logged out. Raises InputError, ConflictError.
+    """
+    for secret, hashed in (("password", partial(hash_password, name=name)), ("pin", hash_pin)):
+        if changes.get(secret) is not None:
+            changes[secret] = hashed(changes[secret])
+    changed = store.users.change(name, author, **changes)
+    if any(changes.get(key) for key in ("role", "password", "disabled")):
         store.access.close_sessions(changed)
     return changed
 
@@ -158,8 +142,8 @@ def add_token(
     if identity.scopes is not None:
         raise ForbiddenError("a token makes no tokens. Log in to make one")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    kept = store.access.add_token(digest_of(secret), identity.user, name, sorted(set(scopes)), expires, identity.name)
-    return kept, secret
+    token = store.access.add_token(digest_of(secret), identity.user, name, sorted(set(scopes)), expires, identity.name)
+    return token, secret
 
 
 def digest_of(secret: str) -> str:

@@ -25,7 +25,7 @@ def csv_lines(store: Store, wanted: Filter) -> Iterator[str]:
     page = store.inspections.page(wanted, None, MAX)
     while page:
         yield _lines([_row(record) for record in page])
-        page = store.inspections.page(wanted, page[-1].place, MAX) if len(page) == MAX else ()
+        page = store.inspections.page(wanted, page[-1].cursor, MAX) if len(page) == MAX else ()
 
 
 def _row(record: Record) -> tuple[Any, ...]:

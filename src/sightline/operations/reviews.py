@@ -1,18 +1,22 @@
-"""Reviews at work: what a person sees of a part, and what an answer says of its pictures."""
+"""Reviews at work: what a person sees of a part, what an answer says of its pictures, and how reviewers do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from sightline.core.errors import InputError, NotFoundError
 from sightline.core.result import SEVERITY, Verdict
+from sightline.evaluate.statistics.intervals import Rate, exact_rate
 from sightline.operations.labels import check_marks
 from sightline.store.annotations import DEFECTIVE, Annotation
 from sightline.store.inspections import Record
 from sightline.store.recipes import StoredRecipe
 from sightline.store.retention import Origin, collect
+from sightline.store.review_figures import Answered, Waiting
 from sightline.store.review_queue import CHALLENGE, REPEAT, Mixed
 from sightline.store.reviews import SECOND, Answer, Review
 from sightline.store.samples import StoredSample
@@ -20,6 +24,8 @@ from sightline.store.store import Store
 
 VIEW = "view"  # what the only view of a part is called where nothing says otherwise
 MISSING = "no picture of this part is kept any more. Skip it; nobody is asked about it again"
+PAUSE = timedelta(minutes=2)  # longer ones between two answers are no work
+MIN_GAPS = 3  # below, a pace would say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,8 @@ def views_of(store: Store, part: Record | None, sample_id: int | None = None) ->
     if part is None:
         sample = None if sample_id is None else store.catalogue.get(sample_id)
         there = sample is not None and sample.deleted_at is None and store.images.holds(sample.hash, sample.media_type)
-        kept = sample if there else None
-        return (View(VIEW, None, None, "", (), None if kept is None else kept.hash, None, kept),)
+        stored = sample if there else None
+        return (View(VIEW, None, None, "", (), None if stored is None else stored.hash, None, stored),)
     told = part.details.get("views") or [
         {"view": VIEW, "verdict": part.verdict, "score": part.score, "defects": part.details.get("defects", ())}
     ]
@@ -121,17 +127,17 @@ def answer(store: Store, number: int, author: str, given: Answer, views: Sequenc
     that do not fit, ConflictError where the review is another one's or answered.
     """
     review = store.reviews.get(number)
-    words: list[tuple[int, Annotation]] = []
+    annotations: list[tuple[int, Annotation]] = []
     if review.purpose not in {REPEAT, CHALLENGE}:
         part = None if review.inspection_id is None else store.inspections.get(review.inspection_id)
         there = views_of(store, part, review.sample_id)
         for view in _meant(there, given, views):
             sample = view.sample or _collected(store, part, view)
             if sample is not None:
-                words.append((sample.id, _word(review, view, sample, author, given)))
-        if given.marks and not words:
+                annotations.append((sample.id, _annotation(review, view, sample, author, given)))
+        if given.marks and not annotations:
             raise InputError(f"review {number}: {MISSING}, or answer without marks")
-    return store.reviews.answer(number, author, given, words, mixed)
+    return store.reviews.answer(number, author, given, annotations, mixed)
 
 
 def skip(store: Store, number: int, author: str, note: str) -> Review:
@@ -156,8 +162,8 @@ def _meant(there: Sequence[View], given: Answer, views: Sequence[str]) -> list[V
     return [max(there, key=lambda view: (SEVERITY[view.verdict or Verdict.OK], view.score or 0.0))]
 
 
-def _word(review: Review, view: View, sample: StoredSample, author: str, given: Answer) -> Annotation:
-    word = Annotation(
+def _annotation(review: Review, view: View, sample: StoredSample, author: str, given: Answer) -> Annotation:
+    annotation = Annotation(
         label=given.label,
         author=author,
         types=given.types,
@@ -166,9 +172,10 @@ def _word(review: Review, view: View, sample: StoredSample, author: str, given: 
         note=given.note,
         blind=review.purpose == SECOND,
     )
-    check_marks(sample, word)
+    check_marks(sample, annotation)
     # What is marked has a type, too, whether the buttons named it or not.
-    return replace(word, types=tuple(dict.fromkeys((*word.types, *(region.type for region in word.regions)))))
+    types = (*annotation.types, *(region.type for region in annotation.regions))
+    return replace(annotation, types=tuple(dict.fromkeys(types)))
 
 
 def _collected(store: Store, part: Record | None, view: View) -> StoredSample | None:
@@ -209,3 +216,46 @@ def _recipe(store: Store, hash: str | None) -> StoredRecipe | None:
         return None if hash is None else store.recipes.find(hash)
     except NotFoundError:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """One reviewer's answers of a time: how many, how many a minute while at work, and the two measures."""
+
+    name: str
+    answered: int
+    parts_per_minute: float | None
+    last: datetime
+    challenges: Rate
+    repeats: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What waits now, and who answered what in a time."""
+
+    waiting: Waiting
+    answered: int
+    reviewers: tuple[Reviewer, ...]
+
+
+def summary(store: Store, since: datetime, until: datetime) -> Summary:
+    """What waits, and the answers of since <= answered < until by reviewer, by name."""
+    answers = store.review_figures.answers(since, until)
+    by_name: dict[str, list[Answered]] = {}
+    for one in answers:
+        by_name.setdefault(one.author, []).append(one)
+    reviewers = tuple(_reviewer(name, mine) for name, mine in sorted(by_name.items()))
+    return Summary(store.review_figures.waiting(), len(answers), reviewers)
+
+
+def _reviewer(name: str, mine: Sequence[Answered]) -> Reviewer:
+    gaps = [gap for first, then in pairwise(mine) if timedelta() < (gap := then.at - first.at) <= PAUSE]
+    worked = sum(gaps, timedelta()).total_seconds()
+    pace = 60 * len(gaps) / worked if len(gaps) >= MIN_GAPS else None
+    return Reviewer(name, len(mine), pace, mine[-1].at, _agreement(mine, CHALLENGE), _agreement(mine, REPEAT))
+
+
+def _agreement(mine: Sequence[Answered], measures: str) -> Rate:
+    told = [one.agrees for one in mine if one.measures == measures and one.agrees is not None]
+    return exact_rate(sum(told), len(told))

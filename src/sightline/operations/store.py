@@ -16,20 +16,18 @@ from sightline.core.progress import Progress, Tell, unwatched
 from sightline.core.sample import Sample
 from sightline.operations.opening import author, open_dataset
 from sightline.store.samples import StoredSample
-from sightline.store.store import Store
+from sightline.store.store import Store, StoreLocation
 from sightline.store.tables import Base
 
-Place = tuple[str | None, str | None]  # the database and the images, as the options give them
 
-
-def init(place: Place) -> dict[str, Any]:
+def init(location: StoreLocation) -> dict[str, Any]:
     """Make a store, or bring an older one up to date."""
-    with Store.open(*place) as store:
+    with Store.open(*location) as store:
         return {"database": store.database.name, "images": store.images.blobs.name}
 
 
 def add(
-    place: Place,
+    location: StoreLocation,
     data: Path,
     product: str | None = None,
     split: bool = True,
@@ -40,7 +38,7 @@ def add(
     tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Add a dataset of any layout that training reads. Samples are called by their path below `data`."""
-    with Store.open(*place) as store:
+    with Store.open(*location) as store:
         how = product, split, test_fraction, outside
         return add_samples(store, data, *how, author=author(), progress=progress, tell=tell)
 
@@ -94,29 +92,29 @@ def _with_their_own(samples: Sequence[Sample], store: Store, product: str) -> li
 
 
 def check(
-    place: Place, *, repair: bool = False, grace_minutes: float = 60, progress: Progress | None = None
+    location: StoreLocation, *, repair: bool = False, grace_minutes: float = 60, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Compare every image with its name and its rows."""
-    with Store.open(*place, create=False) as store:
+    with Store.open(*location, create=False) as store:
         return store.check(repair, grace_minutes * 60, progress or unwatched).to_json()
 
 
-def backup(place: Place, folder: Path, *, keep: int = 7, progress: Progress | None = None) -> dict[str, Any]:
+def backup(location: StoreLocation, folder: Path, *, keep: int = 7, progress: Progress | None = None) -> dict[str, Any]:
     """Copy the store into a folder."""
-    with Store.open(*place, create=False) as store:
+    with Store.open(*location, create=False) as store:
         return store.backup(folder, progress or unwatched, keep).to_json()
 
 
 def restore(
-    place: Place, folder: Path, *, generation: str | None = None, progress: Progress | None = None
+    location: StoreLocation, folder: Path, *, generation: str | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Make a new store from a backup."""
-    return Store.restore(folder, *place, progress=progress or unwatched, generation=generation).to_json()
+    return Store.restore(folder, *location, progress=progress or unwatched, generation=generation).to_json()
 
 
-def versions(place: Place, product: str | None) -> list[dict[str, Any]]:
+def versions(location: StoreLocation, product: str | None) -> list[dict[str, Any]]:
     """All versions, with the recipes that learned from each."""
-    with Store.open(*place, create=False) as store:
+    with Store.open(*location, create=False) as store:
         return [
             {
                 **version.to_json(),
@@ -128,40 +126,40 @@ def versions(place: Place, product: str | None) -> list[dict[str, Any]]:
         ]
 
 
-def snapshot(place: Place, product: str, note: str, frozen: bool) -> dict[str, Any]:
+def snapshot(location: StoreLocation, product: str, note: str, frozen: bool) -> dict[str, Any]:
     """Keep a product as it is now."""
-    with Store.open(*place, create=False) as store:
+    with Store.open(*location, create=False) as store:
         return store.versions.snapshot(product, author(), note, frozen).to_json()
 
 
-def diff(place: Place, old: str, new: str) -> dict[str, Any]:
+def diff(location: StoreLocation, old: str, new: str) -> dict[str, Any]:
     """What changed between two versions."""
-    with Store.open(*place, create=False) as store:
+    with Store.open(*location, create=False) as store:
         return store.versions.diff(old, new).to_json()
 
 
-def rollback(place: Place, version: str) -> dict[str, Any]:
+def rollback(location: StoreLocation, version: str) -> dict[str, Any]:
     """Bring a version back."""
-    with Store.open(*place, create=False) as store:
+    with Store.open(*location, create=False) as store:
         return store.versions.restore(version, author()).to_json()
 
 
-def export(place: Place, name: str, folder: Path, layout: str) -> dict[str, Any]:
+def export(location: StoreLocation, name: str, folder: Path, layout: str) -> dict[str, Any]:
     """Write a version, or a product as it is now, into another layout."""
     from sightline.data.export import export as write
 
-    with Store.open(*place, create=False) as store, tempfile.TemporaryDirectory(prefix="sightline-") as desk:
+    with Store.open(*location, create=False) as store, tempfile.TemporaryDirectory(prefix="sightline-") as desk:
         samples = list(store.samples(name, folder=Path(desk)))
         write(samples, folder, layout)
     return {"version": name, "folder": str(folder), "format": layout, "samples": len(samples)}
 
 
-def register(place: Place, file: Path, version: str) -> dict[str, Any]:
+def register(location: StoreLocation, file: Path, version: str) -> dict[str, Any]:
     """Keep a recipe, and note the version that it was learned from."""
     from sightline.runtime.recipe import Recipe
 
     recipe = Recipe.load(file)
-    with Store.open(*place, create=False) as store:
+    with Store.open(*location, create=False) as store:
         registered = store.recipes.register(
             recipe.data,
             store.versions.find(version).product,
@@ -179,9 +177,9 @@ def register(place: Place, file: Path, version: str) -> dict[str, Any]:
     }
 
 
-def info(place: Place) -> dict[str, Any]:
+def info(location: StoreLocation) -> dict[str, Any]:
     """Where the store is, and how much is in it."""
-    with Store.open(*place, create=False) as store, store.reading() as session:
+    with Store.open(*location, create=False) as store, store.reading() as session:
         rows = {
             name: session.scalar(select(func.count()).select_from(table))
             for name, table in Base.metadata.tables.items()

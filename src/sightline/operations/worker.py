@@ -23,7 +23,7 @@ from sightline.core.progress import Tell
 from sightline.store.database import VARIABLE as DATABASE
 from sightline.store.images import VARIABLE as IMAGES
 from sightline.store.jobs import GO_ON, LOST, QUEUED, RUNNING, Job
-from sightline.store.store import Store
+from sightline.store.store import Store, StoreLocation
 
 POLL_S = 1.0  # between two looks for a job
 BEAT_S = 1.0  # between two signs of life
@@ -34,10 +34,9 @@ TIDY_S = 3600.0
 UPLOAD_DAYS, JOB_DAYS = 1.0, 90.0  # so long files stay that nothing waits for
 MAX_WAITING = 1000  # lines of a job between two signs of life
 LOG = logging.getLogger("sightline.worker")
-Place = tuple[str | None, str | None]
 
 
-def worker(place: Place, folder: Path, *, tell: Tell, with_parent: bool = False) -> None:
+def worker(location: StoreLocation, folder: Path, *, tell: Tell, with_parent: bool = False) -> None:
     """Work until SIGTERM or Ctrl-C; with `with_parent`, at most as long as the process that started this one.
 
     A job that is under way then goes back to the queue.
@@ -51,7 +50,7 @@ def worker(place: Place, folder: Path, *, tell: Tell, with_parent: bool = False)
         signal.signal(number, stop)
     if with_parent:
         threading.Thread(target=_follow, args=(os.getppid(), stopping), daemon=True).start()
-    with Store.open(*place) as store:
+    with Store.open(*location) as store:
         tell(f"working on jobs of {store.database.name}")
         work(store, folder, stopping)
 
@@ -138,7 +137,7 @@ class Child:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_do, args=(theirs, store.place, folder, job.id, dict(job.arguments), job.author)
+            target=_do, args=(theirs, store.location, folder, job.id, dict(job.arguments), job.author)
         )
         self._process.start()
         theirs.close()
@@ -198,7 +197,7 @@ def _why(code: int | None) -> str:
 
 
 def _do(
-    pipe: Connection, place: tuple[str, str], folder: Path, number: int, arguments: dict[str, Any], author: str
+    pipe: Connection, location: tuple[str, str], folder: Path, number: int, arguments: dict[str, Any], author: str
 ) -> None:
     """The child's whole life."""
     from sightline.operations.jobs import Desk, do
@@ -206,7 +205,7 @@ def _do(
     with suppress(OSError):
         os.setsid()  # a group of its own, which is ended as one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update({DATABASE: place[0], IMAGES: place[1]})
+    os.environ.update({DATABASE: location[0], IMAGES: location[1]})
     ended, sending = threading.Event(), threading.Lock()
     threading.Thread(target=_hear_the_end, args=(pipe, ended), daemon=True).start()
     reported = 0.0
@@ -228,7 +227,7 @@ def _do(
 
     _show_warnings(tell)
     try:
-        with Store.open(*place, create=False) as store:
+        with Store.open(*location, create=False) as store:
             desk = Desk(store, folder / "jobs" / str(number), folder / "uploads", author, progress, tell, number)
             say({"result": do(desk, arguments)})
     except Cancelled:

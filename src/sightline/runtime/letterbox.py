@@ -21,7 +21,7 @@ class Letterbox:
     """Where an image lies inside a recipe's input.
 
     `image_size` is (H, W) of the whole image; `crop` its region of interest as (x, y, width, height) px;
-    `inner` the fit_letterbox (x, y, width, height) px of that region inside the input of `input_size` (height, width).
+    `inner` the place (x, y, width, height) px of that region inside the input of `input_size` (height, width).
     """
 
     image_size: tuple[int, int]

@@ -72,7 +72,7 @@ class BlobStore:
 
     def _write(self, root: Path, key: str, source: BinaryIO, durable: bool) -> str:
         target, draft = root / key, root / INCOMING / uuid4().hex
-        made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
+        created = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
         for folder in (target.parent, draft.parent):
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -86,7 +86,7 @@ class BlobStore:
             draft.unlink(missing_ok=True)
             raise
         if durable:
-            for folder in (target.parent, *(folder.parent for folder in made)):
+            for folder in (target.parent, *(folder.parent for folder in created)):
                 sync(folder)  # the new folders' own names, too
         return digest
 

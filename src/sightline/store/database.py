@@ -49,11 +49,11 @@ def locate(url: str | Path | None) -> URL:
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise SettingError(f"{shown(address)}: only SQLite and PostgreSQL are known. Give a file, or postgresql://...")
+        raise SettingError(f"{masked(address)}: only SQLite and PostgreSQL are known. Give a file, or postgresql://...")
     if address.get_backend_name() == "sqlite" and not address.database:
-        raise SettingError(f"{shown(address)}: a store needs a file. Give its path")
+        raise SettingError(f"{masked(address)}: a store needs a file. Give its path")
     if address.port is not None and not 0 < address.port < 65536:
-        raise SettingError(f"{shown(address)}: there is no port {address.port}. Give one from 1 to 65535")
+        raise SettingError(f"{masked(address)}: there is no port {address.port}. Give one from 1 to 65535")
     file = os.environ.get(PASSWORD_FILE)
     if file and address.get_backend_name() == "postgresql" and address.password is None:
         return address.set(password=_password(Path(file)))
@@ -70,7 +70,7 @@ def _password(file: Path) -> str:
     return password
 
 
-def shown(address: URL) -> str:
+def masked(address: URL) -> str:
     """The address without any password, in its query either, for messages and logs."""
     hidden = {name: "hidden" if "pass" in name.lower() else value for name, value in address.query.items()}
     return address.set(query=hidden).render_as_string(hide_password=True)
@@ -95,7 +95,7 @@ class Database:
     @property
     def name(self) -> str:
         """What a person calls it: the file, or the address without its password."""
-        return str(self.url.database) if self.is_sqlite else shown(self.url)
+        return str(self.url.database) if self.is_sqlite else masked(self.url)
 
     @property
     def file(self) -> Path | None:
@@ -144,13 +144,13 @@ class Database:
         try:
             yield
         except DataError as error:
-            raise _not_kept(error.orig, self.name) from error
+            raise _not_stored(error.orig, self.name) from error
         except DBAPIError as error:
             raise _explained(error, self.name) from error
         except StatementError as error:  # nothing was sent: a value has no form in a database
-            raise _not_kept(error.orig, self.name) from error
+            raise _not_stored(error.orig, self.name) from error
         except (UnicodeError, OverflowError) as error:
-            raise _not_kept(error, self.name) from error
+            raise _not_stored(error, self.name) from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -174,7 +174,7 @@ def _engine(url: URL) -> Engine:
             url, json_serializer=_to_text, connect_args=arguments, pool_pre_ping=True, isolation_level="REPEATABLE READ"
         )
     except NoSuchModuleError as error:
-        raise SettingError(f"{shown(url)}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
+        raise SettingError(f"{masked(url)}: this driver is not known. Write postgresql://USER@HOST/NAME") from error
     except ModuleNotFoundError as error:
         raise MissingExtraError("psycopg", "postgres") from error
 
@@ -214,7 +214,7 @@ def _set_wal(connection: Any) -> None:
             return
 
 
-def _not_kept(error: BaseException | None, name: str) -> InputError:
+def _not_stored(error: BaseException | None, name: str) -> InputError:
     """Waiting does not help here: the same value would be refused again."""
     return (
         error if isinstance(error, InputError) else InputError(f"{name}: a value cannot be kept ({error}). Correct it")

@@ -49,14 +49,14 @@ class StoredImage:
     height: int
 
 
-def locate_images(place: str | Path | None, database: Path | None) -> str:
+def locate_images(location: str | Path | None, database: Path | None) -> str:
     """Where the images are: the argument, else SIGHTLINE_STORE, else beside an SQLite file.
 
     Raises SettingError where a server's database is given without a place for its images.
     """
-    place = place or os.environ.get(VARIABLE)
-    if place:
-        return str(place)
+    location = location or os.environ.get(VARIABLE)
+    if location:
+        return str(location)
     if database is None:
         raise SettingError(f"where are the images? Give a folder or s3://BUCKET/FOLDER, or set {VARIABLE}")
     return str(database.with_name(f"{database.stem}-images"))

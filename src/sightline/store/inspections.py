@@ -87,7 +87,7 @@ class Record:
         return not self.shadow and self.details.get("purpose", "production") == "production"
 
     @property
-    def place(self) -> tuple[datetime, int]:
+    def cursor(self) -> tuple[datetime, int]:
         """Where a page that ends here goes on."""
         return self.triggered, self.id or 0
 
@@ -237,7 +237,7 @@ class Inspections:
             return record_of(row)
 
     def page(self, filter: Filter | None = None, before: Position | None = None, limit: int = 50) -> tuple[Record, ...]:
-        """The newest inspections that pass the filter, or with `before=page[-1].place` the next older ones.
+        """The newest inspections that pass the filter, or with `before=page[-1].cursor` the next older ones.
 
         Inspections that come in between two pages shift nothing. Raises InputError for a limit out of 1 to 1000.
         """
@@ -247,7 +247,7 @@ class Inspections:
         with self._database.reading() as session:
             # One query for each verdict: an index has all of one verdict in the order of the page, not of two.
             found = [_rows(session, wanted, verdict, before, limit) for verdict in wanted.verdicts or (None,)]
-        merged = heapq.merge(*found, key=lambda record: record.place, reverse=True)
+        merged = heapq.merge(*found, key=lambda record: record.cursor, reverse=True)
         return tuple(record for record, _ in zip(merged, range(limit), strict=False))
 
     def newest_id(self) -> int:
@@ -255,7 +255,7 @@ class Inspections:
         with self._database.reading() as session:
             return session.scalar(select(func.max(InspectionRow.id))) or 0
 
-    def kept_after(self, id: int, limit: int = 100) -> tuple[Record, ...]:
+    def recorded_after(self, id: int, limit: int = 100) -> tuple[Record, ...]:
         """The records that were kept after that one, in the order in which they were."""
         query = select(InspectionRow).where(InspectionRow.id > id).order_by(InspectionRow.id).limit(limit)
         with self._database.reading() as session:

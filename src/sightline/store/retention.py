@@ -168,8 +168,8 @@ def _asked() -> Select[int]:
 
 def _in_the_book(session: Session) -> set[int]:
     """Samples that the defect book shows."""
-    shown = select(DefectTypeRow.examples, DefectTypeRow.counter_examples, DefectTypeRow.borderline)
-    return {number for lists in session.execute(shown) for numbers in lists for number in numbers}
+    in_book = select(DefectTypeRow.examples, DefectTypeRow.counter_examples, DefectTypeRow.borderline)
+    return {number for lists in session.execute(in_book) for numbers in lists for number in numbers}
 
 
 def _removable(session: Session, verdict: Verdict, before: datetime | None) -> Select[int, str, str, int]:
@@ -201,9 +201,9 @@ def _remove(database: Database, images: Images, verdict: Verdict, rows: list[Can
         rows = [row for row in rows if row.id in free]
         ids, hashes = sorted(free), {row.hash for row in rows}
         session.execute(delete(SampleRow).where(SampleRow.id.in_(ids)))
-        kept = set(session.scalars(select(SampleRow.hash).where(SampleRow.hash.in_(hashes))))
-        kept |= set(session.scalars(select(AnnotationRow.mask_hash).where(AnnotationRow.mask_hash.in_(hashes))))
-        gone = hashes - kept
+        still_used = set(session.scalars(select(SampleRow.hash).where(SampleRow.hash.in_(hashes))))
+        still_used |= set(session.scalars(select(AnnotationRow.mask_hash).where(AnnotationRow.mask_hash.in_(hashes))))
+        gone = hashes - still_used
         session.execute(update(InspectionRow).where(InspectionRow.image_hash.in_(gone)).values(image_hash=None))
         session.execute(delete(EmbeddingRow).where(EmbeddingRow.hash.in_(gone)))
         audit(session, "retention", "clear", f"{len(ids)} collected pictures", ids=ids)

@@ -33,7 +33,7 @@ class Mixed:
 NOTHING = Mixed(0, 0)
 
 
-def drawn(name: str, share: float) -> bool:
+def sampled(name: str, share: float) -> bool:
     """Whether the draw of that name is among a share 0..1 of all: the same name is drawn alike for ever."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8]) < share * 2**64
 
@@ -43,9 +43,9 @@ def question(
 ) -> dict[str, Any] | None:
     """The columns of a review about a part of the production, None where nothing is to be asked.
 
-    Every REVIEW part is asked about, and a share of the NG parts that were `judged` by their looks, drawn by `name`.
+    Every REVIEW part is asked about, and a share of the NG parts that were `judged` by their looks, sampled by `name`.
     """
-    asked = verdict is Verdict.REVIEW or (verdict is Verdict.NG and judged and drawn(name, ng_share))
+    asked = verdict is Verdict.REVIEW or (verdict is Verdict.NG and judged and sampled(name, ng_share))
     if not asked:
         return None
     pilot = details.get("mode") == "pilot"
@@ -65,13 +65,13 @@ def mix_in(session: Session, answered: ReviewRow, author: str, mixed: Mixed) -> 
     if answered.purpose != REVIEW or answered.inspection_id is None:
         return
     number = answered.id
-    if mixed.repeat_every and drawn(f"repeat {number}", 1 / mixed.repeat_every):
+    if mixed.repeat_every and sampled(f"repeat {number}", 1 / mixed.repeat_every):
         there = select(ReviewRow.id).where(ReviewRow.first_id == number, ReviewRow.purpose == REPEAT)
         if session.scalar(there) is None:
             session.add(_for(author, REPEAT, answered.inspection_id, answered.pilot, answered.reason, number))
-    if mixed.challenge_every and drawn(f"challenge {number}", 1 / mixed.challenge_every):
+    if mixed.challenge_every and sampled(f"challenge {number}", 1 / mixed.challenge_every):
         there = select(ReviewRow.id).where(ReviewRow.first_id == number, ReviewRow.purpose == CHALLENGE)
-        found = None if session.scalar(there) is not None else _known_part(session, answered, author)
+        found = None if session.scalar(there) is not None else _answered_part(session, answered, author)
         if found is not None:
             part, expected = found
             pilot = part.details.get("mode") == "pilot"
@@ -94,37 +94,37 @@ def _for(author: str, purpose: str, inspection: int, pilot: bool, reason: str, f
     return row
 
 
-def _known_part(session: Session, like: ReviewRow, author: str) -> tuple[InspectionRow, str] | None:
+def _answered_part(session: Session, like: ReviewRow, author: str) -> tuple[InspectionRow, str] | None:
     """A REVIEW part of the same product with its picture, whose answer others know, and that `author` has not seen.
 
-    Known is what an engineer said, or two people who did not see each other's word.
+    Known is what an engineer said, or two people who did not see each other's label.
     """
-    part, word, second, seen = InspectionRow, AnnotationRow, aliased(AnnotationRow), aliased(ReviewRow)
+    part, label, second, shown = InspectionRow, AnnotationRow, aliased(AnnotationRow), aliased(ReviewRow)
     newer = aliased(AnnotationRow)
     product = session.scalar(select(part.product).where(part.id == like.inspection_id))
     if product is None:
         return None
-    said_twice = exists().where(
-        second.sample_id == word.sample_id, second.author != word.author, second.author != author,
-        second.blind.is_(True), second.label == word.label,
+    confirmed = exists().where(
+        second.sample_id == label.sample_id, second.author != label.author, second.author != author,
+        second.blind.is_(True), second.label == label.label,
     )  # fmt: skip
-    expert = exists().where(UserRow.name == word.author, UserRow.role.in_(KNOWS))
+    expert = exists().where(UserRow.name == label.author, UserRow.role.in_(KNOWS))
     query = (
-        select(part, word.label)
+        select(part, label.label)
         .join(SampleRow, SampleRow.hash == part.image_hash)
-        .join(word, word.sample_id == SampleRow.id)
+        .join(label, label.sample_id == SampleRow.id)
         .where(
             SampleRow.product == product, SampleRow.deleted_at.is_(None), part.verdict == str(Verdict.REVIEW),
-            word.blind.is_(False), word.label.in_(("good", "defective")), word.author != author,
-            ~exists().where(newer.sample_id == word.sample_id, newer.blind.is_(False), newer.id > word.id),
-            ~exists().where(seen.inspection_id == part.id, (seen.author == author) | (seen.addressee == author)),
-            expert | said_twice,
+            label.blind.is_(False), label.label.in_(("good", "defective")), label.author != author,
+            ~exists().where(newer.sample_id == label.sample_id, newer.blind.is_(False), newer.id > label.id),
+            ~exists().where(shown.inspection_id == part.id, (shown.author == author) | (shown.addressee == author)),
+            expert | confirmed,
         )
         .order_by(part.id.desc())
         .limit(MAX_CANDIDATES)
     )  # fmt: skip
     found = [(row, label) for row, label in session.execute(query)]
     # As many good as defective ones, where there are both: whoever always answers the same is found out.
-    wanted = "good" if drawn(f"kind {like.id}", 0.5) else "defective"
+    wanted = "good" if sampled(f"kind {like.id}", 0.5) else "defective"
     some = [one for one in found if one[1] == wanted] or found
     return some[like.id % len(some)] if some else None

@@ -36,6 +36,8 @@ from sightline.store.statistics import Statistics
 from sightline.store.users import Users
 from sightline.store.versions import Versions
 
+StoreLocation = tuple[str | None, str | None]  # the database and the images; None: as the environment says
+
 
 class Store:
     """A database, and the images that its rows name by content. Use it as a context manager, or close it."""
@@ -74,15 +76,15 @@ class Store:
         """
         database = Database(locate(url))
         try:
-            place = locate_images(images, database.file)
+            location = locate_images(images, database.file)
             prepare(database, create)
-            return cls(database, Images(place))
+            return cls(database, Images(location))
         except BaseException:
             database.close()
             raise
 
     @property
-    def place(self) -> tuple[str, str]:
+    def location(self) -> tuple[str, str]:
         """What opens this store in another process: database and images. A password is in it: show it nowhere."""
         url, file = self.database.url, self.database.file
         return str(file) if file else url.render_as_string(hide_password=False), self.images.blobs.name

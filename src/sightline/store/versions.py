@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session, aliased
 
 from sightline.core.errors import InputError, NotFoundError, warn_caller
 from sightline.core.sample import TEST
+from sightline.store.annotations import RESTORED, UNKNOWN, current_ids
 from sightline.store.audit import note as audit
 from sightline.store.database import Database, StoreWarning
-from sightline.store.restoring import restore
 from sightline.store.snapshot import Diff, Version, entry_digest, label_content, version_hash, version_of
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import AnnotationRow, EntryRow, SampleRow, VersionRow
@@ -38,6 +38,7 @@ COLUMNS: tuple[Any, ...] = (
     *LABEL,
 )
 HASHES_AT_ONCE = 500  # hashes in one query
+COPIED = ("label", "types", "regions", "mask_hash", "grade", "suggested_by")  # no outcome: nobody answered again
 
 
 class Versions:
@@ -110,13 +111,13 @@ class Versions:
         version = self.find(name)
         with self._database.reading() as session:
             anything = session.scalar(live_samples(version.product).with_only_columns(SampleRow.id).limit(1))
-        if anything is not None and not self._is_kept(version.product):
+        if anything is not None and not self._is_in_a_version(version.product):
             self.snapshot(version.product, author, f"before {version.name} was restored")
         with self._database.writing() as session:
             restore(session, find_version(session, version.name), author)
         return version
 
-    def _is_kept(self, product: str) -> bool:
+    def _is_in_a_version(self, product: str) -> bool:
         """Whether a version, frozen or not, holds the product as it is now."""
         with self._database.reading() as session:
             digests = [entry["digest"] for entry in _entries(session, product)]
@@ -195,8 +196,8 @@ def _diff(session: Session, old: VersionRow, new: VersionRow) -> Diff:
     both = [number for number in before if number in after]
     names: dict[int, str] = {number: before[number][0] for number in before} | {n: after[n][0] for n in after}
 
-    def differing(place: int) -> tuple[str, ...]:
-        return tuple(sorted(names[number] for number in both if before[number][place] != after[number][place]))
+    def differing(index: int) -> tuple[str, ...]:
+        return tuple(sorted(names[number] for number in both if before[number][index] != after[number][index]))
 
     told = [number for number in both if before[number][1:4] != after[number][1:4]]
     frozen = [f"{row.product}@{row.number}" for row in (old, new) if row.frozen]
@@ -264,3 +265,67 @@ def _query() -> Select[str]:
         .join(VersionRow, VersionRow.id == EntryRow.version_id)
         .where(VersionRow.frozen, EntryRow.split == TEST)
     )
+
+
+def restore(session: Session, version: VersionRow, author: str) -> None:
+    """Samples of the version get back their split, group, lot and label; newer samples are hidden."""
+    of_version = select(EntryRow).where(EntryRow.version_id == version.id)
+    entries = {entry.sample_id: entry for entry in session.scalars(of_version)}
+    row = SampleRow
+    columns = row.id, row.split, row.group, row.lot, row.deleted_at
+    present = session.execute(select(*columns).where(row.product == version.product)).all()
+    newer = [sample.id for sample in present if sample.id not in entries and sample.deleted_at is None]
+    hidden = [{"id": number, "deleted_at": now()} for number in newer]
+    # Only what differs: other writers wait for as long as this takes.
+    changed = [_values(entries[sample.id]) for sample in present if _differs(sample, entries.get(sample.id))]
+    for values in (hidden, changed):
+        if values:
+            session.execute(update(SampleRow), values)
+    relabelled = _relabel(session, entries, f"{version.product}@{version.number}", author)
+    audit(
+        session,
+        author,
+        "restore",
+        f"version {version.product}@{version.number}",
+        hidden=len(hidden),
+        relabelled=relabelled,
+    )
+
+
+def _differs(sample: Any, entry: EntryRow | None) -> bool:
+    if entry is None:
+        return False
+    then = entry.split, entry.group, entry.lot
+    return sample.deleted_at is not None or (sample.split, sample.group, sample.lot) != then
+
+
+def _values(entry: EntryRow) -> dict[str, Any]:
+    return {
+        "id": entry.sample_id,
+        "split": entry.split,
+        "group": entry.group,
+        "lot": entry.lot,
+        "deleted_at": None,
+    }
+
+
+def _relabel(session: Session, entries: dict[int, EntryRow], name: str, author: str) -> int:
+    """Give the old labels again where they differ from today's; returns how many."""
+    newest = {row.sample_id: row.annotation_id for row in session.execute(current_ids())}
+    given = 0
+    for number, entry in entries.items():
+        if entry.annotation_id == newest.get(number):
+            continue
+        today = session.get(AnnotationRow, newest[number]) if number in newest else None
+        then = session.get(AnnotationRow, entry.annotation_id) if entry.annotation_id is not None else None
+        if label_content(today) == label_content(then):
+            continue
+        values = {"label": UNKNOWN} if then is None else {column: getattr(then, column) for column in COPIED}
+        session.add(
+            AnnotationRow(
+                sample_id=number, author=author or "restore", created=now(), note=f"{RESTORED}{name}", **values
+            )
+        )
+        given += 1
+    session.flush()
+    return given

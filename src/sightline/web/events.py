@@ -63,7 +63,7 @@ class Events:
         while self._listeners:
             await asyncio.sleep(POLL_S)
             began = now()
-            records = await run_in_threadpool(store.inspections.kept_after, inspection, MAX_INSPECTIONS + 1)
+            records = await run_in_threadpool(store.inspections.recorded_after, inspection, MAX_INSPECTIONS + 1)
             if len(records) > MAX_INSPECTIONS:
                 newest = await run_in_threadpool(store.inspections.newest_id)
                 self._tell({"kind": "inspections", "count": newest - inspection})

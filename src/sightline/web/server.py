@@ -77,7 +77,7 @@ class Worker:
     def __init__(self, store: Store, folder: Path) -> None:
         self._command = [sys.executable, "-m", "sightline", "worker", "--with-parent", "--folder", str(folder)]
         # Not as arguments, which every user of the machine can read: a database's address may hold its password.
-        self._environment = {**os.environ, **dict(zip((DATABASE, IMAGES), store.place, strict=True))}
+        self._environment = {**os.environ, **dict(zip((DATABASE, IMAGES), store.location, strict=True))}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="worker", daemon=True)
         self._thread.start()

@@ -49,7 +49,7 @@ def test_the_recipe_gets_the_mean_of_the_networks() -> None:
     rows, _ = _cells(50, 6, 6)
     one_of_each = [next(unit for unit, fold in folds.items() if fold == turn) for turn in range(FOLDS)]
     mean = torch.stack([taught.distances(rows, unit) for unit in one_of_each]).mean(0)
-    assert torch.allclose(taught.joined().evidence(rows), mean, atol=1e-3)
+    assert torch.allclose(taught.joined().logits(rows), mean, atol=1e-3)
 
 
 def test_equal_seeds_give_equal_networks() -> None:

@@ -162,5 +162,5 @@ def test_a_discriminator_knows_nothing_of_what_is_ignored() -> None:
     ignored = torch.eye(8)[:, 2:4]
     made = teach_discriminators(cells(0), cells(6), cells(0), deal_units(range(6), 0), 0, ignored).joined()
     rows, _ = cells(0)
-    assert torch.allclose(made.evidence(rows), made.evidence(rows + 50 * ignored.sum(1)), atol=1e-2)
-    assert float(made.evidence(rows + 6 * torch.eye(8)[0]).mean()) > float(made.evidence(rows).mean()) + 1
+    assert torch.allclose(made.logits(rows), made.logits(rows + 50 * ignored.sum(1)), atol=1e-2)
+    assert float(made.logits(rows + 6 * torch.eye(8)[0]).mean()) > float(made.logits(rows).mean()) + 1

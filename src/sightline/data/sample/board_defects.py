@@ -47,13 +47,13 @@ def _spot(plan: BoardPlan, chance: Generator) -> Points:
 def _missing_component(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator) -> Planes:
     """The part was never placed, or fell off: its pads lie bare."""
     part = _one_of(chance, _LOOSE)
-    return scene.draw(plan.changed(part.name, replace(plan.letterboxes[part.name], present=False)))
+    return scene.draw(plan.changed(part.name, replace(plan.placements[part.name], present=False)))
 
 
 def _misaligned(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator) -> Planes:
     """The part sits beside its pads, or turned on them."""
     part = _one_of(chance, (*_LOOSE, *_CHIPS))
-    good = plan.letterboxes[part.name]
+    good = plan.placements[part.name]
     shift, turn = between(chance, 0.006, 0.016), chance.choice((-1, 1)) * between(chance, 7, 38)
     heading = chance.uniform(0, 2 * math.pi)
     if chance.random() < 0.4:
@@ -67,13 +67,13 @@ def _misaligned(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator
 def _wrong_polarity(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator) -> Planes:
     """A part that has a direction sits the wrong way round."""
     part = _one_of(chance, tuple(sorted({part.package for part in scene.polar})))
-    return scene.draw(plan.changed(part.name, replace(plan.letterboxes[part.name], flipped=True)))
+    return scene.draw(plan.changed(part.name, replace(plan.placements[part.name], flipped=True)))
 
 
 def _tombstone(scene: BoardScene, plan: BoardPlan, _: Planes, chance: Generator) -> Planes:
     """A chip stands up on one pad, pulled there by solder that melted first: seen from above it is short."""
     part = _one_of(chance, _CHIPS)
-    good = plan.letterboxes[part.name]
+    good = plan.placements[part.name]
     steep = chance.uniform(0.28, 0.62)
     ends = lands(part)
     end = ends[int(chance.integers(2))]

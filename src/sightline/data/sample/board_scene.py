@@ -24,7 +24,7 @@ _POLAR = ("electrolytic", "tantalum", "diode", "soic", "qfp")
 
 
 @dataclass(frozen=True)
-class Letterbox:
+class Placement:
     """Where one component really sits, against the layout."""
 
     shift: tuple[float, float] = (0.0, 0.0)
@@ -50,11 +50,11 @@ class BoardPlan:
     solder: Plane
     fixture: Plane
     """Textures about 1."""
-    letterboxes: dict[str, Letterbox] = field(default_factory=dict)
+    placements: dict[str, Placement] = field(default_factory=dict)
 
-    def changed(self, name: str, letterbox: Letterbox) -> BoardPlan:
+    def changed(self, name: str, placement: Placement) -> BoardPlan:
         """This plan with another placement of one component."""
-        return replace(self, letterboxes={**self.letterboxes, name: letterbox})
+        return replace(self, placements={**self.placements, name: placement})
 
     def point(self, x: float, y: float) -> Points:
         """A place on the board -> on the image, both fractions."""
@@ -99,8 +99,8 @@ class BoardScene:
             lacquer=self._lacquer.window(rng),
             solder=self._solder.window(rng),
             fixture=self._fixture.window(rng),
-            letterboxes={
-                part.name: Letterbox(
+            placements={
+                part.name: Placement(
                     shift=(float(right) * PLACEMENT, float(down) * PLACEMENT),
                     turn=math.radians(0.7 * float(turn)),
                     gain=1 + 0.05 * float(gain),
@@ -116,7 +116,7 @@ class BoardScene:
     def populate(self, scene: Planes, plan: BoardPlan) -> Planes:
         """Set all parts of the plan on a bare board, in place; returns it."""
         for part in COMPONENTS:
-            if plan.letterboxes[part.name].present:
+            if plan.placements[part.name].present:
                 self.place(scene, plan, part)
         return scene
 
@@ -141,18 +141,18 @@ class BoardScene:
 
     def place(self, scene: Planes, plan: BoardPlan, part: Component) -> None:
         """Set one part on the board where the plan has it, in place."""
-        letterbox = plan.letterboxes[part.name]
-        pixels = (self._flipped if letterbox.flipped else self._sprites)[part.name].pixels
+        placement = plan.placements[part.name]
+        pixels = (self._flipped if placement.flipped else self._sprites)[part.name].pixels
         reach = pixels.shape[0] / 2
-        centre = plan.point(part.x + letterbox.shift[0], part.y + letterbox.shift[1]) * self.size
-        angle = plan.turn + letterbox.turn
+        centre = plan.point(part.x + placement.shift[0], part.y + placement.shift[1]) * self.size
+        angle = plan.turn + placement.turn
         half = math.ceil(reach * (abs(math.sin(angle)) + abs(math.cos(angle)))) + 1
         left, top = max(0, math.floor(centre[0]) - half), max(0, math.floor(centre[1]) - half)
         right, bottom = min(self.size, left + 2 * half + 1), min(self.size, top + 2 * half + 1)
         if right <= left or bottom <= top:
             return
-        along = letterbox.stretch if part.turn % 2 == 0 else 1.0
-        across = letterbox.stretch if part.turn % 2 == 1 else 1.0
+        along = placement.stretch if part.turn % 2 == 0 else 1.0
+        across = placement.stretch if part.turn % 2 == 1 else 1.0
         cosine, sine = math.cos(angle), math.sin(angle)
         linear = np.array([[cosine * along, -sine * across], [sine * along, cosine * across]])
         offset = centre - (left + 0.5, top + 0.5) - linear @ np.array([reach - 0.5, reach - 0.5])
@@ -162,4 +162,4 @@ class BoardScene:
         under = scene[:, top:bottom, left:right]
         under *= 1 - alpha
         for plane, colour in zip(under, (red, green, blue), strict=True):
-            plane += colour * np.float32(letterbox.gain)
+            plane += colour * np.float32(placement.gain)

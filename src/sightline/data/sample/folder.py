@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
-from sightline.data.sample.catalog import defect_types
 from sightline.data.sample.product import Part
-from sightline.data.sample.studio import Studio
+from sightline.data.sample.studio import Studio, defect_types
 
 COLUMNS = ("image", "label", "mask", "type", "grade", "group", "lot", "split")
 TEST_SHARE = 0.3

@@ -41,7 +41,7 @@ class Flaw(Generic[SceneT, PlanT]):
     """Draws the planned part with the defect: on a copy of the good drawing, or anew."""
     major: float
     critical: float
-    """Damage (see `damage.py`) from which the grade is 2, and 3: by type, as an inspector's limits are."""
+    """Damage (see `studio.measure`) from which the grade is 2, and 3: by type, as an inspector's limits are."""
 
     def grade(self, damage: float) -> int:
         """1 minor, 2 major, 3 critical."""
@@ -92,7 +92,7 @@ class Product:
         return planes
 
     def grade(self, kind: str, damage: float) -> int:
-        """1 minor, 2 major, 3 critical for this much damage (see `damage.py`) of this kind."""
+        """1 minor, 2 major, 3 critical for this much damage (see `studio.measure`) of this kind."""
         return self._defects[kind].grade(damage)
 
     def spoil(self, kind: str, rng: Generator, lot: Lot, good: Planes, chance: Generator) -> Planes:

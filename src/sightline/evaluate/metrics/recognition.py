@@ -13,8 +13,7 @@ from sightline.core.card import Card
 from sightline.evaluate.inspected import Inspected
 from sightline.evaluate.metrics.detection import BoxScores, box_scores
 from sightline.evaluate.metrics.grades import GradeScores, grade_scores
-from sightline.evaluate.metrics.overlap import Flags, Overlap, overlap
-from sightline.evaluate.metrics.pixel import mask_of
+from sightline.evaluate.metrics.pixel import Flags, Overlap, mask_of, overlap
 from sightline.evaluate.metrics.probabilities import Reliability, Temperature, fit_temperature, reliability
 from sightline.evaluate.metrics.types import Confusion, TypeScores, confusion, multi_label, single_label
 from sightline.runtime.inspection import UNKNOWN

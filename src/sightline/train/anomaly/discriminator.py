@@ -52,8 +52,8 @@ class Discriminators:
     def distances(self, rows: Tensor, unit: int) -> Tensor:
         """What the network that does not know the unit says of its features (P, C): (P,)."""
         fold = self._folds[unit]
-        said = F.relu(rows @ self._weights[fold] + self._bias[fold]) @ self._readout[fold]
-        return said[:, 0] + self._offsets[fold]
+        output = F.relu(rows @ self._weights[fold] + self._bias[fold]) @ self._readout[fold]
+        return output[:, 0] + self._offsets[fold]
 
     def joined(self) -> Discriminator:
         """The mean of all networks, as one with a wider hidden layer."""
@@ -70,11 +70,11 @@ def teach_discriminators(
     Each of the three is features (P, C) and the unit (P,) they come from. What lies along the orthonormal directions
     `ignored` (C, k) plays no part.
     """
-    seen = without(good[0], ignored)
-    mean = seen.mean(0)
-    spread = seen.std(0)
+    good_rows = without(good[0], ignored)
+    mean = good_rows.mean(0)
+    spread = good_rows.std(0)
     spread = spread + SPREAD_SHARE * spread.mean()
-    del seen
+    del good_rows
     kinds = (defective, good, beside)
     pools = [(without(features, ignored).sub(mean).div_(spread), _others(units, folds)) for features, units in kinds]
     generator = torch.Generator().manual_seed(seed)

@@ -20,7 +20,7 @@ from sightline.train.backbone.extractor import FeatureExtractor
 from sightline.train.images.loader import MIN_GOOD, ImageLoader, Part, brightened
 
 SAMPLED_TILES = 32  # of a part, per light: a training on large images must end
-KEPT_BYTES = 96 * 2**20  # of maps that are kept for the second look at the same images
+CACHE_BYTES = 96 * 2**20  # of maps that are kept for the second look at the same images
 LIGHT_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the grey values
 LIGHT_SPREAD = 0.05  # relative spread of the parts' light above which copies in other light are learned too
 LIGHT_REACH = 2.0  # spreads that the copies reach to either side
@@ -35,18 +35,18 @@ class Maps:
         self.extractor = extractor
         self.source = source
         self._wanted = sorted(set(source.whole).union(*source.levels.values()))
-        self._kept: dict[str, dict[str, Tensor]] = {}
-        self._room = KEPT_BYTES
+        self._cached: dict[str, dict[str, Tensor]] = {}
+        self._room = CACHE_BYTES
 
     def __call__(self, image: Image, key: str | None = None) -> dict[str, Tensor]:
         """Maps of one image (H, W, 3) uint8; `key` names the image where it comes again."""
-        if key is not None and key in self._kept:
-            return self._kept[key]
+        if key is not None and key in self._cached:
+            return self._cached[key]
         every = self.extractor(image[None])
         maps = {name: every[name] for name in self._wanted}
         size = sum(values.nbytes for values in maps.values())
         if key is not None and size <= self._room:
-            self._kept[key] = maps
+            self._cached[key] = maps
             self._room -= size
         return maps
 

@@ -103,14 +103,14 @@ def strange_pictures(image: Image, letterbox: Letterbox, seed: int) -> list[Imag
     inner = image[top : top + high, left : left + wide]
     mean = inner.reshape(-1, 3).mean(0)
     noise = rng.normal(0, 1, inner.shape)
-    made = [np.clip(colour + spread * noise, 0, 255) for spread in NOISE for colour in (mean, MID_GREY)]
-    made += [np.broadcast_to(np.clip(mean * factor, 0, 255), inner.shape) for factor in EVEN]
-    made.append(cv2.GaussianBlur(inner, (0, 0), BLUR * np.sqrt(high * wide)))
+    images = [np.clip(colour + spread * noise, 0, 255) for spread in NOISE for colour in (mean, MID_GREY)]
+    images += [np.broadcast_to(np.clip(mean * factor, 0, 255), inner.shape) for factor in EVEN]
+    images.append(cv2.GaussianBlur(inner, (0, 0), BLUR * np.sqrt(high * wide)))
     half = inner.copy()
     half[:, : wide // 2] = half[:, :1]
-    made.append(half)
+    images.append(half)
     pictures = []
-    for values in made:
+    for values in images:
         picture = image.copy()
         picture[top : top + high, left : left + wide] = values
         pictures.append(picture)

@@ -98,10 +98,10 @@ def _drawing(
     image, letterbox = next(again(loader, part).some(1, turn))
     left, top, wide, high = letterbox.inner
     kind = None if group is None else str(rng.choice(list(group)))
-    made = draw(np.ascontiguousarray(image[top : top + high, left : left + wide]), rng, kind)
+    synthetic = draw(np.ascontiguousarray(image[top : top + high, left : left + wide]), rng, kind)
     changed, mask = image.copy(), np.zeros(image.shape[:2], np.float32)
-    changed[top : top + high, left : left + wide] = made.image
-    mask[top : top + high, left : left + wide] = made.mask
+    changed[top : top + high, left : left + wide] = synthetic.image
+    mask[top : top + high, left : left + wide] = synthetic.mask
     return changed, mask
 
 

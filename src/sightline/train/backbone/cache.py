@@ -23,7 +23,7 @@ from sightline.models.backbone import Backbone
 from sightline.train.backbone.extractor import FeatureExtractor
 from sightline.train.images.loader import warn
 
-KEPT_BYTES = 1 << 30  # in memory; what goes beyond lies on disk
+CACHE_BYTES = 1 << 30  # in memory; what goes beyond lies on disk
 
 Maps = dict[str, Tensor]
 
@@ -34,7 +34,11 @@ class CachedMaps:
     """
 
     def __init__(
-        self, extractor: FeatureExtractor, source: Backbone, free_bytes: int = KEPT_BYTES, disk: DiskCache | None = None
+        self,
+        extractor: FeatureExtractor,
+        source: Backbone,
+        free_bytes: int = CACHE_BYTES,
+        disk: DiskCache | None = None,
     ) -> None:
         self._extractor, self.names, self._free_bytes = extractor, source.maps, free_bytes
         self._cached: dict[tuple[str, bool], Maps] = {}

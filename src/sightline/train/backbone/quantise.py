@@ -25,7 +25,7 @@ from sightline.train.settings import TrainSettings
 FLOAT_CONVOLUTIONS = 6  # the first, up to the first at a quarter of the size: they make most of the error
 PARTS = 16  # that the ranges of the activations are read from, each in three lights
 TILES = 2  # of each
-USUAL_STEP = 0.2  # to either side, where no light is set: a line must not leave the ranges on a bright day
+DEFAULT_STEP = 0.2  # to either side, where no light is set: a line must not leave the ranges on a bright day
 QUANTISED = ("Conv", "Clip")  # a Clip between two of the convolutions becomes the range of the numbers, and vanishes
 
 
@@ -78,7 +78,7 @@ def _in_floats(model: onnx.ModelProto, name: str) -> list[str]:
 
 def _images(loader: ImageLoader, settings: TrainSettings) -> Iterator[Image]:
     """Good parts spread over the set, as bright as they are, darker and brighter."""
-    step = USUAL_STEP if settings.brightness is None else settings.brightness
+    step = DEFAULT_STEP if settings.brightness is None else settings.brightness
     parts = list(loader.parts)
     chosen = np.unique(np.linspace(0, len(parts) - 1, min(PARTS, len(parts))).astype(int))
     for index in chosen:

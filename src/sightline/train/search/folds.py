@@ -16,9 +16,9 @@ from sightline.data.dataset import Dataset
 from sightline.imaging.image import read_image
 from sightline.train.images.loader import MIN_GOOD, Part, accept, image_shapes, warn
 
-DRAWN = 48  # synthetic defects, at least, where no real one is labelled
-MAX_DRAWN_PER_PART = 4
-MIN_KNOWN = 6  # examples of a type: with fewer, a fold may lack it
+MIN_SYNTHETIC = 48  # synthetic defects, at least, where no real one is labelled
+MAX_SYNTHETIC_PER_PART = 4
+MIN_OF_TYPE = 6  # examples of a type: with fewer, a fold may lack it
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Bench:
         """Whether labels name a type or grades that a training can learn in every fold."""
         counts = Counter(name for sample in self.samples for name in sample.types)
         grades = Counter(sample.grade for sample in self.samples if sample.grade is not None)
-        return max(counts.values(), default=0) >= MIN_KNOWN or len(grades) > 1
+        return max(counts.values(), default=0) >= MIN_OF_TYPE or len(grades) > 1
 
     @property
     def fingerprint(self) -> str:
@@ -170,6 +170,6 @@ def _judged(samples: Sequence[Sample], units: Sequence[int], dealt: Sequence[int
         for index, (sample, unit, fold) in enumerate(zip(samples, units, dealt, strict=True))
     ]
     if not any(picture.defective for picture in judged):
-        each = min(MAX_DRAWN_PER_PART, -(-DRAWN // len(judged)))
+        each = min(MAX_SYNTHETIC_PER_PART, -(-MIN_SYNTHETIC // len(judged)))
         judged += [replace(p, defective=True, drawing=number) for p in judged for number in range(each)]
     return tuple(sorted(judged, key=lambda picture: picture.fold))

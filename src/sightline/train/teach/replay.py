@@ -42,8 +42,8 @@ def replay(
         judged = [index for index in own if np.isfinite(held_out[index, 0])]
         others = [index for index in own if not np.isfinite(held_out[index, 0])]
         most = PER_CLASS if column else GOOD
-        chosen += _spread(judged, most)
-        chosen += _spread(others, most - len(judged))
+        chosen += _evenly(judged, most)
+        chosen += _evenly(others, most - len(judged))
     rows = [_features(net, maps_of, labelled[index]) for index in dict.fromkeys(chosen)]
     classes = [labelled[index].classes for index in dict.fromkeys(chosen)]
     logits = [
@@ -63,7 +63,7 @@ def replay(
     }
 
 
-def _spread(indices: list[int], most: int) -> list[int]:
+def _evenly(indices: list[int], most: int) -> list[int]:
     """At most so many of them, evenly."""
     count = max(0, min(len(indices), most))
     return [indices[i] for i in np.linspace(0, len(indices) - 1, count).astype(int)] if count else []

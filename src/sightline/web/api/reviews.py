@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from sightline.operations import reviewers
 from sightline.operations import reviews as work
 from sightline.operations.people import Identity
 from sightline.store import reviews as store
@@ -169,7 +168,7 @@ def claim(form: Claim, site: Here, identity: Labelling) -> list[Review]:
 def summary(site: Here, identity: Reading, since: Since = None, until: Since = None) -> ReviewSummary:
     """How many wait, who has some, and how reviewers do: of a time, by default the last 30 days. Engineers see each."""
     end = until or now() + timedelta(seconds=1)
-    found = reviewers.summary(site.store, since or max(EARLIEST, end) - timedelta(days=30), end)
+    found = work.summary(site.store, since or max(EARLIEST, end) - timedelta(days=30), end)
     states, oldest = found.waiting.states, found.waiting.oldest
     return ReviewSummary(
         **{name: states.get(name, 0) for name in ("open", "claimed", "skipped")},

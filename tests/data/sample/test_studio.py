@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.data.sample.damage import VISIBLE, measure
 from sightline.data.sample.product import Flaw
+from sightline.data.sample.studio import VISIBLE, measure
 
 
 def _grey(side: int = 100) -> np.ndarray:
