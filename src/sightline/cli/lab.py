@@ -137,9 +137,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another recipe file.", show_default=False, callback=no_data)],
     data: Data,
     report: Report = None,
-    include_trained: Annotated[
-        bool, typer.Option(help="Also use images either recipe was trained on.")
-    ] = False,
+    include_trained: Annotated[bool, typer.Option(help="Also use images either recipe was trained on.")] = False,
     threads: Threads = 2,
     outside: Outside = False,
     as_json: Json = False,

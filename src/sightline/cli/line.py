@@ -24,9 +24,7 @@ Squares = Annotated[str, typer.Option(help="Squares of the board, columns x rows
 @app.command()
 def run(
     stations: StationFiles,
-    check: Annotated[
-        bool, typer.Option("--check", help="Check settings, recipes and files, then exit.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check settings, recipes and files, then exit.")] = False,
     nodeset: Annotated[Path | None, typer.Option(help="Write the OPC UA nodes to this file and exit.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -45,9 +43,7 @@ def run(
 
 @app.command()
 def simulate(
-    recipe: Annotated[
-        Path | None, typer.Option(help="Recipe file; default: one of a sample product.")
-    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe file; default: one of a sample product.")] = None,
     parts: Annotated[Path | None, typer.Option(help="Folder of images to feed as parts.")] = None,
     product: Annotated[str, typer.Option(help="Sample product: cap or board.")] = "cap",
     folder: Annotated[Path, typer.Option(help="Working folder.")] = Path("simulation"),

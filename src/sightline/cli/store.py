@@ -27,8 +27,10 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the backup.", show_defau
 Version = Annotated[str, typer.Argument(help="Version (cookies@3), or a product for its newest.", show_default=False)]
 
 
-def _say(found: Any, text: str, as_json: bool) -> None:
+def _say(found: Any, text: str, as_json: bool, failed: object = False) -> None:
     console.say_json(found) if as_json else console.say(text)
+    if failed:
+        raise typer.Exit(1)
 
 
 @store.command()
@@ -57,17 +59,13 @@ def add(
     tell = console.aside(as_json)
     with progress(as_json) as bar:
         found = store.add((db, images), data, product, split, test_fraction, outside, progress=bar, tell=tell)
-    _say(found, text_store.add(found), as_json)
-    if found["refused"]:
-        raise typer.Exit(1)
+    _say(found, text_store.add(found), as_json, failed=found["refused"])
 
 
 @store.command()
 def check(
     repair: Annotated[bool, typer.Option(help="Delete images that no database row refers to.")] = False,
-    grace_minutes: Annotated[
-        float, typer.Option(min=0, help="Spare younger files: a row may follow.")
-    ] = 60,
+    grace_minutes: Annotated[float, typer.Option(min=0, help="Spare younger files: a row may follow.")] = 60,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
@@ -77,9 +75,7 @@ def check(
 
     with progress(as_json) as bar:
         found = store.check((db, images), repair=repair, grace_minutes=grace_minutes, progress=bar)
-    _say(found, text_store.check(found), as_json)
-    if not found["ok"]:
-        raise typer.Exit(1)
+    _say(found, text_store.check(found), as_json, failed=not found["ok"])
 
 
 @store.command()
@@ -95,17 +91,13 @@ def backup(
 
     with progress(as_json) as bar:
         found = store.backup((db, images), folder, keep=keep, progress=bar)
-    _say(found, text_store.backup(found), as_json)
-    if found["altered"]:
-        raise typer.Exit(1)
+    _say(found, text_store.backup(found), as_json, failed=found["altered"])
 
 
 @store.command()
 def restore(
     folder: Folder,
-    generation: Annotated[
-        str | None, typer.Option(help="Time of the copy to restore (20261128T2304).")
-    ] = None,
+    generation: Annotated[str | None, typer.Option(help="Time of the copy to restore (20261128T2304).")] = None,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
@@ -115,9 +107,7 @@ def restore(
 
     with progress(as_json) as bar:
         found = store.restore((db, images), folder, generation=generation, progress=bar)
-    _say(found, text_store.restore(found), as_json)
-    if found["altered"]:
-        raise typer.Exit(1)
+    _say(found, text_store.restore(found), as_json, failed=found["altered"])
 
 
 @store.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.core.card import Bounded
 from sightline.core.errors import InputError
+from sightline.core.figures import Figures
 from sightline.core.result import SEVERITY, Band, Verdict
 from sightline.evaluate.inspected import Inspected, Part
 from sightline.evaluate.prices import PER, Prices
@@ -22,7 +23,7 @@ PPM = 1_000_000
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judged(Figures):
     """Pictures as an evaluation judged them, one entry each; what other thresholds would say follows from these.
 
     `score` is None where the picture could not be read: that is NG always. `floor` is the verdict that something else
@@ -52,10 +53,6 @@ class Judged:
             floor=tuple(str(_floor(part, band)) for part in parts),
             unit=tuple(units.setdefault(getattr(part, "group", None) or str(part.path), len(units)) for part in parts),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values: a list for each."""
-        return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Sequence[Any]]) -> Judged:

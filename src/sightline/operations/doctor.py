@@ -7,11 +7,11 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from sightline.core.errors import missing_extra
+from sightline.core.figures import Figures
 
 LAB_REMEDY = "pip install 'sightline[train]' (only where recipes are trained)"
 MIN_FREE_GB = 2.0
@@ -19,7 +19,7 @@ MIN_YEAR = 2025  # a clock before this is not set: records would carry wrong tim
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Figures):
     """One finding: `needed` ones must be ok for this machine to judge parts."""
 
     name: str
@@ -27,10 +27,6 @@ class Check:
     detail: str
     fix: str = ""
     needed: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        """The finding as plain JSON values."""
-        return asdict(self)
 
 
 def doctor() -> list[Check]:

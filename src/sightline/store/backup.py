@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import URL, inspect
 
 from sightline.core.errors import InputError, StoreError
+from sightline.core.figures import Figures
 from sightline.core.files import make_private
 from sightline.core.progress import Progress
 from sightline.store.blobs import BlobStore, sync
@@ -35,7 +36,7 @@ PROGRAM_FOLDERS = "/usr/lib/postgresql"
 
 
 @dataclass(frozen=True, slots=True)
-class Backup:
+class Backup(Figures):
     """What a backup or a restore has copied; `images` counts files that were not there yet, thumbnails aside.
 
     `altered` are the hashes of images that have other bytes than their name says, and were left out.
@@ -45,15 +46,6 @@ class Backup:
     database: str
     images: int
     altered: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The backup as plain JSON values."""
-        return {
-            "folder": self.folder,
-            "database": self.database,
-            "images": self.images,
-            "altered": list(self.altered),
-        }
 
 
 def back_up(database: Database, images: Images, folder: Path, progress: Progress, keep: int = KEEP) -> Backup:

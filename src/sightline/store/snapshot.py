@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sightline.core.figures import Figures
 from sightline.store.annotations import UNKNOWN
 from sightline.store.tables.labels import VersionRow
 
@@ -47,7 +48,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Figures):
     """Names of samples that were added, removed, relabelled, moved to another split, or put into another group or lot.
 
     A sample that was both relabelled and moved is in both; `changed` are those that differ in something else (their
@@ -61,10 +62,6 @@ class Diff:
     regrouped: tuple[str, ...]
     changed: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The lists by name."""
-        return {name: list(getattr(self, name)) for name in self.__slots__}
 
 
 def version_of(row: VersionRow) -> Version:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sightline.core.errors import InputError
 from sightline.models.backbone import backbone
 from sightline.runtime.session import OnnxSession
-from sightline.train.backbone import extractor as trunk_module
+from sightline.train.backbone import extractor as extractor_module
 from sightline.train.backbone.extractor import (
     OPSET,
     OnnxExtractor,
@@ -112,14 +112,14 @@ def test_an_unknown_backbone_is_refused() -> None:
 
 
 def _cache_file(folder: Path) -> Path:
-    return folder / f"backbone-{backbone('lite0').identity}-v{trunk_module.EXPORT_VERSION}.onnx"
+    return folder / f"backbone-{backbone('lite0').identity}-v{extractor_module.EXPORT_VERSION}.onnx"
 
 
 def test_an_export_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = backbone_onnx("lite0")
     _cache_file(tmp_path).write_bytes(data)
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(trunk_module, "export_backbone", lambda source, size: pytest.fail("exported again"))
+    monkeypatch.setattr(extractor_module, "export_backbone", lambda source, size: pytest.fail("exported again"))
     assert backbone_onnx("lite0") == data
 
 
@@ -142,7 +142,7 @@ def test_every_damage_is_noticed(spoil: object, monkeypatch: pytest.MonkeyPatch,
     data = backbone_onnx("lite0")
     _cache_file(tmp_path).write_bytes(spoil(data))  # type: ignore[operator]
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(trunk_module, "export_backbone", lambda source, size: data)
+    monkeypatch.setattr(extractor_module, "export_backbone", lambda source, size: data)
     assert backbone_onnx("lite0") == data
     assert _cache_file(tmp_path).read_bytes() == data
 
@@ -150,7 +150,7 @@ def test_every_damage_is_noticed(spoil: object, monkeypatch: pytest.MonkeyPatch,
 def test_a_cache_that_cannot_be_written_only_warns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(trunk_module, "export_backbone", lambda source, size: b"the export")
+    monkeypatch.setattr(extractor_module, "export_backbone", lambda source, size: b"the export")
     with pytest.warns(UserWarning, match="the exported backbone could not be cached"):
         assert backbone_onnx("lite0") == b"the export"
 

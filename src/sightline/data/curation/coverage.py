@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
+from sightline.core.figures import Figures
 from sightline.core.sample import Sample
 from sightline.data.curation.image_statistics import ImageStatistics
 from sightline.data.curation.neighbours import compact
@@ -38,16 +38,12 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Figures):
     """What a dataset shows, axis by axis, and in words what to photograph next, the most needed first."""
 
     images: int
     axes: dict[str, tuple[Share, ...]]
     advice: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The coverage as plain JSON values."""
-        return asdict(self)
 
 
 def cover(statistics: ImageStatistics) -> Coverage:

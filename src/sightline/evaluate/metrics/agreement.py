@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sightline.core.figures import Figures
 from sightline.evaluate.statistics.intervals import Interval, Rate, Weights, bootstrap, exact_rate
 from sightline.store.annotations import DEFECTIVE, UNKNOWN, Annotation
 
@@ -23,7 +24,7 @@ ANY = "defective"  # the question that every annotation answers, beside one ques
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Figures):
     """How two annotators agree on one question, over the parts that both have answered."""
 
     first: str
@@ -31,11 +32,6 @@ class Pair:
     question: str
     kappa: Interval
     agreed: Rate
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as a JSON object."""
-        names = {"first": self.first, "second": self.second, "question": self.question}
-        return {**names, "kappa": self.kappa.to_json(), "agreed": self.agreed.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +52,13 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(Figures):
     """Kappa of every pair and question, of all together by question, and the parts to talk about."""
 
     pairs: tuple[Pair, ...]
     overall: Mapping[str, Interval]
     disagreements: tuple[Disagreement, ...]
     parts: int
-
-    def to_json(self) -> dict[str, Any]:
-        """All figures as a JSON object."""
-        return {
-            "parts": self.parts,
-            "overall": {question: kappa.to_json() for question, kappa in self.overall.items()},
-            "pairs": [pair.to_json() for pair in self.pairs],
-            "disagreements": [one.to_json() for one in self.disagreements],
-        }
 
 
 def agreement(annotations: Mapping[int, Sequence[Annotation]], rounds: int = 400) -> Agreement:

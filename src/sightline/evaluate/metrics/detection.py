@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.card import Card
 from sightline.core.errors import InputError
+from sightline.core.figures import Figures
 from sightline.core.result import Box
 from sightline.core.sample import Sample
 from sightline.imaging.mask import read_mask
@@ -62,7 +63,7 @@ class Boxes:
 
 
 @dataclass(frozen=True, slots=True)
-class BoxScore:
+class BoxScore(Figures):
     """One type: average precision at IoU .50, and its mean over IoU .50:.05:.95.
 
     Rests on `truths` boxes in `images` images.
@@ -76,17 +77,12 @@ class BoxScore:
 
     def to_json(self) -> dict[str, Any]:
         """The figures as one flat JSON object."""
-        return {
-            "type": self.name,
-            "ap50": self.ap50,
-            "ap50_95": self.ap50_95,
-            "truths": self.truths,
-            "images": self.images,
-        }
+        found = Figures.to_json(self)
+        return {"type": found.pop("name"), **found}
 
 
 @dataclass(frozen=True, slots=True)
-class BoxScores:
+class BoxScores(Figures):
     """Means over the types that have a true box; None without any.
 
     `left_out`: types found but true nowhere, which no average precision can hold; `images` were looked at.
@@ -97,16 +93,6 @@ class BoxScores:
     types: tuple[BoxScore, ...]
     left_out: tuple[str, ...]
     images: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as a JSON object."""
-        return {
-            "map50": self.map50,
-            "map50_95": self.map50_95,
-            "types": [kind.to_json() for kind in self.types],
-            "left_out": list(self.left_out),
-            "images": self.images,
-        }
 
 
 def box_scores(truth: Sequence[Boxes], found: Sequence[Boxes]) -> BoxScores:

@@ -7,13 +7,13 @@ Psychological Bulletin 70 (1968) 213-220.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
+from sightline.core.figures import Figures
 from sightline.evaluate.metrics.image import image_auroc
 from sightline.evaluate.statistics.intervals import (
     Interval,
@@ -29,7 +29,7 @@ Grades = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class GradeScores:
+class GradeScores(Figures):
     """How well grades are told. Intervals are bootstrapped; rates have exact ones.
 
     `kappa`: quadratic-weighted, 1 = as the truth, 0 = as by chance, None where all parts have one grade;
@@ -42,10 +42,6 @@ class GradeScores:
     adjacent: Interval
     adjacent_rate: Rate
     exact: Rate
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as a JSON object."""
-        return {field.name: getattr(self, field.name).to_json() for field in fields(self)}
 
 
 def grade_scores(

@@ -7,13 +7,13 @@ error); C. Guo et al., "On calibration of modern neural networks", ICML 2017 (te
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
+from sightline.core.figures import Figures
 from sightline.evaluate.statistics.intervals import Rate, exact_rate
 
 Floats = NDArray[np.float64]
@@ -25,7 +25,7 @@ CLOSE = 1e-12  # relative step at which the search ends
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class Bin(Figures):
     """Parts of like confidence, `lowest` to `highest`, `mean` on average: what was stated, and what share was right."""
 
     lowest: float
@@ -33,13 +33,9 @@ class Bin:
     mean: float
     right: Rate
 
-    def to_json(self) -> dict[str, Any]:
-        """The row as a JSON object."""
-        return {"lowest": self.lowest, "highest": self.highest, "mean": self.mean, "right": self.right.to_json()}
-
 
 @dataclass(frozen=True, slots=True)
-class Reliability:
+class Reliability(Figures):
     """The reliability table and what follows from it: `ece`, 0..1, the mean gap between stated and observed.
 
     None without parts. The gap of few parts per bin is above 0 by chance alone.
@@ -49,13 +45,9 @@ class Reliability:
     bins: tuple[Bin, ...]
     parts: int
 
-    def to_json(self) -> dict[str, Any]:
-        """The table as a JSON object."""
-        return {"ece": self.ece, "bins": [row.to_json() for row in self.bins], "parts": self.parts}
-
 
 @dataclass(frozen=True, slots=True)
-class Temperature:
+class Temperature(Figures):
     """`value` > 0 divides the logits; mean negative log-likelihood in nats `before` and `after`.
 
     `bounded`: the likelihood still rises at the end of the range searched, which happens where every part is
@@ -67,10 +59,6 @@ class Temperature:
     after: float
     bounded: bool
     parts: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The fit as one flat JSON object."""
-        return asdict(self)
 
 
 def reliability(stated: ArrayLike, right: ArrayLike, bins: int = BINS) -> Reliability:

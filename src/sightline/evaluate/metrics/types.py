@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
+from sightline.core.figures import Figures
 from sightline.evaluate.statistics.intervals import (
     Interval,
     Rate,
@@ -25,7 +26,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class TypeScore:
+class TypeScore(Figures):
     """One type. `precision`: of parts predicted to show it, those that do; `recall`: of those that do, those predicted.
 
     `f1` with an exact interval: given the parts that show the type or are predicted to, the share J that both show
@@ -41,17 +42,12 @@ class TypeScore:
 
     def to_json(self) -> dict[str, Any]:
         """The figures as a JSON object."""
-        return {
-            "type": self.name,
-            "precision": self.precision.to_json(),
-            "recall": self.recall.to_json(),
-            "f1": self.f1.to_json(),
-            "ap": self.ap,
-        }
+        found = Figures.to_json(self)
+        return {"type": found.pop("name"), **found}
 
 
 @dataclass(frozen=True, slots=True)
-class TypeScores:
+class TypeScores(Figures):
     """All types together. Means run over the types that some part shows (`f1`: or is predicted to show).
 
     `accuracy`: parts with everything predicted right. `balanced_accuracy`: single-label the mean recall, multi-label
@@ -67,18 +63,6 @@ class TypeScores:
     macro_f1: Interval
     macro_ap: float | None
     balanced_accuracy: Interval
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as a JSON object."""
-        return {
-            "types": [kind.to_json() for kind in self.types],
-            "accuracy": self.accuracy.to_json(),
-            "macro_precision": self.macro_precision,
-            "macro_recall": self.macro_recall,
-            "macro_f1": self.macro_f1.to_json(),
-            "macro_ap": self.macro_ap,
-            "balanced_accuracy": self.balanced_accuracy.to_json(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +87,7 @@ class Confusion:
 
     def to_json(self) -> dict[str, Any]:
         """Counts, and the images behind each cell that is not empty."""
-        filled = [{"truth": a, "said": b, "images": list(images)} for (a, b), images in self.cells.items()]
+        filled = [{"truth": a, "predicted": b, "images": list(images)} for (a, b), images in self.cells.items()]
         return {"names": list(self.names), "counts": self.counts.tolist(), "cells": filled}
 
 

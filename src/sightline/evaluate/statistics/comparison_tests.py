@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sightline.core.figures import Figures
 from sightline.evaluate.statistics.intervals import CONFIDENCE, Weights, auroc_statistic, bootstrap
 
 MIN_GROUPS = 10  # with fewer, intervals from resampled groups are known to be too narrow
 
 
 @dataclass(frozen=True, slots=True)
-class McNemar:
+class McNemar(Figures):
     """Parts on which two recipes are right: `both`, one alone, or `neither`.
 
     `p_value`: how likely so uneven a split of the parts on which one alone is right would be if the recipes were
@@ -39,13 +39,9 @@ class McNemar:
         """How many parts were compared."""
         return self.both + self.only_first + self.only_second + self.neither
 
-    def to_json(self) -> dict[str, Any]:
-        """The figures as one flat JSON object."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Figures):
     """A figure of two recipes on the same parts, and second - first with its interval; None where none exists."""
 
     metric: str
@@ -58,10 +54,6 @@ class Difference:
     groups: int
     grouped: bool
     confidence: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as one flat JSON object."""
-        return asdict(self)
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:

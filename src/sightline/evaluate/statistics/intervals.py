@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.card import Bounded
+from sightline.core.figures import Figures
 from sightline.evaluate.statistics import binomial
 
 CONFIDENCE = 0.95
@@ -78,7 +79,7 @@ def _check(count: int, of: int, confidence: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Figures):
     """`count` events among `of` parts, with the two-sided exact interval (`lower`, `upper`) at `confidence`.
 
     Holds for parts that are independent of each other; parts of one lot are often not.
@@ -97,11 +98,11 @@ class Rate:
 
     def to_json(self) -> dict[str, Any]:
         """The rate as one flat JSON object."""
-        return {"value": self.value, **asdict(self)}
+        return {"value": self.value, **Figures.to_json(self)}
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Figures):
     """A figure resting on `of` parts, with its interval; None where the sample gives no figure or no interval.
 
     A bootstrap whose resamples all agree (every part right, say) gives no interval: zero width would promise
@@ -113,10 +114,6 @@ class Interval:
     upper: float | None
     of: int
     confidence: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The figure as one flat JSON object."""
-        return asdict(self)
 
 
 def exact_rate(count: int, of: int, confidence: float = CONFIDENCE) -> Rate:
