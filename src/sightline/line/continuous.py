@@ -22,7 +22,12 @@ class Continuous:
 
     def __init__(self, every_ms: float, cameras: Sequence[Camera]) -> None:
         self._every_s = every_ms / 1e3
-        self.why_not = next((_why_not(camera) for camera in cameras if camera.settings.trigger == "hardware"), "")
+        self.why_not = ""
+        if name := next((camera.settings.name for camera in cameras if camera.settings.trigger == "hardware"), ""):
+            self.why_not = (
+                f"camera {name} is triggered by hardware: without a trigger from the machine, nobody knows when a "
+                'picture is due. Set its trigger to "free" or "software", where it can be'
+            )
         self.job = self.not_begun = ""
         self._recipe, self._count, self._due_s = "", 0, 0.0
 
@@ -49,10 +54,3 @@ class Continuous:
         """The part that was due has its answer; `inspected`: from frames."""
         self._count += 1
         self._due_s = max(time.monotonic() + (0.0 if inspected else PAUSE_S), self._due_s + self._every_s)
-
-
-def _why_not(camera: Camera) -> str:
-    return (
-        f"camera {camera.settings.name} is triggered by hardware: without a trigger of the machine, nobody knows when "
-        'a picture is due. Set its trigger to "free" or "software", where it can be'
-    )

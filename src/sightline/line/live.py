@@ -92,7 +92,10 @@ def _encode(newest: Newest) -> tuple[list[bytes], dict[str, Any]]:
             {
                 **{"view": frame.camera if result is None else result.view, "width": wide, "height": high},
                 **{"jpeg_bytes": len(jpeg), "heat_bytes": len(png), **found},
-                "defects": [] if result is None else [_without_outline(defect) for defect in result.defects],
+                "defects": [
+                    {name: value for name, value in defect.items() if name != "contour"}
+                    for defect in ([] if result is None else result.defects)
+                ],
             }
         )
     told = {
@@ -119,10 +122,6 @@ def _jpeg(image: NDArray[Any]) -> bytes:
     if image.dtype != np.uint8:  # the scale of its depth is the recipe's; for a look, its own brightest will do
         image = (image.astype(np.float32) * (255 / max(int(image.max()), 1))).astype(np.uint8)
     return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-
-
-def _without_outline(defect: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in defect.items() if name != "contour"}
 
 
 def _finite(value: float | None) -> float | None:

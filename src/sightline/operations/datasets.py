@@ -59,7 +59,8 @@ def check(
 
     `output` is the corrected table, `findings` the file that remembers decisions; both lie beside the data by default.
     """
-    from sightline.data.curation.findings import FileDecisionLog
+    from sightline.data.curation.check import corrected, write_table
+    from sightline.data.curation.findings import FileDecisionLog, State
     from sightline.data.curation.image_statistics import names_of
     from sightline.operations.curation_report import Checked, write_curation_report
     from sightline.runtime.recipe import check_writable
@@ -81,9 +82,11 @@ def check(
         decisions = dict(decision_log.decisions())
     table = None
     if stored and output is not None:
-        table = _write_stored(data, output)
+        # What was applied was applied in the store, and may have been changed again since.
+        table = write_table(open_dataset(data, None, outside=False, split=False).samples, output)
     elif not stored and (changed or (output is not None and decisions)):
-        table = _write_table(dataset, ids, decisions, output or beside(data, "-corrected.csv"))
+        actions = [decision.action for decision in decisions.values() if decision.state is State.APPLIED]
+        table = write_table(corrected(dataset.samples, ids, actions), output or beside(data, "-corrected.csv"))
     samples = dict(zip(ids, dataset.samples, strict=True))
     checked = Checked(dataset, result, {name: samples[name] for name in result.names}, decisions, table, names)
     if report is not None:
@@ -208,22 +211,6 @@ def _check_keys(current: Mapping[str, Finding], earlier: Mapping[str, Decision],
     for key in decide.reopen:
         if key not in earlier:
             raise InputError(f"nothing was decided about a finding '{key}'. Check the key")
-
-
-def _write_stored(data: Path, output: Path) -> Path:
-    """A product of the store as it is now: what was applied was done there, and may have been changed again since."""
-    from sightline.data.curation.check import write_table
-    from sightline.data.dataset import Dataset
-
-    return write_table(Dataset.open(data, split=False).samples, output)
-
-
-def _write_table(dataset: Dataset, ids: Sequence[str], decisions: dict[str, Decision], output: Path) -> Path:
-    from sightline.data.curation.check import corrected, write_table
-    from sightline.data.curation.findings import State
-
-    actions = [decision.action for decision in decisions.values() if decision.state is State.APPLIED]
-    return write_table(corrected(dataset.samples, ids, actions), output)
 
 
 def cover(data: Path, looks: Looks, *, progress: Progress | None = None, tell: Tell | None = None) -> Coverage:

@@ -106,7 +106,8 @@ def restore_backup(
     if database.file is None:
         load(database.url, folder / name)
     else:
-        with closing(_open_alone(folder / name)) as source, closing(sqlite3.connect(database.file)) as target:
+        alone = f"{(folder / name).absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(alone, uri=True)) as source, closing(sqlite3.connect(database.file)) as target:
             source.backup(target)
         _refuse_damage(find_damage(database.file), database.name, "It was not written as it was read. Check its disk")
     return Backup(str(folder), name, copied, altered)
@@ -192,10 +193,6 @@ def _save(database: Database, path: Path) -> None:
         source.backup(target)
         target.execute("PRAGMA journal_mode=DELETE")  # one file, that can be read where nothing may be written
     _refuse_damage(find_damage(path, alone=True), str(path), "The earlier backup is as it was. Check both disks")
-
-
-def _open_alone(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _sha256(path: Path) -> str:

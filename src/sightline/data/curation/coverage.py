@@ -98,11 +98,13 @@ def _shares(statistics: ImageStatistics, axis: str, values: Sequence[str]) -> tu
         for name in filter(None, value.split(";") if axis == "label" else [value]):
             members[name].append(index)
     middle = float(np.median([len(rows) for rows in members.values()]))
+    # A label that is missing is missed however few images there are; other axes need something to compare with.
+    few = ENOUGH[axis] if axis == "label" else max(THIN * middle, ENOUGH[axis] / 2) if len(members) > 1 else 0
     return tuple(
         Share(
             name,
             len(rows),
-            len(rows) < ENOUGH[axis] and (len(members) > 1 or axis == "label") and _few(axis, len(rows), middle),
+            len(rows) < min(few, ENOUGH[axis]),
             tuple(statistics.names[i] for i in rows[:NAMED]),
         )
         for name, rows in sorted(members.items(), key=lambda member: in_order(member[0]))
@@ -113,10 +115,6 @@ def in_order(name: str) -> list[tuple[bool, float, str]]:
     """What to sort names by, so that 9 comes before 10 and "mean grey 57 to 102" before "mean grey 102 to 147"."""
     pieces = re.split(r"(\d+(?:\.\d+)?)", name)
     return [(True, float(piece), "") if index % 2 else (False, 0.0, piece) for index, piece in enumerate(pieces)]
-
-
-def _few(axis: str, count: int, middle: float) -> bool:
-    return axis == "label" or count < THIN * middle or count < ENOUGH[axis] / 2
 
 
 def _advice(axes: dict[str, tuple[Share, ...]], names: dict[str, list[str]]) -> Iterator[str]:

@@ -146,8 +146,9 @@ def read(path: Path) -> list[Sample]:
     base, groups = _base(path), _read_groups(path / "groups.csv")
     samples = class_samples(base, (path, base), groups={path / name: group for name, group in groups.items()})
     if not samples:
+        suffixes = ", ".join(sorted(SUFFIXES))
         raise InputError(
-            f"{base}: the class folders hold no images. Expected files ending in {_suffixes()}{unread_below(base)}"
+            f"{base}: the class folders hold no images. Expected files ending in {suffixes}{unread_below(base)}"
         )
     return samples
 
@@ -217,10 +218,6 @@ def _check_names(folder: Path, images: list[Path]) -> None:
                 f"{image}: looks like a mask by its name, but its picture is not beside it, and it would be learned as "
                 f"a part of '{folder.name}'. Put it beside its picture or into masks/{folder.name}/, or rename it"
             )
-
-
-def _suffixes() -> str:
-    return ", ".join(sorted(SUFFIXES))
 
 
 def _read_groups(path: Path) -> dict[str, str]:

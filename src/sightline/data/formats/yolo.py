@@ -6,7 +6,7 @@ image's sides. An empty label file is a good part. The parts are images/<split> 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -134,7 +134,9 @@ def _parts(data: dict[str, Any], file: Path) -> dict[str, list[tuple[Path, Path]
     parts: dict[str, list[tuple[Path, Path]]] = {}
     for name in PARTS:
         values = data.get(name)
-        locations = [_resolve(bases, value, f"{file}, {name}") for value in _as_strings(values)]
+        listed = values if isinstance(values, list) else [values]
+        wanted = [value for value in listed if isinstance(value, str) and value.strip()]
+        locations = [_resolve(bases, value, f"{file}, {name}") for value in wanted]
         if locations:
             parts[name] = [image for base, location in locations for image in _images(base, location)]
     if any(parts.values()):
@@ -143,11 +145,6 @@ def _parts(data: dict[str, Any], file: Path) -> dict[str, list[tuple[Path, Path]
     if not folders:
         raise InputError(f"{file}: no images where 'train', 'val' and 'test' say, or in images/. Correct the paths")
     return {name: [(image, file.parent) for image in images_below(folder)] for name, folder in folders.items()}
-
-
-def _as_strings(values: Any) -> Iterable[str]:
-    listed = values if isinstance(values, list) else [values]
-    return [value for value in listed if isinstance(value, str) and value.strip()]
 
 
 def _resolve(bases: list[Path], value: str, location: str) -> tuple[Path, Path]:

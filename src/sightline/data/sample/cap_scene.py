@@ -67,14 +67,11 @@ def build_layers(size: int) -> CapLayers:
     dx, dy = x - 0.5, y - 0.5
     radius = np.sqrt(dx * dx + dy * dy)
     angle = np.arctan2(dy, dx)
-    alpha = np.clip((_silhouette(angle) - radius) * fine + 0.5, 0, 1)
+    silhouette = np.asarray(BAND_RADIUS + 0.0006 * np.cos(KNURLS * angle), dtype=np.float32)
+    alpha = np.clip((silhouette - radius) * fine + 0.5, 0, 1)
     diffuse, gloss = _light(_height(radius, angle), radius, dx, dy)
     layers = (alpha * diffuse, alpha * gloss, _shadow(radius, dx, dy) * (1 - alpha), *_print(fine))
     return CapLayers(*(averaged(layer.astype(np.float32), size) for layer in layers))
-
-
-def _silhouette(angle: Plane) -> Plane:
-    return np.asarray(BAND_RADIUS + 0.0006 * np.cos(KNURLS * angle), dtype=np.float32)
 
 
 def _height(radius: Plane, angle: Plane) -> Plane:

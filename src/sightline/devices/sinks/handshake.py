@@ -107,7 +107,9 @@ class Handshake:
                 self._show_next()
                 return
             if inputs.acknowledge and not before.acknowledge:
-                self._take_acknowledge()
+                self._valid = False
+                if self._own_error is ErrorCode.NO_ACKNOWLEDGE:
+                    self._own_error = ErrorCode.NONE
             if inputs.reset and not before.reset:
                 self._reset()
             if inputs.recipe_request and not before.recipe_request:
@@ -134,7 +136,9 @@ class Handshake:
                 valid=self._valid,
                 inspected=current is not None and current.valid,
                 late=current is not None and current.late,
-                recipe_done=self._recipe_done(),
+                recipe_done=self._wanted_recipe is not None
+                and status.recipe_id == self._wanted_recipe
+                and status.ready,
                 pilot=pilot,
                 heartbeat=self._heartbeat(),
                 verdict=0 if current is None or pilot else VERDICTS[current.verdict],
@@ -216,11 +220,6 @@ class Handshake:
         self._trigger = Command(kind=CommandKind.TRIGGER, part_id=inputs.part_id, recipe=requested)
         self._command(self._trigger)
 
-    def _take_acknowledge(self) -> None:
-        self._valid = False
-        if self._own_error is ErrorCode.NO_ACKNOWLEDGE:
-            self._own_error = ErrorCode.NONE
-
     def _acknowledging(self) -> bool:
         return self._inputs is not None and self._inputs.acknowledge
 
@@ -259,6 +258,3 @@ class Handshake:
         if late:
             self._own_error = ErrorCode.NO_ACKNOWLEDGE
         return self._status.error or int(self._own_error)
-
-    def _recipe_done(self) -> bool:
-        return self._wanted_recipe is not None and self._status.recipe_id == self._wanted_recipe and self._status.ready

@@ -43,7 +43,9 @@ def write_outputs(outputs: Outputs) -> list[int]:
     wrong = o.error != 0 or o.station_error != 0
     levels = (o.ready, o.busy, o.valid, *verdict, wrong, o.late, o.recipe_done, o.pilot, o.inspected)
     status = sum(1 << bit for bit, on in enumerate(levels) if on)
-    score = struct.unpack(">HH", struct.pack(">f", _as_f32(o.score)))
+    # A score that is no number is shown as the largest one: higher means more defective.
+    score_f32 = 3.4e38 if math.isnan(o.score) else min(max(o.score, -3.4e38), 3.4e38)
+    score = struct.unpack(">HH", struct.pack(">f", score_f32))
     number, duration = o.number, min(o.duration_ms, 0xFFFFFFFF)
     words = [status, o.heartbeat, o.verdict, o.error, o.recipe_id, o.station_error, number >> 16, number & 0xFFFF]
     words += [*score, duration >> 16, duration & 0xFFFF, *_text(o.part_id), MAP_VERSION]
@@ -88,8 +90,3 @@ def _text(text: str, words: int = TEXT_WORDS) -> tuple[int, ...]:
 
 def _untext(words: Sequence[int]) -> str:
     return struct.pack(f">{len(words)}H", *words).split(b"\0")[0].decode("ascii", "replace")
-
-
-def _as_f32(value: float) -> float:
-    # A score that is no number is shown as the largest one: higher means more defective.
-    return min(max(value, -3.4e38), 3.4e38) if not math.isnan(value) else 3.4e38

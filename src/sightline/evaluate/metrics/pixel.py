@@ -83,7 +83,8 @@ class Thresholds:
 
     def add(self, heat: Floats) -> None:
         """Add normal pixels, any shape, float, without NaN."""
-        values, counts = self._thin(*_tally(np.sort(heat, axis=None)))
+        values, firsts = _distinct(np.sort(heat, axis=None))
+        values, counts = self._thin(values, np.diff(firsts, append=heat.size))
         both = np.concatenate([self._values, values])
         order = np.argsort(both, kind="stable")
         merged, firsts = _distinct(both[order])
@@ -127,12 +128,6 @@ def _distinct(ascending: Floats) -> tuple[Floats, NDArray[np.int64]]:
     begins[1:] = ascending[1:] != ascending[:-1]
     firsts = np.flatnonzero(begins)
     return ascending[firsts], firsts
-
-
-def _tally(ascending: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct values of sorted ones and how often each occurs."""
-    values, firsts = _distinct(ascending)
-    return values, np.diff(firsts, append=ascending.size)
 
 
 @dataclass(frozen=True, slots=True)
