@@ -20,7 +20,8 @@ from labels_more import IMBALANCE_GOAL, SPEED_GOAL, imbalance, speed
 
 from sightline.data.dataset import Dataset
 from sightline.evaluate.metrics.detection import box_scores, boxes_of, scored_boxes
-from sightline.evaluate.metrics.grades import grade_auroc, grade_scores
+from sightline.evaluate.metrics.grades import grade_scores
+from sightline.evaluate.metrics.image import image_auroc
 from sightline.evaluate.metrics.types import single_label
 from sightline.imaging.image import read_image
 from sightline.imaging.mask import read_mask
@@ -196,9 +197,10 @@ def grades(said, truth, units):
     expected, true = np.array([said[i][1] for i in index]), np.array([truth[i] for i in index])
     groups = [units[i] for i in index]
     found = grade_scores(true, np.clip(np.rint(expected), 0, true.max()).astype(int), groups=groups)
-    ends = grade_auroc(expected, true, 0, int(true.max()), groups=groups)
+    ends = (true == 0) | (true == true.max())
     return {"kappa": found.kappa.value, "from": found.kappa.lower, "to": found.kappa.upper,
-            "auroc_0_3": ends.value, "adjacent": found.adjacent_rate.count / found.adjacent_rate.of}  # fmt: skip
+            "auroc_0_3": image_auroc(expected[ends], true[ends] > 0),
+            "adjacent": found.adjacent_rate.count / found.adjacent_rate.of}  # fmt: skip
 
 
 def page(result):

@@ -220,7 +220,7 @@ def test_what_is_no_image_is_refused(source: object) -> None:
 
 @pytest.mark.parametrize("shape", [(3,), (32, 32, 2), (1, 32, 32, 3), (3, 32, 32)])
 def test_an_array_of_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"is no image. Expected \(H, W\)"):
+    with pytest.raises(InputError, match=r"is not an image. Expected \(H, W\)"):
         read_image(np.zeros(shape, np.uint8))
 
 

@@ -70,7 +70,7 @@ def test_an_entry_that_can_never_be_recorded_is_set_apart(tmp_path: Path) -> Non
 
     def deliver(entries: Sequence[Entry]) -> None:
         if any(e["n"] == 3 for e in entries):
-            raise InputError("3 is no number")
+            raise InputError("3 is not a number")
         got.extend(e["n"] for e in entries)
 
     journal = Journal(tmp_path / "j.db", deliver)

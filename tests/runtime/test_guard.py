@@ -242,5 +242,5 @@ def test_a_recipe_is_tried_once(recipe_file: Path, tmp_path: Path, monkeypatch: 
 
 def test_limits_of_the_trial_are_numbers(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_RECIPE_MB", "lots")
-    with pytest.raises(SettingError, match="SIGHTLINE_RECIPE_MB=lots: is no whole number"):
+    with pytest.raises(SettingError, match="SIGHTLINE_RECIPE_MB=lots: is not a whole number"):
         read_recipe(recipe_file)

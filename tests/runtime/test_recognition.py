@@ -1,4 +1,4 @@
-"""Names of places: what a part as a whole is said not to carry is no region's type."""
+"""Names of places: what a part as a whole is said not to carry is not a region's type."""
 
 from __future__ import annotations
 

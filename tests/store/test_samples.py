@@ -19,7 +19,7 @@ def test_samples_move_between_splits(store, numbers):
     store.catalogue.assign([numbers["part-1.png"]], None, "ann")
     splits = {sample.metadata["serial"]: sample.split for sample in store.samples("plates")}
     assert splits == {"S0": "test", "S1": None, "S2": "train", "S3": "test"}
-    with pytest.raises(InputError, match="'validation' is no split"):
+    with pytest.raises(InputError, match="'validation' is not a split"):
         store.catalogue.assign([1], "validation", "ann")
 
 

@@ -133,8 +133,8 @@ def demo(step: str, value: Any) -> str:
         return f"{value}\n{let_through(value)}"
     if step == "outliers":
         return (
-            f"The {len(value)} outliers are good: the renderer varies parts, and a few vary most. Of "
-            "your own photos, look at them"
+            f"Outliers: {len(value)}. Here they are good parts, which the renderer happened to vary most; "
+            "with your own photos, look at them"
         )
     return f"Report: {Path(value['report']).resolve()}\nPictures: {Path(value['overlays']).resolve()}"
 
@@ -149,9 +149,9 @@ def let_through(evaluation: Evaluation) -> str:
     ]
     listed = f" ({', '.join(kinds)})" if kinds else ""
     return (
-        f"Judged OK though defective: {missed.count} of {missed.of}{listed}. This recipe has learned from good parts "
-        "alone, and what is as faint as their own variation passes. Labelled defects in the training part move the "
-        "limits; more good parts, and --effort max, tell finer ones"
+        f"Judged OK though defective: {missed.count} of {missed.of}{listed}. This recipe was trained on good parts "
+        "only, so defects as faint as their normal variation pass. Labelled defects in the training part move the "
+        "thresholds, and more good parts or --effort max find finer defects"
     )
 
 

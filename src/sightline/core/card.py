@@ -193,7 +193,7 @@ class GoldenCard(Section):
         # The header is checked here, and before anything is decoded: a few bytes of PNG can unpack to gigabytes.
         head = base64.b64decode(image, validate=True)[:24]
         if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
-            raise ValueError("the golden part's image is no PNG")
+            raise ValueError("the golden part's image is not a PNG")
         sides = struct.unpack(">II", head[16:24])
         if not 8 <= min(sides) <= max(sides) <= GOLDEN_SIDE_PX:
             raise ValueError(f"the golden part's image has {sides[0]} x {sides[1]} px, not 8 to {GOLDEN_SIDE_PX}")
@@ -308,7 +308,7 @@ class MemoryCrops(Section):
     def _a_jpeg(cls, text: str) -> str:
         # The size is read before anything is decoded: a few bytes of JPEG can unpack to gigabytes.
         if jpeg_size(base64.b64decode(text, validate=True)) is None:
-            raise ValueError("the sheet of crops is no JPEG")
+            raise ValueError("the sheet of crops is not a JPEG")
         return text
 
     @model_validator(mode="after")

@@ -51,7 +51,7 @@ class BusyError(SightlineError):
 class ImageError(InputError):
     """An image that cannot be inspected. `reason` says why, in one word.
 
-    "incomplete": its end is missing; "size": it is too large; "unreadable": it is no image, is damaged, or holds
+    "incomplete": its end is missing; "size": it is too large; "unreadable": it is not an image, is damaged, or holds
     several.
     """
 
@@ -108,7 +108,7 @@ class MissingExtraError(SightlineError):
 
 
 class Cancelled(Exception):
-    """Raised by whoever watches the progress of an operation, to end it. It is no error, so nothing handles it as one.
+    """Raised by whoever watches the progress of an operation, to end it. Not an error, so nothing handles it as one.
 
     What was being written is whole or not there.
     """

@@ -42,7 +42,7 @@ class Band(BaseModel):
         return self
 
     def decide(self, score: float) -> Verdict:
-        """Verdict of a score; higher = more defective. A score that is no finite number is NG (fail closed)."""
+        """Verdict of a score; higher = more defective. A score that is not a finite number is NG (fail closed)."""
         if not math.isfinite(score):
             return Verdict.NG
         if score <= self.low:

@@ -120,7 +120,7 @@ class Command:
 
 
 class ErrorCode(IntEnum):
-    """What kept a part from being inspected. 0 is no error; new codes get new numbers, old ones keep theirs."""
+    """What kept a part from being inspected. 0 is not an error; new codes get new numbers, old ones keep theirs."""
 
     NONE = 0
     CAMERA_TIMEOUT = 1

@@ -13,11 +13,11 @@ MAX_WAYS = (LONGEST + 1) ** 3  # in which a text may be tried: some ten millisec
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises ValueError for what is no pattern, or may be tried in too many ways: nothing else runs meanwhile."""
+    """Raises ValueError for what is not a pattern, or may be tried in too many ways: nothing else runs meanwhile."""
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"is no valid pattern ({error}). Write one as of Python's re") from error
+        raise ValueError(f"is not a valid pattern ({error}). Write one as of Python's re") from error
     if _ways(parser.parse(pattern)) > MAX_WAYS:
         raise ValueError(
             "may take minutes over a single text: it can be tried in too many ways. Let at most three repeats have "

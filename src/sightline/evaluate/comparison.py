@@ -177,7 +177,7 @@ def _summary(
 
 
 def _right(part: Part) -> bool:
-    """Neither an escape nor an overkill; what goes to a person is no error."""
+    """Neither an escape nor an overkill; what goes to a person is not an error."""
     if isinstance(part, Failure):
         return part.defective
     return part.verdict is not (Verdict.OK if part.defective else Verdict.NG)

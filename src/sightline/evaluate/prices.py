@@ -31,7 +31,7 @@ class Prices:
         for name in ("escape", "overkill", "review"):
             price = getattr(self, name)
             if price is not None and not (math.isfinite(price) and price >= 0):
-                raise SettingError(f"{name} price {price} is no price. Give a number from 0 upwards")
+                raise SettingError(f"{name} price {price} is not a price. Give a number from 0 upwards")
         if not self.escape + self.overkill:
             raise SettingError("both errors are free, so nothing is to be gained. Give an escape price, like 50")
 

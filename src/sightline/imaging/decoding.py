@@ -54,7 +54,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def read_header(data: Bytes, name: str) -> Header:
-    """Kind, size and form of an image file. Raises ImageError with the remedy for what is not read or is no image."""
+    """Kind, size and form of an image file. Raises ImageError with the remedy for what is not read or no image."""
     kind = kind_of(bytes(data[:_HEAD]))
     if kind is None:
         raise ImageError(f"{name}: not a readable image ({_guess(bytes(data[:_HEAD]))}). Save it as {READ}")

@@ -93,7 +93,7 @@ def shaped(array: NDArray[Any], name: str, full_scale: int | None, keep_16_bit: 
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise InputError(f"{name}: shape {array.shape} is no image. Expected (H, W), (H, W, 3) or (H, W, 4)")
+        raise InputError(f"{name}: shape {array.shape} is not an image. Expected (H, W), (H, W, 3) or (H, W, 4)")
     if min(array.shape[:2]) < MIN_SIDE_PX:
         size = f"{array.shape[1]} x {array.shape[0]} px"
         raise InputError(f"{name}: {size} is too small to inspect. Each side needs at least {MIN_SIDE_PX} px")

@@ -207,7 +207,7 @@ def read_station(path: str | Path) -> StationSettings:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: cannot be read ({error}). Check the path") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path}: is no valid TOML ({error}). Correct the line") from error
+        raise SettingError(f"{path}: is not valid TOML ({error}). Correct the line") from error
     try:
         return _from_folder(StationSettings.model_validate(values), path.resolve().parent)
     except ValidationError as error:

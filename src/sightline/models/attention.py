@@ -32,7 +32,7 @@ def rollout(attention: Iterable[Tensor]) -> Tensor:
 def attention_map(net: nn.Module, image: Tensor) -> Tensor | None:
     """Rollout from the class token to the patches (N, h, w) for images (N, 3, H, W) float32 RGB 0..255.
 
-    Without a class token, the mean over all patches. None where `net` is no vision transformer that shows its
+    Without a class token, the mean over all patches. None where `net` is not a vision transformer that shows its
     attention.
     """
     if isinstance(net, Dinov2):

@@ -217,7 +217,7 @@ def nearest(keys: Tensor, bank: Tensor, banned: Tensor | None = None) -> Tensor:
 
     `banned` (M,) bool marks entries that may not be used (those of the same image, when scores are held out). Where
     every entry is banned, or there is none, the distance is infinite; where a key or a usable entry holds a value that
-    is no number, it is no finite number either.
+    is not a number, it is not a finite number either.
     """
     best = _closest(keys, bank, banned)
     return (keys.square().sum(1) - 2 * best).clamp_min(0).sqrt()

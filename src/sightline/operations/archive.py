@@ -26,7 +26,7 @@ class Limits:
 def unpack(archive: Path, folder: Path, limits: Limits | None = None, progress: Progress = unwatched) -> int:
     """Unpack a zip archive; how many files. What its directory claims is not believed: bytes are counted as they come.
 
-    Raises InputError for what is no zip archive, is damaged or encrypted, names a place outside of `folder`, holds
+    Raises InputError for what is not a zip archive, is damaged or encrypted, names a place outside of `folder`, holds
     links, or is larger than `limits`. What was unpacked until then stays.
     """
     limits = limits or Limits()

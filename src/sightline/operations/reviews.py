@@ -154,7 +154,7 @@ def _meant(there: Sequence[View], given: Answer, views: Sequence[str]) -> list[V
     only = there[0].view if len(there) == 1 else ""
     marked = [view or only for view, _ in given.marks]
     if strange := [name for name in (*views, *marked) if name not in names]:
-        raise InputError(f"'{strange[0]}' is no view of this part. Name one of: {', '.join(sorted(names))}")
+        raise InputError(f"'{strange[0]}' is not a view of this part. Name one of: {', '.join(sorted(names))}")
     if given.label != DEFECTIVE:
         return list(there)
     if chosen := {*views, *marked}:

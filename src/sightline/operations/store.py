@@ -66,7 +66,7 @@ def add_samples(
 
 
 def add_image(store: Store, product: str, name: str, data: bytes, author: str) -> StoredSample:
-    """Keep one image as a sample called `name`. Raises InputError for what is no image, StoreError."""
+    """Keep one image as a sample called `name`. Raises InputError for what is not an image, StoreError."""
     with tempfile.TemporaryDirectory(prefix="sightline-") as desk:
         path = Path(desk) / Path(name).name
         path.write_bytes(data)

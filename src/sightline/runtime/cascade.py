@@ -27,7 +27,7 @@ class Cascade:
 
     `fast` and `accurate` are paths or Recipes of the same product and region of interest; `threads` the processor
     threads that one inspection may use; `engine`, `precision`, `public_key` and `release` as for an Inspector.
-    Raises RecipeError for a file that is no usable recipe, or where the two do not belong together.
+    Raises RecipeError for a file that is not a usable recipe, or where the two do not belong together.
 
     | fast | accurate | verdict | decided by |
     |---|---|---|---|
@@ -35,7 +35,7 @@ class Cascade:
     | REVIEW | OK | OK | accurate |
     | REVIEW | OK, with a warning that the image is unlike its training | REVIEW | fast |
     | REVIEW | REVIEW or NG | as the accurate one says | accurate |
-    | REVIEW | a score that is no finite number | NG | accurate |
+    | REVIEW | a score that is not a finite number | NG | accurate |
     | REVIEW | an exception | REVIEW, with a warning | fast |
 
     So REVIEW becomes OK only by a finite score within the accurate recipe's OK limit, on an image that it was
@@ -101,7 +101,7 @@ class Cascade:
         judged = replace(first, judged_by=FAST, times_ms=times, warnings=first.warnings + notes)
         if second is None:
             return judged
-        # Once more from the score: a score that is no number is never OK, whatever stands beside it.
+        # Once more from the score: a score that is not a number is never OK, whatever stands beside it.
         verdict = max(second.verdict, self.accurate.card.band.decide(second.score), key=SEVERITY.__getitem__)
         # OK needs both recipes to know the product, and an accurate one without a doubt about the picture.
         strange = self.fast.card.ood.reason(first.ood_distance, first.score) is not None
@@ -132,7 +132,7 @@ def on_band(score: float, own: Band, target: Band) -> float:
     Piecewise linear and increasing: low goes to low, high to high, linear between; beyond them the distance to the
     threshold is kept, because either recipe's scores are in spreads of its own held-out good parts. The verdict of
     the result in `target` is that of `score` in `own`, rounding included (but for a `target` without REVIEW). A
-    score that is no finite number is returned as it is.
+    score that is not a finite number is returned as it is.
     """
     if not math.isfinite(score):
         return score

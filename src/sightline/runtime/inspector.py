@@ -37,7 +37,7 @@ class Inspector:
     `recipe` is a path or a Recipe; `threads` the processor threads that one inspection may use; `engine` what runs
     the graph, and `precision` what it computes in (docs/how-to/faster.md). With a `public_key` (PEM file), a recipe
     that it has not signed is refused, as is one that is no `release` for this place.
-    Raises RecipeError for a file that is no usable recipe, SettingError for an engine or precision that is not to
+    Raises RecipeError for a file that is not a usable recipe, SettingError for an engine or precision that is not to
     be had here, MissingExtraError where the engine is not installed. `digest` is the SHA-256 of what was loaded.
     """
 

@@ -50,7 +50,7 @@ def read_predictions(outputs: dict[str, NDArray[Any]], index: int, card: Card) -
     grade = None
     if "grade" in outputs:
         expected = float(outputs["grade"][index])
-        # A grade that is no number is the worst one (fail closed).
+        # A grade that is not a number is the worst one (fail closed).
         worst = len(card.grades) - 1
         grade = worst if not np.isfinite(expected) else int(np.clip(round(expected), 0, worst))
     if "type_logits" not in outputs:
@@ -128,7 +128,7 @@ def name_defects(
 
     `over_image` brings a map over the recipe's input onto the whole image. A region takes the type that most of it is
     said to be; else the part's own, where that is sure; else it is `unknown`. What the part as a whole is said not to
-    carry is no region's type: of types that exclude each other, a sure one is that of every region.
+    carry is not a region's type: of types that exclude each other, a sure one is that of every region.
     """
     if not predictions.types:
         return found

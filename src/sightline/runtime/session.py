@@ -94,7 +94,7 @@ class OpenVinoSession:
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        # OpenVINO drops the file's properties and cannot tell why a file is no model: onnxruntime reads both.
+        # OpenVINO drops the file's properties and cannot tell why a file is not a model: onnxruntime reads both.
         facts = OnnxSession(data, 1, optimise=False, name=name)
         self.metadata, self.inputs, self.outputs = facts.metadata, facts.inputs, facts.outputs
         self._data, self._name = data, name

@@ -112,7 +112,7 @@ def _read_key(path: Path, which: str, kind: Any, load: Callable[[bytes], object]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: no {which} key can be read. Make a pair with: sightline keys") from error
     if not isinstance(key, kind):
-        raise InputError(f"{path}: is no Ed25519 key. Make a pair with: sightline keys")
+        raise InputError(f"{path}: is not an Ed25519 key. Make a pair with: sightline keys")
     return key
 
 

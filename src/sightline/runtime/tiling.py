@@ -132,7 +132,7 @@ class HeatMerger:
         """Add the heat (h, w) of one tile; each exactly once."""
         row, column = divmod(index, len(self._tiling.lefts))
         (rows, by_row), (columns, by_column) = self._rows[row], self._columns[column]
-        with np.errstate(invalid="ignore", over="ignore"):  # heat that is no number spreads over its tile
+        with np.errstate(invalid="ignore", over="ignore"):  # heat that is not a number spreads over its tile
             self._heat[rows, columns] += by_row @ heat @ by_column.T
 
     def merged(self) -> NDArray[np.float32]:
@@ -196,7 +196,7 @@ def read_tiles(
     and a p-value falls as the score rises, so the lowest belongs to the highest score. No correction for the number
     of tiles is due. (It does presume images with about as many tiles as those of the calibration.)
 
-    A tile whose score is no number makes the image's score no number: a part that was not wholly seen is never OK.
+    A tile whose score is not a number makes the image's score no number: a part that was not wholly seen is never OK.
     The embedding is the mean of the tiles', and so is the deviation from good parts, whose length is the distance.
     """
     scores: list[NDArray[np.float32]] = []

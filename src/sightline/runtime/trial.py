@@ -88,7 +88,7 @@ def _refused(name: str, what: str) -> RecipeError:
 def _limit(variable: str, default: int) -> int:
     text = os.environ.get(variable) or str(default)
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise SettingError(f"{variable}={text}: is no whole number above 0. Give one, or leave it out for {default}")
+        raise SettingError(f"{variable}={text}: is not a whole number above 0. Give one, or leave it out for {default}")
     return int(text)
 
 

@@ -50,7 +50,7 @@ class Annotation:
     def __post_init__(self) -> None:
         """Raises InputError where it contradicts itself."""
         if self.label not in LABELS:
-            raise InputError(f"'{self.label}' is no label. Use one of: {', '.join(LABELS)}")
+            raise InputError(f"'{self.label}' is not a label. Use one of: {', '.join(LABELS)}")
         if self.label == GOOD and (self.types or self.regions or self.mask_hash):
             raise InputError("a good part carries no defects. Remove the marks, or call it defective")
         if not self.author:
@@ -268,5 +268,5 @@ def _shape(value: dict[str, Any]) -> Shape:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no type's name")
+        raise TypeError(f"{value!r} is not a type's name")
     return value

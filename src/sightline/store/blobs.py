@@ -151,7 +151,7 @@ class BlobStore:
         return list(found)
 
     def remove(self, key: str) -> None:
-        """Take a file away; one that is gone already is no error."""
+        """Take a file away; one that is gone already is not an error."""
         if self.folder is not None:
             (self.folder / key).unlink(missing_ok=True)
         elif self.holds(key):

@@ -43,7 +43,7 @@ def locate(url: str | Path | None) -> URL:
         return URL.create("sqlite", database=str(Path(text).expanduser().absolute()))
     try:
         address = make_url(text)
-    except (ArgumentError, ValueError):  # a port that is no number, for one
+    except (ArgumentError, ValueError):  # a port that is not a number, for one
         # The text is left out: it may hold a password.
         raise SettingError("the database's address is none. Give a file, or postgresql://USER@HOST:PORT/NAME") from None
     if address.drivername in {"postgresql", "postgres"}:

@@ -86,7 +86,7 @@ class Images:
         """Keep an image and its thumbnail; one that is there already is not written again.
 
         When this returns, the image is on the disk (or on S3). `name` is what errors call it. Raises InputError for
-        what is no image, damaged or too large, StoreError where it cannot be written.
+        what is not an image, damaged or too large, StoreError where it cannot be written.
         """
         if isinstance(source, Path):
             return self._put(source, name or str(source))
@@ -195,13 +195,13 @@ def _limit() -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise SettingError(f"{LIMIT}={text}: is no number. Give the megabytes that one image may have") from error
+        raise SettingError(f"{LIMIT}={text}: is not a number. Give the megabytes that one image may have") from error
 
 
 def thumbnail(path: Path, name: str) -> tuple[bytes, str, int, int]:
     """JPEG of at most 256 x 256 px, and the image's media type, width and height (EXIF rotation applied).
 
-    `name` is what errors call it. Raises InputError for what is no image, is cut off, damaged or too large.
+    `name` is what errors call it. Raises InputError for what is not an image, is cut off, damaged or too large.
     """
     data = read_bytes(path)
     header = read_header(data, name)

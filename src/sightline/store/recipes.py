@@ -153,7 +153,7 @@ class Recipes:
         Raises InputError, and ConflictError where it is no longer at `revision`, with who changed it.
         """
         if state not in STATES:
-            raise InputError(f"'{state}' is no state of a recipe. Use one of: {', '.join(STATES)}")
+            raise InputError(f"'{state}' is not a state of a recipe. Use one of: {', '.join(STATES)}")
         with self._database.writing() as session:
             row = session.get(RecipeRow, _find(session, hash).id, with_for_update=True)
             assert row is not None

@@ -80,7 +80,7 @@ class Answer:
     def __post_init__(self) -> None:
         """Raises InputError where it contradicts itself."""
         if self.label not in LABELS:
-            raise InputError(f"'{self.label}' is no answer. Use one of: {', '.join(LABELS)}")
+            raise InputError(f"'{self.label}' is not an answer. Use one of: {', '.join(LABELS)}")
         if self.label == "good" and (self.types or self.marks):
             raise InputError("a good part has no defect types and no marks. Leave them out, or call it defective")
 

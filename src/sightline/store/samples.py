@@ -132,7 +132,7 @@ class Catalogue:
     def assign(self, sample_ids: Collection[int], split: str | None, author: str, reason: str = "") -> None:
         """Put samples into train, test or neither. Raises InputError for a frozen test image that is to leave."""
         if split not in SPLITS:
-            raise InputError(f"'{split}' is no split. Use train, test, or none")
+            raise InputError(f"'{split}' is not a split. Use train, test, or none")
         with self._database.writing() as session:
             rows = _rows(session, sample_ids)
             if split != TEST:

@@ -77,14 +77,14 @@ class Stations:
 
 def _check(name: str, url: str, token_env: str) -> None:
     if not NAME.match(name):
-        raise InputError(f"{name!r} is no name of a station. Use the one in its file: letters, digits, dots, dashes")
+        raise InputError(f"{name!r} is not a station name. Use the one in its file: letters, digits, dots, dashes")
     try:
         parts = urlsplit(url)
         fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fine = False
     if not fine or parts.username or parts.query or parts.fragment or parts.path.strip("/"):
-        raise InputError(f"{url!r} is no address of a station's port. Write it as http://192.168.1.20:9100")
+        raise InputError(f"{url!r} is not the address of a station's port. Write it as http://192.168.1.20:9100")
     if token_env and not VARIABLE.match(token_env):
         raise InputError("token_env: name a variable SIGHTLINE_STATION_..., which only the server's environment sets")
 

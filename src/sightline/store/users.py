@@ -163,12 +163,14 @@ def _is_last_administrator(session: Session, row: UserRow) -> bool:
 
 def _check_name(name: str) -> None:
     if not name.strip() or name != name.strip() or len(name) > MAX_NAME or not name.isprintable() or "/" in name:
-        raise InputError(f"{name!r} is no name of a user. Give 1 to {MAX_NAME} letters, no slash, no space at the ends")
+        raise InputError(
+            f"{name!r} is not a valid user name. Give 1 to {MAX_NAME} letters, no slash, no space at the ends"
+        )
 
 
 def _check_role(role: str) -> None:
     if role not in ROLES:
-        raise InputError(f"'{role}' is no role. Use one of: {', '.join(ROLES)}")
+        raise InputError(f"'{role}' is not a role. Use one of: {', '.join(ROLES)}")
 
 
 def _revision(row: UserRow) -> str:

@@ -46,7 +46,7 @@ def status(station: Station) -> dict[str, Any]:
     except (httpx.HTTPError, ValueError, StationError) as error:
         return {"reachable": False, "why": f"{station.name} does not answer ({error or type(error).__name__})"}
     if not isinstance(told, dict):
-        return {"reachable": False, "why": f"{station.url} is no station's port. Correct its address"}
+        return {"reachable": False, "why": f"{station.url} is not a station's port. Correct its address"}
     return {"reachable": True, "why": "", **told}
 
 

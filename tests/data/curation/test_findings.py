@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.data.curation.findings import Action, Decision, FileDecisionLog, MemoryDecisionLog, State, Verb
+from sightline.data.curation.findings import Action, Decision, FileDecisionLog, State, Verb
 
 ONE = Decision("near-1", State.APPLIED, "2025-01-01T00:00:00+00:00", "ünicode", Action(Verb.GROUP, ("a", "b"), "g"))
 TWO = Decision("blur-2", State.DISMISSED, "2025-01-02T00:00:00+00:00")
 
 
-@pytest.mark.parametrize("kind", ["memory", "file"])
-def test_what_is_kept_comes_back_until_it_is_forgotten(kind: str, tmp_path: Path) -> None:
-    decision_log = MemoryDecisionLog() if kind == "memory" else FileDecisionLog(tmp_path / "new" / "f.json")
+def test_what_is_kept_comes_back_until_it_is_forgotten(tmp_path: Path) -> None:
+    decision_log = FileDecisionLog(tmp_path / "new" / "f.json")
     assert decision_log.decisions() == {}
     decision_log.keep(ONE)
     decision_log.keep(TWO)
@@ -44,9 +43,8 @@ def test_a_damaged_or_newer_file_is_an_error_and_is_not_overwritten(text: str, t
     assert path.read_text(encoding="latin-1") == text
 
 
-@pytest.mark.parametrize("kind", ["memory", "file"])
-def test_the_last_result_is_kept_apart_from_the_decisions(kind: str, tmp_path: Path) -> None:
-    decision_log = MemoryDecisionLog() if kind == "memory" else FileDecisionLog(tmp_path / "f.json")
+def test_the_last_result_is_kept_apart_from_the_decisions(tmp_path: Path) -> None:
+    decision_log = FileDecisionLog(tmp_path / "f.json")
     assert decision_log.last() is None
     decision_log.keep_last({"fingerprint": "a"})
     decision_log.keep(ONE)

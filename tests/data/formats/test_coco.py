@@ -112,7 +112,7 @@ def test_an_id_is_the_same_as_text_and_as_a_number(tmp_path: Path) -> None:
         (_data([_image()], [], categories=[{"id": 1, "name": " "}]), "category 1: names no class"),
         (_data([_image()], [], categories=[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), "means 'a' and 'b'"),
         (_data([_image()], [_mark(bbox=[1, 2, 3])]), "annotation 7: 3 numbers where 4 belong"),
-        (_data([_image()], [_mark(bbox=[1, 2, None, 4])]), "annotation 7: None is no number"),
+        (_data([_image()], [_mark(bbox=[1, 2, None, 4])]), "annotation 7: None is not a number"),
         (_data([_image()], [_mark(segmentation=[[1, 2, 3, 4, 5]])]), "annotation 7: 5 numbers where 4 belong"),
         (_data([_image()], [_mark(segmentation="x")]), "annotation 7: expected a list"),
         (
@@ -123,11 +123,11 @@ def test_an_id_is_the_same_as_text_and_as_a_number(tmp_path: Path) -> None:
         (_data([_image()], [_mark(segmentation={"size": [6, 9], "counts": "o"})]), "annotation 7: .* cut off"),
         (
             _data([_image()], [_mark(segmentation={"size": [6, 9], "counts": [3, "x"]})]),
-            "annotation 7: 'x' is no number",
+            "annotation 7: 'x' is not a number",
         ),
         (_data([_image()], [_mark(segmentation={"size": [2, 2], "counts": [1, 3]})]), "does not fit an image of 9 x 6"),
         (_data([_image(name="../../1.png")], []), "image 1: the file name '../../1.png' leads out"),
-        (_data([_image(name=None)], []), "image 1: None is no file name"),
+        (_data([_image(name=None)], []), "image 1: None is not a file name"),
         (_data({"a": 1}, []), "images: expected a list"),
         (_data([3], []), "images: expected an object, found 3"),
         (_data([_image()], [3]), "annotation 1: expected an object"),

@@ -55,7 +55,7 @@ def test_a_name_that_leads_out_is_refused(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", None, 3, "a\0b"])
 def test_what_is_no_name_is_refused(name: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"here: .* is no file name"):
+    with pytest.raises(InputError, match=r"here: .* is not a file name"):
         document.within(tmp_path, name, "here")
 
 
@@ -65,7 +65,7 @@ def test_a_name_inside_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["x", None, True, float("nan"), float("inf"), 1e300, 10**400, [], "1e999"])
 def test_what_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(InputError, match=r"here: .* is no number"):
+    with pytest.raises(InputError, match=r"here: .* is not a number"):
         document.as_number(value, "here")
     with pytest.raises(InputError):
         document.as_numbers([value], 1, "here")
@@ -73,7 +73,7 @@ def test_what_is_no_number_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [1.5, -1, "-3"])
 def test_counts_are_whole(value: Any) -> None:
-    with pytest.raises(InputError, match=r"here: .* is no whole number"):
+    with pytest.raises(InputError, match=r"here: .* is not a whole number"):
         document.as_count(value, "here")
     assert document.as_count("7.0", "here") == 7
 

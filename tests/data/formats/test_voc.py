@@ -98,8 +98,8 @@ def test_a_stale_file_name_does_not_matter(name: str, folder: Path) -> None:
     ("stem", "objects", "name", "message"),
     [
         ("1", _object(" "), None, r"1.xml, object 1: names no class"),
-        ("1", _object() + _object(box=(1, "x", 3, 4)), None, r"1.xml, object 2, ymin: 'x' is no number"),
-        ("1", "<object><name>a</name></object>", None, r"1.xml, object 1, xmin: '' is no number"),
+        ("1", _object() + _object(box=(1, "x", 3, 4)), None, r"1.xml, object 2, ymin: 'x' is not a number"),
+        ("1", "<object><name>a</name></object>", None, r"1.xml, object 1, xmin: '' is not a number"),
         ("1", "", "../1.png", r"1.xml, filename: the file name '../1.png' leads out"),
         ("1", "", "2.png", r"1.xml, filename: '2.png' is another image than 1.png"),
         ("x", "", "1.png", r"x.xml: 1.png is listed before .* dent there, good here"),

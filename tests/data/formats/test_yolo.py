@@ -133,12 +133,12 @@ def test_settings_that_would_take_minutes_are_refused_at_once(text: str, tmp_pat
     ("line", "message"),
     [
         ("2 0.5 0.5 0.1 0.1", r"1.txt, line 2: the class 2 does not exist \(known: 0 crack, 1 dent\)"),
-        ("-1 0.5 0.5 0.1 0.1", "line 2: '-1' is no whole number"),
-        ("dent 0.5 0.5 0.1 0.1", "line 2: 'dent' is no number"),
-        ("0 20 10 8 8", "line 2: 20 is no share of an image's side, so the numbers may be pixels"),
+        ("-1 0.5 0.5 0.1 0.1", "line 2: '-1' is not a whole number"),
+        ("dent 0.5 0.5 0.1 0.1", "line 2: 'dent' is not a number"),
+        ("0 20 10 8 8", "line 2: 20 is not a share of an image's side, so these may be pixels"),
         ("0 0.5 0.5 0.1", "line 2: 3 numbers after the class. Give 4"),
         ("0 0.5 0.5 0.1 0.1 0.9", "line 2: 5 numbers after the class"),
-        ("0 0.5 nan 0.1 0.1", "line 2: 'nan' is no number"),
+        ("0 0.5 nan 0.1 0.1", "line 2: 'nan' is not a number"),
     ],
 )
 def test_a_bad_line_is_named(line: str, message: str, folder: Path) -> None:
@@ -168,9 +168,9 @@ def test_places_that_do_not_fit(line: str, message: str, left: Any, folder: Path
     ("text", "message"),
     [
         ("names: [a\n", "not readable YAML"),
-        ("names: dent", "'names' is no list of class names. Write names"),
-        ("names: []", "'names' is no list"),
-        ("names: {x: a}", "names: 'x' is no number"),
+        ("names: dent", "'names' is not a list of class names. Write names"),
+        ("names: []", "'names' is not a list"),
+        ("names: {x: a}", "names: 'x' is not a number"),
         ("names: ['']", "names: names no class"),
         ("- names", "expected an object"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]", "has YAML aliases"),

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sk
 
 from sightline.core.errors import InputError
-from sightline.evaluate.metrics.grades import grade_auroc, grade_scores
+from sightline.evaluate.metrics.grades import grade_scores
 
 
 def kappa_by_table(truth, predicted):
@@ -64,26 +64,9 @@ def test_no_parts_give_none() -> None:
     assert (found.kappa.value, found.error.value, found.adjacent.value, found.exact.value) == (None, None, None, None)
 
 
-def test_auroc_between_two_grades_leaves_the_others_out() -> None:
-    random = np.random.default_rng(1)
-    grades = random.integers(0, 4, 120)
-    scores = grades + random.normal(0, 1.0, 120)
-    found = grade_auroc(scores, grades, 1, 2, groups=[f"lot {n % 30}" for n in range(120)])
-    kept = (grades == 1) | (grades == 2)
-    assert found.value == pytest.approx(sk.roc_auc_score(grades[kept] == 2, scores[kept]))
-    assert found.of == kept.sum()
-    assert found.lower < found.value < found.upper
-    assert grade_auroc(scores, grades, 1, 9).value is None
-    assert grade_auroc([], [], 0, 1).value is None
-
-
 def test_bad_grades_are_refused_with_a_remedy() -> None:
     for wrong in ([0.5], [np.nan], [np.inf]):
         with pytest.raises(InputError, match="Number the grades"):
             grade_scores(wrong, [1])
     with pytest.raises(ValueError, match="one of each per part"):
         grade_scores([1], [1, 2])
-    with pytest.raises(ValueError, match="one grade per score"):
-        grade_auroc([1.0], [1, 2], 0, 1)
-    with pytest.raises(ValueError, match="two different grades"):
-        grade_auroc([1.0], [1], 1, 1)

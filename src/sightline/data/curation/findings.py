@@ -189,30 +189,6 @@ class DecisionLog(Protocol):
         ...
 
 
-class MemoryDecisionLog:
-    """Keeps decisions as long as it lives."""
-
-    def __init__(self) -> None:
-        self._decisions: dict[str, Decision] = {}
-        self._last: Mapping[str, Any] | None = None
-
-    def decisions(self) -> Mapping[str, Decision]:
-        return dict(self._decisions)
-
-    def keep(self, decision: Decision) -> None:
-        self._decisions.pop(decision.key, None)
-        self._decisions[decision.key] = decision
-
-    def forget(self, key: str) -> None:
-        self._decisions.pop(key, None)
-
-    def last(self) -> Mapping[str, Any] | None:
-        return self._last
-
-    def keep_last(self, result: Mapping[str, Any]) -> None:
-        self._last = result
-
-
 class FileDecisionLog:
     """Keeps decisions in a JSON file, which is whole at any time, and the last result in another beside it. One process
     at a time writes them.

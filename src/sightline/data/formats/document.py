@@ -91,7 +91,7 @@ def as_number(value: Any, location: str) -> float:
         number = math.nan
     if not abs(number) <= _LARGEST:
         raise InputError(
-            f"{location}: {_short(value)} is no number that can be used. Correct it, or export the annotations again"
+            f"{location}: {_short(value)} is not a number that can be used. Correct it, or export the annotations again"
         )
     return number
 
@@ -100,7 +100,7 @@ def as_count(value: Any, location: str) -> int:
     """`value` as a whole number of 0 or more. Raises InputError."""
     number = as_number(value, location)
     if number != int(number) or number < 0:
-        raise InputError(f"{location}: {_short(value)} is no whole number of 0 or more. Correct it")
+        raise InputError(f"{location}: {_short(value)} is not a whole number of 0 or more. Correct it")
     return int(number)
 
 
@@ -139,7 +139,7 @@ def within(base: Path, name: Any, location: str) -> Path:
 
 def _file_name(name: Any, location: str) -> PurePosixPath:
     if not isinstance(name, str) or not name.strip() or any(unicodedata.category(letter) == "Cc" for letter in name):
-        raise InputError(f"{location}: {_short(name)} is no file name. Give one relative to the dataset")
+        raise InputError(f"{location}: {_short(name)} is not a file name. Give one relative to the dataset")
     return PurePosixPath(name.strip().replace("\\", "/"))
 
 
@@ -162,7 +162,7 @@ class Finder:
     def find(self, name: Any, location: str) -> Path:
         """The file; where it is in no base, where it would be.
 
-        Raises InputError where the name leads out of them, and for what is no file: a pipe is waited for without end.
+        Raises InputError where the name leads out of them, and for what is not a file: a pipe may never end.
         """
         path = self._image_path(_file_name(name, location), location)
         if not path.is_file() and not path.is_dir() and path.exists():

@@ -142,7 +142,7 @@ def found(path: Path) -> bool:
 
 
 def read(path: Path) -> list[Sample]:
-    """Samples of every class folder. Raises InputError where there is no image at all, or a folder is no class."""
+    """Samples of every class folder. Raises InputError where there is no image at all, or a folder is not a class."""
     base, groups = _base(path), _read_groups(path / "groups.csv")
     samples = class_samples(base, (path, base), groups={path / name: group for name, group in groups.items()})
     if not samples:
@@ -156,7 +156,7 @@ def read(path: Path) -> list[Sample]:
 def class_samples(
     base: Path, mask_roots: Iterable[Path], *, split: str | None = None, groups: dict[Path, str] | None = None
 ) -> list[Sample]:
-    """Samples of the class folders in `base`. Raises InputError for a folder that is no class, naming it."""
+    """Samples of the class folders in `base`. Raises InputError for a folder that is not a class, naming it."""
     folders = sorted(entry for entry in base.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     images = {folder: images_below(folder) for folder in folders if not is_mask_folder(folder.name)}
     classes = {folder.name.lower() for folder, listed in images.items() if listed}

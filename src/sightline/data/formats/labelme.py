@@ -130,7 +130,7 @@ def _mask(entry: dict[str, Any], points: Ring, size: tuple[int, int] | None, loc
         data = base64.b64decode(entry.get("mask") or "", validate=True)
         part, _ = decode(data, "mask")
     except (binascii.Error, TypeError, ValueError, InputError) as error:
-        raise InputError(f"{location}: the mask is no readable PNG ({error}). Draw it again") from error
+        raise InputError(f"{location}: the mask is not a readable PNG ({error}). Draw it again") from error
     left, top = np.rint(points.min(axis=0)).astype(int).tolist()
     try:
         return Runs.placed(part.max(axis=2) > 0, left, top, *size)

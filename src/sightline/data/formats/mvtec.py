@@ -35,7 +35,7 @@ def found(path: Path) -> bool:
 
 def read(path: Path) -> list[Sample]:
     """Samples with the layout's own split; `val` is the test part where there is no other. Raises InputError where no
-    training image is found, or a folder is no class.
+    training image is found, or a folder is not a class.
     """
     parts = _parts(path)
     split = sides(parts)

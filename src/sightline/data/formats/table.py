@@ -159,7 +159,9 @@ def _table(path: Path) -> Path:
     if len(tables) > 1:
         raise InputError(f"{path}: holds several tables ({', '.join(t.name for t in tables)}). Name the one to use")
     if not tables:
-        raise InputError(f"{path}: is no table with the column 'image' and a column 'label' or 'grade'. Check the path")
+        raise InputError(
+            f"{path}: is not a table with the column 'image' and a column 'label' or 'grade'. Check the path"
+        )
     return tables[0]
 
 

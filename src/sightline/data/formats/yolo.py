@@ -121,7 +121,7 @@ def _names(data: dict[str, Any], file: Path) -> dict[int, str]:
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names:
-        raise InputError(f"{file}: 'names' is no list of class names. Write names: [crack, dent]")
+        raise InputError(f"{file}: 'names' is not a list of class names. Write names: [crack, dent]")
     return {as_count(key, f"{file}, names"): as_name(str(name), f"{file}, names") for key, name in names.items()}
 
 
@@ -203,7 +203,7 @@ def _mark(tokens: list[str], names: dict[int, str], size: tuple[int, int], locat
         )
     if max(values) > _LARGEST_SHARE:
         raise InputError(
-            f"{location}: {max(values):g} is no share of an image's side, so the numbers may be pixels. Export as YOLO "
+            f"{location}: {max(values):g} is not a share of an image's side, so these may be pixels. Export as YOLO "
             "again, with numbers from 0 to 1"
         )
     return Region(names[number], _shape(values, size)), location

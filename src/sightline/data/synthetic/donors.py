@@ -90,7 +90,7 @@ def _in_turn(samples: Iterable[Sample]) -> list[Sample]:
     for sample in samples:
         if sample.split != TRAIN:
             raise InputError(
-                f"{sample.path}: is no training part, so its defects may not be learned from. Give dataset.train"
+                f"{sample.path}: is not a training part, so its defects may not be learned from. Give dataset.train"
             )
         if sample.defective and (sample.mask or sample.regions):
             turns.append((counts[sample.types], sample))

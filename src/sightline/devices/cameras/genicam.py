@@ -32,7 +32,9 @@ class GenicamSource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         if not settings.cti.is_file():
-            raise CameraError(f"camera {settings.name}: {settings.cti} is no file. Install the maker's GenTL producer")
+            raise CameraError(
+                f"camera {settings.name}: {settings.cti} is not a file. Install the maker's GenTL producer"
+            )
         _, self._gentl_error, self._node_error = _import()
         self._device: Any = None
         self._harvester: Any = None

@@ -142,7 +142,7 @@ def read_picture(data: bytes, name: str, told: Mapping[str, float | str]) -> Raw
     """The picture in a file's bytes, with `told` as its metadata.
 
     16 bits stay as they are: the recipe knows which value is white. Raises CameraError: "incomplete" where the end is
-    missing, "size" where it is too large, "unreadable" for what is no picture, is damaged, or holds several.
+    missing, "size" where it is too large, "unreadable" for what is not a picture, is damaged, or holds several.
     """
     try:
         pixels, header = decode(data, name)

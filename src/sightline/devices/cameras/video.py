@@ -77,8 +77,10 @@ class Capture:
 def open_source(settings: Settings) -> Capture:
     """Open the file. Raises CameraError where it is missing or no video."""
     if not settings.path.is_file():
-        raise CameraError(f"camera {settings.name}: {settings.path} is no file. Correct path", "disconnected")
+        raise CameraError(f"camera {settings.name}: {settings.path} is not a file. Correct path", "disconnected")
     capture = cv2.VideoCapture(str(settings.path))
     if not capture.isOpened():
-        raise CameraError(f"camera {settings.name}: {settings.path} is no video that OpenCV can read", "disconnected")
+        raise CameraError(
+            f"camera {settings.name}: {settings.path} is not a video that OpenCV can read", "disconnected"
+        )
     return Capture(capture, settings.name, settings.loop, settings.paced)

@@ -43,7 +43,7 @@ def write_outputs(outputs: Outputs) -> list[int]:
     wrong = o.error != 0 or o.station_error != 0
     levels = (o.ready, o.busy, o.valid, *verdict, wrong, o.late, o.recipe_done, o.pilot, o.inspected)
     status = sum(1 << bit for bit, on in enumerate(levels) if on)
-    # A score that is no number is shown as the largest one: higher means more defective.
+    # A score that is not a number is shown as the largest one: higher means more defective.
     score_f32 = 3.4e38 if math.isnan(o.score) else min(max(o.score, -3.4e38), 3.4e38)
     score = struct.unpack(">HH", struct.pack(">f", score_f32))
     number, duration = o.number, min(o.duration_ms, 0xFFFFFFFF)

@@ -241,7 +241,7 @@ class Codec:
         return bytes(payload.SerializeToString())
 
     def decode(self, data: bytes) -> tuple[dict[str, Value], int, int | None]:
-        """Metrics by name, timestamp in ms, and sequence number. Raises ValueError for what is no payload."""
+        """Metrics by name, timestamp in ms, and sequence number. Raises ValueError for what is not a payload."""
         from google.protobuf.message import DecodeError
 
         payload = self._payload()

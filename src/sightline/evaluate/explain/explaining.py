@@ -47,7 +47,7 @@ NO_LAB = "Attention is not shown: it is computed in the lab, not on the line"
 
 
 class Explainer:
-    """Explains verdicts of one recipe. Raises RecipeError for a file that is no usable recipe.
+    """Explains verdicts of one recipe. Raises RecipeError for a file that is not a usable recipe.
 
     `attend` is asked for the attention over the recipe's input (height, width, 3): a map, or None and why not.
     """

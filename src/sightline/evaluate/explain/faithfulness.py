@@ -100,7 +100,7 @@ def faithfulness(inspector: Inspects, images: Sequence[Inspected], count: int, s
 
 
 def bounded(score: float, band: Band) -> float:
-    """A score as a share: 0.5 at the NG limit, 0.12 one band's width below it; 1 for what is no number."""
+    """A score as a share: 0.5 at the NG limit, 0.12 one band's width below it; 1 for what is not a number."""
     width = max(band.high - band.low, 1e-3 * max(1.0, abs(band.high)))
     return 1.0 if np.isnan(score) else float(1 / (1 + np.exp(np.clip(2 * (band.high - score) / width, -50, 50))))
 
@@ -168,7 +168,7 @@ def fidelity(score: Scorer, image: Image, heat: Floats, steps: int) -> Fidelity:
 
     `score` takes images (N, H, W, 3) uint8, N <= `BATCH`, and returns (N,) float, higher = more defective. Deleted
     pixels get the image's mean colour; insertion starts from the blurred image. A NaN in the heat counts as the
-    hottest; equal heat goes in reading order. Raises InputError where the score is no number, ValueError for
+    hottest; equal heat goes in reading order. Raises InputError where the score is not a number, ValueError for
     shapes that do not match.
     """
     heat = np.asarray(heat)

@@ -40,7 +40,7 @@ class Boxes:
     """The boxes of one image. `xywh` (n, 4) float: left, top, width, height in px; `types` (n,) their types.
 
     `scores` (n,) float, higher = surer, for boxes that were found; not read for boxes that are the truth.
-    Raises InputError for a box or score that is no number or a negative size, ValueError for unequal lengths.
+    Raises InputError for a box or score that is not a number or a negative size, ValueError for unequal lengths.
     """
 
     xywh: Floats

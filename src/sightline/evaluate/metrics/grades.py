@@ -7,20 +7,18 @@ Psychological Bulletin 70 (1968) 213-220.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.core.errors import InputError
 from sightline.core.figures import Figures
-from sightline.evaluate.metrics.image import image_auroc
 from sightline.evaluate.statistics.intervals import (
     Interval,
     Rate,
     Statistic,
     Weights,
-    auroc_statistic,
     bootstrap,
     exact_rate,
 )
@@ -53,7 +51,7 @@ def grade_scores(
     """Figures of N parts from their true and predicted grades, (N,) whole numbers in order, such as 0, 1, 2.
 
     `groups` (N,), such as lots, are resampled whole. No parts: every figure is None. Raises InputError for a
-    grade that is no whole number, ValueError for unequal lengths.
+    grade that is not a whole number, ValueError for unequal lengths.
     """
     true, given = _whole(truth), _whole(predicted)
     if true.size != given.size:
@@ -70,31 +68,6 @@ def grade_scores(
         adjacent_rate=exact_rate(int((off <= 1).sum()), true.size),
         exact=exact_rate(int((off == 0).sum()), true.size),
     )
-
-
-def grade_auroc(
-    scores: ArrayLike,
-    grades: ArrayLike,
-    better: int,
-    worse: int,
-    *,
-    groups: Sequence[Hashable] | None = None,
-) -> Interval:
-    """How well `scores` (N,) float, higher = worse, tell parts of grade `worse` from parts of grade `better`.
-
-    Parts of other grades are left out; the interval's `of` counts those that remain. None where one of the two
-    grades is missing. Raises InputError for a grade that is no whole number, ValueError for unequal lengths.
-    """
-    values, given = np.asarray(scores, np.float64).ravel(), _whole(grades)
-    if values.size != given.size:
-        raise ValueError(f"{values.size} scores and {given.size} grades do not match. Give one grade per score.")
-    if better == worse:
-        raise ValueError(f"grade {better} cannot be told from itself. Give two different grades.")
-    chosen = np.flatnonzero((given == better) | (given == worse))
-    selected, bad = values[chosen], given[chosen] == worse
-    lots = None if groups is None else [groups[int(part)] for part in chosen]
-    found = bootstrap(auroc_statistic(selected, bad), chosen.size, groups=lots)
-    return replace(found, value=image_auroc(selected, bad))
 
 
 def _kappa(true: Grades, given: Grades, weights: Weights) -> float | None:

@@ -118,7 +118,7 @@ def single_label(
 
     `scores` (N, K) float, higher = rather this type, columns as `names`, for average precision; `groups` (N,),
     such as lots, are resampled whole. Raises InputError for a type that is not among `names` or a score that
-    is no number, ValueError for unequal lengths.
+    is not a number, ValueError for unequal lengths.
     """
     actual, flagged = _one_hot(truth, names), _one_hot(predicted, names)
     _check(actual, flagged, scores)

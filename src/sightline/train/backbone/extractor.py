@@ -38,7 +38,7 @@ EXPORT_VERSION = 1  # raise it when the export changes, so that old cache files 
 class FeatureExtractor(Protocol):
     """Images (N, H, W, 3) uint8 -> maps {name: (N, C, h, w) float32} on `device`.
 
-    Raises InputError where H or W is no multiple of the backbone's `step_px`.
+    Raises InputError where H or W is not a multiple of the backbone's `step_px`.
     """
 
     device: torch.device

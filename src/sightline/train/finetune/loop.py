@@ -40,7 +40,7 @@ def learn_from(
     """Step by the batch's gradient; its loss, and the number of pieces that it was read in.
 
     Where memory is short, the batch is read in twice as many pieces, whose gradients are summed: what is learned
-    stays nearly the same. With a loss or gradient that is no number nothing is changed. Raises TrainingError where
+    stays nearly the same. With a loss or gradient that is not a number nothing is changed. Raises TrainingError where
     not even single images fit.
     """
     while True:

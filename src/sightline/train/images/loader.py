@@ -185,7 +185,7 @@ class ImageLoader:
         self.counts: set[int] = set()  # of images per part that were seen
 
     def __call__(self, part: Part) -> Prepared | None:
-        """The part's input or tiles; None for a file that is no image, or a stray.
+        """The part's input or tiles; None for a file that is not an image, or a stray.
 
         Such a part is warned about and removed from `parts`.
         """

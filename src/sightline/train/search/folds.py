@@ -140,7 +140,7 @@ def portable(bench: Bench) -> Bench:
 
 
 def _read(part: Part) -> Part | None:
-    """The part with its shape; None, with a warning, where its file is no image."""
+    """The part with its shape; None, with a warning, where its file is not an image."""
     try:
         image, _ = read_image(part.sample.path, part.full_scale)
     except InputError as error:

@@ -45,9 +45,9 @@ def place(after: str | None, *kinds: type) -> Any:
     values = value if len(kinds) > 1 else [value]
     right = isinstance(values, list) and len(values) == len(kinds)
     if not right or any(type(one) is not kind for one, kind in zip(values, kinds, strict=True)):
-        raise InputError("after: is no cursor of this list. Take `next` of the page before")
+        raise InputError("after: is not a cursor of this list. Take `next` of the page before")
     if any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in values):
-        raise InputError("after: is no cursor of this list. Take `next` of the page before")
+        raise InputError("after: is not a cursor of this list. Take `next` of the page before")
     return value
 
 
