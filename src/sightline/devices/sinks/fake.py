@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -30,6 +29,7 @@ class FakeSink:
         self._settings = settings
         self._lock = threading.Lock()
         self._inbox = Inbox(count_max=0)
+        self.wait, self.on_abort = self._inbox.wait, self._inbox.on_abort
         self.signals: list[Signal] = []
         self.statuses: list[Status] = []
 
@@ -51,14 +51,6 @@ class FakeSink:
     def ask(self, command: Command) -> None:
         """Make the next `wait` give this command."""
         self._inbox.put(command)
-
-    def wait(self, timeout_ms: float) -> Command | None:
-        """The next command that was asked for."""
-        return self._inbox.wait(timeout_ms)
-
-    def on_abort(self, call: Callable[[], None]) -> None:
-        """Have `call` called when an ABORT is asked for."""
-        self._inbox.on_abort(call)
 
     def show(self, status: Status) -> None:
         """Keep the status."""

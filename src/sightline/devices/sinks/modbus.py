@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sightline.core.errors import MissingExtraError, SinkError
-from sightline.core.signals import Command, Signal, Status
 from sightline.devices.link import Health, Link
 from sightline.devices.loop import Loop
 from sightline.devices.sinks.handshake import Handshake
@@ -59,6 +58,7 @@ class ModbusSink:
         self._settings = settings
         self._handshake = Handshake(settings.acknowledge, settings.acknowledge_ms, settings.waiting_max)
         self._handshake.take(read_inputs([0] * INPUTS))
+        self.send, self.wait, self.show = self._handshake.present, self._handshake.wait, self._handshake.show
         self._lock = threading.Lock()
         self._inputs = [0] * INPUTS
         self._link = Link(f"sink {settings.name}", self._serve, lambda server: server.close(), settings.backoff)
@@ -68,18 +68,6 @@ class ModbusSink:
         """The port that is listened on; 0 while there is none."""
         server = self._link.get(0)
         return 0 if server is None else server.port
-
-    def send(self, signal: Signal) -> None:
-        """Show a result to the PLC. Raises SinkError where too many wait for its acknowledgement."""
-        self._handshake.present(signal)
-
-    def wait(self, timeout_ms: float) -> Command | None:
-        """The PLC's next command."""
-        return self._handshake.wait(timeout_ms)
-
-    def show(self, status: Status) -> None:
-        """Tell the PLC the station's status."""
-        self._handshake.show(status)
 
     def health(self) -> Health:
         """Whether a PLC is connected and, where that is watched, its heartbeat moves."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from sightline.core.errors import SinkError
-from sightline.core.signals import Command, Status
+from sightline.core.signals import Status
 from sightline.devices.outbox import Message
 from sightline.devices.sinks.mqtt_client import BrokerSettings, BrokerSink, MqttClient, parse_json
 from sightline.devices.sinks.port import Inbox, read_command
@@ -41,17 +40,10 @@ class MqttSink(BrokerSink[MqttClient]):
 
     def __init__(self, settings: Settings) -> None:
         self._inbox = Inbox()
+        self.wait, self.on_abort = self._inbox.wait, self._inbox.on_abort
         self._lock = threading.Lock()
         self._status = Status()
         super().__init__(settings)
-
-    def wait(self, timeout_ms: float) -> Command | None:
-        """The next command from /command."""
-        return self._inbox.wait(timeout_ms)
-
-    def on_abort(self, call: Callable[[], None]) -> None:
-        """Have `call` called at once when an abort comes."""
-        self._inbox.on_abort(call)
 
     def show(self, status: Status) -> None:
         """Publish the status, retained; where the broker is away, the latest one once it is back."""

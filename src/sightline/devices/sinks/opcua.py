@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -233,6 +233,7 @@ class OpcuaSink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._inbox = Inbox()
+        self.wait, self.on_abort = self._inbox.wait, self._inbox.on_abort
         self._box = MemoryBox(settings.waiting_max)
         self._lock = threading.Lock()
         self._status: Status | None = None
@@ -248,14 +249,6 @@ class OpcuaSink:
     def send(self, signal: Signal) -> None:
         """Have one result made readable. Raises SinkError where too many wait."""
         self._courier.send(signal)
-
-    def wait(self, timeout_ms: float) -> Command | None:
-        """The next command of a client."""
-        return self._inbox.wait(timeout_ms)
-
-    def on_abort(self, call: Callable[[], None]) -> None:
-        """Have `call` called at once when a client aborts."""
-        self._inbox.on_abort(call)
 
     def show(self, status: Status) -> None:
         """Show the status in the state machine."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sightline.core.errors import SinkError
-from sightline.core.signals import Command, Signal, Status
+from sightline.core.signals import Status
 from sightline.devices.link import Backoff, Health, Link
 from sightline.devices.sinks.handshake import Handshake, Outputs
 from sightline.devices.sinks.registers import INPUTS, read_inputs, read_outputs, write_outputs
@@ -36,6 +36,7 @@ class Poller:
         self, name: str, opener: Callable[[], Memory], handshake: Handshake, poll_ms: float, backoff: Backoff
     ) -> None:
         self._name, self._handshake, self._poll_s = name, handshake, poll_ms / 1e3
+        self.send, self.wait, self.show = handshake.present, handshake.wait, handshake.show
         self._link = Link(f"sink {name}", opener, lambda memory: memory.close(), backoff)
         self._stop = threading.Event()
         self._written: list[int] | None = None  # what the PLC has; None: unknown, as after a lost link
@@ -43,18 +44,6 @@ class Poller:
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name=f"poll {name}", daemon=True)
         self._thread.start()
-
-    def send(self, signal: Signal) -> None:
-        """Show a result to the PLC. Raises SinkError where too many wait for its acknowledgement."""
-        self._handshake.present(signal)
-
-    def wait(self, timeout_ms: float) -> Command | None:
-        """The PLC's next command."""
-        return self._handshake.wait(timeout_ms)
-
-    def show(self, status: Status) -> None:
-        """Tell the PLC the station's status."""
-        self._handshake.show(status)
 
     def health(self) -> Health:
         """Whether the PLC answers."""
