@@ -66,8 +66,8 @@ class Classifier(nn.Module):
     `types` is K, the number of defect types; `grades` the number of grades, 0 for none. `exclusive` says that a part
     carries one type at most, so that types compete with each other and with good. `temperature` divides the logits of
     the types, `thresholds` (grades - 1,) split the quality into grades. `default` and `spread` are those of the
-    evidence of good parts, `trust` what each share of cells counts; `centre` and `inverse` are those of good cells,
-    from which the evidence of one more type can be found. `kernel_ordinal`, once there is one, gives the quality and
+    LDA scores of good parts, `trust` what each share of cells counts; `centre` and `inverse` are those of good cells,
+    from which the LDA of one more type can be found. `kernel_ordinal`, once there is one, gives the quality and
     its thresholds.
     """
 
@@ -96,8 +96,8 @@ class Classifier(nn.Module):
         nn.init.zeros_(self.whole.bias)
         self.quality = nn.Linear(pooled, 1, bias=False) if grades else None
         self.kernel_ordinal = None
-        self.evidence = nn.ModuleList(nn.Conv2d(count, types, 1, bias=False) for count in channels if types)
-        for direction in self.evidence.requires_grad_(False).parameters():
+        self.lda = nn.ModuleList(nn.Conv2d(count, types, 1, bias=False) for count in channels if types)
+        for direction in self.lda.requires_grad_(False).parameters():
             nn.init.zeros_(direction)
         self.register_buffer("default", torch.zeros(len(EVIDENT) * types))
         self.register_buffer("spread", torch.ones(len(EVIDENT) * types))
@@ -131,9 +131,9 @@ class Classifier(nn.Module):
 
         The asinh keeps the order and lets no single value outweigh all that is learned.
         """
-        if not len(self.evidence):
+        if not len(self.lda):
             return self.default.new_zeros(len(maps[self.base]), 0)
-        levels = zip(self.names, self.standard, self.evidence, strict=True)
+        levels = zip(self.names, self.standard, self.lda, strict=True)
         found = [enlarge(direction(standard(maps[name])), maps[self.base]) for name, standard, direction in levels]
         return self.compare(hottest(torch.stack(found).sum(0), EVIDENT))
 
@@ -141,7 +141,7 @@ class Classifier(nn.Module):
         """Hottest cells (N, shares * K) -> evidence, against that of good parts."""
         return torch.asinh((hot - self.default) / self.spread)
 
-    def evidence_logits(self, evident: Tensor) -> Tensor:
+    def lda_logits(self, evident: Tensor) -> Tensor:
         """Evidence (N, shares * K) -> what it adds to the classes' logits (N, K + 1)."""
         shares = evident.view(len(evident), len(self.trust), self.whole.out_features - 1) - CLEAR
         return F.pad((self.trust[:, None] * shares).sum(1), (1, 0))
@@ -155,7 +155,7 @@ class Classifier(nn.Module):
         class_map = self.classes(F.relu(mixed + self.mix(mixed)))
         pooled = F.dropout(self.pooled(self.describe(maps)), drop, self.training)
         types = self.whole(pooled) + self.hottest(hottest(class_map))
-        types = types + self.evidence_logits(self.evident(maps) if evident is None else evident)
+        types = types + self.lda_logits(self.evident(maps) if evident is None else evident)
         return Recognised(types, class_map, self._quality(pooled))
 
     def _quality(self, pooled: Tensor) -> Tensor | None:

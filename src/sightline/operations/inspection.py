@@ -36,26 +36,26 @@ class Judging:
         from sightline.runtime.cascade import Cascade
         from sightline.runtime.inspector import Inspector
 
-        judge: Inspector | Cascade
+        inspector: Inspector | Cascade
         if self.accurate is None:
-            judge = Inspector(self.recipe, self.threads, self.engine, self.precision)
+            inspector = Inspector(self.recipe, self.threads, self.engine, self.precision)
         else:
-            judge = Cascade(self.recipe, self.accurate, self.threads, self.engine, self.precision)
-        judge.warm_up()
-        return judge
+            inspector = Cascade(self.recipe, self.accurate, self.threads, self.engine, self.precision)
+        inspector.warm_up()
+        return inspector
 
 
 def inspect(judging: Judging, images: Sequence[Path], overlays: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Results as plain JSON values, each as soon as it is there; `error` is set where there was nothing to judge.
+    """Results as plain JSON values, each as soon as it is there; `error` is set where there was nothing to inspect.
 
     Whoever has seen enough asks for no more. `overlays` is a folder for pictures of what was found.
     """
-    judge = judging.open()
+    inspector = judging.open()
     paths = expand(images, leave_out=overlays)
     pictures = picture_names(paths, images) if overlays is not None else [""] * len(paths)
     for path, name in zip(paths, pictures, strict=True):
         try:
-            result = judge.inspect(path)
+            result = inspector.inspect(path)
         except InputError as error:
             yield {"image": str(path), "verdict": "NG", "score": None, "p_value": None, "error": str(error)}
             continue
@@ -67,7 +67,7 @@ def inspect(judging: Judging, images: Sequence[Path], overlays: Path | None = No
 
 
 def explain(recipe: Path, images: Sequence[Path], output: Path, *, threads: int = 2) -> Iterator[dict[str, Any]]:
-    """Explanations as plain JSON values, in order; `error` is set where there was nothing to judge.
+    """Explanations as plain JSON values, in order; `error` is set where there was nothing to inspect.
 
     `output` is a picture for one image, or a folder. Raises InputError where several images would go to one picture.
     """

@@ -23,7 +23,7 @@ COLOURS = ((46, 134, 193), (58, 176, 170), (255, 209, 71), (243, 124, 38), (200,
 OPACITIES = (0.0, 0.22, 0.5, 0.66, 0.78)
 SMOOTH_CELLS = 0.8  # of a cell of the heat's grid, along an outline: its staircase goes, its bends stay
 STEP_PX = 1.0  # between the points that are smoothed
-DRAWN_STEPS = 4  # of them per point that is drawn: rounded to pixels, closer ones would be a staircase again
+STEPS_PER_POINT = 4  # of them per point that is drawn: rounded to pixels, closer ones would be a staircase again
 
 # OpenCV 5 has an outline font; an older OpenCV draws with its stroke font.
 Colour = tuple[int, int, int]
@@ -106,7 +106,7 @@ def smooth_outline(contour: NDArray[np.int32], cell_px: float) -> NDArray[np.int
     before, after = (abs(cv2.contourArea(line.astype(np.float32))) for line in (points, smooth))
     middle = smooth.mean(axis=0)
     grown = middle + (smooth - middle) * np.sqrt(before / after) if after > 0 else points
-    return np.rint(grown[::DRAWN_STEPS]).astype(np.int32)
+    return np.rint(grown[::STEPS_PER_POINT]).astype(np.int32)
 
 
 def draw_outlines(

@@ -263,14 +263,14 @@ def _known_defects(
     band = None if learned is None or learned.card is None else learned.card.band
     for index, part in enumerate(parts):
         progress("scoring known defects", index, len(parts))
-        worst, evidence = [], -np.inf
+        worst, type_logit = [], -np.inf
         for image in again(loader, part).images:  # one tile's maps at a time, for the memory and for the types
             maps = fitted_model.extractor(image[None])
             worst.append(float(fitted_model.fitted.head(maps)[1]))
             if learned is not None and band is not None:
-                evidence = max(evidence, float(learned.net.type_logits(learned.net(maps).types).amax()))
+                type_logit = max(type_logit, float(learned.net.type_logits(learned.net(maps).types).amax()))
         scores.append(fitted_model.fitted.marked.get(part.hash, np.max(worst)))  # NaN stays NaN
-        caught.append(band is not None and band.decide(evidence) is not Verdict.OK)
+        caught.append(band is not None and band.decide(type_logit) is not Verdict.OK)
     return np.array(scores, np.float64), np.array(caught, bool)
 
 
@@ -327,5 +327,5 @@ def _export(fitted_model: FittedModel, card: Card, loader: ImageLoader, defects:
     parity = check_parity(model.SerializeToString(), fitted_model.source, head, images, card.band, int8, net, boxes)
     final = card.model_copy(update={"parity": parity})
     release_memory()
-    evidence = gather_explanation(fitted_model.extractor, fitted_model.fitted, (loader, defects), net)
-    return Recipe(with_card(model, final, evidence), final)
+    explanation = gather_explanation(fitted_model.extractor, fitted_model.fitted, (loader, defects), net)
+    return Recipe(with_card(model, final, explanation), final)

@@ -68,7 +68,7 @@ def test_five_marked_examples_name_unseen_parts() -> None:
     net, maps_of, _, _ = _fitted()
     right = 0
     for number in range(70, 100):
-        predicted = net.evidence_logits(net.evident(maps_of(str(number), np.zeros((8, 8, 3), np.uint8), False)))[0]
+        predicted = net.lda_logits(net.evident(maps_of(str(number), np.zeros((8, 8, 3), np.uint8), False)))[0]
         right += int(predicted.argmax()) == (1, 2, 0)[(number - 70) % 3]
     assert right >= 26
 

@@ -47,7 +47,7 @@ def test_a_search_ends_in_a_recipe_with_the_chosen_settings(found: SearchResult,
 
 def test_the_result_is_plain_json_and_words(found: SearchResult) -> None:
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert data["trials"][0]["usual"] is True
+    assert data["trials"][0]["default"] is True
     assert data["trials"][0]["cost_upper"] >= data["trials"][0]["cost"]
     assert set(data["settings"]) == set(found.searched)
     assert "plates: 2 trials (2 finished)" in str(found)
@@ -104,7 +104,7 @@ def test_synthetic_defects_are_named_as_what_they_are(find: Search, parts: Datas
 def test_processes_share_the_trials(parts: Dataset, tmp_path: Path) -> None:
     result = sightline.search(parts, processes=2, study=tmp_path / "study.db", **{**FEW, "trials": 3})
     assert [trial.state for trial in result.trials] == ["finished"] * 3
-    assert sum(trial.usual for trial in result.trials) == 1
+    assert sum(trial.default for trial in result.trials) == 1
     assert any("2 processes" in note for note in result.notes)
     assert len({str(trial.params) for trial in result.trials}) == 3
 

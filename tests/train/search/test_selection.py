@@ -24,7 +24,7 @@ def scores(missed: range) -> tuple[float, ...]:
 def trial(number: int, missed: range, ms: float, default: bool = False) -> SearchTrial:
     own = scores(missed)
     cost = cheapest(own, BENCH.defective(), PRICES)
-    return SearchTrial(number, "finished", {}, cost, ms, 1.0, usual=default, scores=own)
+    return SearchTrial(number, "finished", {}, cost, ms, 1.0, default=default, scores=own)
 
 
 def test_the_front_is_what_nothing_beats() -> None:

@@ -49,7 +49,7 @@ def test_the_default_settings_come_first_and_the_same_seed_tries_the_same(find: 
     first, second = find(), find()
     assert tried(first) == tried(second)
     assert len(first.trials) == 4 and first.ended == "trials"
-    assert first.trials[0].usual and first.trials[0].params["key_size"] == 64
+    assert first.trials[0].default and first.trials[0].params["key_size"] == 64
     assert tried(find(seed=1))[1:] != tried(first)[1:]
     assert trained[0] == first.settings
 
@@ -75,7 +75,7 @@ def test_an_interrupt_before_anything_was_done_ends_the_search(
     with pytest.raises(KeyboardInterrupt):
         find(study=tmp_path / "study.db")
     judge_by(judged)
-    assert [trial.usual for trial in find(study=tmp_path / "study.db").trials] == [True, False, False, False]
+    assert [trial.default for trial in find(study=tmp_path / "study.db").trials] == [True, False, False, False]
 
 
 def test_a_killed_trial_does_not_count_and_one_that_runs_elsewhere_does(find: Search, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def fit_lda(
     own = _directions(net, maps_of, labelled, centre, inverse, mirror)
     means = [torch.stack([row for _, row in rows]).mean(0) if rows else torch.zeros_like(centre) for rows in own]
     directions = torch.stack(means)
-    for conv, part in zip(net.evidence, directions.split(list(net.channels), 1), strict=True):
+    for conv, part in zip(net.lda, directions.split(list(net.channels), 1), strict=True):
         conv.weight.copy_(part[:, :, None, None])  # type: ignore[operator]
     without: dict[tuple[int, int], Tensor] = {}
     for kind, rows in enumerate(own):

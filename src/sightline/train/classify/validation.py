@@ -182,9 +182,9 @@ def validate_labelled_defects(
         found = fit_temperature(held_out, classes.argmax(1))
         net.temperature = torch.tensor(float(np.clip(found.value, *TEMPERATURES)))
     with torch.inference_mode():
-        evidence = net.type_logits(torch.from_numpy(held_out).float()).amax(1).double().numpy()
+        type_logits = net.type_logits(torch.from_numpy(held_out).float()).amax(1).double().numpy()
     parts = [labelled[i].part for i in typed]
-    band, calibration = _band(evidence, classes, parts, settings, by_unit)
+    band, calibration = _band(type_logits, classes, parts, settings, by_unit)
     return Recognition(
         exclusive=label_map.exclusive,
         band=band,
@@ -194,7 +194,7 @@ def validate_labelled_defects(
 
 
 def _band(
-    evidence: NDArray[np.float64],
+    type_logits: NDArray[np.float64],
     classes: NDArray[np.bool_],
     parts: Sequence[Part],
     settings: TrainSettings,
@@ -202,9 +202,9 @@ def _band(
 ) -> tuple[Band | None, Calibration | None]:
     """Thresholds and bounds from parts: of a good one the most evident picture counts, of a defective one the least."""
     photos = int(classes[:, 0].sum())
-    good = worst_of_each(evidence[classes[:, 0]], [x for x, own in zip(parts, classes[:, 0], strict=True) if own])
+    good = worst_of_each(type_logits[classes[:, 0]], [x for x, own in zip(parts, classes[:, 0], strict=True) if own])
     defective = -worst_of_each(
-        -evidence[~classes[:, 0]], [x for x, own in zip(parts, classes[:, 0], strict=True) if not own]
+        -type_logits[~classes[:, 0]], [x for x, own in zip(parts, classes[:, 0], strict=True) if not own]
     )
     if not len(good):
         return None, None  # no good parts at all: such a recipe decides by the types' names (docs/decisions/0019)

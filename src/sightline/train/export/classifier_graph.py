@@ -53,7 +53,7 @@ HEAD_TEXT = """    known_around = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>({mixe
     known_pooled = Concat<axis=1>({moments})
     known_whole = Gemm(known_pooled, known_whole_weights, known_whole_bias)
     known_top = MatMul(known_hottest, known_hottest_weights)
-{evidence}
+{lda}
     known_said = Slice(known_types, known_one, known_end, known_one)
 """
 NO_LDA_TEXT = """    known_types = Add(known_whole, known_top)
@@ -134,7 +134,7 @@ def classifier_text(net: Classifier, grids: dict[str, Grid]) -> str:
     shares = range(len(HOTTEST))
     moments = ", ".join(f"known_{i}_mean, known_{i}_spread" for i in range(len(net.names)))
     tops, names = "".join(TOP_TEXT.format(i=i) for i in shares), ", ".join(f"known_top_{i}" for i in shares)
-    text += HEAD_TEXT.format(mixed=mixed, tops=tops, names=names, moments=moments, evidence=_lda_text(net, grids))
+    text += HEAD_TEXT.format(mixed=mixed, tops=tops, names=names, moments=moments, lda=_lda_text(net, grids))
     text += AGAINST_GOOD_TEXT if net.exclusive else ALONE_TEXT
     if net.quality is None:
         return text
@@ -143,7 +143,7 @@ def classifier_text(net: Classifier, grids: dict[str, Grid]) -> str:
 
 def _lda_text(net: Classifier, grids: dict[str, Grid]) -> str:
     """Each map's share of the evidence, brought to one grid and added; then its hottest cells."""
-    if not len(net.evidence):
+    if not len(net.lda):
         return NO_LDA_TEXT
     text, levels = "", []
     for i, name in enumerate(net.names):
@@ -192,7 +192,7 @@ def classifier_constants(net: Classifier, grids: dict[str, Grid]) -> Arrays:
     constants |= {f"known_count_{i}": np.array([count]) for i, count in enumerate(counts)}
     constants |= {f"known_{i}_share": np.array(1 / np.prod(grids[n]), np.float32) for i, n in enumerate(net.names)}
     constants |= top_down_constants("known", net, grids)
-    constants |= _evidence(net, grids) if len(net.evidence) else {}
+    constants |= _lda_constants(net, grids) if len(net.lda) else {}
     return constants | (_grade(net) if net.quality is not None else {})
 
 
@@ -214,7 +214,7 @@ def _grade(net: Classifier) -> Arrays:
     }
 
 
-def _evidence(net: Classifier, grids: dict[str, Grid]) -> Arrays:
+def _lda_constants(net: Classifier, grids: dict[str, Grid]) -> Arrays:
     """Directions that take maps as they are; the evidence of good parts, and how far each share is trusted."""
     height, width = grids[net.base]
     counts = [top_count(share, height * width) for share in EVIDENT]
@@ -225,7 +225,7 @@ def _evidence(net: Classifier, grids: dict[str, Grid]) -> Arrays:
     }
     arrays |= {f"known_spots_count_{i}": np.array([count]) for i, count in enumerate(counts)}
     offset = np.zeros(types, np.float32)
-    for i, (name, standard, direction) in enumerate(zip(net.names, net.standards, net.evidence, strict=True)):
+    for i, (name, standard, direction) in enumerate(zip(net.names, net.standards, net.lda, strict=True)):
         assert isinstance(direction, nn.Conv2d)
         weights, bias = folded(standard, direction.weight[:, :, 0, 0], None)
         arrays[f"known_{i}_evidence"], offset = weights[:, :, None, None].copy(), offset + bias

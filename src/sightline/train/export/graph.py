@@ -136,11 +136,11 @@ def map_grids(backbone: bytes, size: tuple[int, int]) -> dict[str, Grid]:
     return {name: (values.shape[2], values.shape[3]) for name, values in maps.items()}
 
 
-def with_card(model: ModelProto, card: Card, evidence: ExplanationData | None = None) -> bytes:
-    """The model's bytes with the card in its metadata, and `evidence`, if given, else that which the model has."""
+def with_card(model: ModelProto, card: Card, explanation: ExplanationData | None = None) -> bytes:
+    """The model's bytes with the card in its metadata, and `explanation`, if given, else that which the model has."""
     kept = {prop.key: prop.value for prop in model.metadata_props if prop.key == EXPLANATION_KEY}
-    if evidence is not None:
-        kept[EXPLANATION_KEY] = evidence.model_dump_json()
+    if explanation is not None:
+        kept[EXPLANATION_KEY] = explanation.model_dump_json()
     del model.metadata_props[:]
     helper.set_model_props(model, {METADATA_KEY: card.model_dump_json(), **kept})
     return model.SerializeToString()

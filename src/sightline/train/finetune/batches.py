@@ -72,8 +72,8 @@ class Views:
 
     def counts(self, classes: int) -> Tensor:
         """How many parts (K + 1,) of each class there seem to be, as often as they are drawn."""
-        drawn_indices = np.concatenate([self._order.epoch(number) for number in range(SHARE_EPOCHS)])
-        predicted = [self._labelled[i].classes for i in drawn_indices if self._labelled[i].classes is not None]
+        sampled_indices = np.concatenate([self._order.epoch(number) for number in range(SHARE_EPOCHS)])
+        predicted = [self._labelled[i].classes for i in sampled_indices if self._labelled[i].classes is not None]
         found = np.sum(predicted, axis=0, dtype=np.float64) if predicted else np.ones(classes)
         shares = np.maximum(found / max(1.0, found.sum()), MIN_SHARE)
         return torch.from_numpy(shares / shares.sum() * len(self._labelled)).float()

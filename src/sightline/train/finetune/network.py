@@ -149,7 +149,7 @@ class JointNetwork(nn.Module):
         fold_frozen(self.extractor)
         self.heads.requires_grad_(True)
         # Evidence is a matter of statistics, not of gradients: it is found anew when the backbone has learned.
-        self.heads.evidence.requires_grad_(False)
+        self.heads.lda.requires_grad_(False)
         self.heads.trust.requires_grad_(False)
         rates = [(layer.parameters, settings.tune_rate * layer.share) for layer in trainable]
         if self.boxes is not None:

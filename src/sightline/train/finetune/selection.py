@@ -166,18 +166,18 @@ def tune(
     learning, stopping = sides
     heads = fit_classifier(maps_of, learning, label_map, settings, progress)
     boxes = learn_boxes(maps_of, learning, label_map, source, settings, progress)
-    evident = _evidence(heads, maps_of, learning, settings)
+    evident = _lda_features(heads, maps_of, learning, settings)
     net, course = fine_tune(source, heads, learning, stopping, settings, progress, evident, boxes)
     net = net.cpu()
     if course.best_epoch:
         tuned = tuned_backbone(source, net.extractor.net)
         maps_of = CachedMaps(TorchExtractor(tuned), tuned)
-        _evidence(net.heads, maps_of, learning, settings)
+        _lda_features(net.heads, maps_of, learning, settings)
         fit_kernel_ordinal(net.heads.eval(), maps_of, learning, settings.seed)
     return JointNetwork(source, heads, boxes).eval(), net, course
 
 
-def _evidence(
+def _lda_features(
     heads: Classifier, maps_of: CachedMaps, learning: list[Labelled], settings: TrainSettings
 ) -> dict[str, Tensor]:
     """Finds the evidence of the heads on a backbone; gives, by hash, that of each part without its own marks."""

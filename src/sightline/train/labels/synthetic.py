@@ -20,7 +20,7 @@ from sightline.train.labels.targets import Labelled, LabelMap, picture_hash
 
 PASTED = "cut and paste"
 PER_TYPE = 40  # examples of a type, made ones included: with more real ones none are made
-MAX_DRAWN = 40  # synthetic defects, where all defects have one name
+MAX_SYNTHETIC = 40  # synthetic defects, where all defects have one name
 MIN_PX = 9  # smaller marks are slips of the hand
 MAX_DONORS = 12  # marks of one type
 
@@ -40,7 +40,7 @@ def make_synthetic_defects(
             synthetic += _synthetic(good, PASTED, donors, kind, len(synthetic), rng)
     if len(label_map.types) == 1:  # a synthetic defect has no name, and needs none where all have the same
         names = [name for name in GENERATORS if name != PASTED]
-        for turn, name in zip(range(MAX_DRAWN), names * (MAX_DRAWN // len(names) + 1), strict=False):
+        for turn, name in zip(range(MAX_SYNTHETIC), names * (MAX_SYNTHETIC // len(names) + 1), strict=False):
             synthetic += _synthetic(good, name, [], 1, len(synthetic) + turn, rng)
     return synthetic
 

@@ -174,7 +174,7 @@ def _cells(mask: NDArray[np.bool_], letterbox: Letterbox, grid: tuple[int, ...])
 
 # Boxes that people drew, as the box head learns them: in px of the recipe's input.
 
-SEEN = 0.4  # of a box that must still be in the picture after a move, else it is nobody's
+MIN_VISIBLE = 0.4  # of a box that must still be in the picture after a move, else it is nobody's
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class BoxTargets:
         ends = _ends(self.corners.astype(np.float64)) - 0.5
         hulls = _hulls(ends @ matrix[:2, :2].T + matrix[:2, 2] + 0.5)
         cut = np.clip(hulls, 0, np.array([size[1], size[0], size[1], size[0]]))
-        some = _areas(cut) >= SEEN * _areas(hulls)
+        some = _areas(cut) >= MIN_VISIBLE * _areas(hulls)
         return BoxTargets(cut[some].astype(np.float32), self.types[some])
 
 

@@ -137,7 +137,7 @@ def _record(trial: FrozenTrial, job: Job) -> SearchTrial:
         ms=outcome.ms if outcome.times_ms else None,
         seconds=math.fsum(trial.user_attrs.get(FOLD_SECONDS, ())),
         reason=str(trial.user_attrs.get(FAILED) or trial.user_attrs.get(REASON) or ""),
-        usual=bool(trial.user_attrs.get(BASE)),
+        default=bool(trial.user_attrs.get(BASE)),
         scores=outcome.scores,
     )
 

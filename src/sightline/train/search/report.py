@@ -32,7 +32,7 @@ def write_search_report(result: SearchResult, path: str | Path) -> Path:
 def _context(result: SearchResult) -> dict[str, Any]:
     markup = require("markupsafe", "jinja2").Markup
     changes = result.changes()
-    default = result.usual
+    default = result.default
     return {
         "result": result,
         "trials": f"{len(result.trials)} trial" + "s" * (len(result.trials) != 1),
@@ -61,7 +61,7 @@ def _recommendation(result: SearchResult) -> str:
     assert cost is not None
     if result.count("finished") == 1:
         return "Give the search more time: one trial was finished, so there is nothing to compare it with."
-    if result.chosen.usual:
+    if result.chosen.default:
         return "Stay with the default settings: no others were cheaper by more than chance, or as cheap and faster."
     caveat = ", if real defects were like the synthetic ones" if result.synthetic else ""
     return (
@@ -109,7 +109,7 @@ def _ordered(result: SearchResult) -> list[SearchTrial]:
 
 def _row(trial: SearchTrial, result: SearchResult) -> dict[str, Any]:
     cost = trial.cost
-    flags = {"chosen": trial == result.chosen, "default": trial.usual, "front": trial in result.front}
+    flags = {"chosen": trial == result.chosen, "default": trial.default, "front": trial in result.front}
     marks = [name for name, has in flags.items() if has]
     return {
         "number": trial.number,
@@ -172,7 +172,7 @@ def cost_against_time(result: SearchResult) -> str:
         for trial, ms, cost in sorted(points, key=lambda point: point[0] != result.chosen):
             point = ms / (width[1] - width[0]), cost / (height[1] - height[0])
             crowded = any(abs(point[0] - x) < NAME[0] and abs(point[1] - y) < NAME[1] for x, y in named)
-            if trial.usual:
+            if trial.default:
                 axes.plot([ms], [cost], "D", color=DEFECTIVE, markersize=9, label="default settings")
             if trial == result.chosen:
                 axes.plot([ms], [cost], "o", mfc="none", mec=GOOD, mew=2.5, markersize=18, label="chosen")

@@ -29,7 +29,7 @@ class SearchTrial:
     ms: float | None
     seconds: float
     reason: str = ""
-    usual: bool = False
+    default: bool = False
     scores: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class SearchTrial:
         return {
             "number": self.number,
             "state": self.state,
-            "usual": self.usual,
+            "default": self.default,
             "params": dict(self.params),
             "ms": self.ms,
             "seconds": self.seconds,
@@ -83,9 +83,9 @@ class SearchResult:
         return sum(trial.state == state for trial in self.trials)
 
     @property
-    def usual(self) -> SearchTrial | None:
+    def default(self) -> SearchTrial | None:
         """The trial of the default settings, if it finished."""
-        return next((trial for trial in self.trials if trial.usual and trial.state == "finished"), None)
+        return next((trial for trial in self.trials if trial.default and trial.state == "finished"), None)
 
     def changes(self) -> dict[str, Any]:
         """The searched settings as chosen, for `--set` or for `train`."""

@@ -91,7 +91,7 @@ def _compare(
 
 
 def _against_default(chosen: SearchTrial, trials: Sequence[SearchTrial]) -> str:
-    default = next((t for t in trials if t.usual), None)
+    default = next((t for t in trials if t.default), None)
     if default is None or default.cost is None:
         return ""
     if default is chosen:

@@ -94,8 +94,8 @@ def graver(found: Result, card: Card) -> float:
         return found.score
     shares = np.clip(np.array(list(found.types.values())), SURE, 1 - SURE)
     good = np.clip(1 - shares.sum(), SURE, 1) if card.exclusive else 1 - shares
-    evidence = float(np.log(shares / good).max())
-    return max(_position(found.score, card.band), _position(evidence, card.recognition.band))
+    type_logit = float(np.log(shares / good).max())
+    return max(_position(found.score, card.band), _position(type_logit, card.recognition.band))
 
 
 def _position(score: float, band: Band) -> float:

@@ -31,11 +31,11 @@ class Example:
 
     features: NDArray[np.float32]
     logits: NDArray[np.float32]
-    evidence: NDArray[np.float32]
+    lda: NDArray[np.float32]
 
     def predicted(self, column: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (V,) of the new type."""
-        return np.asarray(self.features @ column[:-1] + column[-1] + self.evidence)
+        return np.asarray(self.features @ column[:-1] + column[-1] + self.lda)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def replayed_parts(
     numbers: dict[str, NDArray[Any]],
     mean: NDArray[np.float32],
     spread: NDArray[np.float32],
-    evidence: NewTypeLda | None,
+    lda: NewTypeLda | None,
 ) -> ReplayedParts:
     features = numbers[FEATURES].astype(np.float32)
     if LOGITS in numbers:
@@ -73,7 +73,7 @@ def replayed_parts(
         pooled, top = features[:, : len(mean)], features[:, len(mean) :]
         logits = pooled @ numbers["known_whole_weights"] + numbers["known_whole_bias"]
         logits = logits + top @ numbers["known_hottest_weights"]
-    found = np.zeros(len(features), np.float32) if evidence is None else evidence.replayed.numpy()
+    found = np.zeros(len(features), np.float32) if lda is None else lda.replayed.numpy()
     return ReplayedParts(standardised(features, mean, spread), logits, found, numbers[CLASSES].astype(bool))
 
 
@@ -81,7 +81,7 @@ def fit_column(replayed: ReplayedParts, examples: Sequence[Example], exclusive: 
     """A logistic regression against the replayed parts' features, beside the evidence; every class counts the same."""
     features = torch.from_numpy(np.concatenate([replayed.features, *(x.features for x in examples)]))
     old = torch.from_numpy(np.concatenate([replayed.logits, *(x.logits for x in examples)]))
-    evidence = torch.from_numpy(np.concatenate([replayed.evidence, *(x.evidence for x in examples)]))
+    lda = torch.from_numpy(np.concatenate([replayed.lda, *(x.lda for x in examples)]))
     new = torch.zeros(len(features))
     new[len(replayed.features) :] = 1
     counts = replayed.classes.sum(0).clip(1)
@@ -96,7 +96,7 @@ def fit_column(replayed: ReplayedParts, examples: Sequence[Example], exclusive: 
 
     def loss() -> torch.Tensor:
         solver.zero_grad()
-        predicted = features @ column[:-1] + column[-1] + evidence
+        predicted = features @ column[:-1] + column[-1] + lda
         each = (
             F.cross_entropy(torch.cat([old, predicted[:, None]], 1), truth, reduction="none")
             if exclusive
@@ -174,16 +174,16 @@ class Examples:
         self._numbers, self._views = numbers, views
         self._rows = [torch.stack([self._row(cells) for cells in one]).mean(0) for one in views]
 
-    def evidence(self) -> NewTypeLda:
+    def lda(self) -> NewTypeLda:
         """The direction from all examples; what it says of each comes from the others."""
         direction = torch.stack(self._rows).mean(0)
         default, spread, replayed = self._against(direction)
         examples = []
         for index, views in enumerate(self._views):
             others = torch.stack(self._rows[:index] + self._rows[index + 1 :]).mean(0)
-            own_usual, own_spread, _ = self._against(others)
+            own_default, own_spread, _ = self._against(others)
             hot = torch.stack([self._hottest((cells @ others)[None])[0] for cells in views])
-            examples.append(_logit(hot, own_usual, own_spread))
+            examples.append(_logit(hot, own_default, own_spread))
         return NewTypeLda(direction, float(default), float(spread), _logit(replayed, default, spread), examples)
 
     def replayed(self) -> Numbers:
@@ -238,20 +238,20 @@ def cells_of(maps: Sequence[NDArray[np.float32]], numbers: Numbers) -> Tensor:
     return (torch.cat(ready, 1).flatten(2)[0].T - mean) / spread
 
 
-def widened(numbers: Numbers, evidence: NewTypeLda) -> Numbers:
+def widened(numbers: Numbers, lda: NewTypeLda) -> Numbers:
     """The recipe's constants of evidence with one more type."""
     levels = sum(name.endswith("_evidence") for name in numbers)
     channels = [numbers[f"known_{i}_evidence"].shape[1] for i in range(levels)]
     mean, spread = numbers[SCALE]
-    raw = evidence.direction.numpy() / spread
+    raw = lda.direction.numpy() / spread
     changed: Numbers = {}
     for i, part in enumerate(np.split(raw, np.cumsum(channels)[:-1])):
         name = f"known_{i}_evidence"
         changed[name] = np.concatenate([numbers[name], part[None, :, None, None]])
     types = len(numbers["known_quiet"]) - 1
     shares = len(numbers["known_spots_usual"]) // types
-    default = np.full(shares, evidence.default + float(mean @ raw))
-    columns = (("known_spots_usual", default), ("known_spots_spread", np.full(shares, evidence.spread)))
+    default = np.full(shares, lda.default + float(mean @ raw))
+    columns = (("known_spots_usual", default), ("known_spots_spread", np.full(shares, lda.spread)))
     for name, column in columns:
         changed[name] = np.column_stack([numbers[name].reshape(shares, types), column]).reshape(-1)
     trust = np.zeros((shares, types + 1, types + 2))

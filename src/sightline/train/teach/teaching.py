@@ -77,21 +77,21 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     session = _open(model)
     observed = [_describe(session, [_view(image, *turn) for turn in _views(card)], model, numbers) for image in parts]
     cells = Examples(numbers, [x.cells for x in observed]) if has_lda(numbers) else None
-    evidence = None if cells is None else cells.evidence()
+    lda = None if cells is None else cells.lda()
     mean, spread = feature_moments(numbers)
-    replayed = replayed_parts(numbers, mean, spread, evidence)
+    replayed = replayed_parts(numbers, mean, spread, lda)
     none = [np.zeros(len(x.logits), np.float32) for x in observed]
-    found = none if evidence is None else [values.numpy() for values in evidence.examples]
+    found = none if lda is None else [values.numpy() for values in lda.examples]
     examples = [
         Example(standardised(x.features, mean, spread), x.logits, own) for x, own in zip(observed, found, strict=True)
     ]
     column = fit_column(replayed, examples, card.exclusive)
     extended = _extended(model, numbers, column, mean, spread, [x.features[0] for x in observed])
-    if cells is not None and evidence is not None:
+    if cells is not None and lda is not None:
         predicted = np.concatenate([replayed.predicted(column), np.array([x.predicted(column)[0] for x in examples])])
         old = np.concatenate([numbers[LOGITS], [x.logits[0] for x in observed]])
         replace_numbers(
-            extended, widened(numbers, evidence) | cells.replayed() | {LOGITS: np.column_stack([old, predicted])}
+            extended, widened(numbers, lda) | cells.replayed() | {LOGITS: np.column_stack([old, predicted])}
         )
     new_card = _card(recipe, name, hashes)
     taught = Recipe(with_card(extended, new_card), new_card)
