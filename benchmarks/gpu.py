@@ -70,8 +70,8 @@ def trunks():
         rows[name] = {"size": size, "images_per_s": {kind: {} for kind in kinds}}
         for batch in BATCHES:
             images = np.random.default_rng(batch).integers(0, 255, (batch, *size, 3), np.uint8)
-            for kind, trunk in kinds.items():
-                rows[name]["images_per_s"][kind][batch] = batch / seconds(lambda run=trunk, x=images: run(x))
+            for kind, backbone in kinds.items():
+                rows[name]["images_per_s"][kind][batch] = batch / seconds(lambda run=backbone, x=images: run(x))
         print(name, {kind: round(max(row.values())) for kind, row in rows[name]["images_per_s"].items()}, flush=True)
     return rows
 

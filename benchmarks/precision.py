@@ -195,8 +195,8 @@ def table(found):
             + f" | {pair['one']:.0f} / {pair['two']:.0f} | {found['loading_ms'][name]:.0f} |"
         )
     lines += [f"| {name} | not here: {reason} | | | | | | |" for name, reason in found["missing"].items()]
-    trunk = found["trunk_ms"]
-    lines += ["", "The backbone alone, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in trunk.items()) + "."]
+    times = found["trunk_ms"]
+    lines += ["", "The backbone alone, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in times.items()) + "."]
     reduced = [name for name in found["graph_ms"] if not name.endswith("f32")]
     met = [
         name for name in reduced

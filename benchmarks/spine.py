@@ -75,11 +75,11 @@ def speed(recipe, photo):
 
     inspector = Inspector(recipe, THREADS)
     size = (inspector.card.height, inspector.card.width)
-    trunk = onnx.load_from_string(backbone_onnx(inspector.card.backbone))
-    del trunk.graph.output[0]  # stride 4, which the recipe does not read
+    backbone = onnx.load_from_string(backbone_onnx(inspector.card.backbone))
+    del backbone.graph.output[0]  # stride 4, which the recipe does not read
     for axis in (1, 2):
-        trunk.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size[axis - 1]
-    bare, whole = OnnxSession(trunk.SerializeToString(), THREADS), OnnxSession(Path(recipe).read_bytes(), THREADS)
+        backbone.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size[axis - 1]
+    bare, whole = OnnxSession(backbone.SerializeToString(), THREADS), OnnxSession(Path(recipe).read_bytes(), THREADS)
     image = np.random.default_rng(0).integers(0, 255, (1, *size, 3), np.uint8)
     actions = {
         "backbone": lambda: bare.run({"image": image}),

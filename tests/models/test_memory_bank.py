@@ -189,7 +189,7 @@ def test_smoothing_keeps_flat_heat_and_spreads_a_spot() -> None:
     assert torch.allclose(spread, spread.flip(2)) and torch.allclose(spread, spread.flip(3))
 
 
-# The whole reader
+# The whole head
 
 
 def test_heat_and_score_have_their_shapes(head: AnomalyHead) -> None:

@@ -414,8 +414,8 @@ def _large_recipe(folder: Path) -> Path:
         )
         for name, (entries, channels) in sizes.items()
     }  # fmt: skip
-    reader = AnomalyHead(levels, 0.7, (0.003, 0.03, 0.3))
-    reader.ood = OutOfDistribution(names["coarse"], torch.zeros(864, 864), torch.zeros(864))
+    head = AnomalyHead(levels, 0.7, (0.003, 0.03, 0.3))
+    head.ood = OutOfDistribution(names["coarse"], torch.zeros(864, 864), torch.zeros(864))
     none = Bounded(count=0, of=9, upper=0.3, confidence=0.95)
     calibration = Calibration(
         method="leave-one-image-out", good=9, defective=0, overkill=none, review=none, escape=None,
@@ -427,7 +427,7 @@ def _large_recipe(folder: Path) -> Path:
         ood=OutOfDistributionCard(parts=9, median=0.4, outside=none, lowest_score=-1e9),
         trained_on=(), provenance=Provenance(created="", dataset="", settings={}, seed=0, versions={}),
     )  # fmt: skip
-    model = recipe_model(backbone_onnx("lite0"), reader, np.zeros(9, np.float32), (512, 512), "stride_32")
+    model = recipe_model(backbone_onnx("lite0"), head, np.zeros(9, np.float32), (512, 512), "stride_32")
     path = folder / "large.onnx"
     path.write_bytes(with_card(model, card))
     return path

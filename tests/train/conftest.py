@@ -1,4 +1,4 @@
-"""The parts of one tiny training, fitted once: backbone, reader, held-out scores and the graph."""
+"""The parts of one tiny training, fitted once: backbone, anomaly head, held-out scores and the graph."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def good_parts(parts: Dataset) -> list[Part]:
 
 
 @pytest.fixture(scope="session")
-def onnx_trunk() -> OnnxExtractor:
+def onnx_backbone() -> OnnxExtractor:
     return OnnxExtractor("lite0", threads=1)
 
 
@@ -49,11 +49,13 @@ def torch_extractor() -> TorchExtractor:
 
 
 @pytest.fixture(scope="session")
-def fitted(good_parts: list[Part], onnx_trunk: OnnxExtractor) -> Fitted:
+def fitted(good_parts: list[Part], onnx_backbone: OnnxExtractor) -> Fitted:
     stages: list[tuple[str, int, int]] = []
     loader = ImageLoader(good_parts, SIZE, SETTINGS.roi)
-    found = fit_anomaly_head(Maps(onnx_trunk, backbone("lite0")), loader, SETTINGS, lambda *stage: stages.append(stage))
-    return Fitted(onnx_trunk, good_parts, found.head, found.held_out, stages)
+    found = fit_anomaly_head(
+        Maps(onnx_backbone, backbone("lite0")), loader, SETTINGS, lambda *stage: stages.append(stage)
+    )
+    return Fitted(onnx_backbone, good_parts, found.head, found.held_out, stages)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory, write: Any, draw: Any) -> 
     ]
 
 
-def _intake(samples: list[Sample]) -> ImageLoader:
+def _loader(samples: list[Sample]) -> ImageLoader:
     return ImageLoader(accept([sample for sample in samples if not sample.defective]), SIZE, WHOLE)
 
 
@@ -65,13 +65,13 @@ def _fit(extractor: Any, loader: ImageLoader, progress: Any = lambda stage, done
 
 
 @pytest.fixture(scope="module")
-def full(onnx_trunk: Any, samples: list[Sample]) -> tuple[Any, HeldOut]:
+def full(onnx_backbone: Any, samples: list[Sample]) -> tuple[Any, HeldOut]:
     """Fitted with all maps kept, in one pass."""
-    return _fit(onnx_trunk, _intake(samples))
+    return _fit(onnx_backbone, _loader(samples))
 
 
-def test_a_held_out_part_scores_as_its_worst_tile(onnx_trunk: Any, samples: list[Sample], full: Any) -> None:
-    loader = _intake(samples)
+def test_a_held_out_part_scores_as_its_worst_tile(onnx_backbone: Any, samples: list[Sample], full: Any) -> None:
+    loader = _loader(samples)
     head, held_out = full
     first = loader(loader.parts[0])
     assert first is not None and len(first) == 3 * 3
@@ -81,20 +81,20 @@ def test_a_held_out_part_scores_as_its_worst_tile(onnx_trunk: Any, samples: list
     with torch.inference_mode():
         for part in held_out.parts:
             tiles = loader(part).images  # type: ignore[union-attr]
-            known = max(float(head(onnx_trunk(image[None]))[1]) for image in tiles)
-            assert known == pytest.approx(float(head(onnx_trunk(tiles))[1].max()), abs=1e-3)
+            known = max(float(head(onnx_backbone(image[None]))[1]) for image in tiles)
+            assert known == pytest.approx(float(head(onnx_backbone(tiles))[1].max()), abs=1e-3)
             all_known.append(known)
     assert held_out.scores.mean() > np.mean(all_known)  # their own patches would have vouched for them
 
 
 def test_few_kept_maps_change_the_scales_a_little_and_nothing_else(
-    onnx_trunk: Any, samples: list[Sample], full: Any, monkeypatch: pytest.MonkeyPatch
+    onnx_backbone: Any, samples: list[Sample], full: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (head, held_out), stages = full, []
     monkeypatch.setattr("sightline.train.anomaly.held_out_distances.FITTED_MAPS", 17)
-    few_reader, few = _fit(onnx_trunk, _intake(samples), lambda *stage: stages.append(stage))
+    few_head, few = _fit(onnx_backbone, _loader(samples), lambda *stage: stages.append(stage))
     assert ("scoring every tile", 7, 8) in stages
-    for name, level in few_reader.levels.items():
+    for name, level in few_head.levels.items():
         assert torch.equal(level.bank, head.levels[name].bank)
         assert float(level.centre) == pytest.approx(float(head.levels[name].centre), rel=0.1)
     assert len(few.scores) == len(held_out.scores)
@@ -103,7 +103,7 @@ def test_few_kept_maps_change_the_scales_a_little_and_nothing_else(
 
 
 def test_two_passes_equal_one(
-    onnx_trunk: Any, samples: list[Sample], full: Any, monkeypatch: pytest.MonkeyPatch
+    onnx_backbone: Any, samples: list[Sample], full: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the scales held fixed, scoring tile by tile is the same as scoring from maps that were kept."""
     head, one = full
@@ -118,13 +118,13 @@ def test_two_passes_equal_one(
     monkeypatch.setattr(reading, "choose", lambda other, known, *_, **__: Chosen(other.fuse(known.distances), {}, 0.0))
     monkeypatch.setattr(head.score, "fit", lambda heat: None)
     monkeypatch.setattr("sightline.train.anomaly.held_out_distances.FITTED_MAPS", 8)
-    _, two = _fit(onnx_trunk, _intake(samples))
+    _, two = _fit(onnx_backbone, _loader(samples))
     assert two.scores == pytest.approx(one.scores, abs=1e-3)
     assert two.peaks == pytest.approx(one.peaks, abs=1e-3)
 
 
 def test_every_tile_may_give_patches_and_none_more_than_its_share(
-    onnx_trunk: Any, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+    onnx_backbone: Any, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
 
@@ -134,8 +134,8 @@ def test_every_tile_may_give_patches_and_none_more_than_its_share(
 
     monkeypatch.setattr("sightline.train.anomaly.memory_bank.level_features", count)
     monkeypatch.setattr("sightline.train.anomaly.memory_bank.SAMPLED_TILES", 2)
-    maps_of = Maps(onnx_trunk, backbone("lite0"))
-    found, _ = sample_patches(maps_of, _intake(samples), 4000, 0.2, torch.Generator().manual_seed(0), lambda *_: None)
+    maps_of = Maps(onnx_backbone, backbone("lite0"))
+    found, _ = sample_patches(maps_of, _loader(samples), 4000, 0.2, torch.Generator().manual_seed(0), lambda *_: None)
     assert len(calls) == 8 * 3 * 2 * 2  # parts, lights, tiles, levels
     features, units = found["fine"].take()
     assert len(features) == len(units) == 8 * 3 * 2 * -(-(4000 // 24) // 2)

@@ -1,4 +1,4 @@
-"""Fitting the reader: good parts are scored by a bank that does not know them."""
+"""Fitting the anomaly head: good parts are scored by a bank that does not know them."""
 
 from __future__ import annotations
 

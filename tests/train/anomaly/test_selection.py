@@ -104,7 +104,7 @@ def test_without_drawings_everything_is_usual() -> None:
 
 
 def test_the_held_out_heat_is_the_readers() -> None:
-    """The heat that calibrates is what the finished reader computes."""
+    """The heat that calibrates is what the finished head computes."""
     head = _head()
     held_out, synthetic = _world(fine=8.0, coarse=8.0)
     chosen = choose(head, held_out, synthetic, _settings())
@@ -119,7 +119,7 @@ def test_the_held_out_heat_is_the_readers() -> None:
 
 
 def _with_discriminator(held_out: HeldOutDistances, synthetic: DefectMaps, seen: float) -> AnomalyHead:
-    """A reader with a discriminator as well, for which defects stand out by `seen`; its evidence is below zero."""
+    """A head with a discriminator as well, for which defects stand out by `seen`; its evidence is below zero."""
     head = _head()
     head.discriminator = Discriminator(torch.zeros(4, 2), torch.zeros(4), torch.zeros(4))
     held_out.distances[DISCRIMINATOR] = -5 + _random(PARTS, 1, HIGH, WIDE, seed=6)

@@ -37,9 +37,9 @@ def pictures() -> NDArray[np.uint8]:
 
 
 def test_onnx_equals_torch(
-    onnx_trunk: OnnxExtractor, torch_extractor: TorchExtractor, pictures: NDArray[np.uint8]
+    onnx_backbone: OnnxExtractor, torch_extractor: TorchExtractor, pictures: NDArray[np.uint8]
 ) -> None:
-    ours, reference = onnx_trunk(pictures), torch_extractor(pictures)
+    ours, reference = onnx_backbone(pictures), torch_extractor(pictures)
     assert list(ours) == list(reference) == MAPS
     for stride, key in zip(STRIDES, MAPS, strict=True):
         assert ours[key].shape[-2:] == (64 // stride, 96 // stride)
@@ -50,10 +50,10 @@ def test_onnx_equals_torch(
 
 @pytest.mark.parametrize("size", [(1, 32, 32), (2, 96, 160), (1, 224, 64)])
 def test_one_export_serves_all_sizes(
-    size: tuple[int, int, int], onnx_trunk: OnnxExtractor, torch_extractor: TorchExtractor
+    size: tuple[int, int, int], onnx_backbone: OnnxExtractor, torch_extractor: TorchExtractor
 ) -> None:
     images = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
-    ours, reference = onnx_trunk(images), torch_extractor(images)
+    ours, reference = onnx_backbone(images), torch_extractor(images)
     assert all(torch.allclose(ours[key], reference[key], atol=0.01) for key in MAPS)
 
 

@@ -121,12 +121,12 @@ def test_parts_are_held_out_alone_or_with_their_group(lot: Lot) -> None:
 # Prepared images
 
 
-def _intake(samples: list[Sample], size: InputSize = SIZE) -> ImageLoader:
+def _loader(samples: list[Sample], size: InputSize = SIZE) -> ImageLoader:
     return ImageLoader(accept(samples), size, WHOLE)
 
 
 def test_an_image_is_prepared_as_an_inspector_does_it(lot: Lot) -> None:
-    loader = _intake(lot((192, 256), (96, 128)))
+    loader = _loader(lot((192, 256), (96, 128)))
     for part in list(loader.parts):
         prepared = loader(part) or pytest.fail("left out")
         (image,), (letterbox,) = prepared.images, prepared.letterboxes
@@ -137,7 +137,7 @@ def test_an_image_is_prepared_as_an_inspector_does_it(lot: Lot) -> None:
 
 
 def test_an_image_is_decoded_once(lot: Lot) -> None:
-    loader = _intake(lot((96, 128)))
+    loader = _loader(lot((96, 128)))
     (part,) = loader.parts
     prepared = loader(part)
     assert prepared is not None
@@ -147,7 +147,7 @@ def test_an_image_is_decoded_once(lot: Lot) -> None:
 
 def test_a_file_that_is_no_image_is_left_out(lot: Lot, tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("no image")
-    loader = _intake([*lot((96, 128)), Sample(tmp_path / "notes.png", False)])
+    loader = _loader([*lot((96, 128)), Sample(tmp_path / "notes.png", False)])
     good, bad = loader.parts
     with pytest.warns(TrainingWarning, match=r"left out: .*notes.png: not a readable image"):
         assert loader(bad) is None
@@ -155,7 +155,7 @@ def test_a_file_that_is_no_image_is_left_out(lot: Lot, tmp_path: Path) -> None:
 
 
 def test_a_stray_is_left_out(lot: Lot) -> None:
-    loader = _intake(lot((96, 128), (40, 20_000), (300, 400)))
+    loader = _loader(lot((96, 128), (40, 20_000), (300, 400)))
     good, stray, larger = loader.parts
     with pytest.warns(TrainingWarning, match=r"1.png: 20000 x 40 px is far larger than the other images.* Crop it"):
         assert loader(stray) is None
@@ -166,7 +166,7 @@ def test_a_stray_is_left_out(lot: Lot) -> None:
 
 def test_what_reading_lost_is_warned_about(tmp_path: Path, write: Any, draw: Any) -> None:
     path = write(tmp_path / "float.tif", (draw(0)[0] / 255).astype(np.float32))
-    loader = _intake([Sample(path, False)])
+    loader = _loader([Sample(path, False)])
     with pytest.warns(TrainingWarning, match=r"float.tif: float values 0..1"):
         prepared = loader(loader.parts[0]) or pytest.fail("left out")
     assert np.array_equal(prepared.images[0], draw(0)[0])
@@ -175,7 +175,7 @@ def test_what_reading_lost_is_warned_about(tmp_path: Path, write: Any, draw: Any
 def test_the_depth_of_16_bit_images_is_found_and_said_once_for_all(tmp_path: Path, write: Any, draw: Any) -> None:
     files = [write(tmp_path / f"{i}.png", draw(i)[0].astype(np.uint16) * 16) for i in range(3)]
     with pytest.warns(TrainingWarning) as told:
-        loader = _intake([Sample(path, False) for path in files])
+        loader = _loader([Sample(path, False) for path in files])
         prepared = loader(loader.parts[0]) or pytest.fail("left out")
     (line,) = (str(one.message) for one in told if "bits" in str(one.message))
     assert line.startswith("3 of 3 images have 16 bits per channel, with values up to ")
@@ -184,7 +184,7 @@ def test_the_depth_of_16_bit_images_is_found_and_said_once_for_all(tmp_path: Pat
 
 
 def test_the_widest_border_is_remembered(lot: Lot) -> None:
-    loader = _intake(lot((96, 128), (48, 64), (72, 96)))
+    loader = _loader(lot((96, 128), (48, 64), (72, 96)))
     for part in list(loader.parts):
         loader(part)
     assert loader.border == pytest.approx(0.75)
@@ -210,7 +210,7 @@ TILES = InputSize(96, 128, 1.0, overlap=32)
 
 
 def test_a_large_image_becomes_its_tiles(lot: Lot) -> None:
-    loader = _intake(lot((300, 400), (96, 128), (60, 400)), TILES)
+    loader = _loader(lot((300, 400), (96, 128), (60, 400)), TILES)
     large, single, flat = (loader(part) or pytest.fail("left out") for part in list(loader.parts))
     image, _ = read_image(loader.parts[0].sample.path)
     tiling = lay_tiles((300, 400), (96, 128), 32)
@@ -223,7 +223,7 @@ def test_a_large_image_becomes_its_tiles(lot: Lot) -> None:
 
 
 def test_tiles_are_dealt_out_evenly(lot: Lot) -> None:
-    loader = _intake(lot((300, 400)), TILES)
+    loader = _loader(lot((300, 400)), TILES)
     prepared = loader(loader.parts[0]) or pytest.fail("left out")
     places = {letterbox.crop: index for index, letterbox in enumerate(prepared.letterboxes)}
     turns = [[places[letterbox.crop] for _, letterbox in prepared.some(5, turn)] for turn in range(8)]
@@ -234,7 +234,7 @@ def test_tiles_are_dealt_out_evenly(lot: Lot) -> None:
 
 
 def test_another_light_leaves_a_tiles_border_alone(lot: Lot) -> None:
-    loader = _intake(lot((60, 400)), TILES)
+    loader = _loader(lot((60, 400)), TILES)
     prepared = loader(loader.parts[0]) or pytest.fail("left out")
     copy = brightened(prepared.images[1], prepared.letterboxes[1], 0.5)
     assert (copy[:18] == 127).all() and (copy[78:] == 127).all()
@@ -246,7 +246,7 @@ def test_another_light_leaves_a_tiles_border_alone(lot: Lot) -> None:
 
 @pytest.mark.parametrize("factor", [0.8, 1.2])
 def test_another_light_leaves_the_border_alone(factor: float, draw: Any, lot: Lot) -> None:
-    loader = _intake(lot((48, 64)))
+    loader = _loader(lot((48, 64)))
     prepared = loader(loader.parts[0]) or pytest.fail("left out")
     (image,), (letterbox,) = prepared.images, prepared.letterboxes
     kept = image.copy()
