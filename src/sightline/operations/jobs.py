@@ -253,12 +253,8 @@ def _paths(desk: Desk, samples: list[int]) -> list[Path]:
 
 
 def _register(desk: Desk, file: Path, version: str | None, parent: str | None = None) -> dict[str, Any]:
-    from sightline.runtime.recipe import Recipe as Loaded
+    from sightline.operations.store import register_recipe
 
-    loaded = Loaded.load(file)
-    parent = parent or loaded.card.provenance.parent
-    product = loaded.card.product if version is None else version.partition("@")[0]
-    card = loaded.card.model_dump(mode="json")
-    registered = desk.store.recipes.register(loaded.data, product, file.name, desk.author, version, parent, card)
+    found = register_recipe(desk.store, file, version, desk.author, parent)
     file.unlink()  # the store has it
-    return {"recipe": registered.hash, "product": registered.product, "version": registered.version}
+    return {"recipe": found.hash, "product": found.product, "version": found.version}

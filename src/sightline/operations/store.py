@@ -15,6 +15,7 @@ from sightline.core.errors import InputError
 from sightline.core.progress import Progress, Tell, unwatched
 from sightline.core.sample import Sample
 from sightline.operations.opening import author, open_dataset
+from sightline.store.recipes import StoredRecipe
 from sightline.store.samples import StoredSample
 from sightline.store.store import Store, StoreLocation
 from sightline.store.tables import Base
@@ -156,25 +157,21 @@ def export(location: StoreLocation, name: str, folder: Path, layout: str) -> dic
 
 def register(location: StoreLocation, file: Path, version: str) -> dict[str, Any]:
     """Keep a recipe, and note the version that it was learned from."""
+    with Store.open(*location, create=False) as store:
+        found = register_recipe(store, file, version, author())
+    return {"recipe": found.name, "hash": found.hash, "product": found.product, "version": found.version}
+
+
+def register_recipe(
+    store: Store, file: Path, version: str | None, author: str, parent: str | None = None
+) -> StoredRecipe:
+    """As `register`, into a store that is open; without a version, for the product that the recipe names itself."""
     from sightline.runtime.recipe import Recipe
 
     recipe = Recipe.load(file)
-    with Store.open(*location, create=False) as store:
-        registered = store.recipes.register(
-            recipe.data,
-            store.versions.find(version).product,
-            file.name,
-            author(),
-            version,
-            recipe.card.provenance.parent,
-            recipe.card.model_dump(mode="json"),
-        )
-    return {
-        "recipe": registered.name,
-        "hash": registered.hash,
-        "product": registered.product,
-        "version": registered.version,
-    }
+    product = recipe.card.product if version is None else store.versions.find(version).product
+    parent, card = parent or recipe.card.provenance.parent, recipe.card.model_dump(mode="json")
+    return store.recipes.register(recipe.data, product, file.name, author, version, parent, card)
 
 
 def info(location: StoreLocation) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sightline.core.progress import Progress, Tell
 from sightline.line.simulation import Setup
 from sightline.operations.demo import demo as steps
 from sightline.operations.line import lay_on_belt, simulated
-from sightline.operations.store import add_samples, register
+from sightline.operations.store import add_samples, register_recipe
 from sightline.store.store import Store
 from sightline.web.server import serve
 
@@ -47,21 +47,20 @@ def _show(files: Mapping[str, Any], product: str, tell: Tell, browser: bool) -> 
     parts, recipe = Path(files["parts"]), Path(files["recipe"])
     folder = recipe.parent / "line"
     folder.mkdir(parents=True, exist_ok=True)
-    place = str(folder / "line.db"), str(folder / "images")
-    with Store.open(*place) as store:
+    location = str(folder / "line.db"), str(folder / "images")
+    with Store.open(*location) as store:
         if product not in store.catalogue.products():
             add_samples(store, parts, product, author=AUTHOR, tell=tell)
         version = store.versions.snapshot(product, AUTHOR, "the demo's parts").name
-    hash = register(place, recipe, version)["hash"]
-    with Store.open(*place) as store:
-        if store.recipes.find(hash).state == "candidate":
-            store.recipes.set_state(hash, "promoted", AUTHOR, "made by the demo")
-            store.jobs.add("evaluate", {"kind": "evaluate", "recipe": hash, "data": version}, AUTHOR)
+        found = register_recipe(store, recipe, version, AUTHOR)
+        if found.state == "candidate":
+            store.recipes.set_state(found.hash, "promoted", AUTHOR, "trained by the demo")
+            store.jobs.add("evaluate", {"kind": "evaluate", "recipe": found.hash, "data": version}, AUTHOR)
     tell(f"Starting a line of {STATIONS} simulated stations")
     belt = lay_on_belt(parts, folder / "belt")
     setup = Setup(recipe, belt, folder, STATIONS, PER_SECOND, DEADLINE_MS, keep=True, review_ng=REVIEW_NG)
     with simulated(setup) as stations:
-        with Store.open(*place) as store:
+        with Store.open(*location) as store:
             for station in stations:
                 store.stations.put(station.station, f"http://127.0.0.1:{station.health}", "", AUTHOR)
-        serve(place, {"port": 0, "folder": folder / "work"}, tell=tell, browser=browser)
+        serve(location, {"port": 0, "folder": folder / "work"}, tell=tell, browser=browser)
