@@ -152,12 +152,12 @@ def labelled(store: Store, tmp_path: Path) -> list[int]:
         bad = number == 7
         samples.append(Sample(path, bad, ("dent",) if bad else ()))
     store.add(samples, "cap", author="ann")
-    return sorted(store.annotations.words("cap"))
+    return sorted(store.annotations.by_sample("cap"))
 
 
 def test_every_type_has_its_share(store: Store, labelled: list[int]) -> None:
     drawn = store.annotations.for_second_label("cap", "ben", 2)
-    types = [store.annotations.words("cap")[number][-1].types for number in drawn]
+    types = [store.annotations.by_sample("cap")[number][-1].types for number in drawn]
     assert sorted(types) == [(), ("dent",)]
     assert store.annotations.for_second_label("cap", "ben", 2) == drawn
 
@@ -174,7 +174,7 @@ def test_nobody_labels_a_sample_twice(store: Store, labelled: list[int]) -> None
 def test_a_blind_word_is_heard_and_does_not_count(store: Store, labelled: list[int]) -> None:
     number = labelled[0]
     store.annotations.add(number, Annotation(label="defective", author="ben", blind=True))
-    assert [word.author for word in store.annotations.words("cap")[number]] == ["ann", "ben"]
+    assert [word.author for word in store.annotations.by_sample("cap")[number]] == ["ann", "ben"]
     assert store.annotations.current([number])[number].label == "good"
 
 
@@ -187,5 +187,6 @@ def test_a_rollback_is_nobodys_word(store: Store, labelled: list[int]) -> None:
     store.versions.restore("cap@1", "ben")
     last = store.annotations.history(number)[-1]
     assert last.label == "good" and last.outcome is None
-    assert [(word.author, word.label) for word in store.annotations.words("cap")[number]][-1] == ("ben", "defective")
+    last = store.annotations.by_sample("cap")[number][-1]
+    assert (last.author, last.label) == ("ben", "defective")
     assert number not in store.annotations.for_second_label("cap", "ben", 50)

@@ -21,7 +21,7 @@ from sightline.store.store import Store
 def agree(database: str | None, product: str) -> Agreement:
     """How the annotators of a product agree. Raises InputError where nothing was labelled twice."""
     with Store.open(database, create=False) as store:
-        found = agreement(independent(store.annotations.words(product)))
+        found = agreement(independent(store.annotations.by_sample(product)))
     if not found.parts:
         raise InputError(
             f"{product}: no sample was labelled by two people, the second one blind. "

@@ -46,7 +46,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReviewedPart:
     """A part as a reviewer sees it; `part` is None where a sample is asked about, which no station judged."""
 
     review: Review
@@ -64,7 +64,7 @@ class Shown:
         return "" if any(view.hash for view in self.views) else MISSING
 
 
-def shown(store: Store, number: int) -> Shown:
+def reviewed_part(store: Store, number: int) -> ReviewedPart:
     """What there is to see of the part of a review. Raises NotFoundError."""
     review = store.reviews.get(number)
     part = None if review.inspection_id is None else store.inspections.get(review.inspection_id)
@@ -76,7 +76,7 @@ def shown(store: Store, number: int) -> Shown:
     if product is not None:
         types = tuple(dict.fromkeys((*types, *(page.name for page in store.book.pages(product)))))
     good = None if product is None else store.parts.good_like(product, sample)
-    return Shown(review, part, product, recipe, views, types, good, store.reviews.similar(part) if part else ())
+    return ReviewedPart(review, part, product, recipe, views, types, good, store.reviews.similar(part) if part else ())
 
 
 def views_of(store: Store, part: Record | None, sample_id: int | None = None) -> tuple[View, ...]:

@@ -104,8 +104,8 @@ class Annotations:
             query = select(AnnotationRow).where(AnnotationRow.sample_id == sample_id).order_by(AnnotationRow.id)
             return tuple(annotation_of(row) for row in session.scalars(query))
 
-    def words(self, product: str) -> dict[int, list[Annotation]]:
-        """By sample of a product that is not deleted: what people said, the oldest first, blind words included.
+    def by_sample(self, product: str) -> dict[int, list[Annotation]]:
+        """By sample of a product that is not deleted: its annotations, the oldest first, blind ones included.
 
         What a rollback gave again is left out: whoever did that has judged no part.
         """
@@ -127,11 +127,11 @@ class Annotations:
 
         Every type has its share, so that kappa says something of the rare ones.
         """
-        words = self.words(product)
-        mine = {number for number, given in words.items() if any(word.author == author for word in given)}
+        by_sample = self.by_sample(product)
+        mine = {number for number, given in by_sample.items() if any(one.author == author for one in given)}
         by_type: dict[str, list[int]] = {}
-        for number, given in words.items():
-            counting = [word for word in given if not word.blind]
+        for number, given in by_sample.items():
+            counting = [annotation for annotation in given if not annotation.blind]
             if counting and number not in mine:
                 by_type.setdefault(next(iter(counting[-1].types), counting[-1].label), []).append(number)
         rng = np.random.default_rng(seed)
@@ -168,8 +168,8 @@ def take_back(session: Session, id: int, author: str, why: str) -> None:
             .order_by(AnnotationRow.id.desc())
         )
         before = session.scalar(earlier.limit(1))
-        word = Annotation(label=UNKNOWN, author=author) if before is None else annotation_of(before)
-        write_annotation(session, row.sample_id, replace(word, author=author, note=f"{RESTORED}before: {why}"))
+        annotation = Annotation(label=UNKNOWN, author=author) if before is None else annotation_of(before)
+        write_annotation(session, row.sample_id, replace(annotation, author=author, note=f"{RESTORED}before: {why}"))
 
 
 def current_ids() -> Select[int, int]:

@@ -160,14 +160,14 @@ class Ingest:
         return len(rows)
 
     def _annotate(self, connection: Connection, ready: list[_Ready], ids: dict[tuple[str, str], int]) -> None:
-        words = []
+        annotations = []
         for item in ready:
             number = ids.pop((item.name, item.image.hash), None) if item.image else None
-            word = None if number is None else _annotation(item, self._author)
-            if number is not None and word is not None:
-                words.append(annotation_values(number, word))
-        if words:
-            connection.execute(insert(AnnotationRow), words)
+            annotation = None if number is None else _annotation(item, self._author)
+            if number is not None and annotation is not None:
+                annotations.append(annotation_values(number, annotation))
+        if annotations:
+            connection.execute(insert(AnnotationRow), annotations)
 
     def _sample_values(self, item: _Ready) -> dict[str, Any]:
         sample, image = item.sample, item.image

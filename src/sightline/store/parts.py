@@ -50,13 +50,13 @@ class Parts:
 
         None where there is none but `like` itself.
         """
-        row, word = SampleRow, AnnotationRow
+        row, label = SampleRow, AnnotationRow
         newest = current_ids().subquery()
         query = (
             select(row)
             .join(newest, newest.c.sample_id == row.id)
-            .join(word, word.id == newest.c.annotation_id)
-            .where(row.product == product, row.deleted_at.is_(None), word.label == GOOD)
+            .join(label, label.id == newest.c.annotation_id)
+            .where(row.product == product, row.deleted_at.is_(None), label.label == GOOD)
             .order_by(row.id.desc())
             .limit(MAX_GOOD)
         )

@@ -247,23 +247,23 @@ def _of_version(version: int) -> Select[SampleRow, AnnotationRow, EntryRow]:
 
 
 def _sample(
-    images: Images, row: SampleRow, word: Annotation | None, assigned: _Assignment, folder: Path | None
+    images: Images, row: SampleRow, annotation: Annotation | None, assigned: _Assignment, folder: Path | None
 ) -> Sample:
     path = images.path(row.hash, row.media_type)
     if folder is not None:
         path = _named(path, folder, row.name)
-    mask = None if word is None or word.mask_hash is None else images.path(word.mask_hash, MASK)
+    mask = None if annotation is None or annotation.mask_hash is None else images.path(annotation.mask_hash, MASK)
     return Sample(
         path=path,
-        defective=None if word is None else word.defective,
-        types=() if word is None else word.types,
+        defective=None if annotation is None else annotation.defective,
+        types=() if annotation is None else annotation.types,
         mask=mask,
-        grade=None if word is None else word.grade,
+        grade=None if annotation is None else annotation.grade,
         group=assigned.group,
         lot=assigned.lot,
         split=assigned.split,
         metadata=MappingProxyType({key: str(value) for key, value in row.details.items()}),
-        regions=() if word is None else word.regions,
+        regions=() if annotation is None else annotation.regions,
         name=row.name,
     )
 

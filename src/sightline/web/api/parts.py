@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from sightline.core.errors import NotFoundError, StoreError
 from sightline.core.result import Verdict
-from sightline.operations.reviews import Shown, View, picture_of, shown
+from sightline.operations.reviews import ReviewedPart, View, picture_of, reviewed_part
 from sightline.store.inspections import Record
 from sightline.store.reviews import Review
 from sightline.store.samples import StoredSample
@@ -108,7 +108,7 @@ class PartShown(BaseModel):
 @router.get("/reviews/{number}/part")
 def part(number: int, site: Here, identity: Reading) -> PartShown:
     """What there is to see of a review's part: fetch it, and the pictures it names, for all that you have taken."""
-    found = shown(site.store, number)
+    found = reviewed_part(site.store, number)
     told = ("station", "line", "lot", "serial", "triggered", "verdict", "score", "p_value", "grade")
     values: dict[str, Any] = {name: getattr(found.part, name, None) for name in told}
     return PartShown(
@@ -162,7 +162,7 @@ def heat(number: int, view: str, site: Here, identity: Reading, if_none_match: I
     return picture(data, "image/png", name)
 
 
-def _view(found: Shown, view: View) -> PartView:
+def _view(found: ReviewedPart, view: View) -> PartView:
     there = found.part is not None and found.recipe is not None and view.hash is not None
     sample = view.sample
     return PartView(
