@@ -88,7 +88,7 @@ def test_strips_that_hold_more_than_their_rows_are_refused() -> None:
 
 @pytest.mark.parametrize(("bits", "samples"), [(8, 200), (64, 1)])
 def test_more_channels_or_bits_than_a_picture_has_are_refused(bits: int, samples: int) -> None:
-    with pytest.raises(ImageError, match="no picture of a part"):
+    with pytest.raises(ImageError, match="not a picture of a part"):
         decode(_tiff(200, 200, bits=bits, samples=samples), "part.tif")
 
 

@@ -75,7 +75,7 @@ def test_lot_and_serial_are_read_from_the_part_id() -> None:
     keep = Keep(part_id=r"(?P<lot>L\d+)-(?P<serial>\d+)")
     assert keep.names("L17-0042") == {"lot": "L17", "serial": "0042"}
     assert keep.names("odd") == {"serial": "odd"}
-    with pytest.raises(ValidationError, match="no valid pattern"):
+    with pytest.raises(ValidationError, match="not a valid pattern"):
         Keep(part_id="(")
 
 

@@ -113,7 +113,7 @@ def test_the_limit_is_a_setting(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"0\.001 MB"):
         Images(tmp_path).put(picture())
     monkeypatch.setenv("SIGHTLINE_IMAGE_MB", "much")
-    with pytest.raises(SettingError, match="no number"):
+    with pytest.raises(SettingError, match="not a number"):
         Images(tmp_path)
 
 

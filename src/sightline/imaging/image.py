@@ -38,7 +38,7 @@ def read_bytes(path: str | Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions") from error
     except ValueError as error:
-        raise InputError(f"{str(path)!r}: no name of a file ({error}). Check the path") from error
+        raise InputError(f"{str(path)!r}: is not a file name ({error}). Check the path") from error
     if not data:
         raise ImageError(f"{path}: the file is empty (0 bytes). Copy or record the image again", "incomplete")
     return data

@@ -187,7 +187,7 @@ def test_donors_come_from_marked_defects_of_training_parts(tmp_path: Path) -> No
     assert donors[0].solid == 1 and donors[0].depth > 0.4
     assert len(collect(samples, most=1)) == 1
     for split in ("test", None):
-        with pytest.raises(InputError, match=r"no training part.*dataset\.train"):
+        with pytest.raises(InputError, match=r"not a training part.*dataset\.train"):
             collect([Sample(path, True, mask=file, split=split)])
     with pytest.raises(InputError, match="Mark the defect"):
         Donor.cut(_part(), np.zeros((HIGH, WIDE), bool), "none")
