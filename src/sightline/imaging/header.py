@@ -50,7 +50,7 @@ class Header:
             )
         if self.channels > MAX_CHANNELS or self.bits > MAX_BITS:
             raise ImageError(
-                f"{name}: {self.channels} channels of {self.bits} bits are not a picture of a part. Save it as grey or RGB"
+                f"{name}: {self.channels} channels of {self.bits} bits: not a picture of a part. Save it as grey or RGB"
             )
         if self.pages > 1:
             raise ImageError(

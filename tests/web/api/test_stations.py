@@ -233,4 +233,4 @@ def test_who_is_logged_out_sees_no_more(
 def test_what_claims_to_be_a_station_and_is_none_is_told(served: Served) -> None:
     with served.client("administrator") as client:
         client.call("PUT", "/stations/self", json={"url": served.url})
-        assert "no station's port" in client.get("/stations/self/status")["why"]
+        assert "not a station's port" in client.get("/stations/self/status")["why"]
