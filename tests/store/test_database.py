@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sightline.core.errors import SettingError, StoreError
 from sightline.core.result import Verdict
-from sightline.store.database import NEWEST, Database, StoreWarning, _set_wal, locate, shown, upgrade
+from sightline.store.database import NEWEST, Database, StoreWarning, _set_wal, locate, masked, upgrade
 from sightline.store.inspections import Record
 from sightline.store.store import Store
 from sightline.store.tables import Base
@@ -41,7 +41,7 @@ def test_a_server_takes_its_password_from_a_file(monkeypatch, tmp_path):
             locate("postgresql://ann@db/parts")
     file.write_text("s3cret/:@ \n")
     assert locate("postgresql://ann@db/parts").password == "s3cret/:@"
-    assert "s3cret" not in shown(locate("postgresql://ann@db/parts"))
+    assert "s3cret" not in masked(locate("postgresql://ann@db/parts"))
     assert locate("postgresql://ann:own@db/parts").password == "own"
     assert locate(tmp_path / "a.db").password is None
 
@@ -105,7 +105,7 @@ def test_no_error_shows_a_password_or_is_a_traceback(address, tmp_path):
 
 
 def test_a_stations_settings_are_shown_without_passwords():
-    assert "hunter2" not in shown(make_url("postgresql://ann:hunter2@h/x?password=hunter2&sslpassword=hunter2"))
+    assert "hunter2" not in masked(make_url("postgresql://ann:hunter2@h/x?password=hunter2&sslpassword=hunter2"))
 
 
 # The schema: made, migrated, refused, and the same as the rows say.

@@ -13,7 +13,7 @@ from sightline.core.result import Verdict
 from sightline.store.annotations import DEFECTIVE, GOOD, UNKNOWN, Annotation
 from sightline.store.inspections import Record
 from sightline.store.retention import Origin, clear, collect
-from sightline.store.review_queue import Mixed, drawn
+from sightline.store.review_queue import Mixed, sampled
 from sightline.store.reviews import Answer
 from sightline.store.store import Store
 
@@ -66,8 +66,8 @@ def test_a_share_of_what_was_judged_ng_is_asked_about(store: Store) -> None:
     asked = store.reviews.page(limit=500)
     assert 60 < len(asked) < 140
     assert {store.inspections.get(one.inspection_id or 0).error for one in asked} == {None}
-    assert not drawn("x", 0.0)
-    assert drawn("x", 1.0)
+    assert not sampled("x", 0.0)
+    assert sampled("x", 1.0)
 
 
 def test_an_answer_brings_a_repeat_for_the_same_person_alone(store: Store) -> None:
