@@ -28,10 +28,10 @@ def get(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def post(port: int, body: object, token: str = "", kind: str = "application/json") -> int:
+def post(port: int, body: object, token: str = "", kind: str = "application/json", path: str = "/recipe") -> int:
     headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/recipe", data, headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers)
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return int(answer.status)
@@ -65,6 +65,25 @@ def test_a_blocked_station_is_not_healthy(bench: Start) -> None:
         port = open_port(one.station)
         code, text = get(port.number, "/healthz")
         assert code == 503 and "golden" in text
+        port.close()
+
+
+def test_the_pilot_and_a_check_are_asked_for_over_the_port(bench: Start) -> None:
+    parts = [{"part_id": "golden", "verdict": "OK"}]
+    with bench(interlock={"parts": parts, "at_start": False}) as one:
+        port = open_port(one.station)
+        for wanted in (True, False):
+            assert post(port.number, {"pilot": wanted}, path="/pilot") == 202
+            one.until(lambda on=wanted: json.loads(get(port.number, "/status")[1])["pilot"] is on)
+        assert post(port.number, {"pilot": "yes"}, path="/pilot") == 400
+        assert post(port.number, {"check": False}, path="/check") == 409
+        assert json.loads(get(port.number, "/status")[1])["check_parts"] == ["golden"]
+        assert post(port.number, {"check": True}, path="/check") == 202
+        one.until(lambda: get(port.number, "/healthz")[0] == 503)
+        port.close()
+    with bench() as one:
+        port = open_port(one.station)
+        assert post(port.number, {"check": True}, path="/check") == 409, "there are no check parts"
         port.close()
 
 

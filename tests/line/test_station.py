@@ -16,6 +16,7 @@ from sightline.core.errors import StoreError
 from sightline.core.result import Verdict
 from sightline.core.signals import CommandKind, ErrorCode
 from sightline.line import station as station_module
+from sightline.line.pilot import Pilot
 
 Start = Callable[..., Any]
 
@@ -177,6 +178,49 @@ def test_pilot_mode_says_so(bench: Start) -> None:
         assert one.inspect("1").valid
         assert one.machine.statuses[-1].pilot
         assert one.records()[0].details["mode"] == "pilot"
+
+
+def test_the_pilot_is_switched_between_parts_and_outlives_a_restart(bench: Start) -> None:
+    with bench() as one:
+        assert one.inspect("1").verdict is Verdict.OK
+        one.devices.controller.request(CommandKind.PILOT)
+        one.until(lambda: one.machine.statuses[-1].pilot)
+        signal = one.inspect("2")
+        assert (signal.verdict, signal.pilot, signal.valid) == (None, True, True)
+        assert [record.details["mode"] for record in one.records()] == ["production", "pilot"]
+    with bench() as one:
+        assert one.inspect("3").pilot, "no restart has a machine act on verdicts"
+        one.devices.controller.request(CommandKind.PRODUCTION)
+        one.until(lambda: not one.machine.statuses[-1].pilot)
+        assert one.inspect("4").verdict is Verdict.OK
+    with bench() as one:
+        assert not one.inspect("5").pilot
+        text = one.devices.metrics.text()
+        assert b'sightline_parts_total{mode="production",station="desk",verdict="OK"} 1.0' in text
+    with bench(mode="pilot") as one:
+        one.devices.controller.request(CommandKind.PRODUCTION)
+        one.until(lambda: not one.machine.statuses[-1].pilot)
+    with bench(mode="pilot") as one:
+        assert one.inspect("6").pilot, "a start goes by the station's file"
+
+
+def test_a_pilot_whose_file_cannot_go_stays_on(bench: Start) -> None:
+    with bench() as one:
+        (one.settings.folder / "pilot").mkdir()  # no file: it cannot be removed like one
+        pilot = Pilot(one.settings)
+        assert pilot.on and "stays on" in pilot.switch(False)
+        assert pilot.on
+
+
+def test_check_parts_are_due_when_a_person_asks(bench: Start) -> None:
+    parts = [{"part_id": "golden", "verdict": "OK"}]
+    with bench(interlock={"parts": parts, "at_start": False}) as one:
+        assert one.inspect("1").verdict is Verdict.OK
+        one.devices.controller.request(CommandKind.CHECK)
+        one.until(lambda: one.station.gate.blocked)
+        assert one.inspect("2").error == ErrorCode.BLOCKED
+        assert one.inspect("golden").verdict is Verdict.OK
+        assert one.inspect("3").verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0])

@@ -631,6 +631,16 @@ def test_in_pilot_mode_the_watchdog_gives_no_verdict_either(pair: Callable[..., 
     assert one.machine.signals[0].verdict is None and one.machine.signals[0].pilot
 
 
+def test_the_watchdog_goes_by_the_mode_that_the_station_showed_last(pair: Callable[..., Pair]) -> None:
+    one = pair()
+    for number, pilot in enumerate((True, False), start=1):
+        one.remote.show(Status(pilot=pilot, recipes=("plates",)))
+        until(lambda on=pilot: one.machine.statuses[-1].pilot is on, 5)  # type: ignore[misc]
+        one.ask(f"P{number}")
+        until(lambda n=number: len(one.machine.signals) == n, 5)  # type: ignore[misc]
+    assert [(signal.verdict, signal.pilot) for signal in one.machine.signals] == [(None, True), (Verdict.NG, False)]
+
+
 def test_a_trigger_without_a_link_does_not_stay_due(pair: Callable[..., Pair]) -> None:
     one = pair()
     one.watchdog.close()

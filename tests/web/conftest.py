@@ -148,13 +148,23 @@ def desk(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
     def request_continuous(wanted: bool) -> str:
         asked.append(wanted)
-        return "its camera waits for triggers" if wanted else ""
+        return "it cannot run continuously: its camera waits for triggers" if wanted else ""
+
+    def request_pilot(wanted: bool) -> str:
+        asked.append(f"pilot {wanted}")
+        told["pilot"] = wanted
+        return ""
+
+    def request_check() -> str:
+        asked.append("check")
+        return ""
 
     live = Live()
-    told = {"recipe": "plates", "ready": True}
+    told = {"recipe": "plates", "ready": True, "station": "desk", "check_parts": ["golden 1", "scratch 2"]}
     answers = Answers(
-        lambda: b"", lambda: (True, ""), lambda: told, request_recipe, "t0ken", True, live.message, request_continuous
-    )
+        lambda: b"", lambda: (True, ""), lambda: told, request_recipe, "t0ken", True, live.message, request_continuous,
+        request_pilot, request_check,
+    )  # fmt: skip
     port = Port("127.0.0.1", 0, answers)
     with served.client("administrator") as client:
         address = {"url": f"http://127.0.0.1:{port.number}", "token_env": VARIABLE}

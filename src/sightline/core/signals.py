@@ -85,11 +85,14 @@ def _iso(seconds: float) -> str:
 
 
 class CommandKind(StrEnum):
-    """TRIGGER: inspect a part. RECIPE: change over. UNPREPARE: give up the recipe. RESET: clear the error.
+    """What the machine asks for, and from PILOT on, what people ask for over the station's own port.
+
+    TRIGGER: inspect a part. RECIPE: change over. UNPREPARE: give up the recipe. RESET: clear the error.
 
     REFUSED: a trigger was refused on the way to the station, and its picture may come all the same. CONTINUOUS: inspect
     part after part without a trigger. STOP: end that after the part in work. ABORT: end that and the part in work, at
     once.
+    PILOT, PRODUCTION: give the machine no verdicts from now on, or give it verdicts. CHECK: the check parts are due.
     """
 
     TRIGGER = "trigger"
@@ -100,6 +103,12 @@ class CommandKind(StrEnum):
     CONTINUOUS = "continuous"
     STOP = "stop"
     ABORT = "abort"
+    PILOT = "pilot"
+    PRODUCTION = "production"
+    CHECK = "check"
+
+
+ASKED_BY_PEOPLE = frozenset((CommandKind.PILOT, CommandKind.PRODUCTION, CommandKind.CHECK))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

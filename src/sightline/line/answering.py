@@ -85,7 +85,7 @@ def take_over(
     except SightlineError as error:
         LOG.error("part %s: %s", signal.part_id, error, extra={"part": signal.part_id, "cause": str(error)})
         part = Part.from_signal(signal)
-    part.job, code = signal.job, ErrorCode(signal.error)
+    part.job, part.pilot, code = signal.job, signal.pilot, ErrorCode(signal.error)
     cause = "the watchdog answered: " + ("no answer of the station" if signal.late else "the station took no parts")
     if code is ErrorCode.NOT_TOLD:
         cause = "the machine was not told the station's answer. The watchdog's log says why"
@@ -108,7 +108,7 @@ def _answer(
         register.answer(part)
     except SightlineError as error:
         wrong.append(str(error))
-    wrong += tell(sinks, signal_of(part, decision, settings.name), settings.mode == "pilot")
+    wrong += tell(sinks, signal_of(part, decision, settings.name), part.pilot)
     try:
         recorder.record(part, decision, when, ())
     except SightlineError as error:

@@ -23,6 +23,7 @@ from sightline.line.inspection_client import InspectionWorker, Shadow
 from sightline.line.inspection_worker import Load
 from sightline.line.live import Live
 from sightline.line.machine import Opening, Remote, open_machine
+from sightline.line.pilot import Pilot
 from sightline.line.processes import Hold
 from sightline.line.recipes import Loaded, Recipes
 from sightline.line.recorder import Recorder
@@ -131,9 +132,9 @@ class CommandQueue:
         """Ask for a changeover, from any thread."""
         self.requests.append(Command(kind=CommandKind.RECIPE, recipe=recipe))
 
-    def request_continuous(self, wanted: bool) -> None:
-        """Ask for part after part without triggers, or for the end of that, from any thread."""
-        self.requests.append(Command(kind=CommandKind.CONTINUOUS if wanted else CommandKind.STOP))
+    def request(self, kind: CommandKind) -> None:
+        """Ask for something that needs no more words, from any thread."""
+        self.requests.append(Command(kind=kind))
 
 
 @dataclass
@@ -149,6 +150,7 @@ class Devices:
     hold: Hold
     register: Register
     names: Sequence[str]  # of the sinks
+    pilot: Pilot
     remote: Remote | None = None  # the machine, where the watchdog's process holds it
     changes: Sequence[str] = ()  # recipes whose files are others than at the last start, in words
     shadow: Shadow = field(default_factory=Shadow)
@@ -241,13 +243,14 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
     with ExitStack() as undo:
         hold = Hold(settings.folder)
         undo.callback(hold.close)
+        pilot = Pilot(settings)
         register = Register(settings.folder / "parts.db", settings.repeat_s)
         undo.callback(register.close)
         loaded = Loaded(settings.folder, Recipes(settings).files())
         worker = InspectionWorker(_load(settings, loaded), len(settings.views), round(settings.frame_mb * 2**20))
         undo.callback(worker.close)
         if remote is not None:
-            remote.open(Opening.of(settings))
+            remote.open(Opening.of(settings, pilot.on))
         machine = remote or open_machine(settings.controller)
         undo.callback(machine.close)
         sinks: list[Sink] = [machine]
@@ -259,11 +262,13 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         metrics = Metrics(settings.name, settings.folder)
         names = [read_sink(values).name for values in (settings.controller, *settings.sinks)]
         devices = Devices(
-            CommandQueue(machine), [], sinks, worker, recorder, metrics, hold, register, names, remote, loaded.changes
-        )
+            CommandQueue(machine), [], sinks, worker, recorder, metrics, hold, register, names, pilot,
+            remote, loaded.changes,
+        )  # fmt: skip
         # Before anything that takes its time: the machine waits for these.
         devices.take_over(settings, alive=False)
         for part in register.unanswered():
+            part.pilot = pilot.on
             answer_for_the_dead(settings, part, sinks, register, recorder)
         for view in settings.views:
             devices.cameras.append(open_camera(view.camera))

@@ -23,6 +23,11 @@ class Gate:
         self._last_tick = now or datetime.datetime.now().astimezone()
         self.failed: str = ""
 
+    @property
+    def parts(self) -> list[str]:
+        """Ids of the check parts of the active recipe."""
+        return sorted(part_id for part_id in self._parts if self.checks(part_id) is not None)
+
     def is_check(self, part_id: str) -> bool:
         """Whether this is the id of a check part, of whichever recipe: those come again and again."""
         return part_id in self._parts

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,13 +45,12 @@ class Opening:
     folder: Path
     until_s: float  # from the trigger to the station's own answer, be it the deadline's
     grace_s: float  # after which the watchdog gives it; both are before the machine's deadline
-    pilot: bool
+    pilot: bool = field(compare=False)  # it may change while the link stays
 
     @classmethod
-    def of(cls, settings: StationSettings) -> Opening:
+    def of(cls, settings: StationSettings, pilot: bool) -> Opening:
         """That of a station."""
         until_s, grace_s = (settings.deadline_ms - settings.margin_ms) / 1e3, min(2.0, settings.margin_ms / 2) / 1e3
-        pilot = settings.mode == "pilot"
         return cls(settings.controller, settings.name, settings.folder, until_s, grace_s, pilot)
 
 

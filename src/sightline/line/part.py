@@ -27,7 +27,7 @@ class Part:
 
     `key` names its record, `until` is the moment on the monotonic clock by which the machine must have an answer,
     `purpose` says what it counts as: "production", "check" or "blocked"; `job` the run it belongs to (core.Signal);
-    `aborted`: the machine has ended it.
+    `aborted`: the machine has ended it; `pilot`: it gets no verdict of it.
     `triggered`, `captured` and `inferred` are in seconds since 1970.
     """
 
@@ -45,6 +45,7 @@ class Part:
     purpose: str = "production"
     job: str = ""
     aborted: bool = False
+    pilot: bool = False
     stages_ms: dict[str, float] = field(default_factory=dict)
     _record_claimed: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _answer_claimed: threading.Lock = field(default_factory=threading.Lock, repr=False)

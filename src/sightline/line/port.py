@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
-from sightline.core.signals import Status
+from sightline.core.signals import CommandKind, Status
 from sightline.devices.http_server import HttpServer
 from sightline.line.settings import StationSettings
 from sightline.line.station import Station
@@ -27,6 +27,7 @@ MAX_BYTES = 4096  # of a request's body
 MAX_AT_ONCE = 16  # requests; whoever opens more must not take the station's memory
 TIMEOUT_S = 2.0  # of a request in all
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+NOT_YET = "the station is not at work yet"
 LOG = logging.getLogger("sightline.line.port")
 
 
@@ -37,7 +38,8 @@ class Answers:
     `request_recipe` returns whether such a recipe is there, and leaves none active where it is not; `token` must come
     with a request, as `Authorization: Bearer TOKEN`. Without one, requests are only taken on loopback. `live` gives the
     newest part after a number as a message (`line.live`) and needs the token, too: pictures of parts are not for all.
-    `request_continuous` returns why part after part cannot be inspected, "" where it was asked for.
+    `request_continuous` returns why part after part cannot be inspected, "" where it was asked for; `request_check` why
+    there is nothing to check. `request_pilot` switches the pilot mode.
     """
 
     metrics: Callable[[], bytes]
@@ -47,7 +49,9 @@ class Answers:
     token: str = ""
     loopback: bool = True
     live: Callable[[int], bytes | None] = lambda after: None
-    request_continuous: Callable[[bool], str] = lambda wanted: "the station is not at work yet"
+    request_continuous: Callable[[bool], str] = lambda wanted: NOT_YET
+    request_pilot: Callable[[bool], str] = lambda wanted: NOT_YET
+    request_check: Callable[[], str] = lambda: NOT_YET
 
 
 class Port:
@@ -97,17 +101,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(HTTPStatus.NOT_FOUND, {"error": "Ask for /metrics, /healthz, /status or /live"})
 
     def do_POST(self) -> None:
-        """`/recipe` with {"recipe": NAME, NUMBER or BARCODE}, `/continuous` with {"continuous": true or false}."""
+        """`/recipe` with {"recipe": NAME, NUMBER or BARCODE}, `/continuous`, `/pilot` or `/check` with its own name and
+        true or false."""
         path = urlsplit(self.path).path
-        if path not in {"/recipe", "/continuous"}:
-            return self._send_json(HTTPStatus.NOT_FOUND, {"error": "Post to /recipe or /continuous"})
+        asked = {"/continuous": self.answers.request_continuous, "/pilot": self.answers.request_pilot}
+        asked["/check"] = lambda wanted: self.answers.request_check() if wanted else "it ends by itself"
+        if path != "/recipe" and path not in asked:
+            return self._send_json(HTTPStatus.NOT_FOUND, {"error": "Post to /recipe, /continuous, /pilot or /check"})
         if not self._may_ask():
             return None
         # A page in a browser cannot send this type without asking first, so no site can change recipes by the way.
         if self.headers.get_content_type() != "application/json":
             return self._send_json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": "Send application/json"})
-        if path == "/continuous":
-            return self._request_continuous()
+        if path in asked:
+            return self._request(path[1:], asked[path])
         requested = self._read("recipe")
         if not isinstance(requested, str | int) or isinstance(requested, bool) or not str(requested):
             return self._send_json(HTTPStatus.BAD_REQUEST, {"error": 'Send {"recipe": "name, number or barcode"}'})
@@ -117,13 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
             )
         return self._send_json(HTTPStatus.ACCEPTED, {"recipe": str(requested)})
 
-    def _request_continuous(self) -> None:
-        wanted = self._read("continuous")
+    def _request(self, name: str, request: Callable[[bool], str]) -> None:
+        wanted = self._read(name)
         if not isinstance(wanted, bool):
-            return self._send_json(HTTPStatus.BAD_REQUEST, {"error": 'Send {"continuous": true} or false'})
-        if why_not := self.answers.request_continuous(wanted):
-            return self._send_json(HTTPStatus.CONFLICT, {"error": f"it cannot run continuously: {why_not}"})
-        return self._send_json(HTTPStatus.ACCEPTED, {"continuous": wanted})
+            return self._send_json(HTTPStatus.BAD_REQUEST, {"error": f'Send {{"{name}": true}} or false'})
+        if why_not := request(wanted):
+            return self._send_json(HTTPStatus.CONFLICT, {"error": why_not})
+        return self._send_json(HTTPStatus.ACCEPTED, {name: wanted})
 
     def _may_ask(self) -> bool:
         """Whether the caller has the token, or is on this machine where there is none; else it is told."""
@@ -189,7 +196,8 @@ def open_port(station: Station, early: Port | None = None) -> Port:
 
     def status() -> dict[str, Any]:
         told = {**asdict(station.status()), "station": station.settings.name, "worker_pid": devices.worker.pid}
-        return told | {"pid": os.getpid(), "records_waiting": devices.recorder.waiting, "sick": devices.faults()}
+        told |= {"pid": os.getpid(), "check_parts": station.gate.parts}
+        return told | {"records_waiting": devices.recorder.waiting, "sick": devices.faults()}
 
     def request_recipe(recipe: str) -> bool:
         # A request for a recipe that is not here counts, too: then none is active, whoever asked (decision 28).
@@ -198,14 +206,27 @@ def open_port(station: Station, early: Port | None = None) -> Port:
 
     def request_continuous(wanted: bool) -> str:
         why_not = station.status().not_continuous if wanted else ""
-        if not why_not:
-            devices.controller.request_continuous(wanted)
-        return why_not
+        if why_not:
+            return f"it cannot run continuously: {why_not}"
+        devices.controller.request(CommandKind.CONTINUOUS if wanted else CommandKind.STOP)
+        return ""
+
+    def request_pilot(wanted: bool) -> str:
+        devices.controller.request(CommandKind.PILOT if wanted else CommandKind.PRODUCTION)
+        return ""
+
+    def request_check() -> str:
+        if not station.gate.parts:
+            return "there is nothing to check: [interlock] in the station's file names no parts for this recipe"
+        devices.controller.request(CommandKind.CHECK)
+        return ""
 
     answers = replace(
         _answers(station.settings, devices.metrics.text, healthy, status, request_recipe),
         live=devices.live.message,
         request_continuous=request_continuous,
+        request_pilot=request_pilot,
+        request_check=request_check,
     )
     if early is None:
         return Port(health.host, health.port, answers)

@@ -112,7 +112,7 @@ class Recorder:
             "shadow": False,
             "details": {
                 "recipe": part.recipe,
-                "mode": self._settings.mode,
+                "mode": "pilot" if part.pilot else "production",
                 "purpose": part.purpose,
                 "source": part.source,
                 "frames": list(part.frames),

@@ -70,7 +70,7 @@ class Station:
                 elif trigger is not None:
                     self._process_next(trigger)
         finally:
-            self.devices.show(Status(pilot=self.settings.mode == "pilot"))
+            self.devices.show(Status(pilot=self.devices.pilot.on))
             self._deadline.close()
             self.devices.close()
 
@@ -88,6 +88,11 @@ class Station:
             self._begin(command)
         elif command.kind in (CommandKind.STOP, CommandKind.ABORT):
             self._end(f"the machine has sent {command.kind}")
+        elif command.kind in (CommandKind.PILOT, CommandKind.PRODUCTION):
+            self.devices.note("pilot", self.devices.pilot.switch(command.kind is CommandKind.PILOT))
+        elif command.kind is CommandKind.CHECK:
+            self.gate.require("a person has asked for it")
+            self.devices.note("check", "a person has asked for the check parts")
         else:
             self._error = ErrorCode.NONE
             self.devices.worker.reset() if self.devices.worker.fault else None
@@ -167,7 +172,7 @@ class Station:
         code = ErrorCode.REPEATED_PART
         LOG.error("part %s was triggered again", part.id, extra={"part": part.id, "error": int(code)})
         signal = replace(signal_of(part, refuse(code, ""), self.settings.name), verdict=None)
-        self.devices.signal(signal, self.settings.mode == "pilot")
+        self.devices.signal(signal, part.pilot)
 
     def _new_part(self, command: Command, job: str) -> Part:
         self._number += 1
@@ -175,7 +180,7 @@ class Station:
         active = self.recipes.active
         recipe = ("", 0) if active is None else (active.name, active.id)
         part = Part.from_trigger(command, self._number, self.settings.name, recipe, deadline_s)
-        part.job = job
+        part.job, part.pilot = job, self.devices.pilot.on
         if self.gate.checks(part.id) is not None:
             part.purpose = "check"
         elif self.gate.blocked:
@@ -258,7 +263,7 @@ class Station:
         if decision.error:
             cause = {"part": part.id, "error": int(decision.error), "cause": decision.cause}
             LOG.error("part %s is NG: %s", part.id, decision.cause, extra=cause)
-        mode = self.settings.mode if part.purpose == "production" else part.purpose
+        mode = part.purpose if part.purpose != "production" else "pilot" if part.pilot else "production"
         stages = dict(part.stages_ms)
         self.devices.metrics.part(str(decision.verdict), mode, decision.error, decision.late, stages)
 
@@ -269,13 +274,13 @@ class Station:
         """
         signal, failed = signal_of(part, decision, self.settings.name), ""
         if urgent:
-            failed = self.devices.signal(signal, self.settings.mode == "pilot")
+            failed = self.devices.signal(signal, part.pilot)
         try:
             self.devices.register.answer(part)  # first: whatever dies from here on, nobody else answers it
         except StoreError as error:
             LOG.error("part %s: %s", part.id, error, extra={"part": part.id, "cause": str(error)})
         if not urgent:
-            failed = self.devices.signal(signal, self.settings.mode == "pilot")
+            failed = self.devices.signal(signal, part.pilot)
         return decision if not failed else not_told(decision, failed)
 
     def _after(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
@@ -365,7 +370,7 @@ class Station:
             recipe="" if active is None else active.name,
             recipe_id=0 if active is None else active.id,
             error=int(error),
-            pilot=self.settings.mode == "pilot",
+            pilot=self.devices.pilot.on,
             reason=reason,
             recipes=tuple(recipe.name for recipe in self.settings.recipes),
             calls=self.recipes.calls,

@@ -24,6 +24,7 @@ from types import FrameType
 from sightline.core.errors import SettingError, SightlineError
 from sightline.core.signals import ErrorCode, Status
 from sightline.line.machine import Opening, Remote
+from sightline.line.pilot import Pilot
 from sightline.line.processes import STATION_MODULES, Heartbeat, Hold, RestartBudget, context_for, open_log
 from sightline.line.settings import StationSettings, read_station
 from sightline.line.watchdog import keep_watch
@@ -102,11 +103,12 @@ def stand_by(
     """
     until = time.monotonic() + RETRY_S
     hold = None
-    status = Status(error=int(ErrorCode.CANNOT_START), pilot=settings.mode == "pilot", reason=why)
+    pilot = Pilot(settings).on
+    status = Status(error=int(ErrorCode.CANNOT_START), pilot=pilot, reason=why)
     try:
         with suppress(SightlineError, OSError):
             hold = Hold(settings.folder)  # else another station is at work with this machine
-            machine.open(Opening.of(settings))
+            machine.open(Opening.of(settings, pilot))
         while not stopping.is_set() and time.monotonic() < until:
             beat()
             if hold is not None:

@@ -76,6 +76,7 @@ class Watchdog:
         self._accepting = False
         self._last_message_s, self._unread = 0.0, 0
         self._status = Status()
+        self._pilot = False
         self._recipe: str | None = None  # the station's last
         self._changeover: Command | None = None  # asked for, and not yet shown by a station
         self._pending: dict[float, Command] = {}  # triggers without an answer, by their moment
@@ -187,9 +188,9 @@ class Watchdog:
         answer = Signal(
             part_id=command.part_id, verdict=Verdict.NG, valid=False, recipe=status.recipe, recipe_id=status.recipe_id,
             station=opening.station, error=int(code), late=code is ErrorCode.LATE, triggered=command.at,
-            key=key_of(opening.station, command.at), job=job,
+            key=key_of(opening.station, command.at), job=job, pilot=self._pilot,
         )  # fmt: skip
-        self._log_failures(tell([machine], answer, opening.pilot), answer)
+        self._log_failures(tell([machine], answer, answer.pilot), answer)
         told = {"part": answer.part_id, "error": answer.error, "cause": why}
         LOG.error("part %s is NG: %s", answer.part_id or "without an id", why, extra=told)
         self._keep(answer)
@@ -238,6 +239,7 @@ class Watchdog:
                 self._pending[value.at] = value
                 self._changed.notify_all()
         elif kind == "show":
+            self._pilot = value.pilot
             if value.recipes:  # else it is no longer, or not yet, at work
                 self._recipe = value.recipe
                 if self._changeover is not None and _is_done(self._changeover, value):
@@ -286,6 +288,7 @@ class Watchdog:
 
     def _open(self, opening: Opening) -> str:
         """Open the machine, or keep the one that is open; why it cannot be opened, "" where it is."""
+        self._pilot = opening.pilot
         if opening == self._opening and self._machine is not None:
             return ""
         self.close()
@@ -316,8 +319,7 @@ class Watchdog:
             self._show(self._not_ready("the station's process has gone"))
 
     def _not_ready(self, reason: str) -> Status:
-        pilot = self._opening is not None and self._opening.pilot
-        return replace(_idle(self._status), error=int(ErrorCode.NOT_READY), pilot=pilot, reason=reason)
+        return replace(_idle(self._status), error=int(ErrorCode.NOT_READY), pilot=self._pilot, reason=reason)
 
     def _show(self, status: Status) -> None:
         self._status, machine = status, self._machine

@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from sightline.core.errors import ConflictError, NotFoundError
+from sightline.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
 from sightline.core.result import Verdict
 from sightline.line import live
 from sightline.operations import people
@@ -62,6 +62,29 @@ def test_a_station_tells_how_it_is_and_is_asked_in_the_users_name(served: Served
         assert desk.asked == ["plates", "lid", True, False]
     entries = [(one.author, dict(one.details)) for one in served.store.audit.page(subject="station desk", limit=2)]
     assert entries == [("engineer", {"continuous": False}), ("engineer", {"recipe": "plates"})]
+
+
+def test_anybody_switches_the_pilot_on_and_an_engineer_with_a_reason_off(served: Served, desk: Desk) -> None:
+    with served.client("operator") as client:
+        client.post("/stations/desk/pilot", reason="it sorts out good ones")
+        assert client.get("/stations/desk/status")["status"]["pilot"]
+        for path in ("production", "check"):
+            with pytest.raises(ForbiddenError, match="role engineer"):
+                client.post(f"/stations/desk/{path}", reason="I want to")
+    with served.client("engineer") as client:
+        for wrong in ({}, {"reason": ""}, {"reason": "  "}):
+            with pytest.raises((ApiError, InputError)):
+                client.post("/stations/desk/production", **wrong)
+        client.post("/stations/desk/check", reason="new lamp")
+        client.post("/stations/desk/production", reason="the new recipe is right")
+        assert not client.get("/stations/desk/status")["status"]["pilot"]
+    assert desk.asked == ["pilot True", "check", "pilot False"]
+    entries = [(one.author, one.reason, dict(one.details)) for one in served.store.audit.page(subject="station desk")]
+    assert entries[:3] == [
+        ("engineer", "the new recipe is right", {"pilot": False}),
+        ("engineer", "new lamp", {"check": True}),
+        ("operator", "it sorts out good ones", {"pilot": True}),
+    ]
 
 
 def test_a_station_that_is_away_is_told_and_no_error(served: Served, free_port: Callable[[], int]) -> None:

@@ -64,6 +64,30 @@ def test_an_operator_starts_nothing_and_an_engineer_says_why(desk: Desk, enter: 
     assert page.get_by_role("button", name="Start").count() == 0
 
 
+def test_pilot_mode_is_begun_by_an_operator_and_ended_by_an_engineer_who_says_why(
+    desk: Desk, enter: Enter, look: Callable[[Page, str], None]
+) -> None:
+    def do(page: Page, button: str) -> None:
+        page.get_by_role("button", name=button, exact=True).click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Why").fill("a new lamp")
+        dialog.get_by_role("button", name=button).click()
+        expect(dialog).to_be_hidden()
+
+    desk.show(Verdict.OK)
+    page = enter("/live/desk", "operator")
+    do(page, "Pilot mode")
+    expect(page.get_by_text("the machine does not act on it")).to_be_visible()
+    for button in ("End pilot mode", "Golden-part check"):
+        assert page.get_by_role("button", name=button).count() == 0
+    page = enter("/live/desk", "engineer")
+    expect(page.get_by_role("button", name="End pilot mode")).to_be_visible()
+    look(page, "live-pilot")
+    do(page, "End pilot mode")
+    do(page, "Golden-part check")
+    assert desk.asked == ["pilot True", "pilot False", "check"]
+
+
 def test_a_part_is_on_the_screen_within_300_ms(desk: Desk, enter: Enter) -> None:
     page = enter("/live/desk", "operator")
     expect(page.get_by_text("Waiting for the first part")).to_be_visible()

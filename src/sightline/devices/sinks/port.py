@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sightline.core.signals import Command, CommandKind, Signal, Status
+from sightline.core.signals import ASKED_BY_PEOPLE, Command, CommandKind, Signal, Status
 from sightline.devices.link import Backoff, Health
 
 TEXT_MAX, DIGEST = 64, 12  # characters of a part's id or a recipe in a command; those at its end where it was longer
@@ -118,7 +118,7 @@ def read_command(values: Mapping[str, Any]) -> Command | None:
     except ValueError:
         return None
     recipe = values.get("recipe", "")
-    if kind is CommandKind.REFUSED or (kind is CommandKind.RECIPE and not str(recipe)):
+    if kind is CommandKind.REFUSED or kind in ASKED_BY_PEOPLE or (kind is CommandKind.RECIPE and not str(recipe)):
         return None
     return Command(kind=kind, part_id=_text(values.get("part_id", "")), recipe=_text(recipe))
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response, WebSocket
+from fastapi import APIRouter, Query, Response, WebSocket
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from sightline.core.errors import InputError
 from sightline.store.stations import Station
 from sightline.web import stations as ports
 from sightline.web.api import sockets
 from sightline.web.api.etags import IfMatch, etag, revision_of
-from sightline.web.api.identity import Administering, Operating, Reading
+from sightline.web.api.identity import Administering, Attending, Operating, Reading
 from sightline.web.api.jobs import Reason
 from sightline.web.api.paging import After, Limit, Listed, listed, place
 from sightline.web.api.problems import responses
@@ -102,6 +103,28 @@ def start(name: str, site: Here, identity: Operating, reason: Reason = "") -> di
 def stop(name: str, site: Here, identity: Operating, reason: Reason = "") -> dict[str, Any]:
     """End that, after the part that is under way. Parts that the machine triggers are inspected as before."""
     return _ask(site, name, "/continuous", {"continuous": False}, identity.name, reason)
+
+
+@router.post("/stations/{name}/pilot", status_code=202)
+def pilot(name: str, site: Here, identity: Attending, reason: Reason = "") -> dict[str, Any]:
+    """Switch pilot mode on: the station judges on, and gives its machine no verdicts. It stays on over a restart."""
+    return _ask(site, name, "/pilot", {"pilot": True}, identity.name, reason)
+
+
+@router.post("/stations/{name}/production", status_code=202)
+def production(
+    name: str, site: Here, identity: Operating, reason: Annotated[str, Query(min_length=1, max_length=1000)]
+) -> dict[str, Any]:
+    """Switch pilot mode off: the machine acts on the verdicts of parts that are triggered from now on. Say why."""
+    if not reason.strip():
+        raise InputError("say why the machine may act on the verdicts; it goes into the audit")
+    return _ask(site, name, "/pilot", {"pilot": False}, identity.name, reason)
+
+
+@router.post("/stations/{name}/check", status_code=202)
+def check(name: str, site: Here, identity: Operating, reason: Reason = "") -> dict[str, Any]:
+    """Have the golden and challenge parts of a station's file shown: it inspects no others until they have passed."""
+    return _ask(site, name, "/check", {"check": True}, identity.name, reason)
 
 
 @router.websocket("/stations/{name}/live")

@@ -192,7 +192,7 @@ function Line({ name }) {
   const shown = held ? { ...live, part: held, parts: [held.picture], age_s: (performance.now() - held.begun) / 1000 } : live;
   const part = shown.part;
   const wrong = held ? "" : trouble(live, state);
-  const command = (verb, title) => ask({ title, verb: title, action: async (reason) => { await post(`${path}/${verb}`, {}, { query: { reason } }); remote.reload(); } });
+  const command = (verb, title, about, danger) => ask({ title, about, danger, verb: title, action: async (reason) => { await post(`${path}/${verb}`, {}, { query: { reason } }); remote.reload(); } });
   return html`<${Head} title=${name} about=${[status.recipe && t("Recipe {recipe}", { recipe: status.recipe }), status.pilot && t("Pilot: verdicts are not acted on")].filter(Boolean).join(" · ")}>
       <button aria-pressed=${heat > 0} onClick=${() => setHeat(heat ? 0 : 0.7)}>${t("Heat")} <kbd>H</kbd></button>
       <input type="range" min="0" max="1" step="0.05" value=${heat} aria-label=${t("Strength of the heat")} onInput=${(event) => setHeat(+event.target.value)} />
@@ -214,11 +214,14 @@ function Line({ name }) {
       <section class="panel"><h2>${t("Shift")}</h2><${Counters} counts=${(live.part && live.part.counts) || {}} />
         <p class="muted small" style="margin:10px 0 0">${t("Takt {takt}", { takt: duration(takt(live.strip)) })}${status.job ? ` · ${t("Job {job}", { job: status.job })}` : ""}</p></section>
       <section class="panel"><h2>${t("State")}</h2>${state && !state.reachable ? html`<div class="note bad">${state.why}</div>` : html`<${State} status=${status} />`}
-        ${session.may("engineer") && html`<div class="row" style="margin-top:12px">
+        <div class="row" style="margin-top:12px">${session.may("engineer") && html`
           <button onClick=${() => change(true)} disabled=${!(status.recipes || []).length}>${t("Changeover")}</button>
           ${status.continuous ? html`<button onClick=${() => command("stop", t("Stop"))}>${t("Stop")}</button>`
-            : html`<button title=${status.not_continuous || ""} disabled=${!!status.not_continuous || !status.ready} onClick=${() => command("start", t("Start"))}>${t("Start")}</button>`}</div>
-          ${status.not_continuous && html`<p class="small muted" style="margin:8px 0 0">${t("Parts come when the machine triggers them.")}</p>`}`}</section>
+            : html`<button title=${status.not_continuous || ""} disabled=${!!status.not_continuous || !status.ready} onClick=${() => command("start", t("Start"))}>${t("Start")}</button>`}
+          <button title=${(status.check_parts || []).length ? status.check_parts.join(", ") : t("The station's file names no check parts.")} disabled=${!(status.check_parts || []).length} onClick=${() => command("check", t("Golden-part check"), t("The station inspects no other parts until these have got their verdicts: {parts}.", { parts: status.check_parts.join(", ") }))}>${t("Golden-part check")}</button>`}
+          ${status.pilot ? session.may("engineer") && html`<button class="danger" onClick=${() => command("production", t("End pilot mode"), t("The machine acts on the verdicts of all parts from then on."), true)}>${t("End pilot mode")}</button>`
+            : html`<button disabled=${!status.station} onClick=${() => command("pilot", t("Pilot mode"), t("The station judges on, and the machine gets no verdicts. It stays so until an engineer ends it."))}>${t("Pilot mode")}</button>`}</div>
+          ${session.may("engineer") && status.not_continuous && html`<p class="small muted" style="margin:8px 0 0">${t("Parts come when the machine triggers them.")}</p>`}</section>
     </div></div>
     <${Reason} ask=${asking} close=${() => ask(null)} />
     <${Changeover} name=${name} recipes=${status.recipes || []} open=${changing} close=${() => change(false)} done=${remote.reload} />`;
