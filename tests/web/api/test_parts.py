@@ -82,6 +82,16 @@ def test_a_reviewer_sees_pictures_heat_and_thresholds(asked: tuple[Served, str, 
             client.get(f"/inspections/{part}/heat/bottom")
 
 
+def test_a_view_may_have_a_slash_in_its_name(asked: tuple[Served, str, int], parts_folder: Path) -> None:
+    served, recipe, _ = asked
+    part = judged(served, recipe, "k2", {"top/left": parts_folder / "images/stain/100.png"})
+    with served.client("engineer") as client:
+        number = client.post("/reviews", {"reason": "asked", "inspection_id": part, "priority": 9})["id"]
+        heat = client.get(f"/reviews/{number}/part")["views"][0]["heat"]
+        answer = client.http.get(heat.removeprefix("/api/v1"))
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+
+
 def test_a_good_part_and_earlier_answers_are_shown_beside(asked: tuple[Served, str, int], parts_folder: Path) -> None:
     served, recipe, _ = asked
     for number, score in enumerate((5.0, 1.1, 9.0), start=1):

@@ -80,7 +80,7 @@ def permissions() -> Iterator[tuple[str, str, Permission | None]]:
                 called = [dependency.call for dependency in route.dependant.dependencies]
                 wanted = next((call for call in called if isinstance(call, Permission)), None)
                 for method in sorted(getattr(route, "methods", None) or {"WEBSOCKET"}):
-                    yield method, PREFIX + route.path, wanted
+                    yield method, PREFIX + route.path_format, wanted
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

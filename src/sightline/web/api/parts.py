@@ -145,7 +145,7 @@ def similar(
     return [_similar(one.part, one.hash, one.similarity, one.review) for one in found]
 
 
-@router.get("/inspections/{number}/heat/{view}", response_class=Response, responses=PICTURES)
+@router.get("/inspections/{number}/heat/{view:path}", response_class=Response, responses=PICTURES)
 def heat(number: int, view: str, site: Here, identity: Reading, if_none_match: IfNoneMatch = None) -> Response:
     """The heat map of a view of an inspection: an 8-bit PNG, a pixel for each cell, 128 where outlines begin.
 

@@ -3,7 +3,7 @@ import { useState } from "./vendor/preact.js";
 import { get, post, put, thumbnail } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Tabs } from "./gallery.js";
-import { number, t } from "./words.js";
+import { number, said, t } from "./words.js";
 
 function useProduct() {
   const [query, set] = useQuery();
@@ -27,7 +27,7 @@ export function Findings() {
     <div class="row" style="margin-bottom:14px">${Object.entries(words).map(([key, word]) => html`<button aria-pressed=${state === key} onClick=${() => set({ state: key })}>${word}</button>`)}</div>
     ${!product && ready ? html`<${Empty} title=${t("No samples yet")}>${t("Samples are pictures to learn from and to measure with.")}</${Empty}>` : list.error && list.error.status === 404 ? html`<${Empty} title=${t("Not checked yet")}>${t("A check looks for wrong labels, near twins, damaged and dark pictures, and leaks between the parts.")}</${Empty}>`
       : !list.items ? html`<${Waiting} of=${list} />` : !list.items.length ? html`<${Empty} title=${t("Nothing found")}>${t("There is nothing left to decide.")}</${Empty}>`
-      : html`<div class="stack">${list.items.map((one) => html`<section key=${one.key} class="panel finding"><div class="row between"><h2>${one.kind} <span class=${`chip ${one.severity}`}>${one.severity}</span></h2>
+      : html`<div class="stack">${list.items.map((one) => html`<section key=${one.key} class="panel finding"><div class="row between"><h2>${said(one.kind, "finding")} <span class=${`chip ${one.severity}`}>${said(one.severity, "severity")}</span></h2>
           ${session.may("engineer") && html`<span class="row">${one.state === "open" ? html`${one.action && html`<button class="primary" disabled=${busy} onClick=${() => decide(one, "applied")}>${t("Apply: {action}", { action: one.action })}</button>`}<button disabled=${busy} onClick=${() => decide(one, "dismissed")}>${t("Dismiss")}</button>` : html`<button disabled=${busy} onClick=${() => decide(one, "open")}>${t("Open it again")}</button>`}</span>`}</div>
         <p>${one.reason}</p><p class="muted">${one.remedy}</p>
         <div class="thumbs">${one.hashes.slice(0, 8).map((hash, n) => html`<figure class="thumb"><img src=${thumbnail(hash)} alt=${one.names[n] || ""} loading="lazy" /><span class="cap"><span>${(one.names[n] || "").split("/").slice(-2).join("/")}</span></span></figure>`)}</div>

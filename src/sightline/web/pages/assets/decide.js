@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
 import { get, post, thumbnail } from "./api.js";
 import { Empty, Field, Head, Reason, Stat, Verdict, Waiting, go, html, told, useRemote, useSession } from "./parts.js";
-import { number, percent, score as digits, t } from "./words.js";
+import { bound, number, percent, said, score as digits, t } from "./words.js";
 
 const WIDE = 1000, HIGH = 300, BINS = 80;
 const RANK = { OK: 0, REVIEW: 1, NG: 2 };
@@ -62,7 +62,7 @@ function Histogram({ data, limits, set }) {
     ${handle("ok", t("OK up to"))}${handle("ng", t("NG above"))}</svg>`;
 }
 
-const rate = (one, name) => html`<div class="stat"><b>${percent(one.value)}</b><span>${name}<br />${t("{count} of {of}; at most {upper}", { count: number(one.count), of: number(one.of), upper: percent(one.upper) })}</span></div>`;
+const rate = (one, name) => html`<div class="stat"><b>${percent(one.value)}</b><span>${name}<br />${bound(one)}</span></div>`;
 
 /** The pictures of one cell of the matrix. */
 function Cell({ ids }) {
@@ -122,7 +122,7 @@ function Board({ hash, data }) {
         })}</tr>`)}</tbody></table></div></section>
       ${error && html`<div class="note bad" role="alert">${error}</div>`}
       ${preview && html`<section class="panel stats" aria-live="polite">${rate(preview.escape, t("escapes"))}${rate(preview.overkill, t("overkill"))}${rate(preview.review_good, t("good parts to REVIEW"))}${rate(preview.review_defective, t("defective parts to REVIEW"))}</section>
-        ${preview.notes.map((note) => html`<div class="note warn">${note}</div>`)}`}
+        ${preview.notes.map((note) => html`<div class="note warn">${said(note)}</div>`)}`}
       ${cell && html`<section class="panel"><h2>${t(cell.split(" ")[0])}, ${cell.split(" ")[1]}</h2><${Cell} key=${cell} ids=${ids(...cell.split(" "))} /></section>`}</div>
     <div class="stack">${preview && html`<section class="panel stats"><${Stat} value=${percent(preview.review_load)} label=${t("of production goes to a person")} />
         <${Stat} value=${number(preview.shipped_ppm)} label=${preview.shipped_ppm_upper === null ? t("defective ppm shipped") : t("defective ppm shipped, at most {upper}", { upper: number(preview.shipped_ppm_upper) })} />

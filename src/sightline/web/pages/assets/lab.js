@@ -4,7 +4,7 @@ import { address, call, get, post } from "./api.js";
 import { archive, chosen, dropped } from "./archive.js";
 import { Camera } from "./camera.js";
 import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Waiting, go, html, say, told, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
-import { bytes, duration, number, percent, t } from "./words.js";
+import { bound, bytes, duration, number, percent, said, t } from "./words.js";
 
 const STATES = () => ({ queued: t("waiting"), running: t("at work"), done: t("done"), failed: t("failed"), cancelled: t("cancelled") });
 const KINDS = () => ({ train: t("Training"), search: t("Search"), evaluate: t("Measurement"), teach: t("Teaching"), check: t("Check"), import: t("Import"), explain: t("Explanation") });
@@ -38,7 +38,7 @@ const took = (job) => (job.started ? (new Date(job.ended || Date.now()) - new Da
 
 export function Progress({ job }) {
   if (!job) return html`<p class="muted">${t("Loading …")}</p>`;
-  return html`<div><div class="row between"><span><b>${KINDS()[job.kind]}</b> ${STATES()[job.state]}${job.state === "running" && job.progress.stage ? ` · ${job.progress.stage} ${job.progress.of ? `${number(job.progress.done)} / ${number(job.progress.of)}` : ""}` : ""}</span><span class="muted num">${duration(took(job))}</span></div>
+  return html`<div><div class="row between"><span><b>${KINDS()[job.kind]}</b> ${STATES()[job.state]}${job.state === "running" && job.progress.stage ? ` · ${said(job.progress.stage, "stage")} ${job.progress.of ? `${number(job.progress.done)} / ${number(job.progress.of)}` : ""}` : ""}</span><span class="muted num">${duration(took(job))}</span></div>
     <div class="bar" role="progressbar" aria-label=${KINDS()[job.kind]} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(share(job) * 100)}><i style=${`width:${share(job) * 100}%`}></i></div>
     ${job.error && html`<div class="note bad" style="margin-top:8px" role="alert">${job.error}</div>`}</div>`;
 }
@@ -77,8 +77,6 @@ export function Job({ number: id }) {
     <${Reason} ask=${asking} close=${() => ask(null)} />`;
 }
 
-const bounded = (value, upper, of) => html`${percent(value)} <span class="muted small">${t("of {of}; at most {upper}", { of: number(of), upper: percent(upper) })}</span>`;
-
 /** What a job has brought: figures, files, and where to go from here. */
 export function Outcome({ job }) {
   if (job.state !== "done") return null;
@@ -93,7 +91,7 @@ export function Outcome({ job }) {
       ${result.images !== undefined && html`<${Stat} value=${number(result.images)} label=${t("good parts learned")} />`}
       ${result.added !== undefined && html`<${Stat} value=${number(result.added)} label=${t("added")} /><${Stat} value=${number(result.present)} label=${t("there before")} />${result.refused > 0 && html`<${Stat} value=${number(result.refused)} label=${t("refused")} />`}`}
       ${Object.entries(result.open || {}).map(([kind, n]) => html`<${Stat} value=${number(n)} label=${kind} />`)}</div>
-    ${rates.length > 0 && html`<dl class="facts" style="margin-top:12px">${rates.map(([name, of, label]) => html`<dt>${label}</dt><dd>${bounded(found[name], found[`${name}_upper`], found[of])}</dd>`)}
+    ${rates.length > 0 && html`<dl class="facts" style="margin-top:12px">${rates.map(([name, of, label]) => html`<dt>${label}</dt><dd>${percent(found[name])} <span class="muted small">${bound({ count: Math.round(found[name] * found[of]), of: found[of], upper: found[`${name}_upper`] })}</span></dd>`)}
       <dt>${t("To a person")}</dt><dd>${percent(found.review)}</dd></dl>`}
     ${(result.errors || []).length > 0 && html`<div class="note warn" style="margin-top:10px">${t("{n} files could not be read:", { n: result.errors.length })}<br />${result.errors.slice(0, 8).map((one) => html`${typeof one === "string" ? one : JSON.stringify(one)}<br />`)}</div>`}
     <div class="row" style="margin-top:12px">

@@ -204,7 +204,7 @@ function Line({ name }) {
       <${Stage} live=${shown} status=${held ? null : state} look=${{ heat, outlines: lines }} size="large" />
       ${held && html`<div class="note warn row between"><span>${t("An earlier part, {part}", { part: held.part })}</span><span class="row">
         <a class="button" href=${`/parts?serial=${encodeURIComponent(held.part)}&station=${encodeURIComponent(name)}`}>${t("Whole record")}</a><button onClick=${() => hold(null)}>${t("Back to live")} <kbd>Esc</kbd></button></span></div>`}
-      <div class="strip" aria-label=${t("The last parts")}>${live.strip.map((one) => html`<${Frame} key=${one.number} one=${one} open=${() => hold(one)} on=${held === one} />`)}</div></div>
+      <div class="strip" role="group" aria-label=${t("The last parts")}>${live.strip.map((one) => html`<${Frame} key=${one.number} one=${one} open=${() => hold(one)} on=${held === one} />`)}</div></div>
     <div class="stack">
       <section class="panel"><h2>${t("This part")}</h2>${part ? html`<dl class="facts">
         <dt>${t("Part")}</dt><dd>${part.part}</dd><dt>${t("Why")}</dt><dd>${why(part) || t("like the good parts")}</dd>

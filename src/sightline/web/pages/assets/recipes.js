@@ -3,7 +3,7 @@ import { useRef, useState } from "./vendor/preact.js";
 import { address, get, inspect, post } from "./api.js";
 import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Verdict, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture } from "./picture.js";
-import { duration, number, percent, score, t } from "./words.js";
+import { bound, duration, number, percent, said, score, t } from "./words.js";
 
 const STATES = () => ({ candidate: t("candidate"), shadow: t("on probation"), promoted: t("promoted"), retired: t("retired") });
 const short = (hash) => hash.slice(0, 8);
@@ -67,13 +67,13 @@ export function Recipe({ hash }) {
 /** What the card says of the thresholds and what they rest on. */
 function Promises({ card }) {
   const { band, calibration } = card;
-  const rate = (one) => (one ? html`${percent(one.of ? one.count / one.of : null)} <span class="muted small">${t("at most {upper} ({count} of {of})", { upper: percent(one.upper), count: number(one.count), of: number(one.of) })}</span>` : t("not known"));
+  const rate = (one) => (one ? html`${percent(one.of ? one.count / one.of : null)} <span class="muted small">${bound(one)}</span>` : t("not known"));
   return html`<section class="panel"><h2>${t("What it promises")}</h2><div class="stats"><${Stat} value=${score(band.low)} label=${t("OK up to")} /><${Stat} value=${score(band.high)} label=${t("NG above")} />
       <${Stat} value=${number(card.trained_on.length)} label=${t("good parts learned")} /><${Stat} value=${`${card.width} × ${card.height}`} label=${t("px looked at")} /></div>
     <dl class="facts" style="margin-top:12px"><dt>${t("Overkill")}</dt><dd>${rate(calibration.overkill)}</dd><dt>${t("Good parts to a person")}</dt><dd>${rate(calibration.review)}</dd><dt>${t("Escapes")}</dt><dd>${rate(calibration.escape)}</dd>
       ${card.types.length > 0 && html`<dt>${t("Known types")}</dt><dd>${card.types.join(", ")}</dd>`}
       ${card.revision && html`<dt>${t("Set by hand")}</dt><dd>${card.revision.reason || ""}</dd>`}</dl>
-    ${[...(calibration.promises || []), ...(calibration.limits || [])].map((one) => html`<p class="muted small" style="margin:6px 0 0">${one}</p>`)}</section>`;
+    ${[...(calibration.promises || []), ...(calibration.limits || [])].map((one) => html`<p class="muted small" style="margin:6px 0 0">${said(one)}</p>`)}</section>`;
 }
 
 function Lineage({ of, one }) {

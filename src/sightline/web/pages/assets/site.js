@@ -2,7 +2,7 @@
 import { useState } from "./vendor/preact.js";
 import { get, patch, post, put, remove } from "./api.js";
 import { Dialog, Field, Head, Moment, RANKS, Reason, Table, Waiting, html, say, useAction, useList, useQuery, useSession } from "./parts.js";
-import { number, t } from "./words.js";
+import { number, said, t } from "./words.js";
 
 const SCOPES = ["read", "inspect", "label", "lab", "line", "admin"];
 
@@ -93,6 +93,6 @@ function Audit({ query, set }) {
   const filter = (name, word) => html`<input type="search" placeholder=${word} aria-label=${word} value=${query[name] || ""} onChange=${(event) => set({ [name]: event.target.value })} />`;
   return html`<div class="row" style="margin-bottom:12px">${filter("author", t("By whom"))}${filter("subject", t("About what, for instance user ann"))}<button disabled=${busy} onClick=${verify}>${t("Verify the chain")}</button></div>
     ${chain && html`<div class=${`note ${chain.broken ? "bad" : ""}`} role="status">${chain.broken || t("{n} rows, all of them whole. The last one: {hash}", { n: number(chain.rows), hash: chain.head })}</div>`}
-    <section class="panel flat">${!list.items ? html`<${Waiting} of=${list} />` : html`<${Table} label=${t("Audit")} rows=${list.items} columns=${[[t("When"), (one) => html`<${Moment} at=${one.created} />`], [t("Who"), (one) => one.author], [t("Did"), (one) => one.action], [t("To"), (one) => one.subject], [t("Why"), (one) => one.reason], [t("More"), (one) => html`<span class="muted small">${Object.keys(one.details).length ? JSON.stringify(one.details).slice(0, 120) : ""}</span>`]]} />`}</section>
+    <section class="panel flat">${!list.items ? html`<${Waiting} of=${list} />` : html`<${Table} label=${t("Audit")} rows=${list.items} columns=${[[t("When"), (one) => html`<${Moment} at=${one.created} />`], [t("Who"), (one) => one.author], [t("Did"), (one) => said(one.action, "did")], [t("To"), (one) => one.subject], [t("Why"), (one) => one.reason], [t("More"), (one) => html`<span class="muted small">${Object.keys(one.details).length ? JSON.stringify(one.details).slice(0, 120) : ""}</span>`]]} />`}</section>
     ${list.more && html`<p><button onClick=${list.more}>${t("More")}</button></p>`}`;
 }

@@ -22,6 +22,21 @@ export function t(text, values) {
   return values ? found.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : found;
 }
 
+/**
+ * What the server says, in the reader's language: a word of what it is `about`, or a sentence, whose numbers are {1}, {2}
+ * and so on in the catalogue. What is not there stays as it was said.
+ */
+export function said(text, about = "") {
+  const found = [];
+  const key = String(text).replace(/\d+(?:\.\d+)?%?/g, (one) => `{${found.push(one)}}`);
+  const pattern = catalogue[about ? `${about}: ${key}` : key];
+  if (!pattern) return text;
+  return pattern.replace(/\{(\d+)\}/g, (whole, place) => {
+    const digits = (found[place - 1].split(".")[1] || "").replace("%", "").length;
+    return found[place - 1].endsWith("%") ? percent(parseFloat(found[place - 1]) / 100, digits) : number(found[place - 1], digits);
+  });
+}
+
 const missing = (value) => value === null || value === undefined || Number.isNaN(value);
 const locale = () => (language === "de" ? "de-DE" : navigator.language.startsWith("en") ? navigator.language : "en-GB");
 
@@ -37,6 +52,9 @@ export function percent(value, digits = 1) {
   if (missing(value)) return "–";
   return new Intl.NumberFormat(locale(), { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
+
+/** What a rate rests on: {count, of, upper}, the share 0 to 1 that it is at most at 95 % confidence. */
+export const bound = ({ count, of, upper }) => t("{count} of {of}; at most {upper}", { count: number(count), of: number(of), upper: percent(upper) });
 
 export function bytes(value) {
   const step = value < 1e3 ? 0 : value < 1e6 ? 1 : value < 1e9 ? 2 : 3;
