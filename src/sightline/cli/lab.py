@@ -169,7 +169,7 @@ def inspect(
 
     failed = False
     judging = inspection.Judging(recipe, accurate, threads, engine, precision)
-    for result in inspection.inspect(judging, images, overlays):
+    for result in inspection.inspect(judging, images, overlays, tell=console.aside(as_json)):
         console.say_json(result) if as_json else console.say(text_lab.inspect(result))
         failed |= bool(result.get("error")) or (fail_on_ng and result["verdict"] == "NG")
     if failed:

@@ -60,7 +60,10 @@ Data = Annotated[
     ),
 ]
 Outside = Annotated[bool, typer.Option("--outside", help="Allow a table to refer to images outside its folder.")]
-EngineName = Annotated[Literal["onnxruntime", "openvino"], typer.Option("--engine", help="Inference engine.")]
+EngineName = Annotated[
+    Literal["onnxruntime", "openvino", "auto"],
+    typer.Option("--engine", help="Inference engine; auto: the fastest here whose results equal onnxruntime's."),
+]
 PrecisionName = Annotated[
     Literal["f32", "bf16"], typer.Option("--precision", help="Numeric precision; bf16 with openvino only.")
 ]

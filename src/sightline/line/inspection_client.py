@@ -192,6 +192,8 @@ class InspectionWorker:
                 )
             if self.fault:
                 LOG.error("the recipes cannot be loaded: %s", self.fault)
+            for (recipe, view), engine in reply.engines.items():
+                LOG.info("recipe %s, view %s runs in %s", recipe, view, engine)
             return
         if self._waiting.pop(reply.number, None) is not None:
             self.late += 1

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.heap import BufferWrapper
-from typing import Literal
 
 import numpy as np
 
@@ -21,8 +20,10 @@ from sightline.core.errors import SightlineError
 from sightline.core.result import Band
 from sightline.line.decision import ViewResult
 from sightline.runtime.drawing import Scale, heat_bytes, scale_of
+from sightline.runtime.engine_choice import EngineSetting
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.inspector import Inspector
+from sightline.runtime.session import Precision
 from sightline.runtime.signature import Release
 
 Shape = tuple[int, int, int]
@@ -39,8 +40,8 @@ class Load:
     files: Mapping[RecipeKey, str]
     hashes: Mapping[RecipeKey, str] = field(default_factory=dict)
     threads: int = 2
-    engine: Literal["onnxruntime", "openvino"] = "onnxruntime"
-    precision: Literal["f32", "bf16"] = "f32"
+    engine: EngineSetting = "onnxruntime"
+    precision: Precision = "f32"
     mm_per_px: Mapping[str, float] = field(default_factory=dict)
     public_key: str | None = None
     releases: Mapping[RecipeKey, Release] = field(default_factory=dict)
@@ -70,10 +71,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has loaded and warmed up its recipes; their hashes by key, or what was wrong."""
+    """The worker has loaded and warmed up its recipes; their hashes and engines by key, or what was wrong."""
 
     hashes: Mapping[RecipeKey, str] = field(default_factory=dict)
     error: str = ""
+    engines: Mapping[RecipeKey, str] = field(default_factory=dict)
 
 
 def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
@@ -90,7 +92,8 @@ def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
     except SightlineError as error:
         pipe.send(Ready(error=str(error)))
         return
-    pipe.send(Ready({key: inspector.digest for key, inspector in inspectors.items()}))
+    engines = {key: str(inspector.engine) for key, inspector in inspectors.items()}
+    pipe.send(Ready({key: inspector.digest for key, inspector in inspectors.items()}, engines=engines))
     try:
         waiting: deque[Job] = deque()
         while True:

@@ -155,7 +155,9 @@ class StationSettings(Settings):
     database: str | None = Field(None, description="URL of the records' database; none: SIGHTLINE_DB, else a file")
     images: str | None = Field(None, description="folder or URL for pictures; none: beside the database")
     threads: int = Field(2, ge=1, le=64, description="processor threads of an inspection")
-    engine: Literal["onnxruntime", "openvino"] = Field("onnxruntime", description="what runs the recipe's graph")
+    engine: Literal["onnxruntime", "openvino", "auto"] = Field(
+        "onnxruntime", description="what runs the recipe's graph; auto: the fastest that says the same as onnxruntime"
+    )
     precision: Literal["f32", "bf16"] = Field("f32", description="what it computes in")
     frame_mb: float = Field(32.0, gt=0, le=4096, description="largest frame of a view, in MB")
     public_key: Path | None = Field(None, description="refuse recipes that this Ed25519 key has not signed")

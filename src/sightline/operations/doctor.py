@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -39,6 +40,8 @@ def _line() -> Iterator[Check]:
     for package in ("numpy", "opencv-python-headless", "onnxruntime", "pydantic"):
         yield _package(package, f"pip install {package}", needed=True)
     yield _attempt("onnxruntime runs", _providers, "pip install --force-reinstall onnxruntime")
+    yield _package("openvino", "pip install 'sightline[openvino]' (only for another engine)", needed=False)
+    yield Check("engine=auto", True, _chosen(), needed=False)
 
 
 def _lab() -> Iterator[Check]:
@@ -77,6 +80,15 @@ def _providers() -> str:
     import onnxruntime
 
     return ", ".join(onnxruntime.get_available_providers())
+
+
+def _chosen() -> str:
+    """What was chosen for recipes on this machine so far."""
+    from sightline.runtime.engine_choice import remembered
+
+    counts = Counter(f"{choice.engine} {choice.precision}" for choice in remembered())
+    chosen = ", ".join(f"{engine} for {count}" for engine, count in counts.most_common())
+    return f"measured recipes: {chosen}" if chosen else "no recipe was measured yet"
 
 
 def _weights() -> str:

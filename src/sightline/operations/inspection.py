@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.core.errors import InputError
+from sightline.core.progress import Tell
 
 if TYPE_CHECKING:
     from sightline.core.card import Card
     from sightline.runtime.cascade import Cascade
+    from sightline.runtime.engine_choice import EngineSetting
     from sightline.runtime.inspector import Inspector
-    from sightline.runtime.session import Engine, Precision
+    from sightline.runtime.session import Precision
 
 TUNED = "Attention is not shown: the backbone was fine-tuned, and its weights are in the recipe's graph only"
 NO_TORCH = "Attention is not shown: it needs torch. Install it with: pip install 'sightline[train,vit]'"
@@ -28,11 +30,14 @@ class Judging:
     recipe: Path
     accurate: Path | None = None
     threads: int = 2
-    engine: Engine = "onnxruntime"
+    engine: EngineSetting = "onnxruntime"
     precision: Precision = "f32"
 
-    def open(self) -> Inspector | Cascade:
-        """The recipe at work, or the cascade of two, warmed up. Raises RecipeError."""
+    def open(self, tell: Tell | None = None) -> Inspector | Cascade:
+        """The recipe at work, or the cascade of two, warmed up. `tell` hears what engine=auto chose.
+
+        Raises RecipeError.
+        """
         from sightline.runtime.cascade import Cascade
         from sightline.runtime.inspector import Inspector
 
@@ -42,15 +47,20 @@ class Judging:
         else:
             inspector = Cascade(self.recipe, self.accurate, self.threads, self.engine, self.precision)
         inspector.warm_up()
+        if tell is not None and self.engine == "auto":
+            for each in (inspector,) if isinstance(inspector, Inspector) else (inspector.fast, inspector.accurate):
+                tell(f"engine: {each.engine}")
         return inspector
 
 
-def inspect(judging: Judging, images: Sequence[Path], overlays: Path | None = None) -> Iterator[dict[str, Any]]:
+def inspect(
+    judging: Judging, images: Sequence[Path], overlays: Path | None = None, *, tell: Tell | None = None
+) -> Iterator[dict[str, Any]]:
     """Results as plain JSON values, each as soon as it is there; `error` is set where there was nothing to inspect.
 
     Whoever has seen enough asks for no more. `overlays` is a folder for pictures of what was found.
     """
-    inspector = judging.open()
+    inspector = judging.open(tell)
     paths = expand(images, leave_out=overlays)
     pictures = picture_names(paths, images) if overlays is not None else [""] * len(paths)
     for path, name in zip(paths, pictures, strict=True):

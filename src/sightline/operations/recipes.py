@@ -38,7 +38,7 @@ def evaluate(
     from sightline.evaluate.evaluating import evaluate as measure
     from sightline.evaluate.report.report import write_report
 
-    inspector = judging.open()
+    inspector = judging.open(tell)
     require_lab("sklearn", *(() if report is None else ("matplotlib", "jinja2")))
     dataset = open_dataset(data, tell, outside=outside, split=False)
     trained = frozenset(inspector.card.trained_on)

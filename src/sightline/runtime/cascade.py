@@ -12,10 +12,11 @@ from sightline.core.card import Card
 from sightline.core.errors import RecipeError
 from sightline.core.result import SEVERITY, Band, Verdict
 from sightline.imaging.image import Source
+from sightline.runtime.engine_choice import EngineSetting
 from sightline.runtime.inspection import Inspection
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.runtime.session import Engine, Precision
+from sightline.runtime.session import Precision
 from sightline.runtime.signature import Release
 
 FAST, ACCURATE = "fast", "accurate"
@@ -53,7 +54,7 @@ class Cascade:
         fast: str | Path | Recipe,
         accurate: str | Path | Recipe,
         threads: int = 2,
-        engine: Engine = "onnxruntime",
+        engine: EngineSetting = "onnxruntime",
         precision: Precision = "f32",
         public_key: str | Path | None = None,
         release: Release | None = None,

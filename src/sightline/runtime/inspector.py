@@ -17,11 +17,12 @@ from sightline.core.errors import RecipeError
 from sightline.core.result import Box, Defect, Verdict
 from sightline.imaging.image import Image, Source, read_image
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
+from sightline.runtime.engine_choice import EngineSetting, open_engine
 from sightline.runtime.inspection import Inspection, find_defects
 from sightline.runtime.letterbox import Letterbox, fit_letterbox, heat_to_image, prepare
 from sightline.runtime.recipe import Recipe, parse_card, read_recipe
 from sightline.runtime.recognition import Predictions, back, decide, name_defects, read_boxes, read_predictions
-from sightline.runtime.session import Engine, Precision, open_session
+from sightline.runtime.session import Precision
 from sightline.runtime.signature import Release, verify
 from sightline.runtime.tiling import Reading, at_once, lay_tiles, onto_canvas, read_tiles
 
@@ -38,14 +39,15 @@ class Inspector:
     the graph, and `precision` what it computes in (docs/how-to/faster.md). With a `public_key` (PEM file), a recipe
     that it has not signed is refused, as is one that is no `release` for this place.
     Raises RecipeError for a file that is not a usable recipe, SettingError for an engine or precision that is not to
-    be had here, MissingExtraError where the engine is not installed. `digest` is the SHA-256 of what was loaded.
+    be had here, MissingExtraError where the engine is not installed. `digest` is the SHA-256 of what was loaded,
+    `engine` what runs it: with "auto", the fastest whose results equal onnxruntime's (`engine_choice`).
     """
 
     def __init__(
         self,
         recipe: str | Path | Recipe,
         threads: int = 2,
-        engine: Engine = "onnxruntime",
+        engine: EngineSetting = "onnxruntime",
         precision: Precision = "f32",
         public_key: str | Path | None = None,
         release: Release | None = None,
@@ -55,7 +57,7 @@ class Inspector:
         if isinstance(recipe, Recipe) and public_key is not None:
             verify(data, Path(public_key), name)
         self.digest = hashlib.sha256(data).hexdigest()
-        self._session = open_session(data, threads, engine, precision, name)
+        self._session, self.engine = open_engine(data, threads, engine, precision, name)
         self.card: Card = parse_card(self._session.metadata, name)
         if release is not None:
             release.check(self.card, data, name)

@@ -91,3 +91,25 @@ def test_maps_beyond_memory_do_not_need_the_backbone_again(tmp_path: Path, draw:
     assert len(calls) == 1 and not any(tmp_path.iterdir())
     for name in source.maps:
         assert torch.equal(first[name], again[name])
+
+
+def test_views_are_those_of_the_image_as_it_lies(tmp_path: Path) -> None:
+    """Each view is computed once, and a batch holds what single images give."""
+    seen: list[np.ndarray[Any, Any]] = []
+
+    def extract(images: np.ndarray[Any, Any]) -> dict[str, torch.Tensor]:
+        seen.append(images[0])
+        return {name: torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2) for name in source.maps}
+
+    source = backbone("lite0")
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    maps_of = CachedMaps(extract, source, disk=DiskCache(tmp_path))
+    for across, down, expected in ((False, False, image), (True, False, image[:, ::-1]), (False, True, image[::-1])):
+        for _ in range(2):
+            found = maps_of("part", image, across, down)
+        np.testing.assert_array_equal(seen[-1], expected)
+        np.testing.assert_array_equal(found[source.maps[0]][0].permute(1, 2, 0).numpy(), expected)
+    assert len(seen) == 3
+    batch = maps_of.batch([("part", image, False), ("part", image, True)])
+    assert batch[source.maps[0]].dtype == torch.float32
+    np.testing.assert_array_equal(batch[source.maps[0]][1].permute(1, 2, 0).numpy(), image[:, ::-1])

@@ -26,10 +26,11 @@ from sightline.train.images.loader import warn
 CACHE_BYTES = 1 << 30  # in memory; what goes beyond lies on disk
 
 Maps = dict[str, Tensor]
+View = tuple[str, bool, bool]  # of an image: its key, whether mirrored from left to right, whether upside down
 
 
 class CachedMaps:
-    """Maps {name: (N, C, h, w) float32} of images and of their mirror images, from memory where there is room, then
+    """Maps {name: (N, C, h, w) float32} of images, mirrored and upside down, too: from memory where there is room, then
     from a file, and from the backbone once more where there is no room on disk either.
     """
 
@@ -41,21 +42,22 @@ class CachedMaps:
         disk: DiskCache | None = None,
     ) -> None:
         self._extractor, self.names, self._free_bytes = extractor, source.maps, free_bytes
-        self._cached: dict[tuple[str, bool], Maps] = {}
+        self._cached: dict[View, Maps] = {}
         self._disk = disk or DiskCache()
 
-    def __call__(self, key: str, image: Image, mirrored: bool) -> Maps:
+    def __call__(self, key: str, image: Image, mirrored: bool, upside_down: bool = False) -> Maps:
         """Maps {name: (1, C, h, w) float16} of one image (H, W, 3) uint8; `key` names it."""
-        cached = self._cached.get((key, mirrored)) or self._disk.read((key, mirrored))
+        view = (key, mirrored, upside_down)
+        cached = self._cached.get(view) or self._disk.read(view)
         if cached is not None:
             return cached
-        view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
-        found = self._extractor(view[None])
+        seen = image[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
+        found = self._extractor(np.ascontiguousarray(seen)[None])
         maps = {name: found[name].half().cpu() for name in self.names}
-        self._remember((key, mirrored), maps)
+        self._remember(view, maps)
         return maps
 
-    def _remember(self, key: tuple[str, bool], maps: Maps) -> None:
+    def _remember(self, key: View, maps: Maps) -> None:
         size = sum(values.nbytes for values in maps.values())
         if size <= self._free_bytes:
             self._cached[key] = maps
@@ -63,15 +65,16 @@ class CachedMaps:
         else:
             self._disk.write(key, maps)
 
-    def turned(self, image: Image) -> Maps:
-        """Maps of an image upside down; they are asked for once, so they are not cached."""
-        found = self._extractor(np.ascontiguousarray(image[::-1])[None])
-        return {name: found[name].float().cpu() for name in self.names}
-
     def batch(self, asked: Sequence[tuple[str, Image, bool]]) -> Maps:
-        """Maps of several images, stacked."""
+        """Maps of several images, stacked.
+
+        Channels come last in memory: a step of learning then takes little more than half the time on a processor.
+        """
         found = [self(*one) for one in asked]
-        return {name: torch.cat([maps[name] for maps in found]).float() for name in self.names}
+        return {
+            name: torch.cat([maps[name] for maps in found]).to(torch.float32, memory_format=torch.channels_last)
+            for name in self.names
+        }
 
 
 # Tensors that memory has no room for, in a file without a name: it is gone with its process, whatever ends that.

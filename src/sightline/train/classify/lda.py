@@ -132,7 +132,7 @@ def _marked(
     views = [(False, False), *([(True, False)] if mirror else []), *([(False, True)] if mirror and upside_down else [])]
     found = []
     for across, down in views:
-        maps = maps_of.turned(x.image) if down else maps_of(x.part.hash, x.image, across)
+        maps = maps_of(x.part.hash, x.image, across, down)
         cells = cell_features(net, maps)
         grid = maps[net.base].shape[2:]
         found.append(cells[_where(x, kind, cells, (grid[0], grid[1]), across, down, centre, inverse)].mean(0))
