@@ -1,22 +1,29 @@
-"""Known defects beside their accuracy: one defect in a hundred parts, and what recognising costs in time.
+"""Known defects beside their accuracy: one defect in a hundred parts, and what recognising and learning cost in time.
 
-Used by labels.py (`--imbalance`, `--speed`).
+Used by labels.py (`--imbalance`, `--speed`, `--quick`).
 """
 
+import os
 import time
 
 import numpy as np
 import onnx
 import torch
+from labelled_set import FOLDS, usual_class
 
 from sightline.core.sample import TRAIN
+from sightline.imaging.decoding import image_size
+from sightline.runtime.inspector import Inspector
+from sightline.runtime.recognition import named
 from sightline.runtime.session import OnnxSession
 from sightline.train.classify.classifier import _start, _steps, fit_classifier, objective
+from sightline.train.labels.sampling import grouped_folds
 from sightline.train.training import train
 
 RARE = 0.01  # defective parts in the training part
 IMBALANCE_GOAL, SPEED_GOAL = 0.10, 1.3
 RUNS = 50
+QUICK_GOAL_S, QUICK_PARTS, SIDES_PX = 25, {True: 75, False: 15}, (128, 400)  # good ones, and of each type
 
 
 def imbalance(ready, judge, balanced, seeds=3):
@@ -104,3 +111,28 @@ def speed(samples, good=200, each=12):
                 times[name].append(1000 * (time.perf_counter() - start))
     ms = {name: float(np.median(values)) for name, values in times.items()}
     return ms | {"ratio": ms["all"] / ms["anomaly"], "input": list(shape[1:3]), "bank": recipe.card.bank}
+
+
+def quick(samples):
+    """Seconds of `train --effort quick` with 75 good parts and up to 15 of each type, of 128 to 400 px, and what the
+    recipe then calls the parts of another fold.
+    """
+    samples = [s for s in samples if all(SIDES_PX[0] <= side <= SIDES_PX[1] for side in image_size(s.path))]
+    truth = [usual_class(sample) for sample in samples]
+    fold = grouped_folds(truth, [str(sample.group) for sample in samples], FOLDS, 0)
+    chosen = []
+    for kind in sorted(set(truth)):
+        own = [s for s, one, other in zip(samples, truth, fold, strict=True) if other and one == kind]
+        chosen += list(np.random.default_rng(0).permutation(np.array(own, object)))[: QUICK_PARTS[kind == "good"]]
+    start, spent, load = time.perf_counter(), time.process_time(), os.getloadavg()[0]
+    recipe = train(chosen, effort="quick", threads=2)
+    seconds, processor = time.perf_counter() - start, time.process_time() - spent
+    judge, right = Inspector(recipe), {}
+    for sample, kind, one in zip(samples, truth, fold, strict=True):
+        if not one:
+            called = next(iter(named(judge.inspect(sample.path).types, judge.card)), "good")
+            right.setdefault(kind, []).append(called == kind)
+    recalls = {kind: [int(np.sum(values)), len(values)] for kind, values in right.items()}
+    balanced = float(np.mean([count / of for count, of in recalls.values()]))
+    return {"parts": len(chosen), "seconds": seconds, "processor_s": processor, "load": load,
+            "balanced_accuracy": balanced, "recalls": recalls}  # fmt: skip

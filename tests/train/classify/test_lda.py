@@ -28,17 +28,14 @@ class SyntheticParts(CachedMaps):
         self._mix = rng.normal(size=(9, 9)).astype(np.float32)
         self._patterns = rng.normal(size=(len(TYPES), 9)).astype(np.float32)
 
-    def __call__(self, key: str, image: Image, mirrored: bool) -> dict[str, Tensor]:
+    def __call__(self, key: str, image: Image, mirrored: bool, upside_down: bool = False) -> dict[str, Tensor]:
         rng = np.random.default_rng(int(key))
         cells = np.einsum("fg,ghw->fhw", self._mix, rng.normal(size=(9, SIDE, SIDE)).astype(np.float32))
         kind = self._kinds[key]
         if kind is not None:
             cells[:, :3, :3] += 3 * self._patterns[kind][:, None, None]
-        values = torch.from_numpy(cells[..., ::-1].copy() if mirrored else cells)[None]
+        values = torch.from_numpy(cells[:, :: -1 if upside_down else 1, :: -1 if mirrored else 1].copy())[None]
         return {"stride_4": values[:, :4].repeat_interleave(2, 2).repeat_interleave(2, 3), "stride_8": values[:, 4:]}
-
-    def turned(self, image: Image) -> dict[str, Tensor]:
-        return {name: values.flip(2) for name, values in self(str(int(image[0, 0, 0])), image, False).items()}
 
 
 def _labelled(number: int, kind: int | None, marked: bool = True) -> Labelled:
