@@ -234,10 +234,10 @@ def page(result):
                     f"{'yes' if row['ratio'] <= SPEED_GOAL else '**no**'} |")  # fmt: skip
     if "quick" in result:
         row = result["quick"]
-        rows.append(f"| magnetic_tile, {row['parts']} parts at effort quick, load {row['load']:.1f} | s in all (of the "
-                    f"processor); balanced accuracy of types | {row['seconds']:.0f} ({row['processor_s']:.0f}); "
-                    f"{row['balanced_accuracy']:.3f} | {QUICK_GOAL_S} | "
-                    f"{'yes' if row['seconds'] <= QUICK_GOAL_S else '**no**'} |")  # fmt: skip
+        rows.append(f"| magnetic_tile, {row['parts']} parts at effort quick, {row['date']}, load {row['load']:.1f} | "
+                    "s in all (of the processor); balanced accuracy of types | "
+                    f"{row['seconds']:.0f} ({row['processor_s']:.0f}); {row['balanced_accuracy']:.3f} | "
+                    f"{QUICK_GOAL_S} | {'yes' if row['seconds'] <= QUICK_GOAL_S else '**no**'} |")  # fmt: skip
     for kind, row in result.get("taught", {}).items():
         lost = row["others_before"] - row["others_after"]
         rows.append(f"| {kind} taught from 5 in {row['seconds']:.1f} s | recall of {row['of']}; others lose | "
@@ -276,7 +276,7 @@ def main():
     if options.speed:
         result["speed"] = speed(list(Dataset.open(DATA / "magnetic_tile", split=False)))
     if options.quick:
-        result["quick"] = quick(list(Dataset.open(DATA / "magnetic_tile", split=False)))
+        result["quick"] = quick(list(Dataset.open(DATA / "magnetic_tile", split=False))) | {"date": result["date"]}
     if options.teach is not None:
         kinds = list(filter(None, options.teach.split(",")))
         result["taught"] = result.get("taught", {}) | taught("magnetic_tile", kinds, options.recipes)
