@@ -50,7 +50,7 @@ def test_paths_count_from_the_files_folder(tmp_path: Path) -> None:
         ("port = 5020", 'port = 5020\n[combine]\nrule = "k_of_n"\nk = 2', "1 views"),
         ('name = "press-3"', 'name = "press-3"\ndeadline_ms = 5\nmargin_ms = 9', "shorter than deadline_ms"),
         ("[controller]", '[[views]]\nname = "top"\ncamera = { kind = "fake" }\n[controller]', "is there twice"),
-        ('name = "press-3"', "name = ", "no valid TOML"),
+        ('name = "press-3"', "name = ", "not valid TOML"),
         ('kind = "folder", path = "in"', 'kind = "folder"', "camera top: path"),
         ('kind = "folder", path = "in"', 'kind = "eye"', "no camera is of kind 'eye'"),
         ("port = 5020", 'port = 5020\n[[sinks]]\nkind = "pigeon"', "no sink is of kind 'pigeon'"),
