@@ -21,13 +21,18 @@ from sightline.store.store import Store
 def agree(database: str | None, product: str) -> Agreement:
     """How the annotators of a product agree. Raises InputError where nothing was labelled twice."""
     with Store.open(database, create=False) as store:
-        found = agreement(independent(store.annotations.by_sample(product)))
+        found = agreement_in(store, product)
     if not found.parts:
         raise InputError(
             f"{product}: no sample was labelled by two people, the second one blind. "
             "Draw some for a second label: sightline labels blind"
         )
     return found
+
+
+def agreement_in(store: Store, product: str) -> Agreement:
+    """The same of an open store; of no parts where nothing was labelled twice."""
+    return agreement(independent(store.annotations.by_sample(product)))
 
 
 def blind(database: str | None, product: str, author: str, count: int) -> list[dict[str, Any]]:

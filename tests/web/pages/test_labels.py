@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.web.conftest import Served
 from tests.web.pages.conftest import Enter
 
+from sightline.core.errors import ForbiddenError
 from sightline.operations.labels import annotate
 from sightline.operations.store import add_image
 from sightline.store.annotations import Annotation
@@ -128,3 +129,35 @@ def test_many_are_moved_at_once_with_a_reason(
     moved = [one.name for one in served.store.catalogue.page("plates", split="test")]
     assert moved == ["0.png", "3.png"]
     assert any(entry.reason == "measured at the supplier" for entry in served.store.audit.page(limit=20))
+
+
+def test_a_second_label_is_given_blind_and_engineers_see_how_far_people_agree(
+    served: Served, enter: Enter, look: Callable[[Page, str], None]
+) -> None:
+    numbers = []
+    for number in range(8):
+        image = np.full((SIDE, SIDE, 3), 60 + 10 * number, np.uint8)
+        data = cv2.imencode(".png", image)[1].tobytes()
+        numbers.append(add_image(served.store, "plates", f"{number}.png", data, "engineer").id)
+        first = Annotation(label="defective", types=("dent",), author="engineer", note="seen by ann")
+        annotate(served.store, numbers[-1], first if number % 2 else Annotation(label="good", author="engineer"))
+    with served.client("reviewer") as client, pytest.raises(ForbiddenError):
+        client.get("/labels/agreement", product="plates")
+    page = enter("/agreement", "reviewer")
+    page.get_by_role("link", name="Label 8 samples").click()
+    for number in range(8):
+        expect(page.get_by_text(f"{number + 1} of 8")).to_be_visible()
+        expect(page.get_by_role("button", name="dent")).to_be_visible()
+        for hidden in ("seen by ann", "It counts as"):
+            assert page.locator("main").get_by_text(hidden).count() == 0
+        sample = int(page.url.partition("/label/")[2].partition("?")[0])
+        page.keyboard.press("o" if sample in (numbers[0], numbers[1], numbers[2], numbers[4], numbers[6]) else "s")
+    expect(page.get_by_text("There is no sample that another person has labelled")).to_be_visible()
+    for number in numbers:
+        assert served.store.annotations.current([number])[number].author == "engineer", "a blind word never counts"
+    page = enter("/agreement", "engineer")
+    row = page.get_by_role("row").filter(has_text="engineer, reviewer").filter(has_text="defective or good")
+    expect(row).to_contain_text("7 / 8")
+    expect(row).to_contain_text("0.75")
+    expect(page.locator(".thumb")).to_have_count(1)
+    look(page, "agreement")

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from sightline.evaluate.metrics.agreement import Agreement
 from sightline.operations import findings as work
 from sightline.operations.findings import Decided
-from sightline.operations.labels import annotate
+from sightline.operations.labels import agreement_in, annotate
 from sightline.store.annotations import Annotation, region_from_json, region_to_json
 from sightline.store.book import Page
 from sightline.web.api.etags import IfMatch, etag, revision_of
@@ -110,6 +111,15 @@ def blind(
 ) -> list[int]:
     """Ids of labelled samples that you have not seen, of every type some: to be labelled blind."""
     return site.store.annotations.for_second_label(product, identity.name, count)
+
+
+@router.get("/labels/agreement")
+def agree(product: Product, site: Here, identity: Engineering) -> Agreement:
+    """How people who did not see each other's label agree: Cohen's kappa of every two, Fleiss' of all, with intervals.
+
+    `pairs` and `overall` have a question for each type, beside "defective"; `disagreements` come worst first.
+    """
+    return agreement_in(site.store, product)
 
 
 @router.get("/findings")

@@ -1,7 +1,7 @@
 // What checks have found in the samples, and the defect book.
 import { useState } from "./vendor/preact.js";
 import { get, post, put, thumbnail } from "./api.js";
-import { Dialog, Empty, Field, Head, Moment, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
+import { Dialog, Empty, Field, Head, Moment, Table, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Tabs } from "./gallery.js";
 import { number, said, t } from "./words.js";
 
@@ -33,6 +33,44 @@ export function Findings() {
         <div class="thumbs">${one.hashes.slice(0, 8).map((hash, n) => html`<figure class="thumb"><img src=${thumbnail(hash)} alt=${one.names[n] || ""} loading="lazy" /><span class="cap"><span>${(one.names[n] || "").split("/").slice(-2).join("/")}</span></span></figure>`)}</div>
         ${one.hashes.length > 8 && html`<p class="muted">${t("and {n} more", { n: number(one.hashes.length - 8) })}</p>`}</section>`)}</div>`}
     ${list.more && html`<p><button onClick=${list.more}>${t("More")}</button></p>`}`;
+}
+
+const AT_ONCE = 20; // samples in a row of blind labels
+
+/** A kappa with its interval. */
+const kappa = ({ value, lower, upper }) => html`<b>${number(value, 2)}</b> ${lower === null ? "" : html`<span class="muted">(${number(lower, 2)} – ${number(upper, 2)})</span>`}`;
+
+/** Second labels, given without seeing the first; and how far people agree. */
+export function Agreement() {
+  const { product, pick, ready } = useProduct();
+  const session = useSession();
+  const mine = useRemote((signal) => (product && session.may("reviewer") ? get("/labels/blind", { product, count: AT_ONCE }, signal) : null), [product]);
+  const found = useRemote((signal) => (product && session.may("engineer") ? get("/labels/agreement", { product }, signal) : null), [product]);
+  const data = found.data;
+  const rows = data ? [
+    ...Object.entries(data.overall).map(([name, one]) => ({ who: t("all"), name, one, agreed: null })),
+    ...data.pairs.map((one) => ({ who: `${one.first}, ${one.second}`, name: one.question, one: one.kappa, agreed: one.agreed })),
+  ] : [];
+  const columns = [
+    [t("Who"), (row) => row.who], [t("Question"), (row) => (row.name === "defective" ? t("defective or good") : row.name)],
+    [t("Kappa, and where it lies in 95 % of cases"), (row) => kappa(row.one)],
+    [t("Same answer"), (row) => (row.agreed ? `${number(row.agreed.count)} / ${number(row.agreed.of)}` : "–")], [t("Samples"), (row) => number(row.one.of), true],
+  ];
+  return html`<${Head} title=${t("Parts")} about=${t("Do people who do not see each other's label say the same?")}>${pick}</${Head}><${Tabs} of="/agreement" />
+    ${!product && ready ? html`<${Empty} title=${t("No samples yet")}>${t("Samples are pictures to learn from and to measure with.")}</${Empty}>` : html`<div class="stack">
+      ${session.may("reviewer") && html`<section class="panel"><h2>${t("Label without seeing the first label")}</h2>
+        ${!mine.data ? html`<${Waiting} of=${mine} />` : mine.data.length ? html`<p>${t("These samples have another person's label, which stays hidden. Yours changes nothing: it tells how sure a label is.")}</p><a class="button primary" href=${`/label/${mine.data[0]}?blind=1&of=${mine.data.join(",")}`}>${t("Label {n} samples", { n: number(mine.data.length) })}</a>`
+          : html`<p class="muted" style="margin:0">${t("There is no sample that another person has labelled and you have not.")}</p>`}</section>`}
+      ${session.may("engineer") && (!data ? html`<${Waiting} of=${found} />` : !data.parts ? html`<section class="panel"><h2>${t("Agreement")}</h2><p class="muted" style="margin:0">${t("No sample has a second label yet.")}</p></section>` : html`
+        <section class="panel flat"><h2 style="padding:14px 14px 0">${t("Agreement on {n} samples", { n: number(data.parts) })}</h2><${Table} label=${t("Agreement")} rows=${rows} columns=${columns} /><p class="muted small" style="padding:0 14px 12px;margin:0">${t("Kappa: 1 is full agreement, 0 what chance alone would give. Of two people it is Cohen's, of all Fleiss'.")}</p></section>
+        ${data.disagreements.length > 0 && html`<section class="panel"><h2>${t("To talk about")}</h2><div class="thumbs"><${Apart} of=${data.disagreements.slice(0, 24)} /></div></section>`}`)}</div>`}`;
+}
+
+/** Samples on which people differ, with what each said. */
+function Apart({ of }) {
+  const found = useRemote((signal) => Promise.all(of.map((one) => get(`/samples/${one.sample_id}`, {}, signal).catch(() => null))), [of.length]);
+  return (found.data || []).map((sample, n) => sample && html`<a class="thumb" href=${`/samples/${sample.id}`}><img src=${thumbnail(sample.hash)} alt=${sample.name} loading="lazy" />
+    ${of[n].answers.map(([who, said]) => html`<span class="cap"><span class="muted">${who}</span><b>${t(said)}</b></span>`)}</a>`);
 }
 
 export function Book() {

@@ -18,7 +18,7 @@ function More({ list }) {
 }
 
 export function Tabs({ of }) {
-  const tabs = [["/parts", t("From the line")], ["/samples", t("Samples")], ["/findings", t("Findings")], ["/book", t("Defect book")]];
+  const tabs = [["/parts", t("From the line")], ["/samples", t("Samples")], ["/findings", t("Findings")], ["/book", t("Defect book")], ["/agreement", t("Second labels")]];
   return html`<nav class="tabs" aria-label=${t("Views")}>${tabs.map(([to, name]) => html`<a href=${to} aria-current=${to === of ? "page" : null}>${name}</a>`)}</nav>`;
 }
 

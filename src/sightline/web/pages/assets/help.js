@@ -11,6 +11,7 @@ const PAGES = {
   parts: () => [t("What the line has judged. The filter lives in the address: send it on, and others see the same."), t("Of a single part: its record, with the time each step took.")],
   samples: () => [t("Pictures to learn from (training) and to measure with (test). What is measured with must never be learned from.")],
   label: () => [t("Draw where the defect is. The proposal from the heat is a beginning: correct it."), key("B E P R", t("brush, eraser, polygon, box")), key("[ ]", t("smaller, larger")), key("M", t("from the heat")), key("C", t("as on the last one")), key("U", t("undo")), key("S", t("save as defective")), key("O", t("it is good"))],
+  agreement: () => [t("A label is as good as people agree on it. Whoever sees the first label agrees too often: here it stays hidden.")],
   jobs: () => [t("Work that takes its time. It goes on when the page is closed, and when the server is started again.")],
   collect: () => [t("20 good parts of several lots are a beginning. Defective ones are not needed to learn; some in the test part show what would be missed.")],
   recipes: () => [t("A recipe is one file that a station judges by. Promoting says that it may be used; the station changes over when it is told to.")],

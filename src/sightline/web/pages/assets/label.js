@@ -241,16 +241,18 @@ export function Label({ number: id }) {
   const found = useRemote(async (signal) => {
     const sample = await get(`/samples/${id}`, {}, signal);
     const [part, words, book] = await Promise.all([fetchPart(image(sample.hash), null, signal), get(`/samples/${id}/annotations`, { limit: 200 }, signal), get("/book", { product: sample.product, limit: 100 }, signal)]);
-    const now = [...words.items].reverse().find((word) => !word.blind);
-    const types = new Set([...book.items.map((page) => page.name), ...words.items.flatMap((word) => word.types)]);
+    // A second label is given without seeing the first: the types to choose from are those of all samples.
+    const others = query.blind ? (await get("/samples", { product: sample.product, label: "defective", limit: 500 }, signal)).items : words.items;
+    const now = query.blind ? undefined : [...words.items].reverse().find((word) => !word.blind);
+    const types = new Set([...book.items.map((page) => page.name), ...others.flatMap((one) => one.types).sort()]);
     const mask = now && now.mask_hash ? await createImageBitmap(await (await fetch(image(now.mask_hash), { signal })).blob()) : null;
     return { sample, part, now, mask, etag: words.etag, types: [...types] };
-  }, [id]);
+  }, [id, query.blind]);
   if (!found.data) return html`<${Head} title=${t("Label")} /><${Waiting} of=${found} />`;
-  return html`<${Desk} key=${id} ...${found.data} queue=${(query.of || "").split(",").filter(Boolean)} />`;
+  return html`<${Desk} key=${id} ...${found.data} blind=${!!query.blind} queue=${(query.of || "").split(",").filter(Boolean)} />`;
 }
 
-function Desk({ sample, part, now, mask, etag, types, queue }) {
+function Desk({ sample, part, now, mask, etag, types, queue, blind }) {
   const masks = useMemo(() => new Masks(part.width, part.height), []);
   const [names, setNames] = useState(types.length ? types : ["defect"]);
   const [type, setType] = useState(names[0]);
@@ -280,10 +282,10 @@ function Desk({ sample, part, now, mask, etag, types, queue }) {
     const shown = regions.length ? [...new Set(regions.map((region) => region.type))] : label === "defective" ? [type] : [];
     const origin = suggested && regions.length ? { suggested_by: suggested.recipe, outcome: version === suggested.version + 1 ? "accepted" : "corrected" } : {};
     try {
-      await post(`/samples/${sample.id}/annotations`, { label, types: shown, regions, note, grade: grade === "" ? null : +grade, ...origin }, { ifMatch: seen });
+      await post(`/samples/${sample.id}/annotations`, { label, types: shown, regions, note, grade: grade === "" ? null : +grade, ...origin, blind }, blind ? {} : { ifMatch: seen });
       say(t("Saved: {label}", { label: t(label) }));
       localStorage.setItem("last-label", JSON.stringify({ width: part.width, height: part.height, regions }));
-      go(next ? `/label/${next}?of=${queue.join(",")}` : `/samples/${sample.id}`);
+      go(next ? `/label/${next}?${blind ? "blind=1&" : ""}of=${queue.join(",")}` : blind ? `/agreement?product=${encodeURIComponent(sample.product)}` : `/samples/${sample.id}`);
     } catch (error) {
       say(error.status === 412 ? t("Somebody has labelled it in the meantime. Load the page to see how; nothing of yours was saved.") : told(error), true);
     }
@@ -322,7 +324,7 @@ function Desk({ sample, part, now, mask, etag, types, queue }) {
     if (name) setType(name);
     event.target.reset();
   };
-  return html`<${Head} title=${t("Label {name}", { name: sample.name.split("/").pop() })} about=${at >= 0 ? t("{n} of {all}", { n: at + 1, all: queue.length }) : sample.product}>
+  return html`<${Head} title=${blind ? t("Second label, sample {id}", { id: sample.id }) : t("Label {name}", { name: sample.name.split("/").pop() })} about=${at >= 0 ? t("{n} of {all}", { n: at + 1, all: queue.length }) : sample.product}>
       <button class="primary" onClick=${() => save("defective")}>${t("Save as defective")} <kbd>S</kbd></button><button onClick=${() => save("good")}>${t("It is good")} <kbd>O</kbd></button></${Head}>
     <div class="split"><div class="stack">
       <div class="row" role="toolbar" aria-label=${t("Tools")}>${TOOLS.map(([name, key, word]) => html`<button aria-pressed=${tool === name} onClick=${() => setTool(name)}>${word()} <kbd>${key === " " ? "␣" : key.toUpperCase()}</kbd></button>`)}

@@ -12,7 +12,7 @@ const PAGES = [
   ["/review", "review", "Review"], ["/review/figures", "review", "Figures"],
   ["/parts", "gallery", "Inspections"], ["/parts/:number", "gallery", "Inspection"],
   ["/samples", "gallery", "Samples"], ["/samples/:number", "gallery", "Sample"], ["/label/:number", "label", "Label"],
-  ["/findings", "curate", "Findings"], ["/book", "curate", "Book"],
+  ["/findings", "curate", "Findings"], ["/book", "curate", "Book"], ["/agreement", "curate", "Agreement"],
   ["/collect", "lab", "Collect"], ["/jobs", "lab", "Jobs"], ["/jobs/:number", "lab", "Job"],
   ["/recipes", "recipes", "Recipes"], ["/recipes/:hash", "recipes", "Recipe"], ["/bench", "recipes", "Bench"], ["/decide/:hash", "decide", "Decide"],
   ["/statistics", "statistics", "Statistics"], ["/site", "site", "Site"],
@@ -27,7 +27,7 @@ const ICONS = {
 const MENU = [
   ["/", () => t("Live"), "live", "operator", ["/live"]],
   ["/review", () => t("Review"), "review", "reviewer", []],
-  ["/parts", () => t("Parts"), "parts", "operator", ["/samples", "/label", "/findings", "/book"]],
+  ["/parts", () => t("Parts"), "parts", "operator", ["/samples", "/label", "/findings", "/book", "/agreement"]],
   ["/jobs", () => t("Lab"), "lab", "operator", ["/collect"]],
   ["/recipes", () => t("Recipes"), "recipes", "operator", ["/decide", "/bench"]],
   ["/statistics", () => t("Statistics"), "statistics", "operator", []],
