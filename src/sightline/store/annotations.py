@@ -93,6 +93,22 @@ class Annotations:
                     )
             return annotation_of(write_annotation(session, sample_id, annotation))
 
+    def take_back(self, sample_id: int, id: int, author: str, why: str = "") -> None:
+        """Have an own annotation of a sample count no longer; it stays in the history.
+
+        Raises NotFoundError where there is none of that id, ConflictError where it is another person's.
+        """
+        with self._database.writing() as session:
+            session.get(SampleRow, sample_id, with_for_update=True)  # two who label it take turns
+            row = session.get(AnnotationRow, id)
+            if row is None or row.sample_id != sample_id:
+                raise NotFoundError(f"sample {sample_id} has no annotation {id}. Look it up again")
+            if row.author != author:
+                raise ConflictError(
+                    f"annotation {id} is {row.author}'s. Only an own one can be taken back: label again"
+                )
+            take_back(session, id, author, why or f"annotation {id} was taken back")
+
     def current(self, sample_ids: Collection[int]) -> dict[int, Annotation]:
         """By sample: the annotation that counts, the newest that is not blind. Samples without one are left out."""
         with self._database.reading() as session:

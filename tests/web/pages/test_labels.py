@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.web.conftest import Served
 from tests.web.pages.conftest import Enter
 
-from sightline.core.errors import ForbiddenError
+from sightline.core.errors import ConflictError, ForbiddenError, NotFoundError
 from sightline.operations.labels import annotate
 from sightline.operations.store import add_image
 from sightline.store.annotations import Annotation
@@ -161,3 +162,58 @@ def test_a_second_label_is_given_blind_and_engineers_see_how_far_people_agree(
     expect(row).to_contain_text("0.75")
     expect(page.locator(".thumb")).to_have_count(1)
     look(page, "agreement")
+
+
+def test_what_was_done_to_many_samples_is_undone_at_once(served: Served, enter: Enter) -> None:
+    numbers = []
+    for number in range(3):
+        data = cv2.imencode(".png", np.full((40, 40, 3), 60 + 10 * number, np.uint8))[1].tobytes()
+        numbers.append(add_image(served.store, "plates", f"{number}.png", data, "engineer").id)
+    served.store.catalogue.assign(numbers[:1], "test", "engineer")
+    annotate(served.store, numbers[1], Annotation(label="defective", types=("dent",), author="reviewer"))
+    page = enter("/samples", "engineer")
+
+    def choose_all() -> None:
+        for number in range(3):
+            page.get_by_label(f"Choose {number}.png").check()
+
+    def do(button: str) -> None:
+        choose_all()
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("dialog").get_by_label("Why").fill("a test")
+        page.get_by_role("dialog").get_by_role("button", name=re.compile("To the|Delete")).click()
+
+    def undo() -> None:
+        page.locator(".toast").get_by_role("button", name="Undo").last.click()
+        expect(page.get_by_text("Taken back.").last).to_be_visible()
+        expect(page.locator(".toast button")).to_have_count(0)
+
+    do("To training")
+    expect(page.get_by_text("Done with 3 samples.")).to_be_visible()
+    assert {served.store.catalogue.get(number).split for number in numbers} == {"train"}
+    undo()
+    assert [served.store.catalogue.get(number).split for number in numbers] == ["test", None, None]
+    do("Delete")
+    expect(page.locator(".thumb")).to_have_count(0)
+    undo()
+    expect(page.locator(".thumb")).to_have_count(3)
+    choose_all()
+    page.get_by_role("button", name="They are good").click()
+    expect(page.get_by_text("3 samples are good now.")).to_be_visible()
+    undo()
+    expect(page.locator(".thumb .answer.defective")).to_have_count(1)
+    current = served.store.annotations.current(numbers)
+    assert [current[number].label for number in numbers] == ["unknown", "defective", "unknown"]
+    assert current[numbers[1]].types == ("dent",)
+
+
+def test_only_an_own_word_is_taken_back(served: Served, sample: int) -> None:
+    word = annotate(served.store, sample, Annotation(label="good", author="reviewer"))
+    with served.client("engineer") as client:
+        with pytest.raises(ConflictError, match="reviewer's"):
+            client.call("DELETE", f"/samples/{sample}/annotations/{word.id}")
+        with pytest.raises(NotFoundError):
+            client.call("DELETE", f"/samples/{sample}/annotations/999")
+    with served.client("reviewer") as client:
+        client.call("DELETE", f"/samples/{sample}/annotations/{word.id}")
+    assert served.store.annotations.current([sample])[sample].label == "unknown"

@@ -16,6 +16,7 @@ from sightline.store.annotations import Annotation, region_from_json, region_to_
 from sightline.store.book import Page
 from sightline.web.api.etags import IfMatch, etag, revision_of
 from sightline.web.api.identity import Engineering, Labelling, Reading
+from sightline.web.api.jobs import Reason
 from sightline.web.api.paging import After, Limit, Listed, listed, place
 from sightline.web.api.problems import responses
 from sightline.web.api.replies import Route
@@ -103,6 +104,12 @@ def add_annotation(
     kept = annotate(site.store, number, wanted, None if revision is None else _number(revision))
     response.headers["ETag"] = etag(str(kept.id))
     return _word(kept)
+
+
+@router.delete("/samples/{number}/annotations/{word}", status_code=204)
+def take_back(number: int, word: int, site: Here, identity: Labelling, reason: Reason = "") -> None:
+    """Take an own word back: what counted before counts again. The history keeps both."""
+    site.store.annotations.take_back(number, word, identity.name, reason)
 
 
 @router.get("/labels/blind")

@@ -42,7 +42,7 @@ export async function call(method, path, { query, body, bytes, ifMatch, key, sig
     throw new Problem(0, "");
   }
   const kind = reply.headers.get("Content-Type") || "";
-  const told = kind.includes("json") ? await reply.json() : kind.startsWith("text/") ? await reply.text() : await reply.blob();
+  const told = reply.status === 204 ? null : kind.includes("json") ? await reply.json() : kind.startsWith("text/") ? await reply.text() : await reply.blob();
   if (!reply.ok) {
     if (reply.status === 401 && path !== "/session") window.dispatchEvent(new Event("logged-out"));
     throw new Problem(reply.status, (told && told.detail) || reply.statusText);

@@ -1,6 +1,6 @@
 // Parts of the line and samples of the lab: filtered, looked at, labelled and moved, many at a time.
 import { useEffect, useRef, useState } from "./vendor/preact.js";
-import { address, get, image, inspect, patch, post, thumbnail } from "./api.js";
+import { address, get, image, inspect, patch, post, remove, thumbnail } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture, fetchPart } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
@@ -136,10 +136,28 @@ export function Samples() {
   const [asking, ask] = useState(null);
   const [teaching, teach] = useState(false);
   const toggle = (id) => choose((old) => (old.includes(id) ? old.filter((one) => one !== id) : [...old, id]));
-  const change = (title, body, danger) => ask({ title, danger, verb: title, action: async (reason) => { await patch("/samples", { samples: chosen, ...body, reason }); choose([]); list.reload(); } });
+  const change = (title, body, danger) => ask({ title, danger, verb: title, action: async (reason) => {
+    const [field] = Object.keys(body);
+    const before = new Map(list.items.filter((one) => chosen.includes(one.id)).map((one) => [one.id, field === "deleted" ? !body.deleted : one.split]));
+    await patch("/samples", { samples: chosen, ...body, reason });
+    say(t("Done with {n} samples.", { n: chosen.length }), false, async () => {
+      for (const value of new Set(before.values())) {
+        const samples = [...before.keys()].filter((id) => before.get(id) === value);
+        await patch("/samples", { samples, [field]: value, reason: t("taken back: {what}", { what: reason }) });
+      }
+      list.reload();
+    });
+    choose([]);
+    list.reload();
+  } });
   const [label, busy] = useAction(async (word) => {
-    for (const id of chosen) await post(`/samples/${id}/annotations`, { label: word });
-    say(t("{n} samples are {word} now.", { n: chosen.length, word: t(word) }));
+    const said = [];
+    const back = async () => { for (const one of said) await remove(`/samples/${one.sample_id}/annotations/${one.id}`); list.reload(); };
+    try {
+      for (const id of chosen) said.push(await post(`/samples/${id}/annotations`, { label: word }));
+    } finally {
+      if (said.length) say(t("{n} samples are {word} now.", { n: said.length, word: t(word) }), false, back);
+    }
     choose([]);
     list.reload();
   });

@@ -118,16 +118,18 @@ export function useKeys(keys) {
 
 let setToasts = () => {};
 /** A word to the reader, for a few seconds; what went wrong stays longer. */
-export function say(text, bad = false) {
-  const toast = { text, bad, key: Math.random() };
+/** Tell something for a while; with `undo`, together with a button that takes back what was done. */
+export function say(text, bad = false, undo = null) {
+  const toast = { text, bad, key: Math.random(), end: () => setToasts((old) => old.filter((one) => one !== toast)) };
+  if (undo) toast.undo = async () => { toast.end(); try { await undo(); say(t("Taken back.")); } catch (error) { say(told(error), true); } };
   setToasts((old) => [...old.slice(-3), toast]);
-  setTimeout(() => setToasts((old) => old.filter((one) => one !== toast)), bad ? 12000 : 4000);
+  setTimeout(toast.end, undo ? 20000 : bad ? 12000 : 4000);
 }
 export function Toasts() {
   const [toasts, set] = useState([]);
   setToasts = set;
   return html`<div class="toasts" role="status" aria-live="polite">
-    ${toasts.map((one) => html`<div key=${one.key} class=${`toast ${one.bad ? "bad" : ""}`}>${one.text}</div>`)}
+    ${toasts.map((one) => html`<div key=${one.key} class=${`toast ${one.bad ? "bad" : ""}`}>${one.text}${one.undo && html`<button onClick=${one.undo}>${t("Undo")}</button>`}</div>`)}
   </div>`;
 }
 
