@@ -126,3 +126,13 @@ def test_settings_that_are_none_are_refused_before_the_job_waits() -> None:
         with pytest.raises(SettingError, match="no folder of the server"):
             check_arguments(Train(data="plates", name="plates", settings={"backbone": folder}))
     check_arguments(Train(data="plates", name="plates", settings={"backbone": "hf:facebook/dinov2-small"}))
+
+
+@pytest.mark.slow
+def test_a_search_tells_the_chosen_settings_and_why(desk: MakeDesk, store: Store) -> None:
+    settings = {"effort": "quick", "side_px": 112, "bank_size": 256, "classify": False, "synthetic": 0, "threads": 1}
+    result = do(desk(), {"kind": "search", "data": "plates", "name": "best", "trials": 2, "settings": settings})
+    assert "report.html" in result["files"]
+    assert store.recipes.find(result["recipe"]).product == "plates"
+    assert result["search"]["trials"] == 2 and result["search"]["why"]
+    assert set(result["search"]["settings"]) - set(settings)

@@ -153,8 +153,9 @@ def _search(desk: Desk, wanted: Search) -> dict[str, Any]:
         options["budget"] = f"{wanted.budget_minutes:g}m"
     settings = {"product": version.partition("@")[0], **wanted.settings}
     report = desk.folder / "report.html"
-    search(_stored(version), file, options, settings, report, progress=desk.progress, tell=desk.tell)
-    return _register(desk, file, version)
+    found = search(_stored(version), file, options, settings, report, progress=desk.progress, tell=desk.tell).to_json()
+    told = {name: found[name] for name in ("settings", "why", "ended")}
+    return {"search": {**told, "trials": len(found["trials"])}, **_register(desk, file, version)}
 
 
 def _evaluate(desk: Desk, wanted: Evaluate) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 from tests.web.conftest import Served
 from tests.web.pages.conftest import Enter
 
+from sightline.operations.store import add_image
+from sightline.store.annotations import GOOD, Annotation
 from sightline.web.server import Worker
 
 WIZARD_S = 300
@@ -64,3 +66,25 @@ def test_whoever_may_not_ask_for_work_sees_it_all_the_same(served: Served, enter
     page = enter("/jobs/1", "operator")
     expect(page.get_by_text("Asked for by engineer")).to_be_visible()
     assert page.get_by_role("button", name="Cancel it").count() == 0
+
+
+def test_a_search_is_begun_within_limits_and_tells_what_it_chose(
+    served: Served, enter: Enter, parts_folder: Path, look: Callable[[Page, str], None]
+) -> None:
+    for file in sorted((parts_folder / "images/good").glob("*.png"))[:6]:
+        sample = add_image(served.store, "plates", file.name, file.read_bytes(), "engineer")
+        served.store.annotations.add(sample.id, Annotation(label=GOOD, author="engineer"))
+    page = enter("/collect?product=plates", "engineer")
+    page.get_by_text("Search for better settings").click()
+    page.get_by_label("Trials at most").fill("3")
+    look(page, "collect-search")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.get_by_text("Search waiting")).to_be_visible()
+    job = served.store.jobs.claim("a worker")
+    assert job is not None
+    assert (job.kind, job.arguments["trials"], job.arguments["budget_minutes"]) == ("search", 3, 60)
+    chosen = {"settings": {"bank_size": 4096}, "why": "trial 2 costs least", "ended": "trials", "trials": 3}
+    served.store.jobs.finish(job.id, "a worker", {"search": chosen, "files": ["report.html"]})
+    expect(page.get_by_text("3 trials; trial 2 costs least")).to_be_visible()
+    expect(page.get_by_text("4096")).to_be_visible()
+    expect(page.get_by_role("link", name="Report")).to_be_visible()

@@ -91,6 +91,8 @@ export function Outcome({ job }) {
       ${result.images !== undefined && html`<${Stat} value=${number(result.images)} label=${t("good parts learned")} />`}
       ${result.added !== undefined && html`<${Stat} value=${number(result.added)} label=${t("added")} /><${Stat} value=${number(result.present)} label=${t("there before")} />${result.refused > 0 && html`<${Stat} value=${number(result.refused)} label=${t("refused")} />`}`}
       ${Object.entries(result.open || {}).map(([kind, n]) => html`<${Stat} value=${number(n)} label=${kind} />`)}</div>
+    ${result.search && html`<p style="margin:10px 0 4px">${t("{n} trials; {why}", { n: number(result.search.trials), why: result.search.why })}</p>
+      <dl class="facts">${Object.entries(result.search.settings).map(([name, value]) => html`<dt><code>${name}</code></dt><dd>${String(value)}</dd>`)}</dl>`}
     ${rates.length > 0 && html`<dl class="facts" style="margin-top:12px">${rates.map(([name, of, label]) => html`<dt>${label}</dt><dd>${percent(found[name])} <span class="muted small">${bound({ count: Math.round(found[name] * found[of]), of: found[of], upper: found[`${name}_upper`] })}</span></dd>`)}
       <dt>${t("To a person")}</dt><dd>${percent(found.review)}</dd></dl>`}
     ${(result.errors || []).length > 0 && html`<div class="note warn" style="margin-top:10px">${t("{n} files could not be read:", { n: result.errors.length })}<br />${result.errors.slice(0, 8).map((one) => html`${typeof one === "string" ? one : JSON.stringify(one)}<br />`)}</div>`}
@@ -157,6 +159,12 @@ export function Collect() {
     const job = await post("/jobs", { job: { kind: "train", data: product, name: form.name, settings: { effort: form.effort } } });
     setQuery({ train: job.id, evaluate: "" });
   });
+  const [search, searching] = useAction(async (event) => {
+    event.preventDefault();
+    const form = Object.fromEntries(new FormData(event.target));
+    const job = await post("/jobs", { job: { kind: "search", data: product, name: form.name, trials: +form.trials, budget_minutes: +form.minutes } });
+    go(`/jobs/${job.id}`);
+  });
   const finished = training && training.state === "done" ? training.result : null;
   useEffect(() => {
     if (!finished || query.evaluate || !counts.data || !counts.data.test) return;
@@ -176,7 +184,11 @@ export function Collect() {
         <p class="muted" style="margin-top:8px">${promise(found)}</p>
         <form class="row" onSubmit=${train} style="align-items:end"><${Field} label=${t("Name of the recipe")}><input name="name" required maxlength="100" defaultValue=${product} key=${product} /></${Field}>
           <${Field} label=${t("Effort")}><select name="effort"><option value="quick">${t("quick: seconds, for a first look")}</option><option value="normal" selected>${t("normal")}</option><option value="max">${t("max: finest detail")}</option></select></${Field}>
-          <button class="primary" disabled=${starting || found.good < 5 || (training && !OVER.includes(training.state))}>${t("Learn")}</button></form>`}
+          <button class="primary" disabled=${starting || found.good < 5 || (training && !OVER.includes(training.state))}>${t("Learn")}</button></form>
+        <details style="margin-top:12px"><summary>${t("Search for better settings")}</summary><p class="muted">${t("Trains many times with other settings, and keeps those whose errors cost least. It takes hours rather than minutes; the report shows what each trial costs in errors and in time (Pareto).")}</p>
+          <form class="row" onSubmit=${search} style="align-items:end"><${Field} label=${t("Name of the recipe")}><input name="name" required maxlength="100" defaultValue=${`${product} search`} key=${product} /></${Field}>
+            <${Field} label=${t("Trials at most")}><input name="trials" type="number" min="1" max="1000" defaultValue="20" required /></${Field}><${Field} label=${t("Minutes at most")}><input name="minutes" type="number" min="1" max="10000" defaultValue="60" required /></${Field}>
+            <button disabled=${searching || found.good < 5}>${t("Search")}</button></form></details>`}
       ${training && html`<${Progress} job=${training} /><${Outcome} job=${training} />`}</li>
     <li class=${finished ? "" : "later"}><h2>${t("3. First verdicts")}</h2>
       ${!finished ? html`<p class="muted">${t("When the recipe is there.")}</p>` : html`${measuring && html`<${Progress} job=${measuring} /><${Outcome} job=${measuring} />`}
