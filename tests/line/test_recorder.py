@@ -36,8 +36,9 @@ def settings(tmp_path: Path, recipe_file: Path) -> StationSettings:
     return StationSettings.model_validate(values)
 
 
-def record(recorder: Recorder, number: int, embedding: np.ndarray | None = None) -> None:
+def record(recorder: Recorder, number: int, embedding: np.ndarray | None = None, pilot: bool = False) -> None:
     part = Part.from_trigger(Command(kind=CommandKind.TRIGGER), number, "desk", ("plates", 7), 1.0)
+    part.pilot = pilot
     seen = ViewResult("view", Verdict.NG, 2.0, 0.1, "a" * 64, embedding=embedding)
     image = np.full((8, 8, 3), number, np.uint8)
     now = time.monotonic()
@@ -113,8 +114,8 @@ def test_why_a_view_could_not_be_judged_is_recorded() -> None:
 def test_people_are_asked_about_the_share_of_ng_parts_that_the_station_names(
     settings: StationSettings, share: float
 ) -> None:
-    recorder = Recorder(settings.model_copy(update={"review_ng": share, "mode": "pilot"}))
-    record(recorder, 1)
+    recorder = Recorder(settings.model_copy(update={"review_ng": share}))
+    record(recorder, 1, pilot=True)
     until(lambda: recorder.waiting == 0)
     recorder.close()
     with Store.open(settings.folder / "sightline.db", create=False) as store:
