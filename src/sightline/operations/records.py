@@ -16,19 +16,16 @@ COLUMNS = (
     *("id", "triggered", "station", "line", "product", "lot", "serial", "verdict", "score", "p_value", "types"),
     *("grade", "late", "error", "shadow", "recipe_hash", "image_hash", "captured", "inferred", "signalled", "key"),
 )
-FIRST = 100  # records of the first page, whose lines are sent before the next one is read
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet begins to compute (OWASP, CSV injection)
 
 
 def csv_lines(store: Store, wanted: Filter) -> Iterator[str]:
     """The header and the inspections that pass the filter, the newest first, a page at a time. Raises StoreError."""
     yield _lines([COLUMNS])
-    limit = FIRST
-    page = store.inspections.page(wanted, None, limit)
+    page = store.inspections.page(wanted, None, MAX)
     while page:
         yield _lines([_row(record) for record in page])
-        more, limit = len(page) == limit, MAX
-        page = store.inspections.page(wanted, page[-1].cursor, limit) if more else ()
+        page = store.inspections.page(wanted, page[-1].cursor, MAX) if len(page) == MAX else ()
 
 
 def _row(record: Record) -> tuple[Any, ...]:
