@@ -191,3 +191,8 @@ def test_long_ids_and_names_are_never_taken_for_another_one():
     assert a.part_id != b.part_id and len(a.part_id) == len(b.part_id) == 64 and a.part_id.startswith("P" * 40)
     assert read_command({"command": "trigger", "part_id": "P" * 64}).part_id == "P" * 64
     assert read_command({"command": "recipe", "recipe": "r" * 65}).recipe != "r" * 64
+
+
+@pytest.mark.parametrize("command", ["pilot", "production", "check", "refused"])
+def test_no_machine_asks_for_what_people_ask_for(command):
+    assert read_command({"command": command}) is None
