@@ -74,8 +74,8 @@ class Embeddings:
             # The newest of each picture: a line that is shown the same file again has one answer, not ten.
             newest = {found.hash: found for found in reversed(session.execute(_others(mine, answered)).all())}
             others = [one for one in newest.values() if len(one.vector) == len(mine.vector)]
-            likeness = _likeness(mine.vector, [one.vector for one in others])
-            best = {others[at].id: float(likeness[at]) for at in np.argsort(-likeness, kind="stable")[:most]}
+            cosine = _centred_cosine(mine.vector, [one.vector for one in others])
+            best = {others[at].id: float(cosine[at]) for at in np.argsort(-cosine, kind="stable")[:most]}
             told = {found.id: found for found in session.execute(_whole(best))}  # of several answers the last one
         return tuple(_similar(told[number], alike) for number, alike in best.items() if number in told)
 
@@ -104,7 +104,7 @@ def _similar(found: Any, alike: float) -> Similar:
     return Similar(record_of(found.InspectionRow), found.view, found.hash, alike, answer)
 
 
-def _likeness(mine: bytes, others: Sequence[bytes]) -> NDArray[np.float32]:
+def _centred_cosine(mine: bytes, others: Sequence[bytes]) -> NDArray[np.float32]:
     """The cosine (N,) of an embedding with each of the others, all less their mean."""
     if not others:
         return np.zeros(0, np.float32)
