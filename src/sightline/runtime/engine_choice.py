@@ -29,7 +29,7 @@ from sightline.core.card import EXPLANATION_KEY, ExplanationData
 from sightline.core.errors import SettingError, SightlineError
 from sightline.core.files import cache_folder
 from sightline.imaging.decoding import decode
-from sightline.runtime.recipe import parse_card
+from sightline.runtime.recipe import parse_card, write_atomically
 from sightline.runtime.session import Engine, OnnxSession, Precision, Session, open_session
 
 EngineSetting: TypeAlias = Engine | Literal["auto"]
@@ -98,9 +98,7 @@ def choose_engine(data: bytes, threads: int) -> Choice:
         kept = _measure(data, threads)
         with suppress(OSError):
             # Beside another process that measures the same, either whole answer is right.
-            temporary = file.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(asdict(kept)))
-            temporary.replace(file)
+            write_atomically(file, json.dumps(asdict(kept)).encode())
     return kept
 
 

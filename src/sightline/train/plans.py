@@ -184,6 +184,7 @@ def _fit(
     lent: FeatureExtractor | None = None
     if before is not None:
         before.loader.rest()
+        before.defects.rest()
         lent = before.extractor if before.int8 is None and backbone(settings.backbone).any_size else None
     release_memory()
     loader = ImageLoader(good, plan.size, settings.roi, plan.golden, told)

@@ -263,13 +263,13 @@ def _known_defects(
     band = None if learned is None or learned.card is None else learned.card.band
     for index, part in enumerate(parts):
         progress("scoring known defects", index, len(parts))
-        worst, type_logit = [], -np.inf
+        worst, type_logit, held_out = [], -np.inf, fitted_model.fitted.marked.get(part.hash)
         for image in again(loader, part).images:  # one tile's maps at a time, for the memory and for the types
             maps = fitted_model.extractor(image[None])
-            worst.append(float(fitted_model.fitted.head(maps)[1]))
+            worst.append(float(fitted_model.fitted.head(maps)[1]) if held_out is None else held_out)
             if learned is not None and band is not None:
                 type_logit = max(type_logit, float(learned.net.type_logits(learned.net(maps).types).amax()))
-        scores.append(fitted_model.fitted.marked.get(part.hash, np.max(worst)))  # NaN stays NaN
+        scores.append(np.max(worst))  # NaN stays NaN
         caught.append(band is not None and band.decide(type_logit) is not Verdict.OK)
     return np.array(scores, np.float64), np.array(caught, bool)
 

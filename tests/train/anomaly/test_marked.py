@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ import torch
 
 from sightline.data.dataset import Dataset
 from sightline.models.backbone import backbone
+from sightline.train.anomaly import marked as module
 from sightline.train.anomaly.discriminator import FOLDS, deal_units
 from sightline.train.anomaly.fitting import Fitted, fit_anomaly_head
 from sightline.train.anomaly.held_out_distances import Comparer, Owners
 from sightline.train.anomaly.marked import MIN_MARKED, deal_marked, read_marked_defects
 from sightline.train.anomaly.memory_bank import Maps
 from sightline.train.anomaly.synthetic import DefectMaps
-from sightline.train.images.loader import ImageLoader, InputSize, Part, accept
+from sightline.train.images.loader import ImageLoader, InputSize, Part, TrainingWarning, accept
 from sightline.train.settings import TrainSettings
 
 SIZE, ROI = InputSize(96, 128, 1.0), (0.0, 0.0, 1.0, 1.0)
@@ -59,6 +61,14 @@ def test_too_few_marks_teach_nothing(compare: Comparer, defective: list[Part], l
     assert read_marked_defects(compare, ImageLoader(few, SIZE, ROI), 0, _quiet) is None
 
 
+def test_marks_outside_of_the_region_of_interest_teach_nothing(
+    compare: Comparer, defective: list[Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = np.concatenate([np.ones((1, 12, 16), np.float32), np.zeros((1, 12, 16), np.float32)])
+    monkeypatch.setattr(module, "segmentation_target", lambda *given: nothing)
+    assert read_marked_defects(compare, ImageLoader(defective, SIZE, ROI), 0, _quiet) is None
+
+
 def test_a_defect_on_a_known_part_is_held_out_with_it() -> None:
     folds = deal_units(list(range(9)), seed=0)
     cells = np.zeros((4, 2, 2), bool)
@@ -91,3 +101,17 @@ def test_scores_of_marked_defects_are_held_out(learned: Fitted, fitted: Any, def
     held_out = [learned.marked[part.hash] for part in defective]
     assert np.mean(held_out) < np.mean(finished)
     assert min(held_out) > float(np.median(learned.held_out.scores))
+
+
+def test_marks_that_cannot_be_read_leave_drawings_too_few_to_learn_from(
+    fitted: Any, good_parts: list[Part], defective: list[Part], tmp_path: Path
+) -> None:
+    broken = tmp_path / "mask.png"
+    broken.write_bytes(b"no picture")
+    unusable = [replace(part, sample=replace(part.sample, mask=broken)) for part in defective]
+    settings = TrainSettings(side_px=112, bank_size=256, sample_patches=4000, threads=1, synthetic=8)
+    loaders = [ImageLoader(some, SIZE, ROI) for some in (good_parts, unusable)]
+    maps_of = Maps(fitted.extractor, backbone("lite0"))
+    with pytest.warns(TrainingWarning, match="not used"):
+        found = fit_anomaly_head(maps_of, loaders[0], settings, _quiet, defects=loaders[1])
+    assert found.head.discriminator is None and not found.marked

@@ -19,7 +19,7 @@ from sightline.train.anomaly.held_out_distances import (
     Owners,
     held_out_distances,
 )
-from sightline.train.anomaly.marked import MIN_MARKED, deal_marked, read_marked_defects
+from sightline.train.anomaly.marked import MIN_MARKED, deal_marked, has_mark, read_marked_defects
 from sightline.train.anomaly.memory_bank import Maps, Samples
 from sightline.train.anomaly.selection import fit_scales
 from sightline.train.anomaly.synthetic import DefectMaps, cells_to_teach, discriminated, synthesize_defects
@@ -68,7 +68,10 @@ def compute_held_out_maps(
         warn("discriminator_weight has no effect: too few parts or groups to hold any out. Add good parts")
     read = read_marked_defects(compare, known, settings.seed, progress) if folds and known is not None else None
     marked, marked_parts = read or (None, ())
-    folds = folds if marked is None else deal_marked(marked, folds, settings.seed)
+    if marked is not None:
+        folds = deal_marked(marked, folds, settings.seed)
+    elif settings.drawings < MIN_DRAWINGS:
+        folds = {}  # no marks can be used, and drawings alone are too few to learn from
     synthetic = synthesize_defects(compare, loader, parts, settings.drawings, settings.seed, folds, progress)
     defects = marked or synthetic
     if folds and good is not None and defects is not None:
@@ -89,9 +92,9 @@ def good_cells(
     samples: Samples, settings: TrainSettings, generator: torch.Generator, defects: ImageLoader | None
 ) -> Cells | None:
     """Some of the sampled patches, to teach discriminators with; None where none are wanted, or there are too few
-    defects to learn from, drawn or known."""
-    known = 0 if defects is None else len(defects.parts)
-    if settings.discriminator_weight == 0 or (settings.drawings < MIN_DRAWINGS and known < MIN_MARKED):
+    defects to learn from, drawn or marked."""
+    marked = 0 if defects is None else sum(map(has_mark, defects.parts))
+    if settings.discriminator_weight == 0 or (settings.drawings < MIN_DRAWINGS and marked < MIN_MARKED):
         if settings.discriminator_weight:
             warn(f"discriminator_weight has no effect with {settings.drawings} synthetic defects: at least "
                  f"{MIN_DRAWINGS} are needed. Set synthetic={MIN_DRAWINGS} or more")  # fmt: skip

@@ -12,8 +12,13 @@ from sightline.train.anomaly.synthetic import DefectMaps, touched_cells
 from sightline.train.images.loader import ImageLoader, Part
 from sightline.train.labels.targets import LabelMap, segmentation_target, types_of
 
-MIN_MARKED = 5  # parts: from fewer, nothing was gained (docs/decisions/0052)
+MIN_MARKED = 5  # parts: from fewer, nothing was gained (docs/decisions/0051)
 MAX_MARKED = 300  # parts that are read; the maps of all of them are in memory at once
+
+
+def has_mark(part: Part) -> bool:
+    """Whether people marked something on the part; whether it can be used is only known when it is read."""
+    return bool(part.sample.regions) or part.sample.mask is not None
 
 
 def read_marked_defects(
@@ -23,13 +28,14 @@ def read_marked_defects(
 
     Tiles are left out, as for types: a defect that lies on the edge of two would count twice.
     """
-    if defects.size.overlap is not None or len(defects.parts) < MIN_MARKED:
+    candidates = [part for part in defects.parts if has_mark(part)]
+    if defects.size.overlap is not None or len(candidates) < MIN_MARKED:
         return None
-    order = np.random.default_rng(seed).permutation(len(defects.parts))[:MAX_MARKED]
-    label_map = LabelMap(tuple(sorted({name for p in defects.parts for name in types_of(p.sample)})), (), False)
+    order = sorted(np.random.default_rng(seed).permutation(len(candidates))[:MAX_MARKED])
+    label_map = LabelMap(tuple(sorted({name for p in candidates for name in types_of(p.sample)})), (), False)
     distances: dict[str, list[torch.Tensor]] = {}
     shares, parts, maps_of_parts = [], [], []
-    for turn, part in enumerate([defects.parts[index] for index in sorted(order)]):
+    for turn, part in enumerate(candidates[index] for index in order):
         progress("reading marked defects", turn, len(order))
         prepared = defects(part)
         if prepared is None:
@@ -38,7 +44,9 @@ def read_marked_defects(
         found = compare.distances(maps, part.unit)
         grid = next(iter(found.values())).shape[2:]
         target = segmentation_target(part.sample, prepared.letterboxes[0], label_map, (grid[0], grid[1]), prepared.warp)
-        if target is None:
+        if (
+            target is None or (target[0] == 1).all()
+        ):  # no usable mark, or one that lies outside of the region of interest
             continue
         for name, values in found.items():
             distances.setdefault(name, []).append(values)
