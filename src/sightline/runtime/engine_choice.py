@@ -30,13 +30,20 @@ from sightline.core.errors import SettingError, SightlineError
 from sightline.core.files import cache_folder
 from sightline.imaging.decoding import decode
 from sightline.runtime.recipe import parse_card, write_atomically
-from sightline.runtime.session import Engine, OnnxSession, Precision, Session, open_session
+from sightline.runtime.session import (
+    TOLERANCE,
+    Engine,
+    OnnxSession,
+    Precision,
+    Session,
+    open_session,
+    relative_difference,
+)
 
 EngineSetting: TypeAlias = Engine | Literal["auto"]
 
 FIRST: tuple[Engine, Precision] = ("onnxruntime", "f32")
 OTHERS: tuple[tuple[Engine, Precision], ...] = (("openvino", "f32"), ("openvino", "bf16"))
-TOLERANCE = 1e-3  # of every output, relative to max(1, |value|): the parity gate that a recipe is written behind
 GAIN = 1.05  # times as fast: less is within what a machine's mood does
 Answer: TypeAlias = "tuple[float, float, int] | str"  # times as fast, largest difference, changed verdicts; or an error
 RUNS, WARM_UP = 21, 3
@@ -187,7 +194,7 @@ def _compare(data: bytes, engine: str, precision: str, threads: int) -> Answer:
         pairs = [(first.run({"image": probe}), other.run({"image": probe})) for probe in probes]
     except SightlineError as error:
         return str(error)
-    difference = max(_difference(one, two) for one, two in pairs)
+    difference = max(relative_difference(one[name], two[name]) for one, two in pairs for name in one)
     flips = sum(card.band.decide(float(a["score"][0])) is not card.band.decide(float(b["score"][0])) for a, b in pairs)
     ratios = []
     for run in range(WARM_UP + RUNS):
@@ -201,15 +208,6 @@ def _seconds(session: Session, given: dict[str, NDArray[np.uint8]]) -> float:
     start = time.perf_counter()
     session.run(given)
     return time.perf_counter() - start
-
-
-def _difference(expected: dict[str, NDArray[np.float32]], found: dict[str, NDArray[np.float32]]) -> float:
-    """Largest difference of any output, relative to max(1, |value|); infinite where one is no number."""
-    worst = 0.0
-    for name, values in expected.items():
-        off = np.abs(found[name].astype(np.float64) - values) / np.maximum(1.0, np.abs(values))
-        worst = max(worst, float(np.max(off, initial=0.0)) if np.isfinite(off).all() else np.inf)
-    return worst
 
 
 def _probes(session: OnnxSession) -> Iterator[NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ import io
 import threading
 from typing import Any, Literal, Protocol, get_args
 
+import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from sightline.core.errors import MissingExtraError, RecipeError, SettingError
 Engine = Literal["onnxruntime", "openvino"]
 Precision = Literal["f32", "bf16"]
 DEVICE = "CPU"
+TOLERANCE = 1e-3  # of an output, relative to max(1, |value|), in every parity gate
 
 
 class Session(Protocol):
@@ -151,3 +153,13 @@ def _supported(core: Any, precision: str) -> str:
     if precision != "f32" and precision.upper() not in supported:
         raise SettingError(f"this processor does not compute in {precision} (but {', '.join(supported)}). Use 'f32'")
     return precision
+
+
+def relative_difference(expected: NDArray[np.floating[Any]], found: NDArray[np.floating[Any]]) -> float:
+    """Largest difference of two outputs of one shape, relative to max(1, |value|); infinite where one is not a number.
+
+    Both parity gates ask for at most `TOLERANCE`: that of an export against torch, and that of an engine against
+    onnxruntime.
+    """
+    off = np.abs(found.astype(np.float64) - expected) / np.maximum(1.0, np.abs(expected))
+    return float(np.max(off, initial=0.0)) if np.isfinite(off).all() else np.inf

@@ -22,6 +22,7 @@ from sightline.evaluate.statistics.intervals import rate
 from sightline.evaluate.thresholds import Targets, calibrate, calibrate_known
 from sightline.models.backbone import backbone
 from sightline.runtime.recipe import Recipe
+from sightline.runtime.session import TOLERANCE
 from sightline.train.anomaly.fitting import HeldOut
 from sightline.train.anomaly.held_out_distances import Outlier, again
 from sightline.train.anomaly.memory_bank import check_enough
@@ -29,7 +30,7 @@ from sightline.train.backbone.extractor import backbone_onnx
 from sightline.train.classify.validation import Learned, learn_labelled_defects
 from sightline.train.export.graph import recipe_model, with_card
 from sightline.train.export.memory_crops import gather_explanation
-from sightline.train.export.parity import IMAGES, TOLERANCE, check_parity
+from sightline.train.export.parity import IMAGES, check_parity
 from sightline.train.finetune.selection import FittedModel, choose_backbone
 from sightline.train.images.loader import ImageLoader, Part, accept, release_memory, warn
 from sightline.train.plans import fit_best, offer_plans

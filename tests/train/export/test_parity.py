@@ -12,7 +12,8 @@ from onnx import ModelProto, numpy_helper
 
 from sightline.core.errors import RecipeError
 from sightline.core.result import Band
-from sightline.train.export.parity import TOLERANCE, check_parity
+from sightline.runtime.session import TOLERANCE
+from sightline.train.export.parity import check_parity
 
 BAND = Band(low=2.0, high=5.0)
 

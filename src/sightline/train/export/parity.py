@@ -18,11 +18,10 @@ from sightline.models.backbone import Backbone
 from sightline.models.classifier import Classifier
 from sightline.models.detector import BoxHead
 from sightline.models.memory_bank import AnomalyHead
-from sightline.runtime.session import OnnxSession
+from sightline.runtime.session import TOLERANCE, OnnxSession, relative_difference
 from sightline.train.backbone.extractor import FeatureExtractor, OnnxExtractor, TorchExtractor
 from sightline.train.images.loader import release_memory
 
-TOLERANCE = 1e-3
 IMAGES = 8
 
 
@@ -88,7 +87,7 @@ def _recognised(net: Classifier | None, maps: dict[str, Tensor], outputs: dict[s
     pairs = [(net.type_logits(predicted.types)[0].numpy(), outputs["type_logits"][0])]
     if predicted.quality is not None:
         pairs.append((net.grade(predicted.quality).numpy(), outputs["grade"]))
-    return max(float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(a)), initial=0.0)) for a, b in pairs)
+    return max(relative_difference(a, b) for a, b in pairs)
 
 
 def _boxed(boxes: BoxHead | None, maps: dict[str, Tensor], outputs: dict[str, NDArray[np.float32]]) -> float:
@@ -96,4 +95,4 @@ def _boxed(boxes: BoxHead | None, maps: dict[str, Tensor], outputs: dict[str, ND
     if boxes is None:
         return 0.0
     pairs = zip(boxes.answers(maps), (outputs["box_scores"], outputs["boxes"]), strict=True)
-    return max(float(np.max(np.abs(a.numpy() - b) / np.maximum(1.0, np.abs(a.numpy())))) for a, b in pairs)
+    return max(relative_difference(a.numpy(), b) for a, b in pairs)
