@@ -1,11 +1,11 @@
-"""The line's record as a table: inspections as CSV, however many, with a page of them in memory at a time."""
+"""The line's record as a table: inspections as CSV, however many, with a batch of them in memory at a time."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,12 +20,24 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet begins to
 
 
 def csv_lines(store: Store, wanted: Filter) -> Iterator[str]:
-    """The header and the inspections that pass the filter, the newest first, a page at a time. Raises StoreError."""
+    """The header and the inspections that pass the filter, the newest first, some at a time. Raises StoreError."""
     yield _lines([COLUMNS])
+    for records in batches(store, wanted, MAX):
+        yield _lines([_row(record) for record in records])
+
+
+def batches(store: Store, wanted: Filter, size: int) -> Iterator[Sequence[Record]]:
+    """The inspections that pass the filter, the newest first, `size` at a time. Raises StoreError."""
+    batch: list[Record] = []
     page = store.inspections.page(wanted, None, MAX)
     while page:
-        yield _lines([_row(record) for record in page])
+        batch += page
+        if len(batch) >= size:
+            yield batch
+            batch = []
         page = store.inspections.page(wanted, page[-1].cursor, MAX) if len(page) == MAX else ()
+    if batch:
+        yield batch
 
 
 def _row(record: Record) -> tuple[Any, ...]:

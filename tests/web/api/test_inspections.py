@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pyarrow import parquet
 from tests.web.conftest import Served
 
 from sightline.core.errors import NotFoundError
 from sightline.core.result import Verdict
-from sightline.store.inspections import Record
+from sightline.operations.parquet import ROWS, parquet_chunks
+from sightline.operations.records import COLUMNS
+from sightline.store.inspections import Filter, Record
 from sightline.web.client import ApiError
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -81,3 +88,45 @@ def test_figures_agree_with_the_record(filled: Served) -> None:
         assert client.get("/statistics/hours") == []
         with pytest.raises(ApiError, match="7 days"):
             client.get("/statistics/lots", since="2026-01-01T00:00:00Z", until="2026-03-01T00:00:00Z")
+
+
+def test_a_parquet_file_says_the_same_as_the_csv(filled: Served) -> None:
+    more = {"grade": 2, "late": True, "error": "no picture", "signalled": START + timedelta(microseconds=7)}
+    odd = Record(station="s0", verdict=Verdict.NG, triggered=START - timedelta(days=1), serial="=1+1", **more)
+    filled.store.inspections.record(odd)
+    with filled.client("operator") as client:
+        answer = client.http.get("/inspections.parquet", params={"verdict": "NG"})
+        assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+        assert "inspections.parquet" in answer.headers["content-disposition"]
+        found = parquet.read_table(io.BytesIO(answer.content)).to_pylist()
+        told = list(csv.DictReader(io.StringIO(client.get("/inspections.csv", verdict="NG").decode())))
+    assert [tuple(row) for row in found] == [COLUMNS] * 11
+    text = {datetime: datetime.isoformat, bool: str, type(None): lambda _: ""}
+    assert found[-1].pop("serial") == "=1+1"  # no spreadsheet computes in it
+    assert told[-1].pop("serial") == "'=1+1"
+    assert [{key: text.get(type(one), str)(one) for key, one in row.items()} for row in found] == told
+    assert found[-1]["triggered"] == START - timedelta(days=1)
+    assert json.loads(found[0]["types"]) == {"dent": 0.8}
+
+
+def test_a_parquet_file_is_written_in_groups_and_is_none_when_cut_off(filled: Served) -> None:
+    many = [record(number) for number in range(100, 100 + ROWS)]
+    filled.store.inspections.record_many(many)
+    chunks = list(parquet_chunks(filled.store, Filter()))
+    with parquet.ParquetFile(io.BytesIO(b"".join(chunks))) as file:
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        assert (groups, file.metadata.num_rows) == ([ROWS, 40], ROWS + 40)
+    with pytest.raises(ValueError, match="magic bytes not found"):
+        parquet.ParquetFile(io.BytesIO(b"".join(chunks[:-1])))
+    nothing = parquet.read_table(io.BytesIO(b"".join(parquet_chunks(filled.store, Filter(lot="none")))))
+    assert (nothing.num_rows, tuple(nothing.column_names)) == (0, COLUMNS)
+
+
+def test_without_its_package_a_parquet_file_is_refused_with_the_remedy(
+    filled: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with filled.client("operator") as client:
+        answer = client.http.get("/inspections.parquet")
+    assert (answer.status_code, answer.headers["content-type"]) == (501, "application/problem+json")
+    assert "pip install 'sightline[parquet]'" in answer.json()["detail"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
+from pyarrow import parquet
 from tests.web.conftest import Desk, Served
 from tests.web.pages.conftest import Enter
 
@@ -102,6 +105,34 @@ def test_filters_live_in_the_address_and_a_part_has_its_whole_record(line: Serve
     page.locator(".thumb").first.click()
     expect(page.get_by_role("heading", name="Record")).to_be_visible()
     look(page, "part")
+
+
+@pytest.mark.expects("status of 501")
+def test_a_list_is_saved_as_a_table_and_a_refusal_is_told_and_not_saved(
+    line: Served, enter: Enter, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = enter("/parts?lot=L1", "operator")
+    page.wait_for_selector(".thumb")
+    menu = page.locator("details.menu")
+    page.get_by_text("Download", exact=True).press("Enter")
+    look(page, "export")
+    page.keyboard.press("Escape")
+    expect(menu.get_by_role("button", name="CSV")).to_be_hidden()
+    tables = {}
+    for kind in ("CSV", "Parquet"):
+        page.get_by_text("Download", exact=True).click()
+        with page.expect_download() as saved:
+            menu.get_by_role("button", name=kind).click()
+        tables[kind] = saved.value.path()
+        assert saved.value.suggested_filename == f"inspections.{kind.lower()}"
+    told = [int(row["id"]) for row in csv.DictReader(tables["CSV"].read_text().splitlines())]
+    assert len(told) == 40
+    assert parquet.read_table(tables["Parquet"])["id"].to_pylist() == told
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    page.get_by_text("Download", exact=True).click()
+    menu.get_by_role("button", name="Parquet").click()
+    expect(page.locator(".toast.bad")).to_contain_text("pip install 'sightline[parquet]'")
+    expect(page.get_by_role("heading", name="Parts")).to_be_visible()
 
 
 def test_empty_pages_say_what_to_do_next(served: Served, enter: Enter) -> None:

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sightline.core.result import Verdict
+from sightline.operations.parquet import parquet_chunks
 from sightline.operations.records import csv_lines
 from sightline.store.inspections import Filter, Record
 from sightline.store.statistics import Pareto, Yield
@@ -22,7 +23,7 @@ from sightline.web.api.site import Here
 router = APIRouter(tags=["inspections"], responses=responses(401, 403, 404, 422))
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 Since = Annotated[AwareDatetime | None, Query(examples=["2026-03-01T00:00:00Z"])]
-TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}, "description": "the table"}}
+CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 LATEST_US = 253_402_300_799_000_000  # the end of the year 9999
 
 
@@ -80,11 +81,23 @@ def inspections(
     return listed(found, limit, lambda record: [to_us(record.triggered), record.id])
 
 
-@router.get("/inspections.csv", response_class=StreamingResponse, responses=TABLE)
-def table(site: Here, identity: Reading, wanted: Wanted) -> StreamingResponse:
+def table_of(kind: str) -> dict[int | str, dict[str, Any]]:
+    """What a route answers that sends a file of this media type."""
+    return {200: {"content": {kind: {}}, "description": "the table"}}
+
+
+@router.get("/inspections.csv", response_class=StreamingResponse, responses=table_of(CSV))
+def csv_table(site: Here, identity: Reading, wanted: Wanted) -> StreamingResponse:
     """All inspections that pass the conditions, as a table in CSV, the newest first."""
     headers = {"Content-Disposition": 'attachment; filename="inspections.csv"'}
-    return StreamingResponse(csv_lines(site.store, wanted), media_type="text/csv", headers=headers)
+    return StreamingResponse(csv_lines(site.store, wanted), media_type=CSV, headers=headers)
+
+
+@router.get("/inspections.parquet", response_class=StreamingResponse, responses=table_of(PARQUET) | responses(501))
+def parquet_table(site: Here, identity: Reading, wanted: Wanted) -> StreamingResponse:
+    """The same table as a Parquet file. 501 where the server has not the extra [parquet]."""
+    headers = {"Content-Disposition": 'attachment; filename="inspections.parquet"'}
+    return StreamingResponse(parquet_chunks(site.store, wanted), media_type=PARQUET, headers=headers)
 
 
 @router.get("/inspections/{number}")

@@ -25,6 +25,16 @@ export function address(path, query = {}) {
   return BASE + path + (text ? `?${text}` : "");
 }
 
+const read = async (reply) => {
+  const kind = reply.headers.get("Content-Type") || "";
+  return reply.status === 204 ? null : kind.includes("json") ? reply.json() : kind.startsWith("text/") ? reply.text() : reply.blob();
+};
+
+function refused(reply, told, path) {
+  if (reply.status === 401 && path !== "/session") window.dispatchEvent(new Event("logged-out"));
+  return new Problem(reply.status, (told && told.detail) || reply.statusText);
+}
+
 /** Ask for something. `body` goes as JSON, `bytes` as they are. Throws Problem; an AbortError where it was called off. */
 export async function call(method, path, { query, body, bytes, ifMatch, key, signal } = {}) {
   const headers = {};
@@ -41,12 +51,8 @@ export async function call(method, path, { query, body, bytes, ifMatch, key, sig
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "");
   }
-  const kind = reply.headers.get("Content-Type") || "";
-  const told = reply.status === 204 ? null : kind.includes("json") ? await reply.json() : kind.startsWith("text/") ? await reply.text() : await reply.blob();
-  if (!reply.ok) {
-    if (reply.status === 401 && path !== "/session") window.dispatchEvent(new Event("logged-out"));
-    throw new Problem(reply.status, (told && told.detail) || reply.statusText);
-  }
+  const told = await read(reply);
+  if (!reply.ok) throw refused(reply, told, path);
   if (told && typeof told === "object" && reply.headers.has("ETag")) {
     Object.defineProperty(told, "etag", { value: reply.headers.get("ETag") });
   }
@@ -58,6 +64,16 @@ export const post = (path, body = {}, more = {}) => call("POST", path, { body, .
 export const put = (path, body, more = {}) => call("PUT", path, { body, ...more });
 export const patch = (path, body, more = {}) => call("PATCH", path, { body, ...more });
 export const remove = (path, query) => call("DELETE", path, { query });
+
+/** Have the browser save a file of the server, which is asked first: a link would save its refusal. Throws Problem. */
+export async function save(path, query) {
+  const stop = new AbortController();
+  const where = address(path, query);
+  const reply = await fetch(where, { signal: stop.signal }).catch(() => { throw new Problem(0, ""); });
+  if (!reply.ok) throw refused(reply, await read(reply), path);
+  stop.abort();
+  location.assign(where);
+}
 
 /** What a recipe says of a picture, given as its bytes. */
 export const inspect = (recipe, bytes) => call("POST", `/recipes/${recipe}/inspect`, { bytes });

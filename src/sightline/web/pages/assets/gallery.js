@@ -1,6 +1,6 @@
 // Parts of the line and samples of the lab: filtered, looked at, labelled and moved, many at a time.
 import { useEffect, useRef, useState } from "./vendor/preact.js";
-import { address, get, image, inspect, patch, post, remove, thumbnail } from "./api.js";
+import { address, get, image, inspect, patch, post, remove, save, thumbnail } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture, fetchPart } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
@@ -31,6 +31,23 @@ function Filter({ label, name, query, set, options, type }) {
     : html`<input type=${type || "search"} value=${value} onChange=${change} />`}</label>`;
 }
 
+/** A list as a table for other programs, all of it. */
+function Download({ of, query }) {
+  const menu = useRef();
+  const shut = () => { menu.current.open = false; };
+  const [start, busy] = useAction((kind) => { shut(); return save(`${of}.${kind}`, query); });
+  useEffect(() => {
+    const left = (event) => { if (!menu.current.contains(event.target)) shut(); };
+    document.addEventListener("pointerdown", left);
+    document.addEventListener("focusin", left);
+    return () => { document.removeEventListener("pointerdown", left); document.removeEventListener("focusin", left); };
+  }, []);
+  const escape = (event) => { if (event.key === "Escape") { shut(); menu.current.firstElementChild.focus(); } };
+  return html`<details class="menu" ref=${menu} onKeyDown=${escape}><summary class="button">${t("Download")}</summary><div>
+    <button class="quiet" disabled=${busy} onClick=${() => start("csv")}><b>CSV</b> <span class="muted">${t("for spreadsheets")}</span></button>
+    <button class="quiet" disabled=${busy} onClick=${() => start("parquet")}><b>Parquet</b> <span class="muted">${t("for data tools: with types, smaller")}</span></button></div></details>`;
+}
+
 const moment = (text) => (text ? new Date(text).toISOString() : undefined);
 
 export function Inspections() {
@@ -38,9 +55,8 @@ export function Inspections() {
   const stations = useRemote((signal) => get("/statistics/stations", {}, signal), []);
   const asked = { ...query, since: moment(query.since), until: moment(query.until), limit: 60 };
   const list = useList("/inspections", asked);
-  const csv = address("/inspections.csv", { ...asked, limit: undefined });
   return html`<${Head} title=${t("Parts")} about=${t("What the line has judged, the newest first.")}>
-      <a class="button" href=${csv} download>${t("Download as CSV")}</a></${Head}><${Tabs} of="/parts" />
+      <${Download} of="/inspections" query=${{ ...asked, limit: undefined }} /></${Head}><${Tabs} of="/parts" />
     <form class="filters" onSubmit=${(event) => event.preventDefault()} role="search">
       <${Filter} label=${t("Verdict")} name="verdict" ...${{ query, set }} options=${["OK", "NG", "REVIEW"]} />
       <${Filter} label=${t("Station")} name="station" ...${{ query, set }} options=${(stations.data || []).map((one) => one.name)} />
