@@ -39,6 +39,13 @@ def test_a_port_that_is_taken_is_told_with_the_remedy(free_port: Callable[[], in
         listen(WebSettings(port=port))
 
 
+def test_no_part_of_an_answer_waits_for_the_receipt_of_another() -> None:
+    with listen(WebSettings(port=0)) as place, socket.create_connection(place.getsockname()):
+        connection, _ = place.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_server_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sightline", "serve", "--port", "0", "--set", "worker=false"]
     process = subprocess.Popen([*command, "--db", str(tmp_path / "store.db")], stderr=subprocess.PIPE, text=True)

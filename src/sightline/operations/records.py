@@ -16,28 +16,37 @@ COLUMNS = (
     *("id", "triggered", "station", "line", "product", "lot", "serial", "verdict", "score", "p_value", "types"),
     *("grade", "late", "error", "shadow", "recipe_hash", "image_hash", "captured", "inferred", "signalled", "key"),
 )
+FIRST, BATCH = (
+    50,
+    500,
+)  # lines at once: who asks sees the first ones early, and others wait no longer than for one batch
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet begins to compute (OWASP, CSV injection)
 
 
 def csv_lines(store: Store, wanted: Filter) -> Iterator[str]:
     """The header and the inspections that pass the filter, the newest first, some at a time. Raises StoreError."""
     yield _lines([COLUMNS])
-    for records in batches(store, wanted, MAX):
+    for records in batches(store, wanted, BATCH, FIRST):
         yield _lines([_row(record) for record in records])
 
 
-def batches(store: Store, wanted: Filter, size: int) -> Iterator[Sequence[Record]]:
-    """The inspections that pass the filter, the newest first, `size` at a time. Raises StoreError."""
+def batches(store: Store, wanted: Filter, size: int, first: int | None = None) -> Iterator[Sequence[Record]]:
+    """The inspections that pass the filter, the newest first, `size` at a time, of which there may be fewer in the
+    first batch. Raises StoreError.
+    """
     batch: list[Record] = []
-    page = store.inspections.page(wanted, None, MAX)
-    while page:
+    before, most = None, first or size
+    while True:
+        limit = min(most - len(batch), MAX)
+        page = store.inspections.page(wanted, before, limit)
         batch += page
-        if len(batch) >= size:
+        ended = len(page) < limit
+        if batch and (ended or len(batch) == most):
             yield batch
-            batch = []
-        page = store.inspections.page(wanted, page[-1].cursor, MAX) if len(page) == MAX else ()
-    if batch:
-        yield batch
+            batch, most = [], size
+        if ended:
+            return
+        before = page[-1].cursor
 
 
 def _row(record: Record) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from tests.web.conftest import Served
 from sightline.core.errors import NotFoundError
 from sightline.core.result import Verdict
 from sightline.operations.parquet import ROWS, parquet_chunks
-from sightline.operations.records import COLUMNS
+from sightline.operations.records import BATCH, COLUMNS, FIRST, csv_lines
 from sightline.store.inspections import Filter, Record
 from sightline.web.client import ApiError
 
@@ -120,6 +120,14 @@ def test_a_parquet_file_is_written_in_groups_and_is_none_when_cut_off(filled: Se
         parquet.ParquetFile(io.BytesIO(b"".join(chunks[:-1])))
     nothing = parquet.read_table(io.BytesIO(b"".join(parquet_chunks(filled.store, Filter(lot="none")))))
     assert (nothing.num_rows, tuple(nothing.column_names)) == (0, COLUMNS)
+
+
+def test_the_first_lines_of_a_csv_come_before_the_others_are_read(filled: Served) -> None:
+    filled.store.inspections.record_many([record(number) for number in range(100, 100 + BATCH)])
+    counts = [len(lines.splitlines()) for lines in csv_lines(filled.store, Filter())]
+    assert counts == [1, FIRST, BATCH + 40 - FIRST]
+    exact = [len(lines.splitlines()) for lines in csv_lines(filled.store, Filter(until=START + timedelta(hours=1)))]
+    assert exact == [1, 40]
 
 
 def test_without_its_package_a_parquet_file_is_refused_with_the_remedy(

@@ -95,6 +95,20 @@ def test_statistics_lead_to_their_parts(line: Served, enter: Enter, look: Look) 
     look(page, "parts")
 
 
+def test_a_long_list_grows_as_it_is_scrolled_and_keeps_what_is_there(line: Served, enter: Enter) -> None:
+    page = enter("/parts", "operator")
+    page.wait_for_selector(".thumb")
+    page.evaluate("document.querySelector('.thumb').dataset.mark = 'first'")
+    page.mouse.move(700, 500)
+    for _ in range(20):
+        page.mouse.wheel(0, 600)
+        page.wait_for_timeout(50)
+    expect(page.locator(".thumb")).to_have_count(120)
+    addresses = page.locator(".thumb").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert addresses == [f"/parts/{number}" for number in range(1, 121)]  # the newest was recorded first
+    expect(page.locator(".thumb").first).to_have_attribute("data-mark", "first")
+
+
 def test_filters_live_in_the_address_and_a_part_has_its_whole_record(line: Served, enter: Enter, look: Look) -> None:
     page = enter("/parts?lot=L1", "operator")
     page.wait_for_selector(".thumb")

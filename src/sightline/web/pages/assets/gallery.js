@@ -55,6 +55,9 @@ export function Inspections() {
   const stations = useRemote((signal) => get("/statistics/stations", {}, signal), []);
   const asked = { ...query, since: moment(query.since), until: moment(query.until), limit: 60 };
   const list = useList("/inspections", asked);
+  // What is drawn once stays as it is: a thousand parts are not gone through again for the sixty that come.
+  const drawn = useRef(new WeakMap()).current;
+  const part = (one) => drawn.get(one) || drawn.set(one, card(one)).get(one);
   return html`<${Head} title=${t("Parts")} about=${t("What the line has judged, the newest first.")}>
       <${Download} of="/inspections" query=${{ ...asked, limit: undefined }} /></${Head}><${Tabs} of="/parts" />
     <form class="filters" onSubmit=${(event) => event.preventDefault()} role="search">
@@ -65,11 +68,14 @@ export function Inspections() {
       <${Filter} label=${t("From")} name="since" type="datetime-local" ...${{ query, set }} /><${Filter} label=${t("To")} name="until" type="datetime-local" ...${{ query, set }} />
       ${location.search && html`<button type="button" class="quiet" onClick=${() => go("/parts", true)}>${t("Clear")}</button>`}</form>
     ${!list.items ? html`<${Waiting} of=${list} />` : list.items.length === 0 ? html`<${Empty} title=${t("No such part")}>${t("No part of the line has passed this filter.")}</${Empty}>`
-      : html`<div class="thumbs">${list.items.map((one) => html`<a key=${one.id} class="thumb" href=${`/parts/${one.id}`}>
-          ${one.image_hash ? html`<img src=${thumbnail(one.image_hash)} alt="" loading="lazy" />` : html`<div class="none">${t("no picture kept")}</div>`}
-          <span class="cap"><${Verdict} of=${one.verdict} /><span class="num">${score(one.score)}</span></span>
-          <span class="cap muted"><${Moment} at=${one.triggered} style="clock" /><span>${one.station}</span></span></a>`)}</div><${More} list=${list} />`}`;
+      : html`<div class="thumbs long">${list.items.map(part)}</div><${More} list=${list} />`}`;
 }
+
+/** An inspected part in the gallery. */
+const card = (one) => html`<a key=${one.id} class="thumb" href=${`/parts/${one.id}`}>
+  ${one.image_hash ? html`<img src=${thumbnail(one.image_hash)} alt="" loading="lazy" />` : html`<div class="none">${t("no picture kept")}</div>`}
+  <span class="cap"><${Verdict} of=${one.verdict} /><span class="num">${score(one.score)}</span></span>
+  <span class="cap muted"><${Moment} at=${one.triggered} style="clock" /><span>${one.station}</span></span></a>`;
 
 /** Everything about one inspected part. */
 export function Inspection({ number: id }) {

@@ -37,12 +37,20 @@ export function said(text, about = "") {
   });
 }
 
+const made = new Map();
+/** A formatter of Intl, made once for each way of writing: making one takes longer than hundreds of numbers. */
+function format(Kind, how) {
+  const key = `${Kind.name} ${JSON.stringify(how)}`;
+  if (!made.has(key)) made.set(key, new Kind(locale(), how));
+  return made.get(key);
+}
+
 const missing = (value) => value === null || value === undefined || Number.isNaN(value);
 const locale = () => (language === "de" ? "de-DE" : navigator.language.startsWith("en") ? navigator.language : "en-GB");
 
 export function number(value, digits = 0) {
   if (missing(value)) return "–";
-  return new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return format(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 /** A score: as many digits as it needs to be told from its limit. */
@@ -50,7 +58,7 @@ export const score = (value) => number(value, Math.abs(value) >= 100 ? 0 : 2);
 
 export function percent(value, digits = 1) {
   if (missing(value)) return "–";
-  return new Intl.NumberFormat(locale(), { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return format(Intl.NumberFormat, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 /** What a rate rests on: {count, of, upper}, the share 0 to 1 that it is at most at 95 % confidence. */
@@ -68,7 +76,7 @@ export function time(text, style = "long") {
   const long = { dateStyle: "medium", timeStyle: "medium" };
   const short = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
   const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
-  return new Intl.DateTimeFormat(locale(), { long, short, clock }[style]).format(date);
+  return format(Intl.DateTimeFormat, { long, short, clock }[style]).format(date);
 }
 
 /** How long ago, or how long something took. */
