@@ -19,6 +19,9 @@ METADATA_KEY = "sightline"
 MAX_SIDE_PX = 16_384  # of the input: far more than any backbone is fed with
 GOLDEN_SIDE_PX = 256  # longest side of the golden part's image
 GOLDEN_BYTES = 2**18  # of its text: more than a grey PNG of that size can need
+MEASURES = ("brightness", "contrast", "sharpness", "noise", "red", "blue", "shift_x", "shift_y", "turn", "scale")
+PLACES = 10  # places in a row, and rows of them, whose brightness is measured
+REFERENCE_PX = 64  # longest side of the picture that poses are measured by
 NEAR = 1.5  # times the median distance: a part that lies so near to the others may score lower than all of them
 EXPLANATION_KEY = f"{METADATA_KEY}_explanation"
 MAX_CROPS = 400
@@ -27,6 +30,18 @@ CROP_PX, VIEW_PX = 48, 64  # side of a kept crop, and of what it shows, in px of
 ACROSS = 20  # crops in a row of the sheet
 MAX_BYTES = 2**20  # of the sheet as text
 START_OF_FRAME = (0xC0, 0xC1, 0xC2)  # JPEG markers that are followed by the picture's size
+
+
+def check_small_png(text: str, name: str, least_px: int) -> str:
+    """The text, if it is a PNG in base64 of `least_px` to 256 px a side, by its header. Raises ValueError."""
+    # Before anything is decoded: a few bytes of PNG can unpack to gigabytes.
+    head = base64.b64decode(text, validate=True)[:24]
+    if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError(f"{name} is not a PNG")
+    sides = struct.unpack(">II", head[16:24])
+    if not least_px <= min(sides) <= max(sides) <= GOLDEN_SIDE_PX:
+        raise ValueError(f"{name} has {sides[0]} x {sides[1]} px, not {least_px} to {GOLDEN_SIDE_PX}")
+    return text
 
 
 class Section(BaseModel):
@@ -190,14 +205,40 @@ class GoldenCard(Section):
     @field_validator("image")
     @classmethod
     def _small_png(cls, image: str) -> str:
-        # The header is checked here, and before anything is decoded: a few bytes of PNG can unpack to gigabytes.
-        head = base64.b64decode(image, validate=True)[:24]
-        if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
-            raise ValueError("the golden part's image is not a PNG")
-        sides = struct.unpack(">II", head[16:24])
-        if not 8 <= min(sides) <= max(sides) <= GOLDEN_SIDE_PX:
-            raise ValueError(f"the golden part's image has {sides[0]} x {sides[1]} px, not 8 to {GOLDEN_SIDE_PX}")
-        return image
+        return check_small_png(image, "the golden part's image", 8)
+
+
+class Spread(Section):
+    """Where a measure of good parts lies: its robust mean and standard deviation over `of` parts."""
+
+    mean: float = Field(description="median")
+    scale: float = Field(ge=0, description="standard deviation, robust")
+    of: int = Field(ge=1, description="good parts measured")
+
+
+class AppearanceCard(Section):
+    """How the good parts of the training looked: what a drift is measured against (`sightline.runtime.appearance`)."""
+
+    picture: str = Field(min_length=1, max_length=GOLDEN_BYTES, description="their mean, grey: PNG in base64")
+    measures: dict[str, Spread] = Field(max_length=64, description="by name of the measure")
+    places: tuple[tuple[float, float], ...] = Field(
+        max_length=PLACES**2,
+        description="mean and scale of each place's brightness, the whole picture's being 100",
+    )
+    score: Spread = Field(description="of held-out scores")
+    distance: Spread = Field(description="of held-out distances from the other good parts")
+
+    @field_validator("picture")
+    @classmethod
+    def _small_png(cls, picture: str) -> str:
+        return check_small_png(picture, "the appearance's picture", 1)
+
+    @field_validator("places")
+    @classmethod
+    def _all_places(cls, places: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if len(places) != PLACES**2:
+            raise ValueError(f"there are {len(places)} places, not {PLACES**2}")
+        return places
 
 
 class Card(Section):
@@ -231,6 +272,9 @@ class Card(Section):
         default=(0.0, 0.0, 1.0, 1.0), description="region of interest: x, y, width, height as fractions of the image"
     )
     golden: GoldenCard | None = Field(default=None, description="None: parts are read as they lie")
+    appearance: AppearanceCard | None = Field(
+        default=None, description="how good parts looked; None: a drift is judged from the first parts of the line"
+    )
     trained_on: tuple[str, ...] = Field(description="content hashes (16 hex digits) of training and calibration images")
     outliers: tuple[str, ...] = Field(default=(), description="good parts that look like no other")
     choices: dict[str, str] = Field(default_factory=dict, description="what was chosen for this product, and why")

@@ -36,6 +36,7 @@ class ViewResult:
     could not be judged as one that the recipe knows ("": it could), `ood_distance` how far it lies from what it knows,
     `size` the picture's width and height in px.
     `embedding` (e,) float32 is what the backbone made of the picture.
+    `appearance` are the measures by which a drift is found, as they are recorded.
     `heat` (h, w) uint8 is the heat map on the recipe's scale, for people who watch: outlines begin at 128.
     """
 
@@ -55,6 +56,7 @@ class ViewResult:
     size: tuple[int, int] | None = None
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     heat: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    appearance: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,4 +156,5 @@ def view_result(
         size=(result.image.shape[1], result.image.shape[0]),
         embedding=result.embedding,
         heat=None if scale is None else heat_bytes(result.heat, scale),
+        appearance=None if result.appearance is None else result.appearance.to_json(),
     )

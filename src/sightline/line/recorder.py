@@ -234,6 +234,7 @@ def _view(result: ViewResult) -> dict[str, Any]:
         "view": result.view,
         "verdict": str(result.verdict),
         "score": _number(result.score),
+        "p_value": _number(result.p_value),
         "recipe_hash": result.recipe_hash,
         "defects": list(result.defects),
         "times_ms": {stage: round(ms, 3) for stage, ms in result.times_ms.items()},
@@ -241,6 +242,7 @@ def _view(result: ViewResult) -> dict[str, Any]:
         "reason": result.reason,
         "ood_distance": _number(result.ood_distance),
         "size": result.size,
+        **({} if result.appearance is None else {"appearance": dict(result.appearance)}),
     }
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sightline.core.errors import InputError
 from sightline.core.result import Defect, Result, Verdict
 from sightline.imaging.image import Image
+from sightline.runtime.appearance import Appearance
 from sightline.runtime.drawing import BOLD, Scale, draw_outlines, width_of, with_heat, wrapped, write
 
 VERDICT_RGB = {Verdict.OK: (46, 160, 67), Verdict.REVIEW: (210, 140, 0), Verdict.NG: (218, 54, 51)}
@@ -55,7 +56,8 @@ class Inspection(Result):
     """A Result with its image (H, W, 3) uint8 RGB, its heat grid (h, w) float32 that covers the whole
     image, the heat above which regions are outlined, the embedding (e,) float32, and where the
     recipe knows defect types, the `defect_share` (h, w) float32 of each cell of the image that shows one, and
-    `class_maps`, which makes the shares of each type (K, h, w) float32 when it is called."""
+    `class_maps`, which makes the shares of each type (K, h, w) float32 when it is called. `appearance` are the measures
+    by which a drift is found."""
 
     image: Image = field(repr=False)
     heat: NDArray[np.float32] = field(repr=False)
@@ -63,6 +65,7 @@ class Inspection(Result):
     embedding: NDArray[np.float32] = field(repr=False)
     defect_share: NDArray[np.float32] | None = field(default=None, repr=False)
     class_maps: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
+    appearance: Appearance | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def heatmap(self) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from sightline.core.errors import RecipeError
 from sightline.core.result import Box, Defect, Verdict
 from sightline.imaging.image import Image, Source, read_image
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
+from sightline.runtime.appearance import Appearance, Reference, look, measure
 from sightline.runtime.engine_choice import EngineSetting, open_engine
 from sightline.runtime.inspection import Inspection, find_defects
 from sightline.runtime.letterbox import Letterbox, fit_letterbox, heat_to_image, prepare
@@ -72,6 +73,7 @@ class Inspector:
             )
         self._size = size
         self._golden = None if self.card.golden is None else Golden.of(self.card.golden)
+        self._usual = None if self.card.appearance is None else Reference.of(self.card.appearance.picture)
 
     def warm_up(self) -> None:
         """Run one black image, so that the first part does not pay for memory and thread start."""
@@ -122,6 +124,7 @@ class Inspector:
                 placed[i],
                 _name(sources[i]),
                 times,
+                measure(look(batch[i], placed[i].inner), self._usual),
                 predictions[i],
             )
             for i in range(len(sources))
@@ -139,7 +142,8 @@ class Inspector:
         reading = read_tiles(lambda batch: self._session.run({"image": batch}), canvas, tiling, together)
         times = _times(start, after_decode, after_prepare, time.perf_counter(), 1)
         decoded = image, notes + _odd_count(len(tiling), tiles, tiling.whole)
-        return self._result(reading, decoded, pose, tiling.whole, _name(source), times)
+        seen = measure(look(canvas, tiling.whole.inner), self._usual)
+        return self._result(reading, decoded, pose, tiling.whole, _name(source), times, seen)
 
     def _pose(self, image: Image) -> Aligned:
         """The image as the graph sees it: aligned where the recipe has a golden part."""
@@ -153,6 +157,7 @@ class Inspector:
         letterbox: Letterbox,
         source: str,
         times: dict[str, float],
+        appearance: Appearance,
         predictions: Predictions | None = None,
     ) -> Inspection:
         start = time.perf_counter()
@@ -180,6 +185,7 @@ class Inspector:
             heat=heat,
             heat_threshold=limit,
             embedding=reading.embedding,
+            appearance=appearance,
             defect_share=None
             if predictions is None or not predictions.types
             else _over_image(predictions.shares.sum(0), letterbox, pose),

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from sightline.core.card import METADATA_KEY, SCHEMA, Card
 from sightline.core.errors import RecipeError
 from sightline.runtime.alignment import Golden
+from sightline.runtime.appearance import Reference
 from sightline.runtime.guard import BYTES, GRAPH_INITIALIZER, MODEL_GRAPH, check_graph, fields
 from sightline.runtime.signature import unsigned
 from sightline.runtime.trial import try_out
@@ -147,6 +148,8 @@ def parse_card(metadata: dict[str, str], name: str) -> Card:
         card = Card.model_validate_json(text)
         if card.golden is not None:
             Golden.of(card.golden)
+        if card.appearance is not None:
+            Reference.of(card.appearance.picture)
         return card
     except (ValidationError, ValueError, AttributeError, RecursionError) as error:
         raise RecipeError(f"{name}: the recipe's card is damaged ({_faults(error)}). Train or copy it again") from error

@@ -26,6 +26,7 @@ from sightline.runtime.session import TOLERANCE
 from sightline.train.anomaly.fitting import HeldOut
 from sightline.train.anomaly.held_out_distances import Outlier, again
 from sightline.train.anomaly.memory_bank import check_enough
+from sightline.train.appearance import how_it_looks
 from sightline.train.backbone.extractor import backbone_onnx
 from sightline.train.classify.validation import Learned, learn_labelled_defects
 from sightline.train.export.graph import recipe_model, with_card
@@ -153,6 +154,7 @@ def _card(
         roi=settings.roi,
         trained_on=tuple(sorted(part.hash for part in parts)),
         outliers=tuple(map(str, fitted.outliers)),
+        appearance=how_it_looks(loader, held_out),
         choices={**fitted.reasons},
         provenance=_provenance(parts, settings).model_copy(update={"tuning": fitted_model.tuning}),
     )

@@ -15,14 +15,18 @@ from sightline.core.errors import InputError, warn_caller
 from sightline.core.sample import Sample
 from sightline.imaging.image import Image, content_hash, find_full_scale, read_image
 from sightline.runtime.alignment import Golden, Warp, align
+from sightline.runtime.appearance import Look, look
 from sightline.runtime.letterbox import Letterbox, fit_letterbox, prepare
 from sightline.runtime.tiling import cut, lay_tiles, onto_canvas
 
 SIZE_SAMPLE = 64  # images that are looked at to choose the input's size
 CACHE_BYTES = 192 * 2**20
 MAX_LARGER = 4  # an image larger than most by more than this factor is a stray from another camera
+MAX_LOOKS = 1000  # pictures whose look is kept, 4 KB each
 MIN_GOOD = 5
 MIN_INPUT_PX = 32
+
+Box = tuple[int, int, int, int]  # x, y, width, height px
 
 
 class TrainingWarning(UserWarning):
@@ -183,6 +187,7 @@ class ImageLoader:
         self.border = 0.0  # largest share of border seen
         self.aspects = (math.inf, 0.0)  # narrowest and widest width / height seen
         self.counts: set[int] = set()  # of images per part that were seen
+        self.looks: dict[str, Look] = {}  # of the first pictures, by hash
 
     def __call__(self, part: Part) -> Prepared | None:
         """The part's input or tiles; None for a file that is not an image, or a stray.
@@ -197,7 +202,7 @@ class ImageLoader:
             if self.golden is not None:
                 aligned = align(image, self.golden)
                 image, notes = aligned.image, notes + tuple(f"{part.sample.path}: {note}" for note in aligned.notes)
-            prepared, border = self._prepare(part, image)
+            prepared, border, seen = self._prepare(part, image)
             if self.golden is not None:
                 prepared = replace(prepared, warp=aligned.warp)
         except InputError as error:
@@ -208,6 +213,8 @@ class ImageLoader:
             self._warn_once(note)
         self.border = max(self.border, border)
         self.counts.add(len(prepared))
+        if len(self.looks) < MAX_LOOKS:
+            self.looks[part.hash] = look(*seen)
         if prepared.images.nbytes <= self._room:
             self._cache[part.hash] = prepared
             self._room -= prepared.images.nbytes
@@ -223,19 +230,21 @@ class ImageLoader:
             self._told.add(text)
             warn(text)
 
-    def _prepare(self, part: Part, image: Image) -> tuple[Prepared, float]:
-        """The part's images, and the share of border around it."""
+    def _prepare(self, part: Part, image: Image) -> tuple[Prepared, float, tuple[Image, Box]]:
+        """The part's images, the share of border around it, and the whole with its place in it."""
         size, scale = (self.size.height, self.size.width), self.size.scale
         if self.size.overlap is None:
             letterbox = fit_letterbox(image.shape[:2], size, self._roi, scale, self.size.stretch)
             _check_scale(part, letterbox, scale)
             aspect = image.shape[1] / image.shape[0]
             self.aspects = min(aspect, self.aspects[0]), max(aspect, self.aspects[1])
-            return Prepared(prepare(image, letterbox)[None], (letterbox,)), letterbox.padded
+            images = prepare(image, letterbox)[None]
+            return Prepared(images, (letterbox,)), letterbox.padded, (images[0], letterbox.inner)
         tiling = lay_tiles(image.shape[:2], size, self.size.overlap, self._roi, scale)
         indices = range(len(tiling))
-        images = cut(onto_canvas(image, tiling), tiling, indices)
-        return Prepared(images, tuple(tiling.letterbox(index) for index in indices)), tiling.whole.padded
+        canvas = onto_canvas(image, tiling)
+        placed = tuple(tiling.letterbox(index) for index in indices)
+        return Prepared(cut(canvas, tiling, indices), placed), tiling.whole.padded, (canvas, tiling.whole.inner)
 
 
 def _check_scale(part: Part, letterbox: Letterbox, scale: float) -> None:
