@@ -136,3 +136,21 @@ def test_a_search_tells_the_chosen_settings_and_why(desk: MakeDesk, store: Store
     assert store.recipes.find(result["recipe"]).product == "plates"
     assert result["search"]["trials"] == 2 and result["search"]["why"]
     assert set(result["search"]["settings"]) - set(settings)
+
+
+def test_two_recipes_are_compared_part_by_part(desk: MakeDesk, kept: str, store: Store) -> None:
+    # The same scores, but all parts are NG to the second recipe and none by its score to the first.
+    lenient = revise(store, kept, 1000.0, 2000.0, "a test", "ann").hash
+    strict = revise(store, kept, -2000.0, -1000.0, "a test", "ann").hash
+    result = do(desk(), {"kind": "compare", "first": lenient[:12], "second": strict, "data": "plates"})
+    found = result["comparison"]
+    assert (found["first"], found["second"], result["files"]) == (lenient, strict, ["report.html"])
+    assert (found["worse"], found["better"]) == (found["n_good"], found["n_defective"])
+    assert [part["better"] for part in found["changed"]] == [False] * found["worse"] + [True] * found["better"]
+    for part in found["changed"]:
+        assert store.catalogue.get(part["sample_id"]).hash == part["image_hash"]
+        assert (part["first"]["verdict"] != "NG", part["second"]["verdict"]) == (True, "NG")
+        assert part["first"]["score"] == part["second"]["score"]
+        assert part["better"] == part["defective"]
+    with pytest.raises(InputError, match="the same recipe"):
+        do(desk(), {"kind": "compare", "first": strict, "second": strict[:8], "data": "plates"})

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -20,11 +20,15 @@ from sightline.operations.archive import unpack
 from sightline.store.store import Store
 from sightline.train.settings import TrainSettings
 
+if TYPE_CHECKING:
+    from sightline.evaluate.inspected import Part
+
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w .@+-]+$", examples=["cookies"])]
 Data = Annotated[str, Field(min_length=1, max_length=200, examples=["cookies@3"], description="version, or product")]
 Recipe = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$", description="hash of a recipe in the store")]
 Setting = str | float | int | bool | list[str | float | int] | None
 MAX_LISTED = 50
+MAX_SHOWN = 60  # parts that changed for the worse, and for the better, that a comparison lists
 HUB_NAME = re.compile(r"hf:\w[\w.-]*/\w[\w.-]*")
 
 
@@ -62,6 +66,15 @@ class Evaluate(Arguments):
     data: Data
 
 
+class Compare(Arguments):
+    """Compare two recipes on a version's test part: who errs where, and which parts changed their verdict."""
+
+    kind: Literal["compare"] = "compare"
+    first: Recipe
+    second: Recipe
+    data: Data
+
+
 class Teach(Arguments):
     """Teach a recipe a new defect type from a few samples."""
 
@@ -96,7 +109,9 @@ class Explain(Arguments):
     samples: list[int] = Field(min_length=1, max_length=100)
 
 
-AnyArguments = Annotated[Train | Search | Evaluate | Teach | Check | Import | Explain, Field(discriminator="kind")]
+AnyArguments = Annotated[
+    Train | Search | Evaluate | Compare | Teach | Check | Import | Explain, Field(discriminator="kind")
+]
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyArguments)
 
 
@@ -172,6 +187,40 @@ def _evaluate(desk: Desk, wanted: Evaluate) -> dict[str, Any]:
     return {"evaluation": figures, "number": registered.id}
 
 
+def _compare(desk: Desk, wanted: Compare) -> dict[str, Any]:
+    from sightline.operations.recipes import compare
+
+    recipes = [desk.store.recipes.find(one).hash for one in (wanted.first, wanted.second)]
+    if recipes[0] == recipes[1]:
+        raise InputError(f"both are the same recipe, {recipes[0][:12]}. Name another one to compare it with")
+    files, report = [_fetch(desk, one) for one in recipes], desk.folder / "report.html"
+    found = compare(*files, _stored(wanted.data), report, progress=desk.progress, tell=desk.tell)
+    for file in files:
+        file.unlink()
+    numbers, figures = desk.store.parts.numbers(wanted.data), found.to_json()
+    changed = [
+        {
+            **{name: told[name] for name in ("defective", "types", "better")},
+            **{"image_hash": one.path.stem, "sample_id": numbers.get(one.path.stem)},
+            **{which: _judged(getattr(one, which)) for which in ("first", "second")},
+        }
+        for one, told in zip(found.changed, figures["changed"], strict=True)
+    ]
+    worse, better = ([one for one in changed if one["better"] is better] for better in (False, True))
+    told = {"changed": [*worse[:MAX_SHOWN], *better[:MAX_SHOWN]], "worse": len(worse), "better": len(better)}
+    return {"comparison": {**figures, **told, "first": recipes[0], "second": recipes[1]}}
+
+
+def _judged(part: Part) -> dict[str, Any]:
+    """What a recipe said of a part, None for the score of one that it could not read."""
+    told = part.to_json()
+    return {
+        "verdict": str(part.verdict),
+        "score": told.get("score"),
+        "reason": told.get("reason") or told.get("message"),
+    }
+
+
 def _teach(desk: Desk, wanted: Teach) -> dict[str, Any]:
     from sightline.operations.training import teach
 
@@ -222,8 +271,8 @@ def _explain(desk: Desk, wanted: Explain) -> dict[str, Any]:
 
 
 _WORK: dict[str, Callable[[Desk, Any], dict[str, Any]]] = {
-    **{"train": _train, "search": _search, "evaluate": _evaluate, "teach": _teach},
-    **{"check": _check, "import": _import, "explain": _explain},
+    **{"train": _train, "search": _search, "evaluate": _evaluate, "compare": _compare},
+    **{"teach": _teach, "check": _check, "import": _import, "explain": _explain},
 }
 
 

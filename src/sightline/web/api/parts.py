@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from sightline.core.errors import NotFoundError, StoreError
@@ -19,9 +19,10 @@ from sightline.store.samples import StoredSample
 from sightline.web.api.identity import Reading
 from sightline.web.api.images import PICTURES, Hash, IfNoneMatch, known, picture
 from sightline.web.api.problems import responses
-from sightline.web.api.site import Here
+from sightline.web.api.site import Here, Site
 
 router = APIRouter(tags=["reviews"], responses=responses(401, 403, 404, 422, 429))
+RecipeHash = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$", description="SHA-256 of the file, or its first digits")]
 IMAGES = "/api/v1/images"
 GOOD = "called good by people, of the same product; of the same view and station where there is one, nearest in time"
 
@@ -152,6 +153,19 @@ def heat(number: int, view: str, site: Here, identity: Reading, if_none_match: I
     The store keeps no heat: the recipe that judged the part computes it again from the picture, where both are kept.
     """
     recipe, image = picture_of(site.store, site.store.inspections.get(number), view)
+    return _heat(site, recipe, image, if_none_match)
+
+
+@router.get("/recipes/{recipe}/heat/{hash}", response_class=Response, responses=PICTURES)
+def heat_of(
+    recipe: RecipeHash, hash: Hash, site: Here, identity: Reading, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The heat map of a recipe over a kept image, computed now: an 8-bit PNG as of an inspection."""
+    found = site.store.recipes.find(recipe).hash
+    return _heat(site, found, hash, if_none_match)
+
+
+def _heat(site: Site, recipe: str, image: str, if_none_match: str | None) -> Response:
     name = f"{recipe[:32]}{image[:32]}"
     if (unchanged := known(name, if_none_match)) is not None:
         return unchanged

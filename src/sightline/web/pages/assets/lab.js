@@ -3,11 +3,12 @@ import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { address, call, get, post } from "./api.js";
 import { archive, chosen, dropped } from "./archive.js";
 import { Camera } from "./camera.js";
+import { Changed, Compared } from "./compare.js";
 import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Waiting, go, html, say, told, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { bound, bytes, duration, number, percent, said, t } from "./words.js";
 
 const STATES = () => ({ queued: t("waiting"), running: t("at work"), done: t("done"), failed: t("failed"), cancelled: t("cancelled") });
-const KINDS = () => ({ train: t("Training"), search: t("Search"), evaluate: t("Measurement"), teach: t("Teaching"), check: t("Check"), import: t("Import"), explain: t("Explanation") });
+const KINDS = () => ({ train: t("Training"), search: t("Search"), evaluate: t("Measurement"), compare: t("Comparison"), teach: t("Teaching"), check: t("Check"), import: t("Import"), explain: t("Explanation") });
 const OVER = ["done", "failed", "cancelled"];
 
 /** A job, asked for each second until it is over. */
@@ -72,6 +73,7 @@ export function Job({ number: id }) {
       ${session.may("engineer") && !OVER.includes(job.state) && html`<button class="danger" onClick=${cancel}>${t("Cancel it")}</button>`}</${Head}>
     <div class="stack"><div class="panel"><${Progress} job=${job} />${job.cancelled_by && html`<p class="muted small" style="margin:8px 0 0">${t("Cancelled by {name}", { name: job.cancelled_by })}</p>`}</div>
       <${Outcome} job=${job} />
+      ${job.result.comparison && html`<${Changed} found=${job.result.comparison} />`}
       <section class="panel"><h2>${t("Asked for")}</h2><dl class="facts">${Object.entries(job.arguments).filter(([, value]) => value !== null && value !== "").map(([name, value]) => html`<dt>${name}</dt><dd>${typeof value === "object" ? JSON.stringify(value) : String(value)}</dd>`)}</dl></section>
       <section class="panel"><h2>${t("Log")}</h2><pre tabindex="0" class="log">${log.data ? log.data.items.map((line) => line.text).join("\n") || t("Nothing yet") : ""}</pre></section></div>
     <${Reason} ask=${asking} close=${() => ask(null)} />`;
@@ -91,6 +93,7 @@ export function Outcome({ job }) {
       ${result.images !== undefined && html`<${Stat} value=${number(result.images)} label=${t("good parts learned")} />`}
       ${result.added !== undefined && html`<${Stat} value=${number(result.added)} label=${t("added")} /><${Stat} value=${number(result.present)} label=${t("there before")} />${result.refused > 0 && html`<${Stat} value=${number(result.refused)} label=${t("refused")} />`}`}
       ${Object.entries(result.open || {}).map(([kind, n]) => html`<${Stat} value=${number(n)} label=${kind} />`)}</div>
+    ${result.comparison && html`<${Compared} found=${result.comparison} />`}
     ${result.search && html`<p style="margin:10px 0 4px">${t("{n} trials; {why}", { n: number(result.search.trials), why: result.search.why })}</p>
       <dl class="facts">${Object.entries(result.search.settings).map(([name, value]) => html`<dt><code>${name}</code></dt><dd>${String(value)}</dd>`)}</dl>`}
     ${rates.length > 0 && html`<dl class="facts" style="margin-top:12px">${rates.map(([name, of, label]) => html`<dt>${label}</dt><dd>${percent(found[name])} <span class="muted small">${bound({ count: Math.round(found[name] * found[of]), of: found[of], upper: found[`${name}_upper`] })}</span></dd>`)}

@@ -38,6 +38,11 @@ export function Recipe({ hash }) {
     const job = await post("/jobs", { job: { kind: "evaluate", recipe: hash, data: new FormData(event.target).get("data") } });
     go(`/jobs/${job.id}`);
   });
+  const [compare, comparing] = useAction(async (event) => {
+    event.preventDefault();
+    const job = await post("/jobs", { job: { kind: "compare", first: against, second: hash, data: new FormData(event.target).get("data") } });
+    go(`/jobs/${job.id}`);
+  });
   if (!one) return html`<${Head} title=${t("Recipe")} /><${Waiting} of=${found} />`;
   const state = (next, title, about) => ask({ title, about, verb: title, danger: next === "retired", action: async (reason) => { await post(`/recipes/${hash}/state`, { state: next, reason }, { ifMatch: one.etag }); found.reload(); siblings.reload(); } });
   const others = ((siblings.data || {}).items || []).filter((other) => other.hash !== hash);
@@ -52,17 +57,21 @@ export function Recipe({ hash }) {
     <div class="split"><div class="stack">
       <${Promises} card=${card} />
       <${Lineage} of=${lineage} one=${one} />
-      <section class="panel"><h2>${t("Differences")}</h2><${Field} label=${t("Beside")}><select onChange=${(event) => setAgainst(event.target.value)}><option value="">–</option>${others.map((other) => html`<option value=${other.hash} selected=${other.hash === against}>${other.name} ${short(other.hash)} (${STATES()[other.state]})</option>`)}</select></${Field}>${against && html`<${Differences} first=${hash} second=${against} />`}</section>
+      <section class="panel"><h2>${t("Differences")}</h2><${Field} label=${t("Beside")}><select onChange=${(event) => setAgainst(event.target.value)}><option value="">–</option>${others.map((other) => html`<option value=${other.hash} selected=${other.hash === against}>${other.name} ${short(other.hash)} (${STATES()[other.state]})</option>`)}</select></${Field}>${against && html`<${Differences} first=${hash} second=${against} />
+        ${session.may("engineer") && html`<form class="row" style="margin-top:12px" onSubmit=${compare}><label class="row">${t("Compare both on the test part of")} <${Data} versions=${versions.data} product=${one.product} /></label><button disabled=${comparing}>${t("Compare")}</button></form>`}`}</section>
       <section class="panel"><h2>${t("The whole card")}</h2><details><summary>${t("Settings, figures, origin")}</summary><pre class="log" tabindex="0">${JSON.stringify(card, null, 2)}</pre></details></section></div>
     <div class="stack">${session.may("engineer") && html`<section class="panel"><h2>${t("State")}</h2><p>${t("It is {state}.", { state: STATES()[one.state] })}</p><div class="row">
         ${one.state !== "promoted" && html`<button class="primary" onClick=${() => state("promoted", t("Promote"), t("The line may judge by it. Its station changes over when it is told to."))}>${t("Promote")}</button>`}
         ${one.state === "candidate" && html`<button onClick=${() => state("shadow", t("Put on probation"), t("It judges beside the present one and decides nothing."))}>${t("Put on probation")}</button>`}
         ${one.state === "promoted" && before && html`<button onClick=${back}>${t("Roll back")}</button>`}
         ${one.state !== "retired" && html`<button class="danger" onClick=${() => state("retired", t("Retire"))}>${t("Retire")}</button>`}</div></section>
-      <section class="panel"><h2>${t("Measure")}</h2><form class="stack" onSubmit=${measure}><${Field} label=${t("On the test part of")}><select name="data">${((versions.data || {}).items || []).map((version) => html`<option>${`${one.product}@${version.number}`}</option>`)}</select></${Field}><div><button disabled=${busy}>${t("Measure")}</button></div></form></section>`}
+      <section class="panel"><h2>${t("Measure")}</h2><form class="stack" onSubmit=${measure}><${Field} label=${t("On the test part of")}><${Data} versions=${versions.data} product=${one.product} /></${Field}><div><button disabled=${busy}>${t("Measure")}</button></div></form></section>`}
       <section class="panel"><h2>${t("Origin")}</h2><dl class="facts"><dt>${t("Hash")}</dt><dd><code>${hash}</code></dd><dt>${t("Learned from")}</dt><dd>${one.version || "–"}</dd><dt>${t("By")}</dt><dd>${one.author}</dd><dt>${t("Made")}</dt><dd><${Moment} at=${one.created} style="long" /></dd></dl></section></div></div>
     <${Reason} ask=${asking} close=${() => ask(null)} />`;
 }
+
+/** A choice of what to measure on: the product as it is now, or one of its versions. */
+const Data = ({ versions, product }) => html`<select name="data">${((versions || {}).items || []).map((version) => html`<option>${`${product}@${version.number}`}</option>`)}<option value=${product}>${t("{product} as it is now", { product })}</option></select>`;
 
 /** What the card says of the thresholds and what they rest on. */
 function Promises({ card }) {
