@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.drifting import part, usual  # noqa: F401 - fixtures
 from tests.postgresql import pool, postgresql, server  # noqa: F401 - fixtures
 
 import sightline

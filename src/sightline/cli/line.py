@@ -1,4 +1,4 @@
-"""Commands of the line: stations, a simulated line, signed recipes and calibration."""
+"""Commands of the line: stations, a simulated line, drift, signed recipes and calibration."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from sightline.cli import console, text_line
 from sightline.cli.app import app
 from sightline.cli.options import Json, RecipeFile
+from sightline.cli.store import Database, Images
 
 if TYPE_CHECKING:
     from sightline.line.settings import StationSettings
@@ -63,6 +64,20 @@ def simulate(
     with text_line.table() if watched else nullcontext() as watch:
         figures = line.simulate(recipe, parts, folder, *how, keep=keep, watch=watch, tell=console.complain)
     console.say_json(figures) if as_json else console.say(text_line.simulate(figures))
+
+
+@app.command()
+def drift(
+    station: Annotated[str | None, typer.Argument(help="Only this station.")] = None,
+    db: Database = None,
+    images: Images = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether the line drifts, why, and what to do. Example: sightline drift press-3"""
+    from sightline.operations import drift
+
+    found = drift.drift((db, images), station)
+    console.say_json(text_line.drift_json(found)) if as_json else console.say(text_line.drift(found))
 
 
 @app.command()

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sightline.line.settings import StationSettings
     from sightline.line.simulation import Tally
+    from sightline.operations.drift import Chart, State, ViewCharts
     from sightline.operations.line import Watch
 
 
@@ -87,6 +90,49 @@ def simulate(figures: dict[str, Any]) -> str:
 
 def _times(figures: dict[str, Any]) -> str:
     return f"p50 {figures['ms_p50']:.1f} ms, p99 {figures['ms_p99']:.1f} ms, max {figures['ms_max']:.1f} ms"
+
+
+def drift(found: State) -> str:
+    """Alarms with what to do, and the charts nearest to their limits, for people."""
+    lines = []
+    for told in found.alarms:
+        alarm = told.alarm
+        head = f"alarm {alarm.id}, {alarm.station}, view {alarm.view}, {alarm.created:%Y-%m-%d %H:%M} UTC: {told.what}"
+        done = f"acknowledged by {alarm.author}: {alarm.note or 'no note'}" if alarm.author else f"To do: {told.remedy}"
+        moved = f"since about inspection {alarm.since}: {'; '.join(told.figures) or 'scores and distances'}"
+        lines += [head, f"  {moved}", f"  {done}"]
+    for view in found.views:
+        lines.append(
+            f"{view.station}, view {view.view}, recipe {view.recipe_hash[:12]}: {view.parts} parts, " + _usual(view)
+        )
+        lines += [f"  {chart.name:<10} {max(chart.down, chart.up):4.0%} of its limit" for chart in _nearest(view)]
+    return "\n".join(lines) or "No charts yet: they begin with the first records that a station writes into this store"
+
+
+def _usual(view: ViewCharts) -> str:
+    if view.reference == "learning":
+        return f"{view.learned} of the {view.needed} OK parts that tell what is usual (its recipe does not)"
+    return "compared with " + ("the training" if view.reference == "training" else "the line's own first parts")
+
+
+def _nearest(view: ViewCharts) -> list[Chart]:
+    return sorted(view.charts, key=lambda chart: -max(chart.down, chart.up))[:5]
+
+
+def drift_json(found: State) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    from dataclasses import asdict
+
+    told = asdict(found)
+    for one in told["alarms"]:
+        one["alarm"] |= {name: _moment(one["alarm"][name]) for name in ("created", "acknowledged")}
+    for view in told["views"]:
+        view["updated"] = _moment(view["updated"])
+    return told
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def calibrate(figures: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
 from sightline.store.access import Access
+from sightline.store.alarms import Alarms
 from sightline.store.annotations import Annotations
 from sightline.store.audit_log import AuditLog
 from sightline.store.backup import KEEP, Backup, back_up, restore_backup
@@ -53,6 +54,7 @@ class Store:
         self.evaluations = Evaluations(database)
         self.inspections = Inspections(database)
         self.embeddings = Embeddings(database)
+        self.alarms = Alarms(database)
         self.audit = AuditLog(database)
         self.users = Users(database)
         self.access = Access(database)

@@ -127,6 +127,66 @@ class ReviewRow(Base):
     )
 
 
+class AlarmRow(Base):
+    """A drift that was found at a station, and who has acknowledged it."""
+
+    __tablename__ = "alarms"
+
+    id: Mapped[Key]
+    station: Mapped[str]
+    view: Mapped[str]
+    recipe_hash: Mapped[Hash]
+    cause: Mapped[str]
+    since: Mapped[int]  # the inspection that the change began at, as far as charts can tell
+    number: Mapped[int]  # the inspection that the alarm was raised at
+    again: Mapped[int]  # the last inspection at which the charts found it again
+    figures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    before_hash: Mapped[Hash | None]  # of a kept picture before the change
+    after_hash: Mapped[Hash | None]
+    state: Mapped[str] = mapped_column(default="open")  # or acknowledged
+    accepted: Mapped[bool] = mapped_column(default=False)  # the line is to stay as it is: what is usual is learned anew
+    author: Mapped[str | None]
+    note: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime]
+    acknowledged: Mapped[datetime | None]
+    at: Mapped[int | None]  # the newest inspection when it was acknowledged
+
+    __table_args__ = (
+        Index(None, "state", "id"),
+        Index(
+            "uq_alarms_open",
+            *("station", "view", "recipe_hash", "cause"),
+            unique=True,
+            sqlite_where=state == "open",
+            postgresql_where=state == "open",
+        ),
+    )
+
+
+class ChartRow(Base):
+    """How the control charts of one view of a station with one recipe stand."""
+
+    __tablename__ = "charts"
+
+    id: Mapped[Key]
+    station: Mapped[str]
+    view: Mapped[str]
+    recipe_hash: Mapped[Hash]
+    state: Mapped[dict[str, Any]] = mapped_column(default=dict)  # as sightline.improve.charts has it
+    updated: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("station", "view", "recipe_hash"),)
+
+
+class MarkRow(Base):
+    """How far something that reads all inspections in their order has come."""
+
+    __tablename__ = "marks"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    inspection: Mapped[int]
+
+
 class RecipeRow(Base):
     """A recipe file, and where it comes from."""
 

@@ -16,6 +16,7 @@ from sightline.web.api import (
     charts,
     datasets,
     deciding,
+    drift,
     events,
     images,
     inspections,
@@ -39,7 +40,15 @@ from sightline.web.settings import WebSettings
 PREFIX = "/api/v1"
 ROUTERS = (
     *(session.router, users.router, audit.router, jobs.router, datasets.router, datasets.imports, images.router),
-    *(labels.router, recipes.router, recipes.inspecting, deciding.router, inspections.router, charts.router),
+    *(
+        labels.router,
+        recipes.router,
+        recipes.inspecting,
+        deciding.router,
+        inspections.router,
+        charts.router,
+        drift.router,
+    ),
     *(reviews.router, parts.router, stations.router, events.router),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.

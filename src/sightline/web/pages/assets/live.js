@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { get, listen, post } from "./api.js";
 import { Banner, Dialog, Empty, Field, Head, Reason, Stat, Verdict, Waiting, html, say, useAction, useKeys, useList, useRemote, useSession } from "./parts.js";
+import { DriftNotes } from "./drift.js";
 import { Picture, readHeat } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
 
@@ -199,6 +200,7 @@ function Line({ name }) {
       <button aria-pressed=${lines} onClick=${() => setLines(!lines)}>${t("Outlines")} <kbd>O</kbd></button>
       <button onClick=${full}>${t("Full screen")} <kbd>F</kbd></button></${Head}>
     ${status.pilot && html`<div class="note warn">${t("Pilot mode: this station judges, and the machine does not act on it.")}</div>`}
+    <${DriftNotes} station=${name} />
     <div class="split live"><div ref=${stage} class="wall">
       <${Banner} of=${wrong || !part ? "" : part.verdict} word=${wrong ? t("NO PICTURE") : part ? null : t("WAITING")} />
       <${Stage} live=${shown} status=${held ? null : state} look=${{ heat, outlines: lines }} size="large" />

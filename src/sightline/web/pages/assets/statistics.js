@@ -89,7 +89,8 @@ export function Statistics() {
   const found = hours.data || [];
   return html`<${Head} title=${t("Statistics")} about=${t("Over the line's record; every figure has its parts behind it.")}>
       <select aria-label=${t("Station")} onChange=${(event) => set({ station: event.target.value })}><option value="">${t("all stations")}</option>${(all.data || []).map((one) => html`<option selected=${query.station === one.name}>${one.name}</option>`)}</select>
-      <select aria-label=${t("Time")} onChange=${(event) => set({ hours: event.target.value })}>${Object.entries(SPANS).map(([hour, word]) => html`<option value=${hour} selected=${+hour === span}>${word()}</option>`)}</select></${Head}>
+      <select aria-label=${t("Time")} onChange=${(event) => set({ hours: event.target.value })}>${Object.entries(SPANS).map(([hour, word]) => html`<option value=${hour} selected=${+hour === span}>${word()}</option>`)}</select>
+      <a class="button" href=${"/drift" + (query.station ? "?station=" + encodeURIComponent(query.station) : "")}>${t("Drift")}</a></${Head}>
     ${hours.data && !found.length ? html`<${Empty} title=${t("No parts in this time")} actions=${span < 720 && html`<button onClick=${() => set({ hours: 720 })}>${t("30 days")}</button>`}>${t("As soon as the line has judged some, their figures stand here.")}</${Empty}>` : html`<div class="stack">
       <section class="panel stats"><${Stat} value=${number(sum(found, "parts"))} label=${t("parts")} /><${Stat} value=${percent(sum(found, "parts") ? sum(found, "ok") / sum(found, "parts") : null)} label=${t("OK at once")} /><${Stat} value=${number(sum(found, "ng"))} label="NG" /><${Stat} value=${number(sum(found, "review"))} label="REVIEW" /></section>
       <${Panel} title=${t("Hours")} of=${hours}>${() => html`<${Hours} hours=${found} query=${query} />`}</${Panel}>

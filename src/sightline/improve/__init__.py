@@ -1,0 +1,1 @@
+"""What makes a running line better: drift with its cause. No torch."""
