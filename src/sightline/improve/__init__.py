@@ -1,1 +1,1 @@
-"""What makes a running line better: drift with its cause. No torch."""
+"""What makes a running line better: drift with its cause, and self-learning. No torch."""

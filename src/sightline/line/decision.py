@@ -35,6 +35,7 @@ class ViewResult:
     `margin` is the distance of the score from the nearest threshold, in widths of the band; `reason` is why the picture
     could not be judged as one that the recipe knows ("": it could), `ood_distance` how far it lies from what it knows,
     `size` the picture's width and height in px.
+    `adaptation` names what was learned since the recipe was made, where anything was.
     `embedding` (e,) float32 is what the backbone made of the picture.
     `appearance` are the measures by which a drift is found, as they are recorded.
     `heat` (h, w) uint8 is the heat map on the recipe's scale, for people who watch: outlines begin at 128.
@@ -54,6 +55,7 @@ class ViewResult:
     reason: str = ""
     ood_distance: float | None = None
     size: tuple[int, int] | None = None
+    adaptation: str = ""
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     heat: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     appearance: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,9 +19,11 @@ from sightline.devices.cameras.camera import Camera
 from sightline.devices.cameras.table import open_camera
 from sightline.devices.sinks.port import Aborting, Controller, Sink
 from sightline.devices.sinks.table import open_sink, read_sink
+from sightline.line.adaptations import Adaptations
 from sightline.line.answering import answer_for_the_dead, take_over, tell
 from sightline.line.inspection_client import InspectionWorker, Shadow
 from sightline.line.inspection_worker import Load
+from sightline.line.journal import open_store
 from sightline.line.live import Live
 from sightline.line.machine import Opening, Remote, open_machine
 from sightline.line.pilot import Pilot
@@ -151,10 +154,12 @@ class Devices:
     register: Register
     names: Sequence[str]  # of the sinks
     pilot: Pilot
+    adaptations: Adaptations
     remote: Remote | None = None  # the machine, where the watchdog's process holds it
     changes: Sequence[str] = ()  # recipes whose files are others than at the last start, in words
     shadow: Shadow = field(default_factory=Shadow)
     live: Live = field(default_factory=Live)
+    _learned: dict[str, tuple[Path, str]] = field(default_factory=dict)
 
     def signal(self, signal: Signal, pilot: bool = False) -> str:
         """Hand a part's answer to every sink, whichever fails; why the machine did not take it, "" where it did."""
@@ -190,6 +195,7 @@ class Devices:
         self.worker.poll()
         if self.worker.restarts > restarts:
             self.note("worker_restart", "the inspection worker was replaced")
+        self._adapt()
         for camera in self.cameras:
             health, name = camera.health(), camera.settings.name
             self.metrics.level("camera_connected", health.connected, "1: connected", camera=name)
@@ -202,6 +208,14 @@ class Devices:
             self.metrics.level("sink_waiting", health.waiting, "messages kept for later", sink=str(number))
         self.metrics.level("records_waiting", self.recorder.waiting, "records not yet in the database")
         self.metrics.level("pictures_dropped", self.recorder.pictures_dropped, "pictures that were not kept in time")
+
+    def _adapt(self) -> None:
+        """Hand what was learned to the inspection worker, once for each change."""
+        wanted = self.adaptations.files
+        if wanted != self._learned:
+            self._learned = wanted
+            self.worker.adapt({recipe: str(file) for recipe, (file, _) in wanted.items()})
+            self.note("adaptation", f"{len(wanted)} recipes are inspected with what was learned since they were made")
 
     def take_over(self, settings: StationSettings, alive: bool = True) -> None:
         """Record what the watchdog answered: in the stead of this station, or not `alive`, of the one before."""
@@ -225,7 +239,14 @@ class Devices:
     def close(self) -> None:
         """Close everything, the recorder last: it has the longest memory."""
         closing = [camera.close for camera in self.cameras] + [sink.close for sink in self.sinks]
-        for close in (*closing, self.worker.close, self.recorder.close, self.register.close, self.hold.close):
+        for close in (
+            self.adaptations.close,
+            *closing,
+            self.worker.close,
+            self.recorder.close,
+            self.register.close,
+            self.hold.close,
+        ):
             try:
                 close()
             except Exception as error:  # noqa: BLE001  # the others want to be closed, too
@@ -247,6 +268,9 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         register = Register(settings.folder / "parts.db", settings.repeat_s)
         undo.callback(register.close)
         loaded = Loaded(settings.folder, Recipes(settings).files())
+        on = settings.public_key is None if settings.adaptations is None else settings.adaptations
+        learned = Adaptations(settings.name, settings.folder, loaded.hashes.values(), partial(open_store, settings), on)
+        undo.callback(learned.close)
         worker = InspectionWorker(_load(settings, loaded), len(settings.views), round(settings.frame_mb * 2**20))
         undo.callback(worker.close)
         if remote is not None:
@@ -263,7 +287,7 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         names = [read_sink(values).name for values in (settings.controller, *settings.sinks)]
         devices = Devices(
             CommandQueue(machine), [], sinks, worker, recorder, metrics, hold, register, names, pilot,
-            remote, loaded.changes,
+            learned, remote, loaded.changes,
         )  # fmt: skip
         # Before anything that takes its time: the machine waits for these.
         devices.take_over(settings, alive=False)

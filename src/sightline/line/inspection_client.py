@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from sightline.core.errors import InputError, RecipeError, SightlineError
 from sightline.line.decision import Decision, ViewResult
-from sightline.line.inspection_worker import Job, Load, Ready, RecipeKey, Reply, serve
+from sightline.line.inspection_worker import Adapt, Adapted, Job, Load, Ready, RecipeKey, Reply, serve
 from sightline.line.part import Part
 from sightline.line.processes import WORKER_MODULES, RestartBudget, context_for, shared_memory
 
@@ -57,6 +58,8 @@ class InspectionWorker:
         self._shadows: list[Reply] = []
         self._started = 0.0
         self.hashes: dict[RecipeKey, str] = {}
+        self.adaptations: dict[str, str] = {}  # hash of a recipe -> digest of what was learned since and is in use
+        self.adaptation_fault = ""
         self.fault = ""
         self.late = self.dropped = self.restarts = 0
         self._start()
@@ -107,7 +110,7 @@ class InspectionWorker:
             reply = self._receive(until - time.monotonic())
             if reply.number in numbers:
                 found[reply.number] = reply
-            else:
+            elif reply.number:
                 self._note(reply)
         failed = [reply.error for reply in found.values() if reply.result is None]
         if failed:
@@ -131,6 +134,15 @@ class InspectionWorker:
         self._drain()
         taken, self._shadows = self._shadows, []
         return taken
+
+    def adapt(self, files: Mapping[str, str]) -> None:
+        """Inspect with these files of what was learned, by the hash of their recipe; others with the recipe alone."""
+        for recipe in sorted({*files, *self._load.adaptations}):
+            if not self.hashes or self._pipe is None:
+                break  # it is being started, with those of `_load`
+            with suppress(BrokenPipeError, ConnectionResetError, OSError):
+                self._pipe.send(Adapt(recipe, files.get(recipe, "")))
+        self._load = replace(self._load, adaptations=dict(files))
 
     def reset(self) -> None:
         """Try again after a fault: a person has asked for it."""
@@ -172,17 +184,26 @@ class InspectionWorker:
         try:
             if not self._pipe.poll(max(0.0, timeout_s)):
                 raise WorkerLateError("no answer from the inspection worker before the deadline")
-            reply: Reply = self._pipe.recv()
+            reply: Reply | Adapted = self._pipe.recv()
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:
             self._waiting.clear()
             raise WorkerError(
                 f"the inspection worker has gone during an inspection (exit code {self._exit_code()})"
             ) from error
+        if isinstance(reply, Adapted):
+            self._note(reply)
+            return Reply(0)
         self._waiting.pop(reply.number, None)
         return reply
 
-    def _note(self, reply: Reply | Ready) -> None:
+    def _note(self, reply: Reply | Ready | Adapted) -> None:
         """What came without being waited for: loaded recipes, a shadow's result, or an answer that was too late."""
+        if isinstance(reply, Adapted):
+            self.adaptations[reply.recipe] = reply.digest
+            self.adaptation_fault = reply.error
+            if reply.error:
+                LOG.error("recipe %s: what was learned is not used: %s", reply.recipe[:12], reply.error)
+            return
         if isinstance(reply, Ready):
             self.hashes, self.fault = dict(reply.hashes), reply.error
             if not self.fault and self._load.hashes and self.hashes != dict(self._load.hashes):

@@ -9,16 +9,18 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.heap import BufferWrapper
+from pathlib import Path
 
 import numpy as np
 
 from sightline.core.errors import SightlineError
 from sightline.core.result import Band
 from sightline.line.decision import ViewResult
+from sightline.runtime.adaptation import Adaptation, digest_of
 from sightline.runtime.drawing import Scale, heat_bytes, scale_of
 from sightline.runtime.engine_choice import EngineSetting
 from sightline.runtime.inspection import Inspection
@@ -34,11 +36,13 @@ RecipeKey = tuple[str, str]  # name of the recipe, name of the view
 class Load:
     """Recipe files by (recipe, view), how to run them, and millimetres per pixel of views that were measured.
 
-    `hashes`: the SHA-256 that the files must have; empty where any will do. `releases`: which recipes may be used.
+    `hashes`: the SHA-256 that the files must have; empty where any will do. `adaptations`: files of what was learned
+    since, by the hash of the recipe. `releases`: which recipes may be used.
     """
 
     files: Mapping[RecipeKey, str]
     hashes: Mapping[RecipeKey, str] = field(default_factory=dict)
+    adaptations: Mapping[str, str] = field(default_factory=dict)
     threads: int = 2
     engine: EngineSetting = "onnxruntime"
     precision: Precision = "f32"
@@ -57,6 +61,24 @@ class Job:
     shape: Shape
     shadow: bool = False
     depth: str = "uint8"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapt:
+    """Inspect with this file of what was learned from the next part on, "": with the recipe alone."""
+
+    recipe: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """An adaptation was taken over, or not, and why. `digest` names the one that is in use now, "": none is."""
+
+    recipe: str
+    file: str
+    digest: str
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +114,45 @@ def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
     except SightlineError as error:
         pipe.send(Ready(error=str(error)))
         return
+    learned = dict.fromkeys(inspector.digest for inspector in inspectors.values())
     engines = {key: str(inspector.engine) for key, inspector in inspectors.items()}
     pipe.send(Ready({key: inspector.digest for key, inspector in inspectors.items()}, engines=engines))
     try:
+        for recipe, file in load.adaptations.items():
+            pipe.send(_adapt(opened.values(), Adapt(recipe, file), learned))
         waiting: deque[Job] = deque()
         while True:
             while not waiting or pipe.poll(0):
-                waiting.append(pipe.recv())
+                message = pipe.recv()
+                if isinstance(message, Adapt):
+                    pipe.send(_adapt(opened.values(), message, learned))
+                else:
+                    waiting.append(message)
             job = waiting.popleft()
             if job.shadow and not all(other.shadow for other in waiting):
                 pipe.send(Reply(job.number, dropped=True))
                 continue
-            pipe.send(_inspect(inspectors[job.key], job, frames, load.mm_per_px.get(job.key[1])))
+            inspector = inspectors[job.key]
+            reply = _inspect(inspector, job, frames, load.mm_per_px.get(job.key[1]))
+            if reply.result is not None and (digest := learned[inspector.digest]):
+                reply = replace(reply, result=replace(reply.result, adaptation=digest))
+            pipe.send(reply)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the station has gone
+
+
+def _adapt(inspectors: Iterable[Inspector], wanted: Adapt, learned: dict[str, str | None]) -> Adapted:
+    """Have all inspectors of a recipe take an adaptation over; where one cannot, they stay as they are."""
+    mine = [inspector for inspector in inspectors if inspector.digest == wanted.recipe]
+    try:
+        data = Path(wanted.file).read_bytes() if wanted.file else b""
+        adaptation = Adaptation.of(data) if data else None
+        for inspector in mine:
+            inspector.adapt(adaptation)
+    except (SightlineError, OSError) as error:
+        return Adapted(wanted.recipe, wanted.file, learned.get(wanted.recipe) or "", str(error))
+    learned[wanted.recipe] = digest_of(data) if data else None
+    return Adapted(wanted.recipe, wanted.file, learned[wanted.recipe] or "")
 
 
 def _margin(score: float, band: Band) -> float:

@@ -222,9 +222,13 @@ class Ledger:
 
     def _store(self) -> Store:
         if self._held is None:
-            url = self._settings.database or str(self._settings.folder / "sightline.db")
-            self._held = Store.open(url, self._settings.images)
+            self._held = open_store(self._settings)
         return self._held
+
+
+def open_store(settings: StationSettings) -> Store:
+    """The store of a station's records. Raises StoreError."""
+    return Store.open(settings.database or str(settings.folder / "sightline.db"), settings.images)
 
 
 def _record(entry: Mapping[str, Any]) -> Record:

@@ -236,6 +236,7 @@ def _view(result: ViewResult) -> dict[str, Any]:
         "score": _number(result.score),
         "p_value": _number(result.p_value),
         "recipe_hash": result.recipe_hash,
+        **({"adaptation": result.adaptation} if result.adaptation else {}),
         "defects": list(result.defects),
         "times_ms": {stage: round(ms, 3) for stage, ms in result.times_ms.items()},
         "warnings": list(result.warnings),

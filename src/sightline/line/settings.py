@@ -160,6 +160,11 @@ class StationSettings(Settings):
     )
     precision: Literal["f32", "bf16"] = Field("f32", description="what it computes in")
     frame_mb: float = Field(32.0, gt=0, le=4096, description="largest frame of a view, in MB")
+    adaptations: bool | None = Field(
+        None,
+        description="inspect with what was learned since a recipe was made (docs/how-to/self-learning.md); none: yes, "
+        "unless public_key asks for signed recipes",
+    )
     public_key: Path | None = Field(None, description="refuse recipes that this Ed25519 key has not signed")
     withdrawn: tuple[Digits, ...] = Field((), description="first digits of the hashes of recipes that are refused")
 

@@ -194,7 +194,7 @@ def _compare(desk: Desk, wanted: Compare) -> dict[str, Any]:
     if recipes[0] == recipes[1]:
         raise InputError(f"both are the same recipe, {recipes[0][:12]}. Name another one to compare it with")
     files, report = [_fetch(desk, one) for one in recipes], desk.folder / "report.html"
-    found = compare(*files, _stored(wanted.data), report, progress=desk.progress, tell=desk.tell)
+    found = compare(files[0], files[1], _stored(wanted.data), report, progress=desk.progress, tell=desk.tell)
     for file in files:
         file.unlink()
     numbers, figures = desk.store.parts.numbers(wanted.data), found.to_json()

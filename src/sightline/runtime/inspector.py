@@ -16,6 +16,7 @@ from sightline.core.card import Card, Tiles
 from sightline.core.errors import RecipeError
 from sightline.core.result import Box, Defect, Verdict
 from sightline.imaging.image import Image, Source, read_image
+from sightline.runtime.adaptation import Adaptation
 from sightline.runtime.alignment import Aligned, Golden, align, heat_back, unmoved
 from sightline.runtime.appearance import Appearance, Reference, look, measure
 from sightline.runtime.engine_choice import EngineSetting, open_engine
@@ -74,6 +75,24 @@ class Inspector:
         self._size = size
         self._golden = None if self.card.golden is None else Golden.of(self.card.golden)
         self._usual = None if self.card.appearance is None else Reference.of(self.card.appearance.picture)
+        self._adaptation: Adaptation | None = None
+
+    def adapt(self, adaptation: Adaptation | None) -> None:
+        """Inspect with what was learned since the recipe was made, from the next image on; None: with the recipe alone.
+
+        Raises RecipeError where it belongs to another recipe, or does not fit into this one's graph; then nothing
+        changes.
+        """
+        if adaptation is not None:
+            if adaptation.recipe != self.digest:
+                raise RecipeError(
+                    f"the adaptation is of recipe {adaptation.recipe[:12]}, not of {self.digest[:12]}. Learn it again"
+                )
+            try:
+                self._session.run({"image": np.zeros((1, *self._size, 3), np.uint8), **adaptation.banks})
+            except Exception as error:  # whatever the engine says of a bank that does not fit
+                raise RecipeError(f"the adaptation does not fit into the recipe's graph ({error})") from error
+        self._adaptation = adaptation
 
     def warm_up(self) -> None:
         """Run one black image, so that the first part does not pay for memory and thread start."""
@@ -111,9 +130,13 @@ class Inspector:
         placed = [
             fit_letterbox(pose.image.shape[:2], self._size, self.card.roi, self.card.scale, stretch) for pose in poses
         ]
-        batch = np.stack([prepare(pose.image, p) for pose, p in zip(poses, placed, strict=True)])
+        adaptation = self._adaptation
+        camera = inputs = [prepare(pose.image, p) for pose, p in zip(poses, placed, strict=True)]
+        if adaptation is not None and adaptation.changes_light:
+            inputs = [adaptation.apply_light(image, p.inner) for image, p in zip(camera, placed, strict=True)]
+        batch = np.stack(inputs)
         after_prepare = time.perf_counter()
-        outputs = self._session.run({"image": batch})
+        outputs = self._session.run({"image": batch, **({} if adaptation is None else adaptation.banks)})
         times = _times(start, after_decode, after_prepare, time.perf_counter(), len(sources))
         predictions = [read_predictions(outputs, i, self.card) for i in range(len(sources))]
         return [
@@ -124,7 +147,7 @@ class Inspector:
                 placed[i],
                 _name(sources[i]),
                 times,
-                measure(look(batch[i], placed[i].inner), self._usual),
+                measure(look(camera[i], placed[i].inner), self._usual),
                 predictions[i],
             )
             for i in range(len(sources))
@@ -137,12 +160,16 @@ class Inspector:
         pose = self._pose(image)
         tiling = lay_tiles(image.shape[:2], self._size, tiles.overlap_px, self.card.roi, self.card.scale)
         canvas = onto_canvas(pose.image, tiling)
+        adaptation, camera = self._adaptation, canvas
+        if adaptation is not None and adaptation.changes_light:
+            canvas = adaptation.apply_light(canvas, tiling.whole.inner)
+        banks = {} if adaptation is None else adaptation.banks
         after_prepare = time.perf_counter()
         together = at_once(self._size, self.card.bank)
-        reading = read_tiles(lambda batch: self._session.run({"image": batch}), canvas, tiling, together)
+        reading = read_tiles(lambda batch: self._session.run({"image": batch, **banks}), canvas, tiling, together)
         times = _times(start, after_decode, after_prepare, time.perf_counter(), 1)
         decoded = image, notes + _odd_count(len(tiling), tiles, tiling.whole)
-        seen = measure(look(canvas, tiling.whole.inner), self._usual)
+        seen = measure(look(camera, tiling.whole.inner), self._usual)
         return self._result(reading, decoded, pose, tiling.whole, _name(source), times, seen)
 
     def _pose(self, image: Image) -> Aligned:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
 from sightline.store.access import Access
+from sightline.store.adaptations import Adaptations
 from sightline.store.alarms import Alarms
 from sightline.store.annotations import Annotations
 from sightline.store.audit_log import AuditLog
@@ -54,6 +55,7 @@ class Store:
         self.evaluations = Evaluations(database)
         self.inspections = Inspections(database)
         self.embeddings = Embeddings(database)
+        self.adaptations = Adaptations(database)
         self.alarms = Alarms(database)
         self.audit = AuditLog(database)
         self.users = Users(database)

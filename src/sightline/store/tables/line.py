@@ -283,3 +283,39 @@ class AuditRow(Base):
     hash: Mapped[str] = mapped_column(default="")  # over `previous` and this row
 
     __table_args__ = (Index(None, "created"), Index(None, "subject"))
+
+
+class AdaptationRow(Base):
+    """What a station has learned of one recipe since that was made, one change after the other."""
+
+    __tablename__ = "adaptations"
+
+    id: Mapped[Key]
+    station: Mapped[str]
+    recipe_hash: Mapped[Hash]
+    number: Mapped[int]  # of the change: entries of the memory bank name it
+    kind: Mapped[str]  # learned, harmless, transfer or undo
+    state: Mapped[str] = mapped_column()  # suggested, active, replaced or refused
+    data: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # the whole adaptation as it is after the change
+    digest: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what came in, and what the canary said
+    author: Mapped[str]
+    note: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("station", "recipe_hash", "number"),
+        Index("uq_adaptations_active", "station", "recipe_hash", unique=True,
+              sqlite_where=state == "active", postgresql_where=state == "active"),
+    )  # fmt: skip
+
+
+class LearningRow(Base):
+    """Whether a station learns by itself."""
+
+    __tablename__ = "learning"
+
+    station: Mapped[str] = mapped_column(primary_key=True)
+    mode: Mapped[str]  # off, suggest or on
+    author: Mapped[str]
+    updated: Mapped[datetime]

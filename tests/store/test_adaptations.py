@@ -1,0 +1,63 @@
+"""What stations have learned: one active change per recipe, each with its author, and none made over another's head."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.core.errors import ConflictError, InputError, NotFoundError
+from sightline.store.adaptations import ACTIVE, REFUSED, REPLACED, SUGGESTED
+from sightline.store.store import Store
+
+RECIPE = "a" * 64
+
+
+def test_the_newest_active_change_takes_the_place_of_the_one_before(store: Store) -> None:
+    found = store.adaptations
+    assert found.active("press", RECIPE) is None
+    first = found.add("press", RECIPE, found.next_number("press", RECIPE), "learned", b"1", {"parts": 24}, "station")
+    second = found.add("press", RECIPE, found.next_number("press", RECIPE), "harmless", b"2", {}, "eva", "glare")
+    assert (first.number, second.number) == (1, 2)
+    active = found.active("press", RECIPE)
+    assert active is not None and active.id == second.id
+    assert found.get(first.id).state == REPLACED and found.get(second.id).state == ACTIVE
+    assert found.file(second.id) == b"2"
+    assert found.digests("press", [RECIPE, "b" * 64]) == {RECIPE: (second.id, second.digest)}
+    assert found.digests("lathe", [RECIPE]) == {}
+    assert [one.id for one in found.page("press")] == [second.id, first.id]
+
+
+def test_a_change_that_was_made_meanwhile_is_not_overwritten(store: Store) -> None:
+    found = store.adaptations
+    number = found.next_number("press", RECIPE)
+    found.add("press", RECIPE, number, "learned", b"1", {}, "station")
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        found.add("press", RECIPE, number, "harmless", b"2", {}, "eva")
+    active = found.active("press", RECIPE)
+    assert active is not None and active.kind == "learned"
+
+
+def test_a_suggestion_waits_for_a_person(store: Store) -> None:
+    found = store.adaptations
+    one = found.add("press", RECIPE, 1, "learned", b"1", {}, "station", state=SUGGESTED)
+    assert found.active("press", RECIPE) is None
+    assert found.decide(one.id, True, "eva").state == ACTIVE
+    with pytest.raises(ConflictError, match="is active"):
+        found.decide(one.id, False, "eva")
+    two = found.add("press", RECIPE, 2, "learned", b"2", {}, "station", state=SUGGESTED)
+    three = found.add("press", RECIPE, 3, "learned", b"3", {}, "station", state=SUGGESTED)
+    with pytest.raises(ConflictError, match="older"):
+        found.decide(two.id, True, "eva")
+    assert found.decide(three.id, False, "eva").state == REFUSED
+    active = found.active("press", RECIPE)
+    assert active is not None and active.id == one.id
+
+
+def test_self_learning_is_off_until_somebody_switches_it(store: Store) -> None:
+    assert store.adaptations.mode("press") == "off"
+    store.adaptations.set_mode("press", "suggest", "eva", "trial")
+    assert store.adaptations.mode("press") == "suggest" and store.adaptations.modes() == {"press": "suggest"}
+    assert any(entry.action == "self-learning" for entry in store.audit.page())
+    with pytest.raises(InputError, match="no mode"):
+        store.adaptations.set_mode("press", "always", "eva")  # type: ignore[arg-type]
+    with pytest.raises(NotFoundError):
+        store.adaptations.get(99)
