@@ -109,6 +109,14 @@ def test_another_product_is_called_one(part: Part, watch: Any) -> None:
     assert alarm.cause == "product"
 
 
+def test_every_second_part_otherwise_is_the_product(part: Part, watch: Any) -> None:
+    watching = watch()
+    watching.see([part(number) for number in range(1, 301)])
+    broken = {"scale": 9.0, "shift_y": -6.0, "contrast": 5.0}
+    watching.see([part(number, broken if number % 2 else None, score=number % 2 * 6.0) for number in range(301, 501)])
+    assert [alarm.cause for alarm in watching.raised] == ["product"]
+
+
 def test_a_changeover_mixes_no_charts_and_its_first_parts_do_not_count(part: Part, watch: Any) -> None:
     """The other recipe's parts look quite different, and the first ones after each changeover lie askew."""
     watching, number = watch(), 0

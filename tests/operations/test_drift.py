@@ -17,6 +17,7 @@ from sightline.core.errors import InputError, StoreError
 from sightline.improve.charts import LEARNED
 from sightline.operations import drift
 from sightline.runtime.recipe import Recipe
+from sightline.store.inspections import Record
 from sightline.store.store import Store
 
 BEFORE = LEARNED + 210
@@ -71,6 +72,13 @@ def test_what_is_usual_comes_from_the_recipe_where_the_store_has_it(store: Store
     assert drift.state(store).views[0].reference == "training"
 
 
+def test_a_card_that_cannot_be_read_is_as_none(store: Store, part: Part, recipe: Recipe) -> None:
+    stored = store.recipes.register(recipe.data, "plate", "plate", "anna", card={"appearance": {"surprise": 1}})
+    store.inspections.record_many([replace(part(number, recipe=stored.hash), id=None) for number in range(1, 30)])
+    assert drift.watch(store) == 29
+    assert drift.state(store).views[0].reference == "learning"
+
+
 def test_many_records_are_taken_piece_by_piece(store: Store, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "AT_ONCE", 40)
     monkeypatch.setattr(drift, "MOST", 80)
@@ -107,6 +115,31 @@ def test_two_programs_that_watch_count_nothing_twice(store: Store, part: Part) -
     drift.watch(store)
     assert drift.state(store).views[0].parts == BEFORE + 150
     assert [told.alarm.cause for told in drift.open_alarms(store)] == ["colour"]
+
+
+def test_a_fault_does_not_end_the_watch(store: Store, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "EVERY_S", 0.01)
+    fill(store, part, 20)
+    healthy, asked = store.inspections.recorded_after, 0
+
+    def fails_twice(id: int, limit: int = 100) -> tuple[Record, ...]:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise ValueError("a fault of ours") if asked == 1 else StoreError("the store is away")
+        return healthy(id, limit)
+
+    monkeypatch.setattr(store.inspections, "recorded_after", fails_twice)
+    stopping = threading.Event()
+    thread = threading.Thread(target=drift.follow, args=(store, stopping))
+    thread.start()
+    for _ in range(400):
+        if store.alarms.mark() == 20:
+            break
+        stopping.wait(0.05)
+    stopping.set()
+    thread.join(10)
+    assert store.alarms.mark() == 20
 
 
 def test_who_follows_sees_what_comes_until_told_to_stop(

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.improve.charts import CHARTED, Drift
+from sightline.improve.charts import CHARTED, OF_NETWORK, PLACE, Drift
 
-MOVED = 0.75  # deviations: where a chart has alarmed, this much of a measure is a trace of its cause
+MOVED = 0.6  # deviations: where a chart has alarmed, this much of a measure is a trace of its cause
 FEW = 0.2  # of all places: dirt lies at some, light and parts are everywhere
 ALIKE = 0.5  # of the largest change, for one the other way to count
+SOME = 0.5  # of a change's square: a variance that grows by more is that of a change to some parts and not to others
+EDGES = 2.5  # deviations that a place moves for one of the pose, where the camera does: something leaves it or comes in
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,27 @@ SHOWN_BY = {
 def name_cause(drift: Drift) -> Cause:
     """The cause whose own measures have moved farthest, in deviations.
 
-    Every cause moves measures of others, too, but less: a brighter picture turns whites into another colour, dirt takes
-    a little of all light. Where no measure of the picture has moved, what has changed is what the picture shows.
+    Every cause moves measures of others, too, but less: a brighter picture turns whites into another colour, dirt
+    takes a little of all light. Where no measure of the picture has crossed its limit or moved, what has changed is
+    what the picture shows.
     """
-    moved = dict(zip(CHARTED, np.abs(drift.moved).tolist(), strict=False))
+    steady = drift.scattered <= SOME * (drift.moved**2 + 1)
+    changes = np.where(steady, drift.moved, 0.0)
+    moved = dict(zip(CHARTED, np.abs(changes).tolist(), strict=False))
     evidence = {cause: max(moved[name] for name in names) for cause, names in SHOWN_BY.items()}
-    places = drift.moved[len(CHARTED) :]
+    places = changes[len(CHARTED) :]
     farthest = float(np.abs(places).max())
     if is_dirt(places):
-        evidence[DIRT] = farthest
+        evidence[DIRT] = farthest / EDGES if evidence[CAMERA] >= MOVED else farthest
     elif both_ways(places):
         evidence[CAMERA] = max(evidence[CAMERA], farthest / 2)
     else:
         evidence[LIGHT] = max(evidence[LIGHT], farthest / 2)
     cause = max(evidence, key=lambda one: evidence[one])
-    if evidence[cause] >= MOVED:
+    of_all = {name for name, same in zip(CHARTED, steady, strict=False) if same}
+    if steady[len(CHARTED) + int(np.abs(drift.moved[len(CHARTED) :]).argmax())]:
+        of_all.add(PLACE)
+    if evidence[cause] >= MOVED or of_all.intersection(drift.crossed) - {*OF_NETWORK, "noise"}:
         return cause
     return LIGHT if moved["noise"] >= MOVED else PRODUCT
 
@@ -90,7 +98,7 @@ def name_cause(drift: Drift) -> Cause:
 def is_dirt(places: NDArray[np.float64]) -> bool:
     """Whether a few places have moved, and one way: what lies on a lens is darker, or brighter, than what it hides."""
     farthest = float(np.abs(places).max())
-    strong = np.abs(places) > max(MOVED, farthest / 2)
+    strong = np.abs(places) > farthest / 2
     return bool(0 < np.count_nonzero(strong) <= FEW * places.size and not both_ways(places))
 
 

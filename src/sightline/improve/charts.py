@@ -112,7 +112,7 @@ class Usual:
 class Drift:
     """An alarm: the inspection that the change began at, as far as the chart that alarmed first can tell, which charts
     have crossed their limits, and in deviations (112,) where each measure is now and how far it has moved, lately or
-    for good.
+    for good; `scattered` (112,) by how much its variance has grown.
     """
 
     since: int
@@ -120,6 +120,7 @@ class Drift:
     crossed: tuple[str, ...]
     deviations: Values
     moved: Values
+    scattered: Values
 
 
 @dataclass
@@ -144,6 +145,8 @@ class Charts:
     down: Values = field(default_factory=lambda: np.zeros(SIZE))
     now: Values = field(default_factory=lambda: np.zeros(SIZE))
     before: Values = field(default_factory=lambda: np.zeros(SIZE))
+    scatter: Values = field(default_factory=lambda: np.ones(SIZE))
+    scatter_before: Values = field(default_factory=lambda: np.ones(SIZE))
     begun: Values = field(default_factory=lambda: np.zeros((2, SIZE)))
     capital: float = 0.0
     staked: int = 0
@@ -178,8 +181,12 @@ class Charts:
         there = np.isfinite(seen.values) & (usual.of > 0)
         away = np.where(there, (seen.values - usual.mean) / usual.unit, 0.0)
         far = np.clip(away, -FAR, FAR)
-        self.now = self.now + np.where(there, NEWEST * (far - self.now), 0.0)
+        off = np.where(there, far - self.now, 0.0)
+        self.now = self.now + NEWEST * off
         self.before = self.before + np.where(there, NEWEST_BEFORE * (far - self.before), 0.0)
+        self.scatter = self.scatter + np.where(there, NEWEST * (off**2 - self.scatter), 0.0)
+        wider = np.where(there, NEWEST_BEFORE * (self.scatter - self.scatter_before), 0.0)
+        self.scatter_before = self.scatter_before + wider
         if self.quiet > 0:
             self.quiet -= 1
             return None
@@ -224,7 +231,9 @@ class Charts:
             return None
         if self.waited < (WAIT_LONG if set(names) <= set(OF_NETWORK) else WAIT):
             return None
-        found = Drift(self.since, seen.number, names, self.now.copy(), self._moved(usual))
+        found = Drift(
+            self.since, seen.number, names, self.now.copy(), self._moved(usual), self.scatter - self.scatter_before
+        )
         self.restart()
         self.quiet = QUIET
         return found

@@ -8,6 +8,8 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from sightline.core.card import Card
 from sightline.core.errors import InputError, StoreError
 from sightline.improve.causes import CAUSES
@@ -121,6 +123,8 @@ def follow(store: Store, stopping: threading.Event) -> None:
             watch(store)
         except StoreError as error:
             LOG.error("drift is not watched: %s", error)
+        except Exception:  # whatever it was: the next records may be fine, and the log has the place
+            LOG.exception("drift is not watched")
 
 
 def state(store: Store, station: str | None = None) -> State:
@@ -194,5 +198,10 @@ def _card(store: Store, hash: str) -> Card | None:
         found = store.recipes.find(hash)
     except InputError:
         return None
-    told = found.card.get("appearance")
-    return Card.model_validate(found.card) if told and found.hash == hash else None
+    if not found.card.get("appearance") or found.hash != hash:
+        return None
+    try:
+        return Card.model_validate(found.card)
+    except ValidationError as error:
+        LOG.warning("the card of recipe %s cannot be read: %s", hash[:12], error)
+        return None

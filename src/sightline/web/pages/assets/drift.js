@@ -44,11 +44,11 @@ function Acknowledge({ alarm, done }) {
     <div class="row"><button class="primary" disabled=${busy}>${t("Acknowledge")}</button></div></form>`;
 }
 
-/** Pictures from before and after the change, side by side. */
-function Pictures({ alarm }) {
-  const both = [[t("Before"), alarm.before_hash], [t("After"), alarm.after_hash]];
-  return html`<div class="pair">${both.map(([name, hash]) => html`<figure><figcaption><span>${name}</span></figcaption>
-    ${hash ? html`<a href=${image(hash)} target="_blank" rel="noopener"><img src=${thumbnail(hash)} alt=${name} /></a>` : html`<div class="lacking muted small">${t("No picture was kept")}</div>`}</figure>`)}</div>`;
+/** A kept picture; it may have been cleared away since. */
+function Kept({ name, hash }) {
+  const [gone, lose] = useState(false);
+  return html`<figure><figcaption><span>${name}</span></figcaption>
+    ${hash && !gone ? html`<a href=${image(hash)} target="_blank" rel="noopener"><img src=${thumbnail(hash)} alt=${name} onError=${() => lose(true)} /></a>` : html`<div class="lacking muted small">${t("No picture was kept")}</div>`}</figure>`;
 }
 
 function Alarm({ alarm, done }) {
@@ -60,7 +60,7 @@ function Alarm({ alarm, done }) {
       <div class="note"><b>${t("What to do")}</b><br />${word(CAUSES, alarm.cause, 2)}</div>
       ${moved.length > 0 && html`<ul>${moved.map((name) => html`<li>${word(MEASURES, name)}: ${t("{n} deviations", { n: signed(measures[name].deviations) })}</li>`)}</ul>`}
       <p class="muted small"><a href=${`/parts/${alarm.since}`}>${t("It began about here")}</a>${not_ok.lately !== undefined ? ` · ${t("not OK lately {lately} %, in all {all} %", { lately: number(100 * not_ok.lately, 1), all: number(100 * not_ok.in_all, 1) })}` : ""}</p></div>
-      <div class="stack"><${Pictures} alarm=${alarm} /><${Acknowledge} alarm=${alarm} done=${done} /></div></div></section>`;
+      <div class="stack"><div class="pair"><${Kept} name=${t("Before")} hash=${alarm.before_hash} /><${Kept} name=${t("After")} hash=${alarm.after_hash} /></div><${Acknowledge} alarm=${alarm} done=${done} /></div></div></section>`;
 }
 
 /** A CUSUM chart: sums upwards above the middle, downwards below it, and the limits on both sides. */
