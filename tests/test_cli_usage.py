@@ -49,14 +49,14 @@ def test_swapped_arguments_are_named(tmp_path: Path) -> None:
         ("teach", "part.png", "chip", "a.onnx", "-o", "b.onnx"),
         ("threshold", tmp_path, "--reason", "x"),
     ):
-        assert "where a recipe (a file like part.onnx) belongs" in said(*words), words
+        assert "a recipe (a file like part.onnx) is expected here" in said(*words), words
     for words in (
         ("train", "a.onnx", "-o", "b.onnx"),
         ("inspect", "a.onnx", "b.onnx"),
         ("data", "check", "a.onnx"),
         ("synthesize", "a.onnx", "-o", "sheet.png"),
     ):
-        assert "is a recipe, where data or images belong" in said(*words), words
+        assert "is a recipe, but data or images are expected here" in said(*words), words
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,6 @@ def test_a_missing_package_names_the_command_that_installs_it() -> None:
 def test_a_warning_names_the_line_that_called_us(tmp_path: Path, draw: object, write: object) -> None:
     for number in range(6):
         write(tmp_path / "photos" / f"{number}.png", draw(number)[0])  # type: ignore[operator]
-    with pytest.warns(DatasetWarning, match="all taken as good") as told:
+    with pytest.warns(DatasetWarning, match="all used as good parts") as told:
         sightline.Dataset.open(tmp_path / "photos")
     assert {Path(one.filename).name for one in told} == {Path(__file__).name}

@@ -80,9 +80,7 @@ def test_images_that_no_label_names_are_counted(tmp_path: Path, fill: Any) -> No
 
 def test_a_dataset_whose_images_are_elsewhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("image,label\n1.png,good\n2.png,good\n")
-    with pytest.raises(
-        InputError, match=r"names 2 images, and none of them is there \(first: .*1.png\). Check the path"
-    ):
+    with pytest.raises(InputError, match=r"names 2 images, but none of them exists \(first: .*1.png\). Check the path"):
         Dataset.open(tmp_path)
 
 

@@ -42,7 +42,7 @@ BAD = {
     "text.png": (lambda png: b"no image here", "the file holds text.* Save it as PNG"),
     "cut.png": (_cut, "PNG file that is cut off.* Copy or record"),
     "last_byte_missing.png": (lambda png: png[:-12], "PNG file that is cut off.* Copy or record"),
-    "damaged.png": (_flip_middle, "a damaged PNG file: its chunk .* does not match its check sum.* Copy or record"),
+    "damaged.png": (_flip_middle, "a damaged PNG file: its chunk .* does not match its checksum.* Copy or record"),
     "noise.jpg": (lambda png: np.random.default_rng(0).bytes(5000), "unknown content.* Save it as PNG"),
     "zeros.bmp": (lambda png: bytes(5000), "unknown content.* Save it as PNG"),
 }

@@ -122,7 +122,7 @@ def test_a_file_of_several_pictures_is_refused(kind: str, scene: Scene, encode: 
         stream = io.BytesIO()
         pictures[0].save(stream, kind, save_all=True, append_images=pictures[1:])
         data = stream.getvalue()
-    with pytest.raises(ImageError, match=r"holds \d pictures.*, and only one can be judged. Save each"):
+    with pytest.raises(ImageError, match=r"holds \d pictures.*, but only one can be inspected. Save each"):
         decode(data, "part")
 
 
@@ -143,7 +143,7 @@ def test_a_preview_is_no_second_picture(scene: Scene, encode: Any) -> None:
         (b"GIF89a", "GIF has 256 colours and may be animated"),
         (b"\0\0\0\x18ftypheic", "HEIC is not read"),
         (b"\0\0\0\x18ftypavif", "AVIF is not read"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 is decoded without a word about damage"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 is decoded without reporting damage"),
         (b"%PDF-1.7", "PDF is a document"),
     ],
 )

@@ -76,8 +76,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "drawn on a picture": (lambda: _painted((90, 90, 90), RED), "drawn on a picture"),
     "a photo": (_photo, "drawn on a picture|a photo"),
     "a grey photo": (lambda: _photo()[..., 0], "a photo"),
-    "numbers from 1": (lambda: DISC + 1, "its ground is not 0 but 1"),
-    "cut out": (lambda: np.dstack([_photo(), DISC * 255]), "a picture with a transparent ground"),
+    "numbers from 1": (lambda: DISC + 1, "its background is not 0 but 1"),
+    "cut out": (lambda: np.dstack([_photo(), DISC * 255]), "a picture with a transparent background"),
 }
 
 

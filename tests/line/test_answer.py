@@ -86,7 +86,7 @@ def test_an_answer_that_the_machine_did_not_take_is_not_recorded_as_given(
     bench: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(signal: Any) -> None:
-        raise SinkError("8 results wait for the PLC's acknowledgement")
+        raise SinkError("8 results are waiting for the PLC's acknowledgement")
 
     with bench(sinks=[{"kind": "fake"}], deadline_ms=600) as one:
         with monkeypatch.context() as patch:
@@ -99,7 +99,7 @@ def test_an_answer_that_the_machine_did_not_take_is_not_recorded_as_given(
         one.until(lambda: one.inspect("").valid)
         kept = {record.serial: record for record in one.records()}
         assert [kept[part].verdict for part in "12"] == [Verdict.NG] * 2
-        assert kept["1"].error == "51: the machine was not told OK: 8 results wait for the PLC's acknowledgement"
+        assert kept["1"].error == "51: the machine was not told OK: 8 results are waiting for the PLC's acknowledgement"
         assert kept["2"].error.startswith("51: the machine was not told NG (no verdict before the deadline)")
 
 

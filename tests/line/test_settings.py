@@ -49,7 +49,7 @@ def test_paths_count_from_the_files_folder(tmp_path: Path) -> None:
         ('file = "cap.onnx"', 'files = { side = "a.onnx" }', "no file for view top"),
         ("port = 5020", 'port = 5020\n[combine]\nrule = "k_of_n"\nk = 2', "1 views"),
         ('name = "press-3"', 'name = "press-3"\ndeadline_ms = 5\nmargin_ms = 9', "shorter than deadline_ms"),
-        ("[controller]", '[[views]]\nname = "top"\ncamera = { kind = "fake" }\n[controller]', "is there twice"),
+        ("[controller]", '[[views]]\nname = "top"\ncamera = { kind = "fake" }\n[controller]', "occurs twice"),
         ('name = "press-3"', "name = ", "not valid TOML"),
         ('kind = "folder", path = "in"', 'kind = "folder"', "camera top: path"),
         ('kind = "folder", path = "in"', 'kind = "eye"', "no camera is of kind 'eye'"),
@@ -85,7 +85,7 @@ def test_what_calls_a_recipe_calls_one_only(tmp_path: Path) -> None:
     """A PLC that asks for number 2 must not get the recipe whose name, or whose code, is "2"."""
     more = '[[recipes]]\nname = "{}"\nid = 2\nfile = "lid.onnx"\nbarcodes = [{}]\n[controller]'
     for name, codes in (("1", ""), ("lid", '"1"'), ("lid", '"cap"')):
-        with pytest.raises(SettingError, match="is there twice"):
+        with pytest.raises(SettingError, match="occurs twice"):
             read_station(write(tmp_path, GOOD.replace("[controller]", more.format(name, codes), 1)))
     again = GOOD.replace("id = 1", 'id = 1\nbarcodes = ["cap", "1"]')
     assert read_station(write(tmp_path, again)).recipes[0].barcodes == ("cap", "1")  # its own
@@ -119,8 +119,8 @@ def test_a_password_in_the_databases_address_is_not_shown(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("parts", "told"),
     [
-        ('{ part_id = "g", verdict = "OK" }, { part_id = "g", verdict = "NG" }', "is there twice"),
-        ('{ part_id = "g", verdict = "OK", recipe = "nobody" }', "no recipe is called"),
+        ('{ part_id = "g", verdict = "OK" }, { part_id = "g", verdict = "NG" }', "occurs twice"),
+        ('{ part_id = "g", verdict = "OK", recipe = "nobody" }', "there is no recipe called"),
     ],
 )
 def test_check_parts_are_known_and_of_a_recipe(tmp_path: Path, parts: str, told: str) -> None:

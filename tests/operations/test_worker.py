@@ -90,7 +90,7 @@ def test_what_fails_is_told_with_the_remedy_and_the_next_job_is_done(store: Stor
     start()
     lost = store.jobs.add("import", {"kind": "import", "upload": "0" * 32, "product": "plates"}, "ann")
     wrong = store.jobs.add("evaluate", {"kind": "evaluate", "recipe": "a" * 64, "data": "none"}, "ann")
-    assert "Send the archive again" in str(wait_for(store, lost.id, ended).error)
+    assert "Send it again" in str(wait_for(store, lost.id, ended).error)
     job = wait_for(store, wrong.id, ended)
     assert (job.state, job.attempts) == ("failed", 1)
     assert "no recipe" in str(job.error)

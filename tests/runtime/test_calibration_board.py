@@ -1,4 +1,4 @@
-"""A calibration board: the scale is right, whatever part of it is seen, and a camera that stands askew is named."""
+"""A calibration board: the scale is right, whatever part of it is seen, and a camera that is tilted is named."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_an_engine_that_no_longer_opens_leaves_onnxruntime(
 
 
 def test_a_precision_beside_auto_is_refused(recipe: Recipe) -> None:
-    with pytest.raises(SettingError, match="engine 'auto' chooses the precision, too"):
+    with pytest.raises(SettingError, match="engine 'auto' also chooses the precision"):
         Inspector(recipe, 1, "auto", "bf16")
 
 

@@ -79,7 +79,7 @@ def with_function() -> onnx.ModelProto:
         (looping, "a loop or a branch"),
         (elsewhere, "in another file"),
         (hidden_elsewhere, "in another file"),
-        (with_function, "functions of its own"),
+        (with_function, "its own functions"),
     ],
 )
 def test_what_no_recipe_needs_is_refused(make: object, told: str, tmp_path: Path) -> None:

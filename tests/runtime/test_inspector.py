@@ -220,7 +220,7 @@ def test_a_graph_without_an_output_is_refused(recipe: Recipe) -> None:
 def test_a_file_that_is_no_recipe_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.onnx"
     path.write_text("buy milk")
-    with pytest.raises(RecipeError, match="no valid ONNX file") as error:
+    with pytest.raises(RecipeError, match="not a valid ONNX file") as error:
         Inspector(path)
     assert str(error.value).startswith(str(path))
 

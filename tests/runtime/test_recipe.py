@@ -117,8 +117,8 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(recipe: Recipe, tmp_path: P
 
 SPOILS: dict[str, tuple[Callable[[Recipe], bytes], str]] = {
     "empty": (lambda recipe: b"", "the file is empty. Train or copy the recipe again"),
-    "text": (lambda recipe: b"this is a text\n", "no valid ONNX file"),
-    "cut off": (lambda recipe: recipe.data[: len(recipe.data) // 2], "no valid ONNX file"),
+    "text": (lambda recipe: b"this is a text\n", "not a valid ONNX file"),
+    "cut off": (lambda recipe: recipe.data[: len(recipe.data) // 2], "not a valid ONNX file"),
     "foreign": (lambda recipe: parser.parse_model(FOREIGN).SerializeToString(), "not a Sightline recipe. Make one"),
     "no card": (lambda recipe: _with_card(recipe, None), "not a Sightline recipe"),
     "no json": (lambda recipe: _with_card(recipe, "{half"), "card is damaged"),

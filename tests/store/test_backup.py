@@ -69,7 +69,7 @@ def test_a_folder_of_something_else_is_left_alone(full, tmp_path):
     (tmp_path / "letters" / "a.txt").write_text("dear ann")
     with pytest.raises(InputError, match="in use"):
         full.backup(tmp_path / "letters")
-    with pytest.raises(InputError, match="no whole backup"):
+    with pytest.raises(InputError, match="no complete backup"):
         Store.restore(tmp_path / "letters", tmp_path / "new.db")
 
 
@@ -121,7 +121,7 @@ def test_a_backup_that_was_stopped_goes_on_and_the_earlier_one_is_whole_until_th
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(backup, "_copy", stop)
         full.backup(folder)
-    with pytest.raises(InputError, match="no whole backup"):
+    with pytest.raises(InputError, match="no complete backup"):
         Store.restore(folder, database("empty"), tmp_path / "none")
     full.backup(folder)
     before = facts(full)

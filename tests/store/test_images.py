@@ -104,7 +104,7 @@ def test_a_tiff_of_300_mb_is_refused_before_it_is_read(tmp_path):
     with path.open("wb") as file:
         file.write(b"II*\0\x08\0\0\0")
         file.truncate(300_000_000)
-    with pytest.raises(InputError, match=r"large\.tif: 300\.0 MB are more than the 256 MB .*SIGHTLINE_IMAGE_MB=301"):
+    with pytest.raises(InputError, match=r"large\.tif: 300\.0 MB is more than the 256 MB .*SIGHTLINE_IMAGE_MB=301"):
         Images(tmp_path / "images").put(path)
 
 

@@ -174,7 +174,7 @@ def test_memory_is_bounded(store, make_parts, tmp_path, monkeypatch):
 
 
 def test_a_product_needs_a_name(store):
-    with pytest.raises(InputError, match="Name what they show"):
+    with pytest.raises(InputError, match="need a product"):
         store.add([], " ")
 
 
@@ -231,7 +231,7 @@ def test_a_mark_without_area_is_refused_and_the_product_stays_readable(tmp_path,
 def test_a_product_cannot_be_called_like_a_version(store, add, make_parts, tmp_path):
     add(store, 4)
     store.versions.snapshot("plates")
-    with pytest.raises(InputError, match="what a version is called"):
+    with pytest.raises(InputError, match="the name of a version"):
         store.add(make_parts(tmp_path / "more", 1, first=9), "plates@1")
 
 

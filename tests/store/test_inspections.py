@@ -213,7 +213,7 @@ def test_a_full_disk_is_said_and_what_was_acknowledged_is_there(sqlite, tmp_path
             connection.exec_driver_sql("PRAGMA max_page_count = 80")
 
         kept = []
-        with pytest.raises(StoreError, match=r"disk is full.*everything that was acknowledged is still there"):
+        with pytest.raises(StoreError, match=r"disk is full.*everything acknowledged is still there"):
             for number in range(10_000):
                 kept.append(store.inspections.record(record(number, details={"text": "x" * 200})))
         assert [store.inspections.get(number).id for number in kept] == kept

@@ -163,7 +163,7 @@ def test_nothing_to_keep_or_to_freeze_is_said(store, add):
         store.versions.snapshot("plates", frozen=True)
     with pytest.raises(InputError, match="no version 'plates@7'"):
         store.versions.find("plates@7")
-    with pytest.raises(InputError, match="Take one with"):
+    with pytest.raises(InputError, match="Create one with"):
         list(store.samples("cups"))
 
 
@@ -187,7 +187,7 @@ def test_two_versions_of_different_hashes_never_hold_the_same(store, add):
     again = store.versions.diff("plates@2", "plates@3")
     assert again.changed == ("renamed.png",) and again.frozen == ()
     assert "1 changed" in text_store.diff(again.to_json())
-    assert text_store.diff(store.versions.diff("plates@3", "plates@3").to_json()) == "The two versions hold the same."
+    assert text_store.diff(store.versions.diff("plates@3", "plates@3").to_json()) == "The two versions are equal."
 
 
 @pytest.mark.parametrize("frozen", [False, True])

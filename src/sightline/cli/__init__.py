@@ -67,7 +67,7 @@ def _leave_interrupted() -> NoReturn:
 
     Python's own ending waits for them, and dies of the signal instead of 130 where Ctrl-C came inside an `exec`.
     """
-    console.complain("stopped by Ctrl-C. Recipes and reports are written whole or not at all")
+    console.complain("stopped by Ctrl-C. Recipes and reports are complete or absent")
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

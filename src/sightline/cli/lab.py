@@ -36,7 +36,7 @@ def train(
     output: NewRecipe,
     effort: Annotated[str, typer.Option(help="quick, normal or max: trades time for accuracy.")] = "normal",
     backbone: Annotated[str, typer.Option(help="lite0, lite1, lite2, dinov2-s or hf:NAME_OR_FOLDER.")] = "lite0",
-    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split of its own.")] = 0.3,
+    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split.")] = 0.3,
     train_good: Annotated[
         int | None, typer.Option(min=1, help="Train on this many good parts and test on the rest.")
     ] = None,
@@ -83,7 +83,7 @@ def search(
     folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds per trial.")] = 3,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Trials run in parallel.")] = 1,
     backbones: Annotated[str, typer.Option(help="Backbones to try, separated by commas.")] = "lite0,lite1,lite2",
-    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split of its own.")] = 0.3,
+    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     threads: Threads = 2,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Training setting to hold fixed, key=value.")] = None,

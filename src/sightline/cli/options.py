@@ -18,7 +18,9 @@ def no_recipe(given: Path | list[Path]) -> Path | list[Path]:
     """Data or images as given. Raises SettingError for a recipe among them: the arguments were swapped."""
     for path in given if isinstance(given, list) else [given]:
         if path.suffix.lower() == RECIPE:
-            raise SettingError(f"{path}: is a recipe, where data or images belong. Recipes come first, then the data")
+            raise SettingError(
+                f"{path}: is a recipe, but data or images are expected here. Give recipes first, then the data"
+            )
     return given
 
 
@@ -27,7 +29,7 @@ def no_data(path: Path) -> Path:
     if path.is_dir() or path.suffix.lower() in PICTURES:
         kind = "folder" if path.is_dir() else "picture"
         raise SettingError(
-            f"{path}: is a {kind}, where a recipe (a file like part.onnx) belongs. It comes before the data"
+            f"{path}: is a {kind}, but a recipe (a file like part.onnx) is expected here. It comes before the data"
         )
     return path
 

@@ -46,8 +46,8 @@ def init(db: Database = None, images: Images = None, as_json: Json = False) -> N
 def add(
     data: Data,
     product: Annotated[str | None, typer.Option(help="Product name; default: the folder's name.")] = None,
-    split: Annotated[bool, typer.Option(help="Split the data if it has no split of its own.")] = True,
-    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split of its own.")] = 0.3,
+    split: Annotated[bool, typer.Option(help="Split the data if it has no split.")] = True,
+    test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split.")] = 0.3,
     db: Database = None,
     images: Images = None,
     outside: Outside = False,

@@ -40,9 +40,9 @@ def check(checked: Checked) -> str:
     if states:
         lines += ["", "Decided: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())) + "."]
     if checked.table is not None:
-        lines += ["", f"Corrected dataset: {checked.table} (images and labels of the original are as they were)"]
+        lines += ["", f"Corrected dataset: {checked.table} (original images and labels are unchanged)"]
     elif checked.open:
-        lines += ["", "Next: --apply KEY takes the suggested action, --dismiss KEY remembers that it is fine."]
+        lines += ["", "Next: --apply KEY takes the suggested action, --dismiss KEY records that it is fine."]
     return "\n".join(lines)
 
 

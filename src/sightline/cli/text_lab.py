@@ -32,7 +32,7 @@ def train(figures: dict[str, Any], card: Card) -> str:
     return (
         f"{figures['recipe']}: learned {card.product} from {figures['images']} images in {figures['seconds']:.1f} s "
         f"({card.backbone}, {card.width} x {card.height} px)\n"
-        f"{limits} What this rests on:{promises}{backbone}"
+        f"{limits} Basis:{promises}{backbone}"
     )
 
 
@@ -40,9 +40,7 @@ def search(result: SearchResult, output: Path) -> str:
     """What a person wants to know after a search."""
     card: Card = result.recipe.card
     promises = "".join(f"\n  - {line}" for line in card.promises)
-    return (
-        f"{result}\n{output}: {card.backbone}, {card.width} x {card.height} px. What its thresholds rest on:{promises}"
-    )
+    return f"{result}\n{output}: {card.backbone}, {card.width} x {card.height} px. Basis of its thresholds:{promises}"
 
 
 def compare(found: Comparison) -> str:
@@ -99,8 +97,8 @@ def teach(figures: dict[str, Any]) -> str:
     left_out = figures["recognised_when_left_out"]
     rows = [
         f"{figures['recipe']}: knows '{figures['type']}' after {figures['seconds']:.1f} s",
-        f"Of {left_out['of']} examples, {left_out['count']} were recognised when they were left out themselves.",
-        f"{'Parts that the recipe kept':<30}{'called so before':>20}{'and after':>14}",
+        f"Of {left_out['of']} examples, {left_out['count']} were recognised when they were held out.",
+        f"{'Parts stored in the recipe':<30}{'correct before':>20}{'and after':>14}",
     ]
     for row in figures["old_types"]:
         before, after = (f"{row[when]['count']} of {row[when]['of']}" for when in ("before", "after"))
@@ -113,7 +111,7 @@ def threshold(figures: dict[str, Any]) -> str:
     low, high = figures["earlier"]
     lines = [
         f"{figures['recipe']}: OK up to {figures['ok']:.4g} (was {low:.4g}), NG above {figures['ng']:.4g} "
-        f"(was {high:.4g}). What that rests on:",
+        f"(was {high:.4g}). Basis:",
         *(f"  - {line}" for line in figures["promises"]),
     ]
     if figures["must_be_signed"]:

@@ -144,7 +144,7 @@ def calibrate(figures: dict[str, Any]) -> str:
     lines = [f"{scale:.5f} mm per px, from {corners} corners ({error_px:.2f} px error)"]
     if figures["askew"]:
         lines.append(
-            f"The scale differs by {figures['range']:.1%} over the board: the camera stands askew, so measures depend "
+            f"The scale differs by {figures['range']:.1%} over the board: the camera is tilted, so measures depend "
             "on the place. Straighten it and calibrate again"
         )
     lines.append(f"Put it into the station's view (mm_per_px = {scale}), or train with --set mm_per_px={scale}")

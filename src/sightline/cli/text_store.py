@@ -35,7 +35,7 @@ def check(found: dict[str, Any]) -> str:
     for kind, remedy in (
         ("missing", "restore them from a backup, or add their folder again"),
         ("altered", "restore them from a backup"),
-        ("orphaned", "removed" if found["repaired"] else "no row names them; remove them with --repair"),
+        ("orphaned", "removed" if found["repaired"] else "no row refers to them; remove them with --repair"),
     ):
         if found[kind]:
             lines.append(f"{len(found[kind])} {kind}: {remedy}" + _some(found[kind]))
@@ -69,7 +69,7 @@ def versions(found: list[dict[str, Any]]) -> str:
         note = f": {version['note']}" if version["note"] else ""
         lines.append(f"{version['version']}  {version['hash'][:12]}  {version['samples']} samples{frozen}{note}")
         lines += [f"  recipe {recipe['name']}  {recipe['hash'][:12]}" for recipe in version["recipes"]]
-    return "\n".join(lines) or "There are no versions. Take one with: sightline store snapshot PRODUCT"
+    return "\n".join(lines) or "There are no versions. Create one with: sightline store snapshot PRODUCT"
 
 
 def version(found: dict[str, Any]) -> str:
@@ -82,7 +82,7 @@ def diff(found: dict[str, Any]) -> str:
     lines = [f"{len(names)} {kind}" + _some(names) for kind, names in found.items() if names and kind != "frozen"]
     if found["frozen"]:
         lines.append(f"The test part is frozen in {found['frozen'][0]}, and not in the other.")
-    return "\n".join(lines) or "The two versions hold the same."
+    return "\n".join(lines) or "The two versions are equal."
 
 
 def export(found: dict[str, Any]) -> str:

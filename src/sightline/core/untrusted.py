@@ -17,11 +17,11 @@ def check_pattern(pattern: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"is not a valid pattern ({error}). Write one as of Python's re") from error
+        raise ValueError(f"is not a valid pattern ({error}). Write one in the syntax of Python's re") from error
     if _ways(parser.parse(pattern)) > MAX_WAYS:
         raise ValueError(
             "may take minutes over a single text: it can be tried in too many ways. Let at most three repeats have "
-            r"open ends and none lie within another: say how many (\d{6}), or that they give nothing back (\d++)"
+            r"open ends and none lie within another: say how many (\d{6}), or make them possessive (\d++)"
         )
 
 

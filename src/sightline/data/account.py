@@ -16,7 +16,7 @@ from sightline.data.formats.label import is_mask_folder, not_a_type
 from sightline.data.formats.table import meanings
 from sightline.imaging.decoding import SUFFIXES
 
-LINK = "a link to a folder, which is not followed: put the folder itself there"
+LINK = "a link to a folder, which is not followed: copy the folder itself there"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def take_account(path: Path, layout: str, samples: Sequence[Sample]) -> Account:
     missing = [sample.path for sample in samples if not sample.path.exists()]
     if samples and len(missing) == len(samples):
         raise InputError(
-            f"{path}: names {len(samples)} images, and none of them is there (first: {missing[0]}). Check the path, "
+            f"{path}: names {len(samples)} images, but none of them exists (first: {missing[0]}). Check the path, "
             "and that the images lie where the dataset names them"
         )
     labels = meanings(path) if layout == "csv" else {}

@@ -38,7 +38,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _unknown(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, names, 1)
-    return f"there is no such setting. Did you mean {near[0]}?" if near else f"there is none but {', '.join(names)}"
+    return f"there is no such setting. Did you mean {near[0]}?" if near else f"the only ones are {', '.join(names)}"
 
 
 def _names(model: type[BaseModel], path: tuple[int | str, ...]) -> Sequence[str]:

@@ -20,13 +20,13 @@ class Secret(BaseModel):
 
     env: str = Field("", description="name of the environment variable that holds the secret")
     file: Path | None = Field(
-        None, description="file that holds the secret; spaces and line ends around it do not count"
+        None, description="file that holds the secret; surrounding spaces and line ends are ignored"
     )
 
     @model_validator(mode="after")
     def _one_place(self) -> Secret:
         if bool(self.env) == (self.file is not None):
-            raise ValueError("name one place of the secret: either env or file")
+            raise ValueError("give the secret's place: either env or file")
         return self
 
     def read(self) -> str:
@@ -62,10 +62,10 @@ class Tls(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ca_file: Path | None = Field(
-        None, description="PEM file of who signed its certificate; without it, the system's list"
+        None, description="PEM file of the authority that signed its certificate; empty: the system's list"
     )
     certificate: Path | None = Field(
-        None, description="PEM file of the station's own certificate, where one is asked for"
+        None, description="PEM file of the station's own certificate, if the other side requires one"
     )
     private_key: Path | None = Field(None, description="PEM file of the own certificate's key")
 
@@ -85,6 +85,6 @@ class Tls(BaseModel):
                 context.load_cert_chain(str(self.certificate), str(self.private_key))
         except (OSError, ssl.SSLError) as error:
             raise SettingError(
-                f"the files of tls cannot be used ({error}). Check their paths, form and rights"
+                f"the files of tls cannot be used ({error}). Check their paths, format and permissions"
             ) from error
         return context

@@ -73,7 +73,11 @@ class Outbox:
                 if len(self._spare) >= SPARE_MAX:
                     raise
                 if not self._spare:
-                    _log.error("%s: messages are kept in memory, the disk takes none (%s). Free it", self._path, error)
+                    _log.error(
+                        "%s: messages are kept in memory because the disk cannot be written (%s). Free space",
+                        self._path,
+                        error,
+                    )
                 self._spare.append(message)
             self._last = message.id
 
@@ -116,7 +120,12 @@ class Outbox:
                 if self._spare:
                     self._write(self._spare)
             except sqlite3.Error as error:
-                _log.error("%s: %d messages are lost, the disk takes none (%s)", self._path, len(self._spare), error)
+                _log.error(
+                    "%s: %d messages are lost because the disk cannot be written (%s)",
+                    self._path,
+                    len(self._spare),
+                    error,
+                )
             self._spare = []
             self._db.close()
 
@@ -161,7 +170,7 @@ class Outbox:
             return _connect(self._path)
         except sqlite3.OperationalError as error:
             raise SettingError(
-                f"{self._path}: {error}. Give each sink an outbox of its own, in a folder it may write"
+                f"{self._path}: {error}. Give each sink its own outbox, in a folder that it may write"
             ) from error
         except OSError as error:
             raise SettingError(f"{self._path}: {error.strerror}. Choose a folder that may be written") from error
@@ -236,7 +245,7 @@ class MemoryBox:
         """Keep one message, at the end. Raises SinkError where it is full."""
         with self._lock:
             if len(self._messages) >= self._count_max:
-                raise SinkError(f"{self._count_max} messages wait already. Check why they are not taken")
+                raise SinkError(f"{self._count_max} messages are already waiting. Check why they are not delivered")
             self._messages.append(Message(self._next, 0.0, body))
             self._next += 1
 

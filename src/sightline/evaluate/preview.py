@@ -94,7 +94,9 @@ def preview(judged: Judged, ok: float, ng: float, prices: Prices) -> Preview:
     that are none.
     """
     if not (math.isfinite(ok) and math.isfinite(ng) and ok <= ng):
-        raise InputError(f"OK up to {ok:g} and NG above {ng:g} are no thresholds. The first is at most the second")
+        raise InputError(
+            f"OK up to {ok:g} and NG above {ng:g} are not valid thresholds. The first must not exceed the second"
+        )
     verdicts = judged.verdicts(Band(low=ok, high=ng))
     matrix = {label: dict.fromkeys(map(str, SEVERITY), 0) for label in (GOOD, DEFECTIVE)}
     for label, verdict in zip(judged.label, verdicts, strict=True):

@@ -15,7 +15,7 @@ class Prices:
     """What one error costs, in any money, and the share of parts that are defective on the line.
 
     `escape` is the price of a defective part judged OK, `overkill` that of a good part judged NG, `review` that of any
-    part a person has to look at; None: there is no review, and one threshold parts OK from NG.
+    part a person has to look at; None: there is no review, and one threshold separates OK from NG.
     """
 
     defect_rate: float = 0.01

@@ -278,7 +278,7 @@ def revised(recipe: Recipe, band: Band, calibration: Calibration, reason: str, b
 
 def _check(card: Card, ok: float, ng: float, reason: str) -> None:
     if not (math.isfinite(ok) and math.isfinite(ng)):
-        raise SettingError(f"thresholds {ok} and {ng} are no numbers. Give scores, as sightline inspect prints them")
+        raise SettingError(f"thresholds {ok} and {ng} are not numbers. Give scores, as sightline inspect prints them")
     if ok > ng:
         raise SettingError(
             f"the OK limit {ok:g} lies above the NG limit {ng:g}. A part is OK up to the first, NG above the other: "
@@ -288,7 +288,7 @@ def _check(card: Card, ok: float, ng: float, reason: str) -> None:
         raise SettingError("thresholds need a reason. Say in a few words why they are set by hand")
     if card.without_good:
         raise RecipeError(
-            "this recipe has learned from no good part and never says OK, so its thresholds cannot be set. "
+            "this recipe was trained without good parts and never says OK, so its thresholds cannot be set. "
             "Train one with good parts"
         )
 

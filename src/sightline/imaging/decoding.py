@@ -30,8 +30,8 @@ _HEAD = 64
 # What decoders could read, and why it is not: each with its first bytes.
 _REFUSED = {
     b"GIF8": "GIF has 256 colours and may be animated",
-    b"\0\0\0\x0cjP  ": "JPEG 2000 is decoded without a word about damage",
-    b"\xff\x4f\xff\x51": "JPEG 2000 is decoded without a word about damage",
+    b"\0\0\0\x0cjP  ": "JPEG 2000 is decoded without reporting damage",
+    b"\xff\x4f\xff\x51": "JPEG 2000 is decoded without reporting damage",
     b"\x76\x2f\x31\x01": "OpenEXR is not read",
     b"#?RADIANCE": "Radiance HDR is not read",
     b"\0\0\0\x0cJXL ": "JPEG XL is not read",
@@ -116,7 +116,9 @@ def decode(data: bytes, name: str, flags: int = _COLOUR) -> tuple[Pixels, Header
     if header.kind == jpeg.KIND:
         pages = jpeg.count_pages(data)
         if pages > 1:
-            raise ImageError(f"{name}: holds {pages} pictures (MPO), and only one can be judged. Save each as its own")
+            raise ImageError(
+                f"{name}: holds {pages} pictures (MPO), but only one can be inspected. Save each as its own file"
+            )
         pixels: Pixels = jpeg.decode(data, header, name)
     elif header.kind == anymap.KIND:
         pixels = anymap.decode(data, name)
@@ -158,7 +160,7 @@ def _by_opencv(data: bytes, header: Header, name: str, flags: int) -> Pixels:
     if pixels is None and flags == _COLOUR:
         pixels = _imdecode(buffer, cv2.IMREAD_UNCHANGED)  # a one-channel float TIFF is not expanded by OpenCV
     if pixels is None:
-        raise damaged(name, header.kind, "its decoder refuses it")
+        raise damaged(name, header.kind, "its decoder rejects it")
     if pixels.ndim == 2:
         return pixels[..., None]
     code = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[pixels.shape[2]]

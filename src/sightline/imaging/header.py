@@ -41,10 +41,10 @@ class Header:
     def check(self, name: str) -> None:
         """Raise ImageError where the picture is too large, too deep, or one of several."""
         if self.height < 1 or self.width < 1:
-            raise damaged(name, self.kind, "its header tells of no pixels")
+            raise damaged(name, self.kind, "its header declares no pixels")
         if self.height * self.width > MAX_PIXELS:
             raise ImageError(
-                f"{name}: {self.width} x {self.height} px are too large to decode, {MAX_PIXELS:,} px are allowed. "
+                f"{name}: {self.width} x {self.height} px is too large to decode, {MAX_PIXELS:,} px are allowed. "
                 "Tile or shrink it first",
                 "size",
             )
@@ -54,7 +54,7 @@ class Header:
             )
         if self.pages > 1:
             raise ImageError(
-                f"{name}: holds {self.pages} pictures, and only one can be judged. Save each as a file of its own"
+                f"{name}: holds {self.pages} pictures, but only one can be inspected. Save each as its own file"
             )
 
 

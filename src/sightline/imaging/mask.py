@@ -85,10 +85,10 @@ def _by_alpha(colours: Pixels, alpha: Pixels, name: str) -> Mask:
     """Marks on a transparent ground; where those that are opaque have two colours, nobody can tell."""
     solid = alpha > alpha.max() / 2
     if len(np.unique(colours[solid].reshape(-1, colours.shape[2]), axis=0)) > FEW_LEVELS:
-        raise InputError(f"{name}: a picture with a transparent ground, not a mask. {_REMEDY}")
+        raise InputError(f"{name}: a picture with a transparent background, not a mask. {_REMEDY}")
     opaque = colours[solid].astype(np.int64).max(axis=1)
     if opaque.min() == 0 < opaque.max():
-        raise InputError(f"{name}: black and marks on a transparent ground, so what is good is unknown. {_REMEDY}")
+        raise InputError(f"{name}: black and marks on a transparent background, so what is good is unknown. {_REMEDY}")
     return np.asarray(solid)
 
 
@@ -121,7 +121,7 @@ def _numbered(grey: Pixels, marked: Mask, name: str) -> Mask:
     if len(np.unique(grey)) > FEW_LEVELS and (grey.dtype == np.uint8 or _is_ground(marked)) and marked.mean() > 0.7:
         raise InputError(f"{name}: a photo, not a mask. {_REMEDY}")
     if _is_ground(marked):
-        raise InputError(f"{name}: its ground is not 0 but {int(np.median(grey))}. {_REMEDY}")
+        raise InputError(f"{name}: its background is not 0 but {int(np.median(grey))}. {_REMEDY}")
     return marked
 
 
@@ -131,7 +131,7 @@ def _by_colour(colours: Pixels, name: str) -> Mask:
     full = np.iinfo(colours.dtype).max if np.issubdtype(colours.dtype, np.integer) else 1
     away = np.abs(colours.astype(np.float32) - ground.astype(np.float32)).max(axis=2)
     if ground.max() > 0.05 * full and ground.min() < 0.95 * full:
-        raise InputError(f"{name}: drawn on a picture: its ground is neither black nor white. {_REMEDY}")
+        raise InputError(f"{name}: drawn on a picture: its background is neither black nor white. {_REMEDY}")
     coarse = (colours // max(1, (full + 1) // 8)).astype(np.int64) @ np.array([64, 8, 1])
     counts = np.sort(np.bincount(coarse.ravel()))[::-1]
     if counts[:FEW_LEVELS].sum() < 0.95 * coarse.size:

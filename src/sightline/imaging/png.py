@@ -39,14 +39,14 @@ def is_cut_off(data: Bytes) -> bool:
 
 
 def check(data: bytes, name: str) -> None:
-    """Raise ImageError where the end is missing or a chunk does not match its check sum."""
+    """Raise ImageError where the end is missing or a chunk does not match its checksum."""
     if is_cut_off(data):
         raise cut_off(name, KIND)
     view = memoryview(data)
     for kind, start, end in _chunks(data):
         if zlib.crc32(view[start - 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             chunk = kind.decode("ascii", "replace")
-            raise damaged(name, KIND, f"its chunk {chunk} does not match its check sum")
+            raise damaged(name, KIND, f"its chunk {chunk} does not match its checksum")
 
 
 def _chunks(data: Bytes) -> Iterator[tuple[bytes, int, int]]:

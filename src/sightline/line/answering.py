@@ -59,7 +59,7 @@ def answer_for_the_dead(
     settings: StationSettings, part: Part, sinks: Sequence[Sink], register: Register, recorder: Recorder
 ) -> None:
     """NG for a part that was under way when everything died, the watchdog too: it has had no answer."""
-    decision = refuse(ErrorCode.LATE, "the station's process died while the part was under way", late=True)
+    decision = refuse(ErrorCode.LATE, "the station's process died during the part", late=True)
     _answer(settings, part, decision, sinks, register, recorder)
 
 
@@ -88,7 +88,7 @@ def take_over(
     part.job, part.pilot, code = signal.job, signal.pilot, ErrorCode(signal.error)
     cause = "the watchdog answered: " + ("no answer of the station" if signal.late else "the station took no parts")
     if code is ErrorCode.NOT_TOLD:
-        cause = "the machine was not told the station's answer. The watchdog's log says why"
+        cause = "the machine did not receive the station's answer. The watchdog's log says why"
     told = () if alive and taken is not None else others
     _answer(settings, part, refuse(code, cause, late=signal.late), told, register, recorder, signal.decided)
 

@@ -61,7 +61,8 @@ class Cameras:
                     continue
                 raise CameraError(
                     f"camera {frame.camera}: the picture came after the trigger of part {command.part_id!r}, sent "
-                    f"while part {part.id!r} was under way: nobody knows whose it is. Trigger one part at a time",
+                    f"while part {part.id!r} was under way: nobody knows which part it shows. Trigger one part "
+                    "at a time",
                     "other_part",
                 )
 

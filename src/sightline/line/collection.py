@@ -27,15 +27,19 @@ class Keep(BaseModel):
         0.0, ge=0, le=10, description="parts whose score is nearer to a threshold than this many widths of the band"
     )
     novel_p: float = Field(0.0, ge=0, le=1, description="OK parts whose p-value is not above this; 0: none")
-    lot_quota: int = Field(0, ge=0, description="the first so many parts of every lot")
+    lot_quota: int = Field(0, ge=0, description="the first N parts of every lot")
     cool_down_s: float = Field(0.0, ge=0, description="pause after a kept part; NG and REVIEW do not wait for it")
-    disk_mb: float = Field(20_000.0, gt=0, description="pictures this station may add between two clearings")
+    disk_mb: float = Field(20_000.0, gt=0, description="pictures this station may add between two clean-ups")
     most_mb: float = Field(
-        0.0, ge=0, description="collected pictures in the store in all; beyond, the least valuable go; 0: only by age"
+        0.0,
+        ge=0,
+        description=(
+            "total size of collected pictures in the store; beyond it, the least valuable are deleted; 0: only by age"
+        ),
     )
     keep_days: Mapping[Verdict, float] = Field(
         {Verdict.OK: 30.0, Verdict.REVIEW: 365.0, Verdict.NG: 730.0},
-        description="how long pictures are kept that nobody has labelled",
+        description="how long unlabelled pictures are kept",
     )
     part_id: str = Field("", description="pattern with the named groups lot and serial, to read the machine's part ids")
 

@@ -99,7 +99,9 @@ def refuse(error: ErrorCode, cause: str, late: bool = False, results: Sequence[V
 
 def not_told(decision: Decision, why: str) -> Decision:
     """What is recorded of a part whose answer the machine did not take: NG, as whoever has no answer must sort it."""
-    cause = f"the machine was not told {decision.verdict}{f' ({decision.cause})' if decision.cause else ''}: {why}"
+    cause = (
+        f"the machine was not informed of {decision.verdict}{f' ({decision.cause})' if decision.cause else ''}: {why}"
+    )
     return refuse(ErrorCode.NOT_TOLD, cause, late=True, results=decision.results)
 
 

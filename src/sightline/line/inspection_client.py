@@ -96,7 +96,7 @@ class InspectionWorker:
             LOG.error("the inspection worker did not load its recipes within %.0f s; it is replaced", START_S)
             self._replace()
         elif not self._alive() and not self.fault:
-            LOG.error("the inspection worker has gone (exit code %s); it is replaced", self._exit_code())
+            LOG.error("the inspection worker died (exit code %s); it is replaced", self._exit_code())
             self._replace()
 
     def inspect(self, images: Sequence[Pixels], keys: Sequence[RecipeKey], until: float) -> list[ViewResult]:
@@ -174,7 +174,7 @@ class InspectionWorker:
         try:
             self._pipe.send(job)
         except (BrokenPipeError, ConnectionResetError, OSError) as error:
-            raise WorkerError("the inspection worker has gone before the frame could be handed over") from error
+            raise WorkerError("the inspection worker died before the frame could be handed over") from error
         if not shadow:
             self._waiting[self._number] = time.monotonic()
         return self._number
@@ -188,7 +188,7 @@ class InspectionWorker:
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:
             self._waiting.clear()
             raise WorkerError(
-                f"the inspection worker has gone during an inspection (exit code {self._exit_code()})"
+                f"the inspection worker died during an inspection (exit code {self._exit_code()})"
             ) from error
         if isinstance(reply, Adapted):
             self._note(reply)

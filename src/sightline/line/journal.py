@@ -76,7 +76,9 @@ class Journal:
         body = json.dumps(entry, allow_nan=False)  # ASCII: half a surrogate pair is text, too
         with self._changed:
             if self.waiting >= self._most:
-                raise StoreError(f"{self.waiting} records wait for the database, and no more may. Bring it back")
+                raise StoreError(
+                    f"{self.waiting} records are waiting for the database, which is the limit. Bring the database back"
+                )
             try:
                 self._file.execute("INSERT INTO entries (body) VALUES (?)", (body,))
             except sqlite3.Error as error:
@@ -133,7 +135,7 @@ class Journal:
                 try:
                     self._deliver([json.loads(body)])
                 except (InputError, ValueError) as error:
-                    LOG.error("an entry cannot be recorded and is set apart: %s", error, extra={"cause": str(error)})
+                    LOG.error("an entry cannot be recorded and is set aside: %s", error, extra={"cause": str(error)})
                     refused.append((number, body, str(error)))
         with self._changed:
             self._file.execute("BEGIN IMMEDIATE")

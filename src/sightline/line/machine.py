@@ -138,7 +138,7 @@ class Remote:
             with self._sending:
                 self._pipe.send((kind, value))
         except OSError as error:
-            raise SinkError(f"the watchdog's process has gone ({error}). The supervisor starts both again") from error
+            raise SinkError(f"the watchdog's process has gone ({error}). The supervisor restarts both") from error
 
     def _listen(self) -> None:
         with suppress(EOFError, OSError):
@@ -153,5 +153,5 @@ class Remote:
                     self._given |= {signal.key: signal for signal in value[1]}
                 else:
                     self._replies.put(value)
-        self._replies.put(("the watchdog's process has gone. The supervisor starts both again", None))
+        self._replies.put(("the watchdog's process has gone. The supervisor restarts both", None))
         self._lost()

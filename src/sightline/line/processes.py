@@ -56,8 +56,8 @@ def shared_memory(size: int) -> BufferWrapper:
             os.posix_fallocate(arena.fd, 0, arena.size)
     except OSError as error:
         raise SettingError(
-            f"{size / 2**20:.1f} MB of shared memory cannot be had ({error.strerror}). Make /dev/shm larger (docker "
-            "run --shm-size), remove what fills it, or lower frame_mb"
+            f"{size / 2**20:.1f} MB of shared memory cannot be reserved ({error.strerror}). Make /dev/shm "
+            "larger (docker run --shm-size), remove what fills it, or lower frame_mb"
         ) from error
     return memory
 
@@ -119,7 +119,7 @@ class Hold:
         except (sqlite3.Error, OSError) as error:
             raise SettingError(
                 f"{folder}: another station works in this folder, or it cannot be written ({error}). Stop that one, or "
-                "give this one a folder of its own"
+                "give this one its own folder"
             ) from error
 
     def close(self) -> None:

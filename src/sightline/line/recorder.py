@@ -191,7 +191,7 @@ class Recorder:
                 written = self._try(partial(self._keep_one, picture), f"a picture of part {picture.part.id}")
                 self.pictures_dropped += not written
             # Whether a picture could be kept or not: on a full disk none is, until old ones have made room.
-            self._try(self._clear_old, "the clearing of old pictures")
+            self._try(self._clear_old, "the deletion of old pictures")
 
     def _try(self, work: Callable[[], None], what: str) -> bool:
         """Whether the work was done; whatever it raises, the next picture wants to be kept."""

@@ -40,7 +40,7 @@ class Settings(BaseModel):
 class View(Settings):
     """One camera that looks at the part."""
 
-    name: str = Field("view", min_length=1, max_length=64, description="what records and recipes call it")
+    name: str = Field("view", min_length=1, max_length=64, description="name in records and recipes")
     camera: dict[str, Any] = Field(description="kind of the camera and its settings (docs/how-to/cameras)")
     mm_per_px: float | None = Field(
         None, gt=0, description="measured with sightline calibrate; none: the recipe's own, if it has one"
@@ -50,12 +50,12 @@ class View(Settings):
 class RecipeEntry(Settings):
     """One recipe that the station can inspect with; all are loaded at the start."""
 
-    name: str = Field(min_length=1, max_length=64, description="what the machine, people and records call it")
-    id: int = Field(ge=1, le=65_535, description="the number that a PLC calls it by")
+    name: str = Field(min_length=1, max_length=64, description="name for the machine, people and records")
+    id: int = Field(ge=1, le=65_535, description="the number by which a PLC selects it")
     file: Path | None = Field(None, description="recipe file of every view")
     files: dict[str, Path] = Field(default_factory=dict, description="recipe file by view, where they differ")
-    shadow: Path | None = Field(None, description="a second recipe that inspects the same parts and signals nothing")
-    barcodes: tuple[str, ...] = Field((), description="codes on the product that call for this recipe")
+    shadow: Path | None = Field(None, description="a second recipe that inspects the same parts and sends no signals")
+    barcodes: tuple[str, ...] = Field((), description="codes on the product that select this recipe")
     product: str | None = Field(
         None, min_length=1, description="the product that its card must name; none: with public_key, the name above"
     )
@@ -66,7 +66,7 @@ class RecipeEntry(Settings):
         if (self.file is None) == (not self.files):
             raise ValueError(f"recipe {self.name}: give either file, or files by view")
         if self.name.endswith(SHADOW):
-            raise ValueError(f"recipe {self.name}: shadows are called so. Choose another name")
+            raise ValueError(f"recipe {self.name}: this name is used for shadows. Choose another name")
         return self
 
     def calls(self) -> set[str]:
@@ -90,7 +90,7 @@ class CheckPart(Settings):
 
     part_id: str = Field(min_length=1, description="the id under which the machine presents it")
     verdict: Verdict = Field(description="the verdict that it must get")
-    recipe: str = Field("", description="name of the recipe that it belongs to; empty: it is shown to all of them")
+    recipe: str = Field("", description="name of the recipe that it belongs to; empty: all recipes")
 
 
 class Interlock(Settings):
@@ -98,7 +98,7 @@ class Interlock(Settings):
 
     parts: tuple[CheckPart, ...] = Field((), description="golden and challenge parts; none: no interlock")
     at_start: bool = Field(True, description="due when the station starts")
-    every_parts: int = Field(0, ge=0, description="due again after so many parts; 0: not by count")
+    every_parts: int = Field(0, ge=0, description="due again after this many parts; 0: not by count")
     shifts: tuple[str, ...] = Field((), description='local times at which shifts begin, for instance "06:00"')
 
     @field_validator("shifts")
@@ -107,56 +107,59 @@ class Interlock(Settings):
         for shift in shifts:
             hour, _, minute = shift.partition(":")
             if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
-                raise ValueError(f"shift {shift!r} is no time of day. Write it as HH:MM")
+                raise ValueError(f"shift {shift!r} is not a time of day. Write it as HH:MM")
         return shifts
 
 
 class Health(Settings):
     """The station's own HTTP port: /metrics, /healthz, /status, /live, POST /recipe and POST /continuous."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; loopback unless told otherwise")
-    port: int = Field(0, ge=0, le=65_535, description="0: any free one, which the log names")
-    token: Secret | None = Field(None, description="where the token lies that changes and viewers must bring")
+    host: str = Field("127.0.0.1", description="address to listen on; by default loopback")
+    port: int = Field(0, ge=0, le=65_535, description="0: any free one; the log names it")
+    token: Secret | None = Field(None, description="where the token is stored that changes and viewers need")
 
 
 class StationSettings(Settings):
     """Everything about one station."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w.-]+$", description="unique among the stations")
-    line: str = Field("", max_length=64, description="the line that it stands in")
+    line: str = Field("", max_length=64, description="the line that it belongs to")
     mode: Literal["production", "pilot"] = Field(
-        "production", description="pilot: everything runs, the machine gets no verdicts and is told so"
+        "production", description="pilot: everything runs, the machine gets no verdicts and is informed"
     )
-    deadline_ms: float = Field(100.0, ge=5, le=60_000, description="from trigger to signal; then NG is sent")
-    margin_ms: float = Field(5.0, ge=0, le=1000, description="NG is sent so long before the deadline")
+    deadline_ms: float = Field(100.0, ge=5, le=60_000, description="from trigger to signal; after it, NG is sent")
+    margin_ms: float = Field(5.0, ge=0, le=1000, description="how long before the deadline NG is sent")
     picture_lead_ms: float = Field(
         50.0, ge=0, le=10_000, description="hardware trigger: how long before the machine's trigger a picture may come"
     )
     continuous_ms: float = Field(
-        0.0, ge=0, le=600_000, description="StartContinuous: a part every so many ms; 0: each picture as it comes"
+        0.0,
+        ge=0,
+        le=600_000,
+        description="StartContinuous: ms from one part to the next; 0: each picture as it arrives",
     )
     repeat_s: float = Field(
         3600.0,
         ge=0,
-        description="a part id is one part for so long: again, it gets no second verdict; 0: it does",
+        description=(
+            "seconds for which a part id stands for one part and gets no second verdict; 0: every trigger is a new part"
+        ),
     )
     views: tuple[View, ...] = Field(min_length=1, description="cameras that look at the part")
     combine: Combination = Combination.model_validate({})
     recipes: tuple[RecipeEntry, ...] = Field(min_length=1, description="the first is active at the start")
-    controller: dict[str, Any] = Field(description="what triggers and takes verdicts: kind and its settings")
-    sinks: tuple[dict[str, Any], ...] = Field((), description="who else is told (docs/how-to/sinks)")
+    controller: dict[str, Any] = Field(description="what triggers and receives verdicts: kind and its settings")
+    sinks: tuple[dict[str, Any], ...] = Field((), description="further receivers of the results (docs/how-to/sinks)")
     interlock: Interlock = Interlock.model_validate({})
     keep: Keep = Keep.model_validate({})
-    review_ng: float = Field(
-        0.0, ge=0, le=1, description="share of NG parts that go to a person, too, as all in REVIEW do: was NG right?"
-    )
+    review_ng: float = Field(0.0, ge=0, le=1, description="share of NG parts that go to review as well, to check them")
     health: Health = Health.model_validate({})
     folder: Path = Field(Path("sightline-station"), description="journal, outboxes and log of the station")
     database: str | None = Field(None, description="URL of the records' database; none: SIGHTLINE_DB, else a file")
     images: str | None = Field(None, description="folder or URL for pictures; none: beside the database")
     threads: int = Field(2, ge=1, le=64, description="processor threads of an inspection")
     engine: Literal["onnxruntime", "openvino", "auto"] = Field(
-        "onnxruntime", description="what runs the recipe's graph; auto: the fastest that says the same as onnxruntime"
+        "onnxruntime", description="inference engine; auto: the fastest whose results equal onnxruntime's"
     )
     precision: Literal["f32", "bf16"] = Field("f32", description="what it computes in")
     frame_mb: float = Field(32.0, gt=0, le=4096, description="largest frame of a view, in MB")
@@ -194,7 +197,7 @@ class StationSettings(Settings):
         _unique([part.part_id for part in self.interlock.parts], "check part")
         for part in self.interlock.parts:
             if part.recipe and part.recipe not in [recipe.name for recipe in self.recipes]:
-                raise ValueError(f"check part {part.part_id}: no recipe is called {part.recipe!r}. Correct it")
+                raise ValueError(f"check part {part.part_id}: there is no recipe called {part.recipe!r}. Correct it")
         if self.margin_ms >= self.deadline_ms:
             raise ValueError("margin_ms must be shorter than deadline_ms")
         return self
@@ -203,7 +206,7 @@ class StationSettings(Settings):
 def _unique(names: list[str], what: str) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"{what} {twice!r} is there twice. Give each its own")
+        raise ValueError(f"{what} {twice!r} occurs twice. Give each its own")
 
 
 def read_station(path: str | Path) -> StationSettings:

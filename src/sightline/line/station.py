@@ -104,7 +104,7 @@ class Station:
     def _begin(self, command: Command) -> None:
         """Inspect part after part from now on, unless something keeps the station from it."""
         if self._continuous.job:
-            LOG.error("job %s runs already: the request for another one is dropped", self._continuous.job)
+            LOG.error("job %s is already running: the request for another one is dropped", self._continuous.job)
             self._continuous.not_begun = command.part_id
             return
         refusal = self._refusal("", command.recipe)
@@ -151,7 +151,7 @@ class Station:
         if command.monotonic_s < self._answered_s or self._continuous.job != job:
             # It came while the part before was under way: nobody knows which of them its pictures show.
             self._cameras.skip(part.started)
-            self._answer(part, refuse(ErrorCode.TRIGGER_OVERRUN, "triggered while a part was under way"), ())
+            self._answer(part, refuse(ErrorCode.TRIGGER_OVERRUN, "triggered during another part"), ())
             return False
         self._show(part)
         frames: list[Frame] = []
@@ -168,7 +168,7 @@ class Station:
     def _refuse_repeated(self, part: Part) -> None:
         """A part gets one answer: the trigger is told that it had it, and no verdict."""
         self._cameras.skip(part.started)
-        self.devices.note("repeated_part", f"part {part.id} was triggered again, and has had its answer")
+        self.devices.note("repeated_part", f"part {part.id} was triggered again, but already has its answer")
         code = ErrorCode.REPEATED_PART
         LOG.error("part %s was triggered again", part.id, extra={"part": part.id, "error": int(code)})
         signal = replace(signal_of(part, refuse(code, ""), self.settings.name), verdict=None)

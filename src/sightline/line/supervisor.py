@@ -75,7 +75,7 @@ def work(path: str, stop: Connection, memory: BufferWrapper, pipe: Connection) -
             stand_by(settings, why, machine, stopping, heartbeat.beat)
             with suppress(SettingError):
                 if read_station(path) != settings:
-                    LOG.info("station %s: its settings have changed, and it is started anew", settings.name)
+                    LOG.info("station %s: its settings have changed, and it is restarted", settings.name)
                     sys.exit(0)
             heartbeat.beat(START_S)  # the next attempt may take as long as the first
     if devices is None or port is None:
@@ -231,19 +231,19 @@ class Supervisor:
         if station.given_up:
             return
         if not station.link.works and station.link.process.exitcode is None:
-            LOG.error("the watchdog of station %s gives no sign of life and is started again", station.settings.name)
+            LOG.error("the watchdog of station %s gives no sign of life and is restarted", station.settings.name)
             station.link.process.kill()
         if station.process.is_alive() and not station.hangs:
             return  # one without its watchdog ends by itself
         if station.process.is_alive():
-            LOG.error("station %s gives no sign of life and is started again", station.settings.name)
+            LOG.error("station %s gives no sign of life and is restarted", station.settings.name)
             station.process.kill()
             station.process.join(1.0)
         else:
             LOG.error("station %s has gone (exit code %s)", station.settings.name, station.process.exitcode)
         if not station.budget.spend():
             station.given_up = True
-            LOG.error("station %s failed too often within a minute and is left off", station.settings.name)
+            LOG.error("station %s failed too often within a minute and stays off", station.settings.name)
             return
         station.stop.close()
         if not station.link.process.is_alive():

@@ -175,15 +175,15 @@ class Watchdog:
         if trigger:
             self._refuse(command, ErrorCode(self._status.error or ErrorCode.NOT_READY), "the station takes no parts")
         elif command is self._changeover:
-            LOG.warning("the station that comes next is told: %s %s", command.kind, command.recipe)
+            LOG.warning("passed on to the next station: %s %s", command.kind, command.recipe)
         elif not refused:
-            LOG.warning("%s: no station is there to obey", command.kind)
+            LOG.warning("%s: there is no station to carry it out", command.kind)
 
     def _refuse(self, command: Command, code: ErrorCode, why: str) -> None:
         """NG for a part, in the station's stead, where it has no answer yet."""
         opening, machine, status = self._opening, self._machine, self._status
         if not self._claim(command.at) or opening is None or machine is None:
-            return  # what came as the link was let go of cannot be answered, and must not stay due for ever
+            return  # what came as the connection was released cannot be answered, and must not stay due for ever
         job = status.job if status.continuous and command.part_id.startswith(f"{status.job}-") else ""
         answer = Signal(
             part_id=command.part_id, verdict=Verdict.NG, valid=False, recipe=status.recipe, recipe_id=status.recipe_id,
@@ -267,7 +267,7 @@ class Watchdog:
             self._refuse(asked, ErrorCode.LATE, "the station's answer came too late")
         elif self._claim(answer.triggered):
             machine = self._machine
-            wrong = ["the link was let go of"] if machine is None else tell([machine], answer, answer.pilot)
+            wrong = ["the connection was released"] if machine is None else tell([machine], answer, answer.pilot)
             self._log_failures(wrong, answer)
             if wrong and answer.error != ErrorCode.REPEATED_PART:  # such a trigger has no record of its own
                 code = int(ErrorCode.NOT_TOLD)
@@ -314,7 +314,7 @@ class Watchdog:
             if left:
                 self._left = replace(left[-1], kind=CommandKind.REFUSED)
         for command in left:
-            self._refuse(command, ErrorCode.LATE, "the station's process died while the part was under way")
+            self._refuse(command, ErrorCode.LATE, "the station's process died during the part")
         if self._opening is not None:
             self._show(self._not_ready("the station's process has gone"))
 
@@ -327,7 +327,7 @@ class Watchdog:
             if machine is not None:
                 machine.show(status)
         except Exception as error:  # noqa: BLE001  # a status that cannot be shown keeps no part from its answer
-            LOG.error("the machine cannot be told the status: %s", error)
+            LOG.error("the status cannot be sent to the machine: %s", error)
 
     def _report(self, pipe: Connection) -> None:
         """Tell the station how the link is, and which parts were answered in its stead."""

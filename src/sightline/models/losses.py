@@ -106,7 +106,7 @@ def asymmetric_loss(
             "Give one column per defect type"
         )
     if min(gamma_positive, gamma_negative) < 0 or not 0 <= margin < 1:
-        raise InputError("the gammas must be 0 or more and the margin from 0 to below 1. Mend the loss's settings")
+        raise InputError("the gammas must be 0 or more and the margin from 0 to below 1. Correct the loss's settings")
     truth = truth.to(logits)
     if ((truth < 0) | (truth > 1)).any():
         raise InputError("truth must lie from 0 (absent) to 1 (present). Leave out parts that nobody has labelled")

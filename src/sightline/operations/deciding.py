@@ -53,5 +53,7 @@ def preview(
     """
     found = scored(store, hash, evaluation)
     if found.recipe.card.get("calibration", {}).get("known"):
-        raise InputError("this recipe knows no good parts and never says OK, so it has no thresholds to choose")
+        raise InputError(
+            "this recipe was trained without good parts and never says OK, so it has no thresholds to choose"
+        )
     return found.evaluation, compute(found.judged, ok, ng, prices)

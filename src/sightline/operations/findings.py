@@ -61,7 +61,7 @@ def decide(
     Raises NotFoundError, InputError where there is nothing to apply, ConflictError where somebody has decided before.
     """
     if state not in STATES:
-        raise InputError(f"'{state}' is no decision. Use one of: {', '.join(STATES)}")
+        raise InputError(f"'{state}' is not a decision. Use one of: {', '.join(STATES)}")
     log = StoreDecisionLog(store, product, author)
     found = _find(_last(log, product), key)
     now = finding(store, product, key)

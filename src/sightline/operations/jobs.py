@@ -244,7 +244,7 @@ def _import(desk: Desk, wanted: Import) -> dict[str, Any]:
 
     archive, unpacked = desk.uploads / f"{wanted.upload}.zip", desk.folder / "unpacked"
     if not archive.is_file():
-        raise InputError("what was sent is not there any more. Send the archive again")
+        raise InputError("the archive sent is gone. Send it again")
     try:
         unpack(archive, unpacked, progress=desk.progress)
         inner = [path for path in unpacked.iterdir() if path.name != "__MACOSX"]

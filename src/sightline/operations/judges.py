@@ -82,11 +82,11 @@ class Judges:
         """A place among those who inspect at the same time. Raises BusyError where too many wait."""
         with self._lock:
             if self._waiting >= MAX_WAITING:
-                raise BusyError(f"{self._waiting} pictures wait already. Try again in a few seconds", 3.0)
+                raise BusyError(f"{self._waiting} pictures are already waiting. Try again in a few seconds", 3.0)
             self._waiting += 1
         try:
             if not self._turns.acquire(timeout=PATIENCE_S):
-                raise BusyError("the pictures before this one take too long. Try again in a few seconds", 5.0)
+                raise BusyError("the pictures ahead of this one take too long. Try again in a few seconds", 5.0)
         finally:
             with self._lock:
                 self._waiting -= 1

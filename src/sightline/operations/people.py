@@ -140,7 +140,7 @@ def add_token(
     if unknown or not scopes:
         raise InputError(f"{', '.join(unknown) or 'none'}: not scopes. Choose from: {', '.join(SCOPES)}")
     if identity.scopes is not None:
-        raise ForbiddenError("a token makes no tokens. Log in to make one")
+        raise ForbiddenError("a token cannot create tokens. Log in to create one")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = store.access.add_token(digest_of(secret), identity.user, name, sorted(set(scopes)), expires, identity.name)
     return token, secret
@@ -159,7 +159,7 @@ def csrf_of(cookie: str) -> str:
 def hash_password(password: str, name: str) -> str:
     """Argon2id of a password. Raises InputError for one that is short, endless, or the user's name."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise InputError(f"the password has to have {MIN_PASSWORD} to {MAX_PASSWORD} characters. A sentence will do")
+        raise InputError(f"the password must have {MIN_PASSWORD} to {MAX_PASSWORD} characters. A sentence will do")
     if password.casefold() == name.casefold():
         raise InputError("the password is the user's name. Choose another one")
     with _HASHING:

@@ -117,7 +117,7 @@ class Aligned:
         if self.ok:
             return ()
         return (
-            f"could not be aligned to the golden part ({self.reason}), so it was judged as it lies. "
+            f"could not be aligned to the golden part ({self.reason}), so it was inspected without alignment. "
             "Check the part's position and the camera",
         )
 

@@ -1,4 +1,4 @@
-"""A calibration board in front of the camera: millimetres per pixel, and how far the camera stands askew.
+"""A calibration board in front of the camera: millimetres per pixel, and how far the camera is tilted.
 
 ChArUco (chessboard corners named by ArUco markers), by OpenCV: corners are found to a fraction of a pixel, and a board
 that is partly hidden does.

@@ -94,7 +94,7 @@ class Cascade:
             notes = tuple(f"the accurate recipe: {note}" for note in second.warnings)
         except Exception as error:  # noqa: BLE001 - whatever failed, the line goes on and a person judges the part
             notes = (
-                f"the accurate recipe could not judge ({type(error).__name__}: {error}), so the part stays in REVIEW. "
+                f"the accurate recipe failed ({type(error).__name__}: {error}), so the part stays in REVIEW. "
                 "Run the accurate recipe on this image alone to see why",
             )
         ms = (time.perf_counter() - start) * 1e3
@@ -149,7 +149,7 @@ def on_band(score: float, own: Band, target: Band) -> float:
 def _check_pair(fast: Card, accurate: Card, fast_name: str, accurate_name: str) -> None:
     if fast.without_good or accurate.without_good:
         name = fast_name if fast.without_good else accurate_name
-        raise RecipeError(f"{name} was made without good parts and never says OK, so it cannot be one of two judges")
+        raise RecipeError(f"{name} was made without good parts and never says OK, so it cannot be part of a cascade")
     for field in SHARED:
         one, other = getattr(fast, field), getattr(accurate, field)
         if one != other:

@@ -73,7 +73,7 @@ def open_engine(
     if engine != "auto":
         return open_session(data, threads, engine, precision, name), Choice(engine, precision, "as asked for")
     if precision != "f32":
-        raise SettingError(f"engine 'auto' chooses the precision, too. Leave '{precision}' out, or name the engine")
+        raise SettingError(f"engine 'auto' also chooses the precision. Leave '{precision}' out, or name the engine")
     choice = choose_engine(data, threads)
     try:
         return open_session(data, threads, choice.engine, choice.precision, name), choice

@@ -37,19 +37,19 @@ def check_graph(data: bytes, name: str = "recipe") -> None:
             f"{name}: {len(data) / 2**30:.1f} GB are too large for a recipe. Train one with a smaller bank"
         )
     if data[4:8] == OTHER_FORMAT:
-        raise _refused(name, "the mark of another format than ONNX")
+        raise _refused(name, "the signature of a format other than ONNX")
     view = memoryview(data)
     try:
         _check_model(view, name)
     except (IndexError, ValueError) as error:
-        raise RecipeError(f"{name}: no valid ONNX file ({error}). Train or copy the recipe again") from error
+        raise RecipeError(f"{name}: not a valid ONNX file ({error}). Train or copy the recipe again") from error
 
 
 def _check_model(view: memoryview, name: str) -> None:
     graphs = 0
     for number, kind, begin, end in fields(view, 0, len(view)):
         if number == MODEL_FUNCTIONS:
-            raise _refused(name, "functions of its own")
+            raise _refused(name, "its own functions")
         if number == MODEL_GRAPH and kind == BYTES:
             graphs += 1
             _check_graph(view, begin, end, name)
@@ -85,7 +85,7 @@ def _check_node(view: memoryview, begin: int, end: int, name: str) -> None:
         elif number == NODE_ATTRIBUTE:
             _check_attribute(view, first, last, name)
     if domain not in STANDARD:
-        raise _refused(name, f"the operator {_text(domain)}.{_text(operator)}, which is none of ONNX's own")
+        raise _refused(name, f"the operator {_text(domain)}.{_text(operator)}, which is not one of ONNX's own")
 
 
 def _check_attribute(view: memoryview, begin: int, end: int, name: str) -> None:
@@ -103,7 +103,7 @@ def _check_attribute(view: memoryview, begin: int, end: int, name: str) -> None:
 def _check_tensor(view: memoryview, begin: int, end: int, name: str) -> None:
     for number, kind, value, _ in fields(view, begin, end):
         if number == TENSOR_EXTERNAL or (number == TENSOR_LOCATION and kind == VARINT and value):
-            raise _refused(name, "numbers that lie in another file")
+            raise _refused(name, "numbers stored in another file")
 
 
 def fields(view: memoryview, begin: int, end: int) -> Iterator[Field]:
@@ -146,4 +146,4 @@ def _text(data: bytes) -> str:
 
 
 def _refused(name: str, what: str) -> RecipeError:
-    return RecipeError(f"{name}: has {what}, which no recipe needs, so it is not opened. Train the recipe anew")
+    return RecipeError(f"{name}: has {what}, which no recipe needs, so it is not opened. Train the recipe again")

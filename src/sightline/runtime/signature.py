@@ -79,7 +79,7 @@ def verify(data: bytes, public: Path, name: str = "recipe") -> str:
     key = _read_key(public, "public", Ed25519PublicKey, load_pem_public_key)
     bare = unsigned(data)
     if len(bare) == len(data):
-        raise RecipeError(f"{name}: is not signed, and this station asks for it. Sign it with: sightline sign")
+        raise RecipeError(f"{name}: is not signed, but this station requires it. Sign it with: sightline sign")
     text = data[-SIGNATURE_CHARACTERS:]
     try:
         signature = base64.b64decode(text, validate=True)
@@ -130,7 +130,7 @@ class Release:
         """Raises RecipeError for a recipe that must not be used here."""
         if self.product is not None and VERSION.sub("", card.product) != VERSION.sub("", self.product):
             raise RecipeError(
-                f"{name}: is a recipe of {card.product}, and {self.product} is asked for here. "
+                f"{name}: is a recipe of {card.product}, and {self.product} is required here. "
                 "Copy the right file, or name its product in the settings"
             )
         if self.created_since is not None and _time(card.provenance.created, name) < _aware(self.created_since):

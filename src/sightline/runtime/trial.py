@@ -42,7 +42,9 @@ def try_out(data: bytes, name: str) -> None:
         if mark.is_file():
             return
     if not sys.executable or getattr(sys, "frozen", False):
-        warn_caller(f"{name}: is opened without a trial in a process of its own: no Python to start one", UserWarning)
+        warn_caller(
+            f"{name}: is opened without a trial run: there is no Python to start a separate process with", UserWarning
+        )
         return
     error = _answer(data, name, memory_mb, time_s)
     if error:

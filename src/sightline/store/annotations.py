@@ -105,7 +105,7 @@ class Annotations:
                 raise NotFoundError(f"sample {sample_id} has no annotation {id}. Look it up again")
             if row.author != author:
                 raise ConflictError(
-                    f"annotation {id} is {row.author}'s. Only an own one can be taken back: label again"
+                    f"annotation {id} was made by {row.author}. You can take back only your own: label again instead"
                 )
             take_back(session, id, author, why or f"annotation {id} was taken back")
 

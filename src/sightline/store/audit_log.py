@@ -61,7 +61,7 @@ class AuditLog:
     ) -> tuple[Entry, ...]:
         """The newest entries, of one author, about one subject, or older than the id `before`. Raises InputError."""
         if not 1 <= limit <= MAX:
-            raise InputError(f"a page of {limit} is not possible. Ask for 1 to {MAX}")
+            raise InputError(f"a page of {limit} is not possible. Request 1 to {MAX}")
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
         for column, value in ((AuditRow.author, author), (AuditRow.subject, subject)):
             if value is not None:

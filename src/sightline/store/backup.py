@@ -90,7 +90,7 @@ def restore_backup(
     """Copy a backup into an empty or missing database, and its images beside those that are there.
 
     `generation` is the time of an earlier copy, or its beginning (20261128T2304). Raises InputError where the folder
-    holds no whole backup, StoreError where its database is damaged, or the new one is in use or of another kind.
+    holds no complete backup, StoreError where its database is damaged, or the new one is in use or of another kind.
     """
     entry = _chosen(folder, generation)
     name = str(entry["database"])
@@ -171,7 +171,7 @@ def _time(entry: dict[str, Any]) -> str:
 
 def _chosen(folder: Path, generation: str | None) -> dict[str, Any]:
     if not (folder / MANIFEST).is_file():
-        raise InputError(f"{folder}: holds no whole backup. Make one with: sightline store backup FOLDER")
+        raise InputError(f"{folder}: holds no complete backup. Make one with: sightline store backup FOLDER")
     there = _generations(folder)
     if not there:
         raise InputError(f"{folder}: the backup's database is missing, or its {MANIFEST} is damaged. Take another one")

@@ -45,7 +45,9 @@ def locate(url: str | Path | None) -> URL:
         address = make_url(text)
     except (ArgumentError, ValueError):  # a port that is not a number, for one
         # The text is left out: it may hold a password.
-        raise SettingError("the database's address is none. Give a file, or postgresql://USER@HOST:PORT/NAME") from None
+        raise SettingError(
+            "the database address is not valid. Give a file, or postgresql://USER@HOST:PORT/NAME"
+        ) from None
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() not in {"sqlite", "postgresql"}:
@@ -161,7 +163,7 @@ def _to_text(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise InputError(f"a value cannot be kept as JSON ({error}). Give finite numbers, texts and lists") from error
+        raise InputError(f"a value cannot be stored as JSON ({error}). Give finite numbers, texts and lists") from error
 
 
 def _engine(url: URL) -> Engine:
@@ -217,16 +219,18 @@ def _set_wal(connection: Any) -> None:
 def _not_stored(error: BaseException | None, name: str) -> InputError:
     """Waiting does not help here: the same value would be refused again."""
     return (
-        error if isinstance(error, InputError) else InputError(f"{name}: a value cannot be kept ({error}). Correct it")
+        error
+        if isinstance(error, InputError)
+        else InputError(f"{name}: a value cannot be stored ({error}). Correct it")
     )
 
 
 def _explained(error: DBAPIError, name: str) -> StoreError:
     reason = str(error.orig).strip()
     remedies = {
-        "disk is full": "Free space on its disk; everything that was acknowledged is still there",
-        "No space left": "Free space on its disk; everything that was acknowledged is still there",
-        "is locked": "Another program has held it for long. Wait until that is done, or stop it",
+        "disk is full": "Free space on its disk; everything acknowledged is still there",
+        "No space left": "Free space on its disk; everything acknowledged is still there",
+        "is locked": "Another program has locked it for a long time. Wait until it is done, or stop it",
         "readonly": "Check the permissions of the file and its folder",
         "unable to open": "Check the folder and its permissions",
         "not a database": "It is another kind of file. Choose another name, or restore a backup",

@@ -119,7 +119,7 @@ class Images:
     def _check_size(self, length: int, name: str) -> None:
         if length > self.limit_mb * 1e6:
             raise InputError(
-                f"{name}: {length / 1e6:.1f} MB are more than the {self.limit_mb:g} MB that one image may have. "
+                f"{name}: {length / 1e6:.1f} MB is more than the {self.limit_mb:g} MB that one image may have. "
                 f"Tile or compress it, or raise the limit in the environment: {LIMIT}={length // 1_000_000 + 1}"
             )
 

@@ -73,9 +73,9 @@ class Ingest:
 
     def __init__(self, database: Database, images: Images, product: str, root: Path | None, author: str) -> None:
         if not product.strip():
-            raise InputError("the samples need a product. Name what they show")
+            raise InputError("the samples need a product. Name it")
         if re.search(r"@[0-9]+$", product):
-            raise InputError(f"'{product}' is what a version is called. Name the product without '@' and a number")
+            raise InputError(f"'{product}' is the name of a version. Name the product without '@' and a number")
         self._database, self._images = database, images
         self._product, self._author = product, author
         self._root = None if root is None else root.absolute()

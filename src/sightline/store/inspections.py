@@ -148,7 +148,7 @@ def check(record: Record) -> None:
             raise InputError(f"{name}: {moment} has no time zone. Use datetime.now(UTC)")
     for name in TEXTS:
         if "\0" in (getattr(record, name) or ""):
-            raise InputError(f"{name}: holds a zero byte, which PostgreSQL cannot keep. Cut the text there")
+            raise InputError(f"{name}: holds a zero byte, which PostgreSQL cannot store. Cut the text there")
 
 
 class Inspections:
@@ -242,7 +242,7 @@ class Inspections:
         Inspections that come in between two pages shift nothing. Raises InputError for a limit out of 1 to 1000.
         """
         if not 1 <= limit <= MAX:
-            raise InputError(f"a page of {limit} is not possible. Ask for 1 to {MAX}")
+            raise InputError(f"a page of {limit} is not possible. Request 1 to {MAX}")
         wanted = filter or Filter()
         with self._database.reading() as session:
             # One query for each verdict: an index has all of one verdict in the order of the page, not of two.

@@ -196,7 +196,8 @@ def _check_lineage(session: Session, name: str, learned: set[str], version: Vers
     stolen = learned & {digest[:digits] for digest in frozen_hashes(session)}
     if stolen:
         raise InputError(
-            f"{name}: has learned {len(stolen)} images of a frozen test part, so no figure of it can be trusted. "
+            f"{name}: was trained on {len(stolen)} images of a frozen test part, so none of its figures "
+            "can be trusted. "
             "Train it again from a version of the store"
         )
     if version is None:
@@ -209,6 +210,6 @@ def _check_lineage(session: Session, name: str, learned: set[str], version: Vers
     strange = learned - {digest[:digits] for digest in hashes}
     if strange:
         raise InputError(
-            f"{name}: has learned {len(strange)} images that are not in {version.product}@{version.number}. "
+            f"{name}: was trained on {len(strange)} images that are not in {version.product}@{version.number}. "
             "Name the version that it was trained from"
         )

@@ -59,7 +59,7 @@ class Replies:
                 return None
             row = session.get(ReplyRow, key)
         if row is None or row.status is None:
-            raise ConflictError("the same request is under way. Wait for its answer, then send it again")
+            raise ConflictError("the same request is in progress. Wait for its answer, then send it again")
         if row.request != request:
             raise ConflictError("this Idempotency-Key belongs to another request. Use a new key for each write")
         return Reply(row.status, row.headers, row.body)

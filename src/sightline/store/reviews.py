@@ -249,7 +249,7 @@ class Reviews:
         with self._database.writing() as session:
             row = _find(session, id, lock=True)
             if row.state != ANSWERED or row.author != author:
-                raise ConflictError(f"review {id} has no answer of {author}. Only an own answer can be taken back")
+                raise ConflictError(f"review {id} has no answer of {author}. You can take back only your own answer")
             audit(session, author, "undo review", f"review {id}", answer=row.answer, types=list(row.types))
             for number in row.annotations:
                 take_back(session, number, author, f"review {id} was taken back")

@@ -140,7 +140,7 @@ def find_version(session: Session, name: str) -> VersionRow:
         names = [f"{p}@{n}" for p, n in session.execute(select(VersionRow.product, VersionRow.number).limit(10))]
         raise NotFoundError(
             f"there is no version '{name}'. "
-            + (f"There are: {', '.join(names)}" if names else "Take one with: sightline store snapshot PRODUCT")
+            + (f"There are: {', '.join(names)}" if names else "Create one with: sightline store snapshot PRODUCT")
         )
     return row
 

@@ -28,14 +28,16 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    effort: Effort = Field(default="normal", description="quick, normal or max: pixels, and so accuracy and time")
+    effort: Effort = Field(
+        default="normal", description="quick, normal or max: number of pixels, and so accuracy and time"
+    )
     backbone: str = Field(default="lite0", description="lite0, lite1, lite2, dinov2-s or hf:NAME_OR_FOLDER")
     product: str | None = Field(default=None, description="name of the product; the dataset's name by default")
     side_px: int | None = Field(default=None, ge=64, le=2048, description="side of a square with the input's area")
     budget_ms: float | None = Field(
         default=None,
         gt=0,
-        description="ms an inspection may take on this machine, decoding aside; the input shrinks to fit",
+        description="ms an inspection may take on this machine, without decoding; the input is reduced to fit",
     )
     tile_px: int | None = Field(
         default=None,
@@ -76,7 +78,7 @@ class TrainSettings(BaseModel):
         default=None, ge=0, le=1000, description="synthetic defects to choose by; by effort by default"
     )
     outliers: Literal["list", "leave out"] = Field(
-        default="list", description="what to do with good parts that look like none of the others"
+        default="list", description="what to do with good parts that look like no other"
     )
     calibration_images: int = Field(default=1000, ge=5, description="most good parts that are scored held-out")
     overkill_target: float = Field(default=0.02, gt=0, lt=1, description="good parts that may be judged NG")
@@ -87,32 +89,33 @@ class TrainSettings(BaseModel):
         default=(0.0, 0.0, 1.0, 1.0), description="region of interest: x, y, width, height as fractions"
     )
     precision: Literal["f32", "int8"] = Field(
-        default="f32", description="what the backbone computes in; int8 is faster and a little less exact"
+        default="f32", description="numeric precision of the backbone; int8 is faster and slightly less exact"
     )
     align: Literal["auto", "never", "always"] = Field(
-        default="never", description="bring parts into the golden part's pose; auto = where a test shows that it helps"
+        default="never", description="align parts to the golden part; auto = if a test shows that it helps"
     )
     small_cells: Literal["never", "always"] = Field(
-        default="never", description="cells of 4 px, not 8, for tiny defects; half again as long an inspection"
+        default="never",
+        description="cells of 4 px instead of 8, for tiny defects; an inspection takes 1.5 times as long",
     )
-    classify: bool = Field(default=True, description="learn defect types, places and grades where labels name them")
-    classifier_width: int = Field(default=32, ge=8, le=256, description="channels of what recognises known defects")
-    boxes: bool = Field(default=True, description="learn boxes where people have drawn at least a hundred")
+    classify: bool = Field(default=True, description="learn defect types, regions and grades if labels name them")
+    classifier_width: int = Field(default=32, ge=8, le=256, description="channels of the classifier of known defects")
+    boxes: bool = Field(default=True, description="learn boxes if at least a hundred are drawn")
     backbone_training: Literal["frozen", "fine-tuned"] = Field(
         default="frozen",
-        description="fine-tuned: the backbone learns from the labels, too, and is kept where it is better",
+        description="fine-tuned: the backbone is trained on the labels as well, and used if it is better",
     )
     tune_epochs: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="most passes over the labelled parts in fine-tuning; by effort by default",
+        description="maximum number of epochs of fine-tuning; by effort by default",
     )
     tune_rate: float = Field(
         default=1e-3, gt=0, le=0.1, description="learning rate of the backbone's last layer; earlier ones have less"
     )
     tune_batch: int = Field(
-        default=16, ge=1, le=1024, description="images per step of fine-tuning; read in pieces where memory is short"
+        default=16, ge=1, le=1024, description="images per step of fine-tuning; split if memory is short"
     )
     tune_depth: float = Field(
         default=0.65, gt=0, le=1, description="share of the backbone's layers, from the last, that are fine-tuned"
@@ -121,18 +124,16 @@ class TrainSettings(BaseModel):
         default=(), description="kinds of augmentation that would change a label, for instance flip, rotation, colour"
     )
     classifier_rate: float = Field(default=3e-3, gt=0, le=1, description="highest learning rate of the classifier")
-    classifier_batch: int = Field(default=16, ge=2, le=512, description="parts that it learns from at a time")
+    classifier_batch: int = Field(default=16, ge=2, le=512, description="batch size of the classifier")
     loss: Literal["adjusted", "balanced", "focal", "plain", "asymmetric"] = Field(
         default="adjusted",
         description="how types of unequal counts are learned; asymmetric is for several types on one part",
     )
     synthetic_defects: Literal["auto", "never", "always"] = Field(
         default="auto",
-        description="learn types from synthetic ones, too; auto = with effort max, where held-out real parts gain",
+        description="also learn types from synthetic defects; auto = with effort max, if held-out real parts gain",
     )
-    augment: float = Field(
-        default=0.0, ge=0, le=1, description="strength of other looks of defective parts to learn from; 0 = none"
-    )
+    augment: float = Field(default=0.0, ge=0, le=1, description="strength of augmentation of defective parts; 0 = none")
     seed: int = Field(default=0, ge=0, description="seed of every random choice")
     threads: int = Field(default=2, ge=1, le=256, description="processor threads")
 

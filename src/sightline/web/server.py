@@ -141,7 +141,7 @@ def _serve(store: Store, settings: WebSettings, tell: Tell, browser: bool) -> No
         token = server.config.app.state.site.setup_token  # type: ignore[union-attr]
         if token:
             address = f"{address}/setup#{token}"  # what follows # is never sent: no log of a proxy has it
-            tell(f"There is no user yet. Make the first one, until the server ends, at {address}")
+            tell(f"There is no user yet. Create the first one, while the server runs, at {address}")
         if browser:  # the socket listens already: what comes before the server is ready waits a moment
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         server.run(sockets=[place])

@@ -17,26 +17,34 @@ class WebSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on; loopback unless told otherwise")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on; by default loopback")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0: any free one")
     certificate: Path | None = Field(None, description="PEM file of the certificate, for TLS")
     private_key: Path | None = Field(None, description="PEM file of the certificate's key")
-    behind_proxy: bool = Field(False, description="a proxy on this machine or network does TLS")
-    allow_hosts: tuple[str, ...] = Field((), description="names by which browsers call this server")
+    behind_proxy: bool = Field(False, description="a proxy on this machine or network terminates TLS")
+    allow_hosts: tuple[str, ...] = Field((), description="names by which browsers address this server")
     folder: Path = Field(Path("sightline-work"), description="folder for files of jobs: reports, imports, pictures")
     worker: bool = Field(True, description="start a worker for jobs beside the server")
-    idle_minutes: float = Field(30.0, gt=0, le=1440, description="without a request for so long, a user is logged out")
-    session_hours: float = Field(12.0, gt=0, le=168, description="after so long, a user has to log in again")
-    pin_switch: bool = Field(False, description="operators take over a shared screen by a PIN")
+    idle_minutes: float = Field(
+        30.0, gt=0, le=1440, description="a user is logged out after this time without a request"
+    )
+    session_hours: float = Field(12.0, gt=0, le=168, description="a user must log in again after this time")
+    pin_switch: bool = Field(False, description="operators may take over a shared screen with a PIN")
     body_mb: float = Field(64.0, gt=0, le=2048, description="largest request; an image that is inspected fits in it")
-    import_mb: float = Field(4096.0, gt=0, le=1_000_000, description="largest archive that is imported")
-    logins_per_minute: int = Field(30, ge=1, le=10_000, description="attempts to log in from one address")
-    inspect_at_once: int = Field(2, ge=1, le=64, description="uploaded images that are judged at the same time")
+    import_mb: float = Field(4096.0, gt=0, le=1_000_000, description="largest archive that can be imported")
+    logins_per_minute: int = Field(30, ge=1, le=10_000, description="login attempts from one address")
+    inspect_at_once: int = Field(2, ge=1, le=64, description="uploaded images that are inspected at the same time")
     recipes_open: int = Field(3, ge=1, le=64, description="recipes that are kept open for uploaded images")
-    repeat_every: int = Field(25, ge=0, le=10_000, description="one of so many answers brings the part again; 0: none")
-    challenge_every: int = Field(25, ge=0, le=10_000, description="one of so many answers brings a known part; 0: none")
+    repeat_every: int = Field(
+        25, ge=0, le=10_000, description="one of this many answers brings the part again; 0: none"
+    )
+    challenge_every: int = Field(
+        25, ge=0, le=10_000, description="one of this many answers brings a known part; 0: none"
+    )
     threads: int = Field(2, ge=1, le=256, description="processor threads of one inspection")
-    live_per_second: float = Field(10.0, gt=0, le=60, description="pictures of a station that a viewer gets, at most")
+    live_per_second: float = Field(
+        10.0, gt=0, le=60, description="maximum pictures per second of a station that a viewer gets"
+    )
 
     @classmethod
     def parse(cls, values: dict[str, object]) -> WebSettings:
@@ -74,10 +82,10 @@ class WebSettings(BaseModel):
         if not _is_loopback(self.host) and not self.secure:
             raise SettingError(
                 f"{self.host} is reached by others, and passwords would be sent in the clear. Give --certificate and "
-                "--private-key, or --behind-proxy where a proxy does TLS"
+                "--private-key, or --behind-proxy if a proxy terminates TLS"
             )
         if (_is_wildcard(self.host) or self.behind_proxy) and not self.allow_hosts:
-            raise SettingError("name the server as browsers will call it: --allow-host inspection.example.com")
+            raise SettingError("name the server as browsers will address it: --allow-host inspection.example.com")
 
 
 def _is_loopback(host: str) -> bool:

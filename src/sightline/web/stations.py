@@ -94,7 +94,7 @@ def read_message(data: bytes) -> Picture:
             raise ValueError("no object")
         int(told["number"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StationError(f"what came is no live picture ({error}). Is it a station of this version?") from error
+        raise StationError(f"the answer is not a live picture ({error}). Is it a station of this version?") from error
     return Picture(told, data[LENGTH_BYTES + length :], time.monotonic())
 
 

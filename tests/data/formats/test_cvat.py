@@ -54,7 +54,7 @@ def test_an_image_without_marks_is_good(tmp_path: Path) -> None:
 
 
 def test_a_line_keeps_its_type(tmp_path: Path) -> None:
-    with pytest.warns(DatasetWarning, match="marks of a kind that has no area"):
+    with pytest.warns(DatasetWarning, match="marks without an area"):
         (sample,) = _read(tmp_path, _image('<polyline label="dent" points="1,1;2,2"/>'))
     assert (sample.defective, sample.types) == (True, ("dent",))
 

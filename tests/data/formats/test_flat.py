@@ -22,7 +22,7 @@ def test_photos_alone_are_taken_as_good_and_it_is_said(tmp_path: Path, write: An
     (tmp_path / "empty").mkdir()
     assert flat.found(tmp_path)
     with pytest.warns(
-        DatasetWarning, match=r"3 photos, all taken as good. If some show defective parts, move them. Put"
+        DatasetWarning, match=r"3 photos, all used as good parts. If some show defective parts, move them. Put"
     ):
         samples = flat.read(tmp_path)
     assert [(sample.path.name, sample.defective) for sample in samples] == [
@@ -46,7 +46,7 @@ def test_a_file_that_may_hold_labels_is_a_reason_to_refuse(name: str, tmp_path: 
 def test_a_name_that_speaks_of_a_defect_is_a_reason_to_refuse(name: str, tmp_path: Path, write: Any) -> None:
     write(tmp_path / "1.png", BLANK)
     write(tmp_path / name, BLANK)
-    with pytest.raises(InputError, match="its name speaks of a defect, and no folder says what is good"):
+    with pytest.raises(InputError, match="its name suggests a defect, and no folder says what is good"):
         flat.read(tmp_path)
 
 

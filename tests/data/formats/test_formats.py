@@ -42,7 +42,7 @@ def test_each_layout_is_recognised(tmp_path: Path, write: Any) -> None:
     for name in ("coco", "cvat", "voc", "yolo", "labelme"):
         export([good], tmp_path / name, name)
     for name in FORMATS:
-        with pytest.warns(match="1 photos, all taken as good") if name == "flat" else nullcontext():
+        with pytest.warns(match="1 photos, all used as good parts") if name == "flat" else nullcontext():
             layout, (sample,) = read(tmp_path / name)
         assert layout == name
         assert sample.defective is False

@@ -61,7 +61,7 @@ def test_a_json_without_shapes_is_good_and_an_image_without_json_is_not(tmp_path
 
 @pytest.mark.parametrize("kind", ["point", "line", "linestrip", "points"])
 def test_a_shape_without_an_area_keeps_its_type(kind: str, tmp_path: Path) -> None:
-    with pytest.warns(DatasetWarning, match="marks of a kind that has no area: the type was kept"):
+    with pytest.warns(DatasetWarning, match="marks without an area: the type was kept"):
         sample = _read(tmp_path, _shape(kind, [2, 3]))
     assert (sample.defective, sample.types, sample.regions) == (True, ("dent",), ())
 

@@ -149,7 +149,9 @@ def test_what_was_there_before_is_never_given(folder):
 @pytest.mark.parametrize("trigger", ["software", "hardware", "free"])
 def test_files_that_were_there_before_are_counted_with_the_remedy(folder, trigger):
     camera = opened(folder, trigger=trigger)
-    with pytest.raises(CameraError, match=r"no new file in .* \(3 lay there before; existing = true takes those, once"):
+    with pytest.raises(
+        CameraError, match=r"no new file in .* \(3 were there before the start; existing = true uses those, once"
+    ):
         camera.grab(800)
     camera.close()
 

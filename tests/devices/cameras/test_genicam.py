@@ -73,7 +73,7 @@ def test_two_cameras_of_one_maker_run_side_by_side(cti):
         ({"device": ""}, "3 cameras fit ''"),
         ({"exposure_us": 100.0}, "ExposureTime cannot be set"),
         ({"pixel_format": "Nonsense8"}, "PixelFormat cannot be set to 'Nonsense8'"),
-        ({"cti": Path("/no/such.cti")}, "Install the maker's GenTL producer"),
+        ({"cti": Path("/no/such.cti")}, "Install the manufacturer's GenTL producer"),
     ],
 )
 def test_what_cannot_be_is_named(cti, wrong, said):

@@ -130,7 +130,7 @@ def test_a_file_that_is_no_study_of_ours_is_refused_and_left_alone(find: Search,
     other = tmp_path / "other.db"
     with quietly():
         optuna.create_study(study_name="sightline", storage=f"sqlite:///{other}").ask()
-    with pytest.raises(InputError, match="none of sightline search"):
+    with pytest.raises(InputError, match="not of sightline search"):
         find(study=other)
     table = tmp_path / "shop.db"
     with sqlite3.connect(table) as database:

@@ -52,7 +52,7 @@ def test_answers_are_taken_back_skipped_and_asked_for_again(asked: Served) -> No
     with asked.client("reviewer") as one, asked.client("second") as two:
         number = one.post("/reviews/claim", {"count": 1})[0]["id"]
         one.post(f"/reviews/{number}/answer", {"answer": "good"})
-        with pytest.raises(ConflictError, match="Only an own answer"):
+        with pytest.raises(ConflictError, match="only your own answer"):
             two.post(f"/reviews/{number}/undo")
         assert one.post(f"/reviews/{number}/undo")["state"] == "claimed"
         assert one.post(f"/reviews/{number}/skip", {"note": "blurred"})["state"] == "open"

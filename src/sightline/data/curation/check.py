@@ -87,7 +87,7 @@ def _mask_findings(statistics: ImageStatistics) -> list[Finding]:
         marks = marks_of(sample)
         wrong = None if marks is None else usable_mask(marks, (int(height), int(width)), sample.path)
         if wrong is not None:
-            remedy = "Save the mask again; until then, no figure of places counts this image."
+            remedy = "Save the mask again; until then, no localisation figure includes this image."
             found.append(Finding(Kind.MASK, Severity.MEDIUM, (name,), wrong, remedy))
     return found
 
@@ -162,7 +162,7 @@ def write_table(samples: Sequence[Sample], path: Path) -> Path:
     try:
         data = text.getvalue().encode("utf-8")
     except UnicodeEncodeError as error:
-        raise InputError(f"{path}: names of images are no UTF-8. Rename the images") from error
+        raise InputError(f"{path}: image names are not UTF-8. Rename the images") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)

@@ -120,7 +120,7 @@ def _leak(
         Severity.HIGH,
         _names(statistics, [*moved, *sides[to]]),
         reason,
-        "Put them on one side. A recipe that knows a test part by heart shows figures that the line will not reach.",
+        "Put them on one side. A recipe that has memorised a test part shows figures that the line will not reach.",
         Action(Verb.SPLIT, _names(statistics, moved), to),
         strength=strength,
         about=about,

@@ -49,7 +49,7 @@ TITLES: dict[Kind, str] = {
     Kind.CONTRADICTION: "The same picture with two labels",
     Kind.COPY: "Exact copies",
     Kind.NEAR: "Near-duplicates",
-    Kind.LIGHTING: "Light that tells the label",
+    Kind.LIGHTING: "Light that gives away the label",
     Kind.LOT: "Lots in only one class",
     Kind.TINY: "Classes with too few images",
     Kind.OUTLIER: "Images that look like no other",
@@ -106,7 +106,7 @@ class Action:
             Verb.RELABEL: f"label {count} '{self.value}'",
             Verb.SPLIT: f"move {count} to {self.value}",
             Verb.GROUP: f"put {count} into one group",
-            Verb.NONE: "nothing to apply: take the remedy",
+            Verb.NONE: "nothing to apply: follow the remedy",
         }[self.verb]
 
 

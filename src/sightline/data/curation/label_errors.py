@@ -169,7 +169,7 @@ def _more_of(name: str, missing: int) -> str:
         return f"Photograph {missing} or more other good parts; thirty give a first honest figure."
     return (
         f"Photograph {missing} or more other parts with '{name}'; thirty give a first honest figure. "
-        "Until then, join it with a like type or teach it with a few examples."
+        "Until then, merge it with a similar type or teach it with a few examples."
     )
 
 

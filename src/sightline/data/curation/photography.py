@@ -228,7 +228,8 @@ def _lots(statistics: ImageStatistics) -> Iterator[Finding]:
                 Severity.MEDIUM,
                 tuple(statistics.names[i] for i in rows[:MAX_EXAMPLES]),
                 f"All {len(rows)} images of lot '{lot}' are {name}; in the set, {total[only] / total.total():.0%} are.",
-                f"Photograph {'good' if only else 'defective'} parts of this lot, too. Whatever else is particular to "
+                f"Photograph {'good' if only else 'defective'} parts of this lot as well. Whatever else is "
+                "particular to "
                 "it (material, light, day) would be learned as the label.",
                 strength=1 - chance,
                 about=f"lot:{lot}",

@@ -100,7 +100,7 @@ def _read_file(file: Path, split: str | None, listing: Listing) -> None:
 
 def _key(value: Any, location: str) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise InputError(f"{location}: an id is missing or no number ({value!r}). Export the annotations again")
+        raise InputError(f"{location}: an id is missing or not a number ({value!r}). Export the annotations again")
     # Some tools write a number as text in one list and as a number in the other.
     return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
 
@@ -111,7 +111,7 @@ def _types(data: dict[str, Any], file: Path) -> dict[int | str, str]:
         location = f"{file}, category {as_object(entry, f'{file}, categories').get('id')}"
         key, name = _key(entry.get("id"), location), as_name(entry.get("name"), location)
         if types.setdefault(key, name) != name:
-            raise InputError(f"{location}: means '{types[key]}' and '{name}'. Give each category an id of its own")
+            raise InputError(f"{location}: means '{types[key]}' and '{name}'. Give each category its own id")
     return types
 
 

@@ -27,13 +27,13 @@ def read(path: Path) -> list[Sample]:
     for entry in sorted(path.iterdir()):
         texts = entry.suffix.lower() == ".txt" and entry.stem.lower() in stems
         if entry.suffix.lower() in _LABELS or texts:
-            raise InputError(f"{entry}: may hold the labels of these photos, and is of no kind that is read. {_SORT}")
+            raise InputError(f"{entry}: may hold the labels of these photos, but cannot be read. {_SORT}")
         if is_mask_folder(entry.name) or (entry not in images and mask_of(entry, stems) is not None):
             raise InputError(f"{entry}: masks say that some of the photos in {path} show defects. {_SORT}")
     for image in images:
         tokens = [token for token in re.split(r"[^\w]+|_|(?<=\D)(?=\d)|(?<=\d)(?=\D)", plain(image.stem)) if token]
         if is_defective(image.stem) or any(is_defective(token) for token in tokens):
-            raise InputError(f"{image}: its name speaks of a defect, and no folder says what is good. {_SORT}")
-    message = f"{path}: {len(images)} photos, all taken as good. If some show defective parts, move them. {_SORT}"
+            raise InputError(f"{image}: its name suggests a defect, and no folder says what is good. {_SORT}")
+    message = f"{path}: {len(images)} photos, all used as good parts. If some show defective parts, move them. {_SORT}"
     warn_caller(message, DatasetWarning)
     return [Sample(image, False) for image in images]

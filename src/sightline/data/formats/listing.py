@@ -25,7 +25,7 @@ CLIPPED = "marks that reach outside their image were cut at its border. Check th
 OUTSIDE = "marks wholly outside their image were left out. Check the image sizes and the boxes"
 NO_AREA = "marks without an area were left out. Draw them again"
 GOOD_CLASS = "marks of a class that means good mark no defect. Remove them"
-NO_PLACE = "marks of a kind that has no area: the type was kept, the place was not. Draw a box or a polygon"
+NO_PLACE = "marks without an area: the type was kept, the region was not. Draw a box or a polygon"
 RESCALED = "marks made at another size than their picture has were scaled to it. Check that they lie right"
 TURNED = "marks of pictures whose stated size is from before they were turned fit the pictures as they are"
 UNLABELLED = "pictures without annotations: nobody has said that they are good. Add an empty annotation where they are"
@@ -111,7 +111,7 @@ class Listing:
             if not inside or given == size[::-1] or off > _SLACK_PX or (shrunk and isinstance(shape, Runs)):
                 raise InputError(
                     f"{location}: marked on a picture of {given[1]} x {given[0]} px, but {path} has {size[1]} x "
-                    f"{size[0]} px, so nobody can tell where the mark lies. Export the annotations again from these "
+                    f"{size[0]} px, so the position of the mark is unknown. Export the annotations again from these "
                     "pictures, or put the pictures back that were marked"
                 )
             self.note(RESCALED, location)

@@ -17,7 +17,7 @@ from sightline.data.formats.picture import Note, Picture, labelled, write_mask
 
 _PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
 COMBINED = "combined"  # the layout's own name for several types on one part
-SEVERAL = f"have several types, which this format cannot say: they are '{COMBINED}' now. Export to CSV to keep them"
+SEVERAL = f"have several types, which this format cannot express: they are '{COMBINED}' now. Export to CSV to keep them"
 
 
 def _parts(path: Path) -> dict[str, Path]:

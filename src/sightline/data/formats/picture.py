@@ -23,11 +23,13 @@ UNNAMED = "defect"  # the type of a defect that nobody has named
 Note = Callable[[str, str], None]
 
 UNREADABLE = "cannot be read and were left out. Record or copy these images again"
-NO_FIT = "have a mask that cannot be read or has another size; its places are lost. Save the mask again"
-SHARED_MASK = "have one mask for several types; its places were given to each type. Mark the types one by one"
-NO_PLACE = "are defective and nobody has marked where; this format cannot say that, and they were left out. Mark them"
-LOST_TYPES = "have types without a place, which this format cannot say and which are lost. Mark the place of each"
-UNLABELLED = "have no label, which this format cannot say, and were left out. Label them first"
+NO_FIT = "have a mask that cannot be read or has another size; its regions are lost. Save the mask again"
+SHARED_MASK = "have one mask for several types; its regions were given to each type. Mark the types one by one"
+NO_PLACE = (
+    "are defective and nobody has marked where; this format cannot express that, and they were left out. Mark them"
+)
+LOST_TYPES = "have types without a place, which this format cannot express; they are lost. Mark the place of each"
+UNLABELLED = "have no label, which this format cannot express, and were left out. Label them first"
 
 
 @dataclass(frozen=True, slots=True)

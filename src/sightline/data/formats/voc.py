@@ -83,7 +83,9 @@ def _splits(folder: Path) -> dict[str, str]:
         stems = {line.split()[0] for line in read_text(folder / f"{name}.txt").splitlines() if line.strip()}
         both = sorted(stem for stem in stems if side and given.get(stem, side) != side)
         if both and not (name == "trainval" and "val" in names):
-            raise InputError(f"{folder}: '{both[0]}' is in {name}.txt and on the other side, too. Keep it in one list")
+            raise InputError(
+                f"{folder}: '{both[0]}' is in {name}.txt and on the other side as well. Keep it in one list"
+            )
         given |= {stem: side for stem in stems if side and stem not in given}
     return given
 

@@ -127,25 +127,25 @@ class Camera:
                         f"camera {name}: the only picture is {why}. Check the trigger's timing",
                         "other_part" if fresh else "stale",
                     )
-                _log.warning("camera %s: a picture that was %s belongs to another part: thrown away", name, why)
+                _log.warning("camera %s: a picture that was %s belongs to another part and is discarded", name, why)
                 other = str(named) if fresh else other
                 lost += 1
             except CameraError as error:
                 came = error.came_s
                 if came is not None and time.monotonic() < deadline and not self._follows(came, after_s, lead_s):
-                    _log.warning("camera %s: a broken picture of another part is thrown away: %s", name, error)
+                    _log.warning("camera %s: a broken picture of another part is discarded: %s", name, error)
                     lost += 1
                     continue
                 self._note_failure(source, error)
                 if error.reason == "timeout" and other is not None:
                     raise CameraError(
                         f"camera {name}: a picture came for part {other!r}, none for part {part_id!r}. Check that the "
-                        "machine and whoever sends the pictures name the parts alike",
+                        "machine and the sender of the pictures use the same part ids",
                         "other_part",
                     ) from error
                 raise
             except Exception as error:
-                failed = CameraError(f"camera {name}: its driver failed: {error}. It is opened again")
+                failed = CameraError(f"camera {name}: its driver failed: {error}. It is being reopened")
                 self._note_failure(source, failed)
                 raise failed from error
 
@@ -229,7 +229,7 @@ class Camera:
         if self._repeats >= limit:
             raise CameraError(
                 f"camera {self.settings.name}: the same picture came {self._repeats + 1} times. Check the camera; "
-                "where identical pictures are right, set repeats_max = 0",
+                "if identical pictures are expected, set repeats_max = 0",
                 "frozen",
             )
 
@@ -283,7 +283,7 @@ class Newest:
                     return
             except Exception as error:  # noqa: BLE001 (logged; it is told on, not lost)
                 _log.exception("a camera's driver failed")
-                self._put(None, CameraError(f"the camera's driver failed: {error}. It is opened again"))
+                self._put(None, CameraError(f"the camera's driver failed: {error}. It is being reopened"))
                 return
 
     def _put(self, picture: RawImage | None, error: CameraError | None) -> None:
@@ -343,7 +343,7 @@ class Queued:
                 came.came_s = came.came_s or time.monotonic()
             except Exception as error:  # noqa: BLE001 (logged; it is told on, not lost)
                 _log.exception("a camera's driver failed")
-                came = CameraError(f"the camera's driver failed: {error}. It is opened again")
+                came = CameraError(f"the camera's driver failed: {error}. It is being reopened")
             with self._changed:
                 if isinstance(came, CameraError) and came.reason not in ("incomplete", "unreadable"):
                     self._ended = came
@@ -358,5 +358,5 @@ class Queued:
             gone = self._waiting.popleft()
             self._dropped += 1
             self._lost += gone.lost if isinstance(gone, RawImage) else 0
-            _log.warning("more than %d pictures wait, and no part asks for them: the oldest is lost", WAITING_MAX)
+            _log.warning("more than %d pictures are waiting and no part asks for them: the oldest is lost", WAITING_MAX)
         self._waiting.append(came)

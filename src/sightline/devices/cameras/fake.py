@@ -32,10 +32,10 @@ class Settings(CameraSettings):
     width_px: int = Field(128, ge=8, le=10_000, description="picture width")
     height_px: int = Field(96, ge=8, le=10_000, description="picture height")
     seed: int = Field(0, ge=0, description="same seed, same pictures")
-    images: Path | None = Field(None, description="folder whose images are given in turn; none: noise is drawn")
+    images: Path | None = Field(None, description="folder whose images are served in turn; none: noise")
     faults: dict[int, Fault] = Field(default_factory=dict, description="what goes wrong at which picture (0, 1, ...)")
     control: Path | None = Field(
-        None, description="file in which a trial names what goes wrong from now on; empty or missing: nothing"
+        None, description="file in which a trial writes the current fault; empty or missing: none"
     )
     repeats_max: int = Field(1, ge=0, le=1000, description="identical pictures in a row that mean frozen; 0: never")
     # A camera that was lost and comes back goes on, and does not begin anew with its faults.

@@ -36,18 +36,18 @@ class Settings(CameraSettings):
     kind: Literal["folder"] = "folder"
     path: Path = Field(description="the folder; folders below it are not read")
     order: Literal["name", "time"] = Field("name", description="which of several new files comes first")
-    existing: bool = Field(
-        False, description="files that are there at the start are parts, too, each of them once: for trials"
-    )
-    loop: bool = Field(False, description="begin again after the last file, for trials; new files are not looked for")
+    existing: bool = Field(False, description="also use files that are there at the start, each once; for trials")
+    loop: bool = Field(False, description="start again after the last file, without looking for new files; for trials")
     taken: Path | None = Field(
-        None, description="file that keeps the name taken last over restarts; a station has one of its own"
+        None, description="file that stores the last name used across restarts; a station has its own"
     )
     part_id: str = Field(
-        "", max_length=200, description="pattern with the group part that reads the part's id from the file's name"
+        "",
+        max_length=200,
+        description="regular expression with the group part that extracts the part id from the file name",
     )
-    after: Literal["keep", "delete"] = Field("keep", description="what becomes of a file that was read")
-    settle_ms: int = Field(1000, ge=0, le=60_000, description="how long an unfinished file may take to be completed")
+    after: Literal["keep", "delete"] = Field("keep", description="what happens to a file after it was read")
+    settle_ms: int = Field(1000, ge=0, le=60_000, description="how long to wait for an unfinished file")
     # A folder that is opened again goes on where it was: the last file taken, and when it was opened first.
     _last: list[Key] = PrivateAttr(default_factory=list)
     _opened: list[float] = PrivateAttr(default_factory=list)
@@ -71,7 +71,7 @@ class FolderSource:
 
     def __init__(self, settings: Settings) -> None:
         if not settings.path.is_dir():
-            raise CameraError(f"camera {settings.name}: {settings.path} is no folder. Create it, or correct path")
+            raise CameraError(f"camera {settings.name}: {settings.path} is not a folder. Create it, or correct path")
         self._settings = settings
         self._lock = threading.Lock()
         self._looked = time.monotonic()  # when the last look began: what it did not find came later
@@ -105,9 +105,9 @@ class FolderSource:
             self._changed.wait(min(left, LOOK_S))
 
     def _passed_over(self) -> str:
-        notes = [f"{self._late} came too late and were thrown away"] if self._late else []
+        notes = [f"{self._late} came too late and were discarded"] if self._late else []
         if self._before:
-            notes.append(f"{self._before} lay there before; existing = true takes those, once")
+            notes.append(f"{self._before} were there before the start; existing = true uses those, once")
         return f" ({'; '.join(notes)})" if notes else ""
 
     def close(self) -> None:
@@ -209,7 +209,9 @@ class FolderSource:
             self._take(path)
             new.remove(path)
             self._late += 1
-            why = "too late for its part: thrown away. Where the writer's clock differs from this machine's, set both"
+            why = (
+                "too late for its part, and was discarded. If the writer's clock differs from this machine's, set both"
+            )
             _log.warning("camera %s: %s came %.1f s ago, %s", self._settings.name, path.name, now - files[path], why)
         first = min(new, key=self._key, default=None)
         return None if first is None else (first, files[first])

@@ -22,7 +22,7 @@ class Settings(VisionSettings):
     """A camera behind a GenTL producer. A producer for GigE looks for cameras by broadcast in its own way."""
 
     kind: Literal["genicam"] = "genicam"
-    cti: Path = Field(description="the maker's GenTL producer, a .cti file: it is program code and runs as such")
+    cti: Path = Field(description="the manufacturer's GenTL producer, a .cti file; it is executable code")
     device: str = Field("", max_length=200, description="id or serial number of the camera; empty: the only one")
 
 
@@ -33,7 +33,7 @@ class GenicamSource:
         self._settings = settings
         if not settings.cti.is_file():
             raise CameraError(
-                f"camera {settings.name}: {settings.cti} is not a file. Install the maker's GenTL producer"
+                f"camera {settings.name}: {settings.cti} is not a file. Install the manufacturer's GenTL producer"
             )
         _, self._gentl_error, self._node_error = _import()
         self._device: Any = None

@@ -54,7 +54,7 @@ def to_rgb(picture: RawImage, camera: str) -> Rgb:
     if found is None:
         raise CameraError(
             f"camera {camera}: pixels come as {picture.layout!r}, which is not known. "
-            "Let it send Mono8, BayerRG8, RGB8 or BGR8",
+            "Set it to Mono8, BayerRG8, RGB8 or BGR8",
             "unreadable",
         )
     grey = _grey(picture, int(found[3]), found[4] or "", camera)
@@ -81,7 +81,7 @@ def _grey(picture: RawImage, bits: int, packing: str, camera: str) -> Rgb:
 def _unpacked(picture: RawImage, bits: int, packing: str, camera: str) -> Rgb:
     """Eight highest bits of each pixel of a packed 10 or 12 bit picture (H, W)."""
     if picture.size is None or picture.pixels.dtype != np.uint8 or bits not in (10, 12):
-        raise CameraError(f"camera {camera}: {picture.layout} cannot be unpacked. Let it send 8 bits", "unreadable")
+        raise CameraError(f"camera {camera}: {picture.layout} cannot be unpacked. Set it to 8 bits", "unreadable")
     count = picture.size[0] * picture.size[1]
     data = picture.pixels.reshape(-1)
     if packing == "Packed":
@@ -113,7 +113,7 @@ def _shaped(picture: RawImage, channels: int, camera: str, depth: type = np.uint
 
 def _incomplete(picture: RawImage, camera: str) -> CameraError:
     return CameraError(
-        f"camera {camera}: {picture.pixels.size} values of type {picture.pixels.dtype} are no {picture.layout} "
+        f"camera {camera}: {picture.pixels.size} values of type {picture.pixels.dtype} do not form a {picture.layout} "
         f"picture of {picture.size or picture.pixels.shape}. Check the network and the pixel format",
         "incomplete",
     )

@@ -45,22 +45,26 @@ class Settings(LiveSettings):
     host: str = Field("127.0.0.1", description="address to listen on; another one needs token to be set")
     port: int = Field(0, ge=0, le=65535, description="port to listen on; 0: any free one")
     names: tuple[str, ...] = Field(
-        (), description="names by which callers may address this machine, besides its address, host and localhost"
+        (),
+        description="names by which callers may address this machine, in addition to its address, host and localhost",
     )
     token: Secret | None = Field(
-        None, description="callers must send it: Authorization: Bearer <token>; without it, one is made: token_file"
+        None,
+        description=(
+            "token that callers must send: Authorization: Bearer <token>; if not set, one is created in token_file"
+        ),
     )
     token_file: Path | None = Field(
         None,
-        description="where the token lies that is made when none is set; empty: in the station's or the user's folder",
+        description="file of the token that is created if none is set; empty: in the station's or the user's folder",
     )
     certificate: Path | None = Field(
-        None, description="PEM file of the server's certificate: then it speaks HTTPS only"
+        None, description="PEM file of the server's certificate; enables HTTPS and disables HTTP"
     )
     private_key: Path | None = Field(None, description="PEM file of the certificate's key")
     bytes_max: int = Field(32_000_000, ge=1000, le=1_000_000_000, description="larger requests are refused")
     waiting_max: int = Field(16, ge=1, le=1000, description="pictures that may wait; more are refused with status 503")
-    timeout_ms: int = Field(5000, ge=100, le=600_000, description="a caller who is slower is cut off")
+    timeout_ms: int = Field(5000, ge=100, le=600_000, description="slower callers are disconnected")
 
     @model_validator(mode="after")
     def _guarded(self) -> Settings:
@@ -136,7 +140,7 @@ class PushSource:
         """Why a request is not read at all."""
         length = str(headers.get("Content-Length", ""))
         if not self._is_ours(str(headers.get("Host", ""))):
-            return 403, "this machine is not called so. Use its address, or add the name to names"
+            return 403, "this machine does not have this name. Use its address, or add the name to names"
         if not hmac.compare_digest(str(headers.get("Authorization", "")).encode(), f"Bearer {self._token}".encode()):
             return 401, "send the header Authorization: Bearer <token>"
         if str(headers.get("Content-Type", "")).partition(";")[0].strip().lower() not in TYPES:
@@ -144,18 +148,18 @@ class PushSource:
         if not length.isascii() or not length.isdigit():
             return 411, "send the header Content-Length"
         if int(length) > self._settings.bytes_max:
-            return 413, f"at most {self._settings.bytes_max} bytes are taken"
+            return 413, f"at most {self._settings.bytes_max} bytes are accepted"
         return None
 
     def _keep(self, picture: RawImage, digest: str) -> tuple[int, str]:
         """Have a picture wait, unless its bytes were taken before."""
         with self._lock:
             if self._settings.repeats_max and digest in self._remembered:
-                return 409, "these very bytes were taken before. A new part has a new picture"
+                return 409, "the same bytes were accepted before. A new part needs a new picture"
             try:
                 self._waiting.put_nowait(picture)
             except queue.Full:
-                return 503, "too many pictures wait. Send it again later"
+                return 503, "too many pictures are waiting. Send it again later"
             self._remembered[digest] = None
             while len(self._remembered) > MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
@@ -228,7 +232,7 @@ def _handler(source: PushSource) -> type[BaseHTTPRequestHandler]:
             try:
                 super().handle()
             except OSError as error:
-                _log.info("push: a caller was cut off: %s", error)
+                _log.info("push: a caller was disconnected: %s", error)
 
     return Handler
 

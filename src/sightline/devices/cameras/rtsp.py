@@ -23,12 +23,12 @@ class Settings(CameraSettings):
 
     kind: Literal["rtsp"] = "rtsp"
     url: str = Field(description="address of the stream: rtsp://host:port/path, without user and password")
-    user: str = Field("", description="user at the camera")
-    password: Secret | None = Field(None, description="where the user's password lies")
+    user: str = Field("", description="user name at the camera")
+    password: Secret | None = Field(None, description="where the user's password is stored")
     transport: Literal["tcp", "udp"] = Field("tcp", description="tcp loses no packets; udp may be quicker")
     trigger: Trigger = Field("free", description="streams run free: a part gets the first picture after its trigger")
     open_ms: int = Field(5000, ge=100, le=60_000, description="time for the camera to answer when it is opened")
-    silent_ms: int = Field(2000, ge=100, le=60_000, description="a stream that is silent for longer is opened again")
+    silent_ms: int = Field(2000, ge=100, le=60_000, description="a stream that sends nothing for longer is reopened")
 
     @field_validator("url")
     @classmethod

@@ -33,22 +33,22 @@ class CameraSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field("camera", min_length=1, max_length=64, description="what messages and records call it")
+    name: str = Field("camera", min_length=1, max_length=64, description="name in messages and records")
     trigger: Trigger = Field(
         "hardware",
         description="free: the next picture after the station asks; software: the station triggers the camera; "
         "hardware: pictures come one per part, in order",
     )
-    roi: Roi | None = Field(None, description="the part of the picture that is kept")
+    roi: Roi | None = Field(None, description="the part of the picture that is used")
     rotate_deg: Literal[0, 90, 180, 270] = Field(0, description="turn the picture clockwise")
     flip: Literal["none", "horizontal", "vertical"] = Field("none", description="mirror the picture, after turning")
-    max_age_ms: float = Field(1000.0, gt=0, le=600_000, description="an older picture is never given")
+    max_age_ms: float = Field(1000.0, gt=0, le=600_000, description="an older picture is never used")
     delay_ms: float = Field(0.0, ge=0, le=10_000, description="free: known delay of the stream from scene to station")
     fixed_size: bool = Field(True, description="pictures of another size than the first are refused")
     repeats_max: int = Field(
         0, ge=0, le=1000, description="identical pictures in a row after which the camera counts as frozen; 0: never"
     )
-    backoff: Backoff = Field(Backoff.model_validate({}), description="pauses between attempts to connect again")
+    backoff: Backoff = Field(Backoff.model_validate({}), description="pauses between attempts to reconnect")
 
 
 class LiveSettings(CameraSettings):
@@ -69,15 +69,15 @@ class VisionSettings(LiveSettings):
         description="software: the station triggers the camera; hardware: a signal at trigger_line does; free: neither",
     )
     trigger_line: str = Field("Line1", max_length=64, description="hardware: the camera's input that triggers it")
-    exposure_us: float | None = Field(None, gt=0, le=60_000_000, description="exposure; without it the camera's own")
-    gain_db: float | None = Field(None, ge=0, le=60, description="gain; without it the camera's own")
-    pixel_format: str = Field("", max_length=32, description='such as "BayerRG8"; without it the camera\'s own')
+    exposure_us: float | None = Field(None, gt=0, le=60_000_000, description="exposure; empty: the camera's setting")
+    gain_db: float | None = Field(None, ge=0, le=60, description="gain; empty: the camera's setting")
+    pixel_format: str = Field("", max_length=32, description='such as "BayerRG8"; empty: the camera\'s setting')
     width_px: int | None = Field(None, ge=1, le=100_000, description="picture width on the sensor")
     height_px: int | None = Field(None, ge=1, le=100_000, description="picture height on the sensor")
     features: dict[str, Value] = Field(
         default_factory=dict, description="further features by name, set first, in order"
     )
-    buffers: int = Field(8, ge=2, le=256, description="pictures that the driver may hold")
+    buffers: int = Field(8, ge=2, le=256, description="pictures that the driver may buffer")
 
 
 def set_features(settings: VisionSettings, put: Callable[[str, Value], None]) -> None:

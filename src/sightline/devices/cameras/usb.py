@@ -29,7 +29,7 @@ class Settings(LiveSettings):
     height_px: int | None = Field(None, ge=8, le=20_000, description="picture height to ask for")
     rate_hz: float | None = Field(None, gt=0, le=1000, description="pictures per second to ask for")
     fourcc: str | None = Field(None, min_length=4, max_length=4, description='pixel code to ask for, such as "MJPG"')
-    exposure_us: float | None = Field(None, gt=0, le=10_000_000, description="exposure; without it the camera chooses")
+    exposure_us: float | None = Field(None, gt=0, le=10_000_000, description="exposure; empty: the camera chooses")
     gain_db: float | None = Field(None, ge=0, le=100, description="gain, in the driver's own steps with V4L")
 
     @field_validator("trigger")

@@ -23,8 +23,8 @@ class Settings(CameraSettings):
 
     kind: Literal["video"] = "video"
     path: Path = Field(description="the file")
-    loop: bool = Field(False, description="begin again after the last picture")
-    paced: bool = Field(False, description="give the pictures at the file's own rate instead of at once")
+    loop: bool = Field(False, description="start again after the last picture")
+    paced: bool = Field(False, description="play at the file's own frame rate instead of as fast as possible")
 
 
 class Capture:

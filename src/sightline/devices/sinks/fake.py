@@ -19,7 +19,7 @@ class Settings(SinkSettings):
     role: ClassVar[Literal["sink", "either", "controller"]] = "either"
     kind: Literal["fake"] = "fake"
     fails: bool = Field(False, description="every signal is refused")
-    kept_max: int = Field(1000, ge=1, le=1_000_000, description="signals that are kept; the oldest go")
+    kept_max: int = Field(1000, ge=1, le=1_000_000, description="signals that are kept; older ones are dropped")
 
 
 class FakeSink:

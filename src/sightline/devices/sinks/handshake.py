@@ -168,7 +168,8 @@ class Handshake:
             if self._acknowledge and (self._valid or self._acknowledging() or self._waiting):
                 if len(self._waiting) >= self._waiting_max:
                     raise SinkError(
-                        f"{len(self._waiting)} results wait for the PLC's acknowledgement. Check the PLC's program"
+                        f"{len(self._waiting)} results are waiting for the PLC's acknowledgement. Check the PLC's "
+                        "program"
                     )
                 self._waiting.append(signal)
             else:

@@ -32,15 +32,17 @@ class Settings(SinkSettings):
     inputs_address: int = Field(0, ge=0, le=65_000, description="first of the 24 registers that the PLC writes")
     outputs_address: int = Field(100, ge=0, le=65_000, description="first of the 48 registers that the station writes")
     acknowledge: bool = Field(True, description="a result stays until the PLC acknowledges it")
-    acknowledge_ms: float = Field(5000.0, gt=0, le=600_000, description="after this the missing one is an error")
-    waiting_max: int = Field(8, ge=1, le=1000, description="results that may wait for it; more are refused")
+    acknowledge_ms: float = Field(
+        5000.0, gt=0, le=600_000, description="after this time, a missing acknowledgement is an error"
+    )
+    waiting_max: int = Field(8, ge=1, le=1000, description="results that may wait for it; further ones are refused")
     poll_ms: float = Field(10.0, ge=1, le=10_000, description="client: pause between two exchanges")
     timeout_ms: float = Field(1000.0, ge=10, le=60_000, description="client: time for the PLC to answer")
     plc_silent_ms: float = Field(
         0.0,
         ge=0,
         le=600_000,
-        description="server: a heartbeat that stands still for longer means no PLC; 0: not watched",
+        description="server: a heartbeat that does not change for longer means that the PLC is gone; 0: not checked",
     )
 
     @model_validator(mode="after")
@@ -73,7 +75,7 @@ class ModbusSink:
         """Whether a PLC is connected and, where that is watched, its heartbeat moves."""
         server, silent_ms = self._link.get(0), self._handshake.plc_silent_s() * 1e3
         limit = self._settings.plc_silent_ms
-        error = self._link.error or (f"the PLC's heartbeat stands still for {silent_ms:.0f} ms" if limit else "")
+        error = self._link.error or (f"the PLC's heartbeat has not changed for {silent_ms:.0f} ms" if limit else "")
         connected = server is not None and server.connections() > 0 and (not limit or silent_ms <= limit)
         return Health(connected=connected, reconnects=self._link.reconnects, error="" if connected else error)
 

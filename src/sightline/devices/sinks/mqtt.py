@@ -29,7 +29,7 @@ class Settings(BrokerSettings):
         "sightline/station", pattern=r"^[\w ./-]*[\w.-]$", max_length=200, description="base of the topics"
     )
     commands: bool = Field(
-        False, description="take commands from /command: whoever may publish there moves the station"
+        False, description="accept commands from /command: everyone who may publish there controls the station"
     )
 
 
@@ -90,7 +90,7 @@ class MqttSink(BrokerSink[MqttClient]):
         # A retained command is an old one: it comes with every connection.
         command = None if retained else read_command(parse_json(payload))
         if command is None:
-            _log.warning("sink %s: a message on %s was no command", self._settings.name, topic)
+            _log.warning("sink %s: a message on %s was not a command", self._settings.name, topic)
         else:
             self._inbox.put(command)
 

@@ -27,11 +27,13 @@ class BrokerSettings(OutboxSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="the broker's address")
     port: int = Field(1883, ge=1, le=65535, description="the broker's port; with TLS usually 8883")
-    client_id: str = Field("", max_length=64, description="name at the broker, one per connection; empty: made up")
-    user: str = Field("", description="user at the broker")
-    password: Secret | None = Field(None, description="where the user's password lies")
-    tls: Tls | None = Field(None, description="set it, even empty, to speak TLS")
-    keepalive_s: int = Field(10, ge=1, le=600, description="a broker that is silent for longer counts as away")
+    client_id: str = Field(
+        "", max_length=64, description="client id at the broker, one per connection; empty: generated"
+    )
+    user: str = Field("", description="user name at the broker")
+    password: Secret | None = Field(None, description="where the user's password is stored")
+    tls: Tls | None = Field(None, description="set it, even empty, to use TLS")
+    keepalive_s: int = Field(10, ge=1, le=600, description="a broker that is silent for longer counts as disconnected")
     timeout_ms: float = Field(3000.0, ge=10, le=60_000, description="time for the broker to connect or to acknowledge")
 
     @model_validator(mode="after")
@@ -79,7 +81,7 @@ class MqttClient:
             properties.ContentType = kind
         ticket = self._client.publish(topic, payload, qos, retain, properties)
         if ticket.rc != 0:
-            raise SinkError(f"the broker takes nothing: {self._mqtt.error_string(ticket.rc)}. Check the network")
+            raise SinkError(f"the broker accepts nothing: {self._mqtt.error_string(ticket.rc)}. Check the network")
         return ticket
 
     def arrived(self, tickets: Sequence[Any]) -> int:

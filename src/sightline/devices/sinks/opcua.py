@@ -25,7 +25,7 @@ from sightline.devices.sinks.opcua_model import NAMESPACE, RESULTS, Call, Model
 from sightline.devices.sinks.port import Inbox, SinkSettings, read_command
 
 START_S, CALL_S = 30.0, 5.0
-UNTOLD = "the station has not told its status yet"
+UNTOLD = "the station has not reported its status yet"
 COMMANDS = {
     "StartSingleJob": "trigger",
     "StartContinuous": "continuous",
@@ -47,12 +47,12 @@ class Settings(SinkSettings):
     port: int = Field(4840, ge=0, le=65535, description="port to listen on; 0: any free one")
     station: str = Field("Station", min_length=1, max_length=64, description="browse name of the vision system")
     user: str = Field("", description="user who may connect; empty: anybody")
-    password: Secret | None = Field(None, description="where the user's password lies")
+    password: Secret | None = Field(None, description="where the user's password is stored")
     certificate: Path | None = Field(
-        None, description="PEM or DER file of the server's certificate: then all is encrypted"
+        None, description="PEM or DER file of the server's certificate; enables encryption"
     )
     private_key: Path | None = Field(None, description="PEM file of the certificate's key")
-    commands: bool = Field(True, description="take what moves the station: jobs, Stop, Abort, recipes, Reset")
+    commands: bool = Field(True, description="accept commands to the station: jobs, Stop, Abort, recipes, Reset")
     waiting_max: int = Field(
         1000, ge=1, le=100_000, description="results that may wait for the server; more are refused"
     )
@@ -176,7 +176,7 @@ class OpcuaServer:
         """Hand a command to the station; 0 exactly where it will be obeyed, else an ErrorCode and why."""
         status = self._status
         if not self._settings.commands:
-            return ErrorCode.NOT_READY, "no commands are taken here: the station has another controller"
+            return ErrorCode.NOT_READY, "no commands are accepted here: the station has another controller"
         if status is None or status.error == ErrorCode.CANNOT_START:
             return ErrorCode.NOT_READY if status is None else status.error, UNTOLD if status is None else status.reason
         if method in ("PrepareRecipe", "UnprepareRecipe") and (command is None or not command.recipe):
@@ -188,7 +188,7 @@ class OpcuaServer:
         if refusal is not None:
             return refusal
         if not self._put(status, command):
-            return ErrorCode.NOT_READY, "too many commands wait. Try again"
+            return ErrorCode.NOT_READY, "too many commands are waiting. Try again"
         if command.kind is CommandKind.RECIPE and unknown:  # the station has to know, too: now none is active
             none = f"no recipe is called {command.recipe!r}, and none is active now"
             return ErrorCode.UNKNOWN_RECIPE, f"{none}. Known: {', '.join(status.recipes) or 'none'}"

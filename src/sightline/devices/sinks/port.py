@@ -61,7 +61,7 @@ class SinkSettings(BaseModel):
     # Whether a station can have it as its controller (commands come by it), and whether in any other place.
     role: ClassVar[Literal["sink", "either", "controller"]] = "sink"
 
-    name: str = Field("", max_length=64, description="what messages call it; empty: its kind")
+    name: str = Field("", max_length=64, description="name in messages; empty: its kind")
     backoff: Backoff = Field(Backoff.model_validate({}), description="pauses between attempts to connect or to deliver")
 
     @model_validator(mode="before")
@@ -78,7 +78,9 @@ class OutboxSettings(SinkSettings):
     """Settings of sinks whose messages wait on the disk."""
 
     outbox: Path = Field(description="file in which messages wait until they are delivered")
-    outbox_mb: float = Field(256.0, gt=0, le=100_000, description="its greatest size; beyond it the oldest messages go")
+    outbox_mb: float = Field(
+        256.0, gt=0, le=100_000, description="its maximum size; beyond it, the oldest messages are dropped"
+    )
 
 
 class Inbox:
@@ -97,7 +99,7 @@ class Inbox:
         try:
             self._commands.put_nowait(command)
         except queue.Full:
-            _log.error("a command was refused: %d wait already", self._commands.maxsize)
+            _log.error("a command was refused: %d are already waiting", self._commands.maxsize)
             return False
         if command.kind is CommandKind.ABORT:
             self._abort()  # after it was put: a part that begins from now on finds it in the queue

@@ -28,8 +28,10 @@ class Settings(SinkSettings):
     inputs_byte: int = Field(0, ge=0, le=65_000, description="first of the 48 bytes that the PLC writes")
     outputs_byte: int = Field(48, ge=0, le=65_000, description="first of the 96 bytes that the station writes")
     acknowledge: bool = Field(True, description="a result stays until the PLC acknowledges it")
-    acknowledge_ms: float = Field(5000.0, gt=0, le=600_000, description="after this the missing one is an error")
-    waiting_max: int = Field(8, ge=1, le=1000, description="results that may wait for it; more are refused")
+    acknowledge_ms: float = Field(
+        5000.0, gt=0, le=600_000, description="after this time, a missing acknowledgement is an error"
+    )
+    waiting_max: int = Field(8, ge=1, le=1000, description="results that may wait for it; further ones are refused")
     poll_ms: float = Field(10.0, ge=1, le=10_000, description="pause between two exchanges")
     timeout_ms: float = Field(1000.0, ge=10, le=60_000, description="time for the PLC to answer")
 

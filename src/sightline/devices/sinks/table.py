@@ -41,7 +41,7 @@ def in_role(values: Mapping[str, Any], controller: bool) -> dict[str, Any]:
         raise ValueError(f"{kind} takes no triggers. Choose one of {', '.join(able)}, and put {kind} into [[sinks]]")
     if not controller and settings.role == "controller":
         raise ValueError(
-            f"triggers over {kind} would be dropped here: only the controller is obeyed. Write its settings below "
+            f"triggers over {kind} would be lost here: only the controller may command. Write its settings below "
             "[controller]"
         )
     if "commands" not in settings.model_fields:
@@ -49,7 +49,7 @@ def in_role(values: Mapping[str, Any], controller: bool) -> dict[str, Any]:
     told = {"commands": controller, **values}
     if bool(told["commands"]) is not controller:
         remedy = "Set commands = true" if controller else "Leave commands out, or make it the [controller]"
-        why = "without commands, no trigger can come" if controller else "commands would be dropped here"
+        why = "without commands, no trigger can come" if controller else "commands would be ignored here"
         raise ValueError(f"{kind}: {why}. {remedy}")
     return told
 

@@ -29,7 +29,7 @@ class Settings(OutboxSettings):
 
     kind: Literal["webhook"] = "webhook"
     url: str = Field(description="address to post to: https, or http on this machine")
-    key: Secret = Field(description="where the key that signs the messages lies")
+    key: Secret = Field(description="where the signing key is stored")
     tls: Tls = Field(Tls.model_validate({}), description="how the other side's certificate is checked")
     timeout_ms: float = Field(3000.0, ge=10, le=60_000, description="time for the other side to answer")
 

@@ -158,7 +158,10 @@ class Outlier:
     spreads: float
 
     def __str__(self) -> str:
-        return f"{readable_name(self.part.sample.path.name)} ({self.spreads:.1f} spreads above the median)"
+        return (
+            f"{readable_name(self.part.sample.path.name)} ({self.spreads:.1f} robust standard "
+            "deviations above the median)"
+        )
 
 
 @torch.inference_mode()

@@ -258,5 +258,5 @@ class Attention:
             return None, f"Attention is not shown: the backbone cannot be loaded here ({error})"
         found = attention_map(self._net, torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float())
         if found is None:
-            return None, f"Attention is not shown: {self._name} is no plain vision transformer"
+            return None, f"Attention is not shown: {self._name} is not a plain vision transformer"
         return np.asarray(found[0].cpu().numpy(), np.float32), ""

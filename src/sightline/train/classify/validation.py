@@ -147,7 +147,7 @@ def _check_groups(labelled: Sequence[Labelled], label_map: LabelMap) -> None:
         raise InputError("all labelled parts are of one group, so none can be held out. Add parts of other groups")
     for kind, name in enumerate(label_map.types, start=1):
         if len({x.part.unit for x in labelled if x.classes is not None and x.classes[kind]}) < 2:
-            warn(f"type '{name}' is shown by one group of parts only: how often it is missed, nobody can say")
+            warn(f"type '{name}' is shown by one group of parts only: how often it is missed is unknown")
 
 
 def _label(x: Labelled) -> tuple[str, ...]:
@@ -210,7 +210,8 @@ def _band(
         return None, None  # no good parts at all: such a recipe decides by the types' names (docs/decisions/0019)
     if len(good) < MIN_GOOD:
         warn(
-            f"{len(good)} held-out good parts are too few for a threshold on known types: they name, but decide nothing"
+            f"{len(good)} held-out good parts are too few for a threshold on known types: they are "
+            "named, but do not decide"
         )
         return None, None
     targets = Targets(settings.overkill_target, settings.escape_target, settings.review_target)

@@ -129,7 +129,7 @@ def _row(trial: SearchTrial, result: SearchResult) -> dict[str, Any]:
 
 def _prices(result: SearchResult) -> list[tuple[str, str]]:
     prices = result.prices
-    review = "none: one threshold parts OK from NG" if prices.review is None else f"{prices.review:g}"
+    review = "none: one threshold separates OK from NG" if prices.review is None else f"{prices.review:g}"
     kind = "synthetic defects" if result.synthetic else "labelled defective parts"
     return [
         ("Defective parts on the line", percent(prices.defect_rate)),

@@ -106,7 +106,9 @@ def parse_budget(budget: str | None) -> float:
         return math.inf
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", budget)
     if match is None or float(match[1]) == 0:
-        raise SettingError(f"budget '{budget}' is no time. Give a number with s, m or h, for instance 90s, 10m or 2h")
+        raise SettingError(
+            f"budget '{budget}' is not a time. Give a number with s, m or h, for instance 90s, 10m or 2h"
+        )
     return float(match[1]) * UNITS_S[match[2]]
 
 
@@ -148,7 +150,7 @@ def _judge(study: optuna.Study, job: Job, ended: str) -> _Found:
     if failed and ended == "trials":
         raise InputError(
             f"all {len(failed)} trials failed, so there is nothing to choose from. The first: {failed[0].reason} "
-            "Mend that, and name a new study file where you gave one"
+            "Correct that, and name a new study file if you gave one"
         )
     why = f"The budget was spent before one trial was finished, so the default settings stand. {_advice(study, job)}"
     warn_caller(why, SearchWarning)
@@ -206,7 +208,7 @@ def _notes(bench: Bench, found: _Found, processes: int, recipe: Recipe) -> Itera
     if recipe.card.recognition is not None and recipe.card.recognition.band is not None:
         yield (
             "Known types decide beside the score, so the costs compare settings, and are not those of the recipe's own "
-            "thresholds, which rest on the training. Without a price of reviews, what would be in REVIEW is NG"
+            "thresholds, which rest on the training. Without a review price, parts that would be in REVIEW are NG"
         )
     if processes > 1:
         yield f"Times were taken while {processes} processes shared the computer: compare them, do not promise them"

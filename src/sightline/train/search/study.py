@@ -74,7 +74,7 @@ def open_study(path: Path | None, wanted: Identity | None) -> optuna.Study:
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path}: cannot be used as a study ({first}). Name another file, which is then made"
+            f"{path}: cannot be used as a study ({first}). Name another file; it will be created"
         ) from error
     return study
 
@@ -94,7 +94,7 @@ def _check(study: optuna.Study, path: Path | None, wanted: Identity | None) -> N
         study.set_user_attr(IDENTITY, dict(wanted))
         return
     if not isinstance(found, dict):
-        raise InputError(f"{path}: is a study, but none of sightline search. Name another file, which is then made")
+        raise InputError(f"{path}: is a study, but not of sightline search. Name another file; it will be created")
     different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
         raise InputError(

@@ -60,7 +60,7 @@ def _one_threshold_of_types(recipe: Recipe) -> Recipe:
 
 def _promises(cost: Cost | None, synthetic: bool) -> list[str]:
     if cost is None:
-        return ["no REVIEW, for it has no price: what the training would have left to a person is NG"]
+        return ["no REVIEW, because it has no price: parts that the training would have left to a person are NG"]
     if synthetic:
         return ["no labelled defective parts: nothing can be promised about escapes"]
     escapes, overkills = cost.escapes, cost.overkills
@@ -75,4 +75,4 @@ def _promises(cost: Cost | None, synthetic: bool) -> list[str]:
 def _types(card: Card) -> list[str]:
     if card.recognition is None or card.recognition.band is None:
         return []
-    return ["known types decide, too: more good parts than counted here may be NG"]
+    return ["known types also decide: more good parts than counted here may be NG"]

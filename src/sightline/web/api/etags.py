@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Header
 
 IfMatch = Annotated[
-    str | None, Header(max_length=300, description="ETag of what is to be changed: 412 where that is over")
+    str | None, Header(max_length=300, description="ETag of the resource to change: 412 if it has changed since")
 ]
 
 

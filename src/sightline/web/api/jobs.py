@@ -75,7 +75,7 @@ def log(number: int, site: Here, identity: Reading, after: After = None, limit: 
 def file(number: int, name: str, site: Here, identity: Reading) -> FileResponse:
     """A file that a job has made, for instance its report."""
     if name not in site.store.jobs.get(number).result.get("files", ()):
-        raise NotFoundError(f"job {number} has made no file {name!r}. Its result lists them")
+        raise NotFoundError(f"job {number} has no file {name!r}. Its result lists them")
     path: Path = site.settings.folder / "jobs" / str(number) / name
     if not path.is_file():
         raise NotFoundError(f"{name!r} of job {number} was removed from the folder of jobs")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from sightline.core.errors import InputError
 
 T = TypeVar("T")
-Limit = Annotated[int, Query(ge=1, le=500, description="how many items, at most")]
+Limit = Annotated[int, Query(ge=1, le=500, description="maximum number of items")]
 After = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 
 

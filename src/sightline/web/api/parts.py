@@ -24,7 +24,7 @@ from sightline.web.api.site import Here, Site
 router = APIRouter(tags=["reviews"], responses=responses(401, 403, 404, 422, 429))
 RecipeHash = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$", description="SHA-256 of the file, or its first digits")]
 IMAGES = "/api/v1/images"
-GOOD = "called good by people, of the same product; of the same view and station where there is one, nearest in time"
+GOOD = "called good by people, of the same product; if possible of the same view and station, nearest in time"
 
 
 class Pictures(BaseModel):

@@ -39,7 +39,7 @@ class Problem(BaseModel):
     title: str = Field(description="the status in words")
     status: int
     detail: str = Field(description="what was wrong, where, and what to do")
-    errors: list[dict[str, Any]] = Field(default=[], description="by field, where a request does not have its form")
+    errors: list[dict[str, Any]] = Field(default=[], description="by field, if a request is not valid")
 
 
 def problem(
@@ -105,13 +105,16 @@ def _of_the_disk(request: Request, error: Exception) -> JSONResponse:
     if error.errno not in FULL:
         raise error
     LOG.error("%s %s: %s", request.method, request.url.path, error)
-    told = "the server's disk is full: nothing of this was kept. Make room there, then send it again"
+    told = "the server's disk is full: nothing of this was kept. Free space there, then send it again"
     return problem(HTTPStatus.INSUFFICIENT_STORAGE, told)
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     LOG.error("%s %s failed", request.method, request.url.path)  # the traceback follows from the server itself
-    told = "an error of the server, which its log names. Try again; if it comes again, report it with the log's lines"
+    told = (
+        "an internal error of the server; see its log. Try again; if it happens again, report it "
+        "with the lines of the log"
+    )
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, told, {"X-Content-Type-Options": "nosniff"})
 
 

@@ -34,7 +34,7 @@ class Route(APIRoute):
             if key is None or request.method in SAFE:
                 return await handler(request)
             if not 0 < len(key) <= MAX_KEY:
-                raise InputError(f"{KEY}: has to have 1 to {MAX_KEY} characters. A UUID will do")
+                raise InputError(f"{KEY}: must have 1 to {MAX_KEY} characters. A UUID will do")
             identity = await run_in_threadpool(identify, request, site)
             if identity is None:
                 return await handler(request)

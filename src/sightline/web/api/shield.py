@@ -51,7 +51,7 @@ class Shield:
         if name not in self._settings.hosts:
             return await self._refuse(
                 scope, receive, send, HTTPStatus.MISDIRECTED_REQUEST,
-                f"this server is not called {name!r}. Use one of its names, or start it with --allow-host",
+                f"this server does not have the name {name!r}. Use one of its names, or start it with --allow-host",
             )  # fmt: skip
         if not _is_ours(headers, scope):
             told = "a page of another site sent this. Send it from a page of this server, or without Origin"
@@ -107,5 +107,5 @@ def _is_ours(headers: Headers, scope: Scope) -> bool:
 
 
 def _too_large(most: int) -> tuple[HTTPStatus, str]:
-    told = f"the request has more than the {most / 1e6:g} MB that it may have. Send less, or raise the limit"
+    told = f"the request is larger than the {most / 1e6:g} MB that it may have. Send less, or raise the limit"
     return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told
