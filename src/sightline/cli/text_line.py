@@ -111,7 +111,8 @@ def drift(found: State) -> str:
 
 def _usual(view: ViewCharts) -> str:
     if view.reference == "learning":
-        return f"{view.learned} of the {view.needed} OK parts that tell what is usual (its recipe does not)"
+        why = "its recipe is not in this store, or does not say it"
+        return f"{view.learned} of the {view.needed} OK parts that tell what is usual: {why}"
     return "compared with " + ("the training" if view.reference == "training" else "the line's own first parts")
 
 

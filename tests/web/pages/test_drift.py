@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -47,6 +48,7 @@ def test_a_drift_is_told_where_it_is_watched_and_acknowledged_where_it_is_explai
     expect(page.get_by_role("heading", name="Drift")).to_be_visible()
     alarm = page.get_by_role("region", name="Alarm 1")
     expect(alarm).to_contain_text("Check lamp, exposure")
+    expect(alarm).to_contain_text(re.compile(r"Brightness: −1\d(\.\d+)? % \(−\d"))
     expect(alarm.get_by_role("img")).to_have_count(2)
     for name in ("Before", "After"):
         loaded = alarm.get_by_role("img", name=name)

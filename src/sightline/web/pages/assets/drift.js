@@ -21,6 +21,13 @@ const MEASURES = {
 };
 const word = (table, name, n) => (table[name] ? (n === undefined ? table[name]() : table[name][n]()) : name);
 const signed = (value, unit) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), 2)}${unit ? ` ${unit}` : ""}`;
+const LOGARITHMS = ["brightness", "sharpness", "noise", "red", "blue"];
+const UNITS = { ...Object.fromEntries(LOGARITHMS.map((name) => [name, "%"])), shift_x: "%", shift_y: "%", scale: "%", turn: "°" };
+/** How far a measure has moved, in its unit where it has one, and in deviations. */
+function moved(name, { change, deviations }) {
+  const far = t("{n} deviations", { n: signed(deviations) });
+  return UNITS[name] ? `${signed(LOGARITHMS.includes(name) ? 100 * Math.expm1(change) : change, UNITS[name])} (${far})` : far;
+}
 const address = (station) => `/drift?station=${encodeURIComponent(station)}`;
 
 /** A word on a station's page about each alarm that nobody has acknowledged. */
@@ -53,12 +60,12 @@ function Kept({ name, hash }) {
 
 function Alarm({ alarm, done }) {
   const { measures = {}, crossed = [], not_ok = {} } = alarm.figures;
-  const moved = crossed.filter((name) => measures[name]);
+  const told = crossed.filter((name) => measures[name]);
   return html`<section class="panel alarm" aria-label=${t("Alarm {n}", { n: alarm.id })}><div class="row between"><h2>${word(CAUSES, alarm.cause, 0)}</h2>
       <span class="muted small">${alarm.station} · ${alarm.view} · <${Moment} at=${alarm.created} /></span></div>
     <div class="split"><div class="stack"><p>${word(CAUSES, alarm.cause, 1)}</p>
       <div class="note"><b>${t("What to do")}</b><br />${word(CAUSES, alarm.cause, 2)}</div>
-      ${moved.length > 0 && html`<ul>${moved.map((name) => html`<li>${word(MEASURES, name)}: ${t("{n} deviations", { n: signed(measures[name].deviations) })}</li>`)}</ul>`}
+      ${told.length > 0 && html`<ul>${told.map((name) => html`<li>${word(MEASURES, name)}: ${moved(name, measures[name])}</li>`)}</ul>`}
       <p class="muted small"><a href=${`/parts/${alarm.since}`}>${t("It began about here")}</a>${not_ok.lately !== undefined ? ` · ${t("not OK lately {lately} %, in all {all} %", { lately: number(100 * not_ok.lately, 1), all: number(100 * not_ok.in_all, 1) })}` : ""}</p></div>
       <div class="stack"><div class="pair"><${Kept} name=${t("Before")} hash=${alarm.before_hash} /><${Kept} name=${t("After")} hash=${alarm.after_hash} /></div><${Acknowledge} alarm=${alarm} done=${done} /></div></div></section>`;
 }
@@ -85,7 +92,7 @@ function View({ view, every, open }) {
   const alarmed = new Set(mine.flatMap((one) => one.figures.crossed || []));
   return html`<section class="panel"><div class="row between"><h2>${view.station} · ${view.view}</h2>
       <span class="muted small"><a href=${`/recipes/${view.recipe_hash}`}>${view.recipe_hash.slice(0, 12)}</a> · ${t("{n} parts", { n: number(view.parts) })} · ${word(REFERENCES, view.reference)}</span></div>
-    ${view.reference === "learning" ? html`<p>${t("{n} of {needed} OK parts have come that tell what is usual; the recipe does not.", { n: number(view.learned), needed: number(view.needed) })}</p>`
+    ${view.reference === "learning" ? html`<p>${t("{n} of {needed} OK parts have come that tell what is usual: the recipe is not in this store, or does not say it.", { n: number(view.learned), needed: number(view.needed) })}</p>`
       : html`<div class="charts">${view.charts.map((chart) => html`<${Chart} key=${chart.name} chart=${chart} every=${every} alarmed=${alarmed.has(chart.name)} />`)}</div>`}</section>`;
 }
 
