@@ -68,7 +68,7 @@ export function Inspections() {
       <${Filter} label=${t("From")} name="since" type="datetime-local" ...${{ query, set }} /><${Filter} label=${t("To")} name="until" type="datetime-local" ...${{ query, set }} />
       ${location.search && html`<button type="button" class="quiet" onClick=${() => go("/parts", true)}>${t("Clear")}</button>`}</form>
     ${!list.items ? html`<${Waiting} of=${list} />` : list.items.length === 0 ? html`<${Empty} title=${t("No such part")}>${t("No part of the line has passed this filter.")}</${Empty}>`
-      : html`<div class="thumbs long">${list.items.map(part)}</div><${More} list=${list} />`}`;
+      : html`<div class="thumbs">${list.items.map(part)}</div><${More} list=${list} />`}`;
 }
 
 /** An inspected part in the gallery. */

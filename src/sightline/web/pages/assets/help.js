@@ -1,6 +1,7 @@
 // What each page is for and its keys, in a few lines: behind the question mark.
 import { html, useState } from "./vendor/preact.js";
 import { Dialog, useKeys } from "./parts.js";
+import { startTour } from "./tour.js";
 import { t } from "./words.js";
 
 const key = (name, text) => html`<li><kbd>${name}</kbd> ${text}</li>`;
@@ -27,5 +28,5 @@ export function Help({ path }) {
   if (!about) return null;
   return html`<button class="quiet" onClick=${() => set(true)} aria-label=${t("Help")} title=${t("Help")}>?</button>
     <${Dialog} open=${open} title=${t("Help")} close=${() => set(false)}>${open && html`${about().filter((one) => typeof one === "string").map((one) => html`<p>${one}</p>`)}<ul class="help">${about().filter((one) => typeof one !== "string")}</ul>
-      <button class="primary" onClick=${() => set(false)}>${t("Close")}</button>`}</${Dialog}>`;
+      <div class="row"><button class="primary" onClick=${() => set(false)}>${t("Close")}</button><button onClick=${() => { set(false); setTimeout(startTour); }}>${t("Take the tour")}</button></div>`}</${Dialog}>`;
 }

@@ -4,6 +4,7 @@ import { Problem, carry, get, listen, remove } from "./api.js";
 import { LoginAgain } from "./login.js";
 import { Empty, Session, Toasts, Waiting, go, say, told, useRemote, useSession } from "./parts.js";
 import { Help } from "./help.js";
+import { Tour } from "./tour.js";
 import { choose, language, speak, t } from "./words.js";
 
 // Each page is a module that is loaded when it is first shown: [address, module, the page's name there].
@@ -145,7 +146,7 @@ function App() {
     <a class="hidden skip" href="#main">${t("To the page")}</a>
     <div class="frame"><${Rail} path=${bare} logOut=${logOut} /><main id="main" tabindex="-1">
       ${away && html`<div class="note bad away" role="alert">${t("The server does not answer. The page goes on by itself as soon as it does.")}</div>`}<${Page} path=${bare} /></main></div>
-    <${LoginAgain} open=${expired} name=${session.user} done=${logInAgain} close=${() => expire(false)} /><${Toasts} /></${Session.Provider}>`;
+    <${LoginAgain} open=${expired} name=${session.user} done=${logInAgain} close=${() => expire(false)} /><${Tour} /><${Toasts} /></${Session.Provider}>`;
 }
 
 /** Links inside the app change the page without loading everything anew. */
