@@ -101,8 +101,9 @@ function around(rect, card) {
   const top = Math.max(rect.top, 4), left = Math.max(rect.left, 4);
   const [right, bottom] = [Math.min(rect.right, innerWidth - 4), Math.min(rect.bottom, innerHeight - 4)];
   const spot = `left:${left - 4}px;top:${top - 4}px;width:${Math.max(right - left, 0) + 8}px;height:${Math.max(bottom - top, 0) + 8}px`;
-  if (innerWidth <= NARROW) return { spot, card: "" };
   const [wide, high] = [card.offsetWidth, card.offsetHeight];
+  // On a phone: below, or above what stands at the end of a page that cannot be scrolled up any further.
+  if (innerWidth <= NARROW) return { spot, card: top + 90 > innerHeight - high ? `bottom:auto;top:${Math.max(top - high - ROOM, ROOM)}px` : "" };
   const level = Math.min(Math.max(top, ROOM), innerHeight - high - ROOM);
   const across = Math.min(Math.max(left, ROOM), innerWidth - wide - ROOM);
   const places = [
