@@ -276,7 +276,7 @@ def audit(folder, done, sorted_, heard):
 
 def text_of(results):
     """The tables for people."""
-    lines = ["# The line under load and under faults", "", results["machine"], ""]
+    lines = ["# The line under load and under faults", ""]
     lines += ["Written by `python benchmarks/line.py`. Goals: p99 60 ms, overhead 3 ms, memory 3 %, recovery 5 s.", ""]
     head = "| run | parts | no answer | late | missing records | p50 / p99 / max ms, as the PLC saw it | "
     head += "overhead p50, ms | memory MB (growth over the last half) |"
@@ -289,9 +289,12 @@ def text_of(results):
                 f"{run['missing_records']} | {times} | {run['overhead_p50_ms']} | {one['memory_mb']} "
                 f"({one['memory_growth']:+.1%}) |"
             )
+    lines += ["", *(f"{name}: {run['measured']}" for name, run in results.get("load", {}).items())]
     if "faults" in results:
         found = results["faults"]
         lines += [
+            "",
+            f"Faults: {found['measured']}",
             "",
             f"{found['faults']} faults during {found['parts']} parts: **{found['ok_without_inspected_frame']}** ",
         ]
@@ -315,7 +318,7 @@ def machine():
     info = Path("/proc/cpuinfo").read_text()
     name = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "a CPU")
     load = os.getloadavg()[0]
-    return f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores, {name}; load before {load:.1f}."
+    return f"measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores, {name}; load before {load:.1f}."
 
 
 def main():
@@ -326,15 +329,17 @@ def main():
     options = parser.parse_args()
     path = HERE / "line.json"
     results = json.loads(path.read_text()) if path.exists() else {}
-    results["machine"] = machine()
     work = Path(tempfile.gettempdir()) / "sightline-line-recipe"
     recipe, belt = prepare(work)
     for name, (stations, per_second) in RUNS.items():
         if options.only in (None, name):
             title = f"{stations} station{'s' * (stations > 1)}, {per_second:g} parts/s each"
-            results.setdefault("load", {})[title] = load(recipe, belt, stations, per_second, options.minutes)
+            measured = {"measured": machine()}
+            found = load(recipe, belt, stations, per_second, options.minutes)
+            results.setdefault("load", {})[title] = found | measured
     if options.only in (None, "faults"):
-        results["faults"] = faults(recipe, belt, options.faults)
+        measured = {"measured": machine()}
+        results["faults"] = faults(recipe, belt, options.faults) | measured
     path.write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "line.md").write_text(text_of(results))
     print(text_of(results))
