@@ -306,8 +306,8 @@ def test_an_escape_bound_holds_only_where_the_ok_limit_is_no_higher(recipe: Reci
     [
         (2.0, 1.0, "x", "swap them"),
         (1.0, 2.0, " ", "reason"),
-        (float("nan"), 2.0, "x", "no numbers"),
-        (float("-inf"), 1.0, "x", "no numbers"),
+        (float("nan"), 2.0, "x", "not numbers"),
+        (float("-inf"), 1.0, "x", "not numbers"),
     ],
 )
 def test_what_makes_no_thresholds_is_refused(recipe: Recipe, ok: float, ng: float, reason: str, said: str) -> None:

@@ -84,7 +84,7 @@ def test_a_level_measures_in_the_plane_of_its_directions() -> None:
 
 def test_standardised_distances_are_in_units_of_their_spread() -> None:
     level = _level("fine")
-    level.centre, level.spread = torch.tensor(3.0), torch.tensor(2.0)
+    level.centre, level.scale = torch.tensor(3.0), torch.tensor(2.0)
     assert level.standardise(torch.tensor([3.0, 5.0, 1.0])).tolist() == [0.0, 1.0, -1.0]
 
 
@@ -143,7 +143,7 @@ def test_the_score_is_the_mean_of_the_hottest_cells() -> None:
 def test_held_out_parts_score_zero_on_average() -> None:
     heat, score = _random(50, 1, 8, 12), ImageScore((0.01, 0.3))
     score.fit(heat)
-    standard = (score.top_means(heat) - score.centres) / score.spreads
+    standard = (score.top_means(heat) - score.centres) / score.scales
     assert torch.allclose(standard.mean(0), torch.zeros(2), atol=1e-4)
     assert torch.allclose(standard.std(0, correction=0), torch.ones(2), atol=1e-4)
     assert float(score(heat).mean()) == pytest.approx(0, abs=1e-4)
@@ -182,11 +182,11 @@ def test_smoothing_keeps_flat_heat_and_spreads_a_spot() -> None:
     assert torch.allclose(smooth(torch.full((1, 1, 8, 12), 2.5), kernel), torch.tensor(2.5))
     spot = torch.zeros(1, 1, 9, 13)
     spot[0, 0, 4, 6] = 1
-    spread = smooth(spot, kernel)
-    assert float(spread.sum()) == pytest.approx(1, abs=1e-5)
-    assert int(spread.argmax()) == 4 * 13 + 6
-    assert float(spread.max()) < 1
-    assert torch.allclose(spread, spread.flip(2)) and torch.allclose(spread, spread.flip(3))
+    blurred = smooth(spot, kernel)
+    assert float(blurred.sum()) == pytest.approx(1, abs=1e-5)
+    assert int(blurred.argmax()) == 4 * 13 + 6
+    assert float(blurred.max()) < 1
+    assert torch.allclose(blurred, blurred.flip(2)) and torch.allclose(blurred, blurred.flip(3))
 
 
 # The whole head
@@ -241,7 +241,7 @@ def test_a_centre_may_differ_from_place_to_place(head: AnomalyHead) -> None:
 
 def test_the_numbers_of_a_reader_can_be_stored(head: AnomalyHead) -> None:
     copy = AnomalyHead({name: _level(name) for name in LEVELS}, sigma=0.7, fractions=(0.01, 0.3)).eval()
-    head.levels["fine"].spread = torch.tensor(3.0)
+    head.levels["fine"].scale = torch.tensor(3.0)
     copy.load_state_dict(head.state_dict())
     with torch.inference_mode():
         assert torch.equal(copy(_maps())[0], head(_maps())[0])

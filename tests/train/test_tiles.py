@@ -111,7 +111,7 @@ def test_two_passes_equal_one(
     def keep(other: Any, distances: Any) -> None:
         for name, level in other.levels.items():
             same = head.levels[name]
-            level.centre, level.floor, level.spread = same.centre, same.floor, same.spread
+            level.centre, level.floor, level.scale = same.centre, same.floor, same.scale
         other.score = head.score
 
     monkeypatch.setattr(held_out_maps, "fit_scales", keep)

@@ -72,7 +72,7 @@ def calibrate(
         overkill=overkill,
         review=review,
         escape=escape,
-        heat_threshold=_order_statistic(np.sort(heat_peaks), int(targets.review * len(heat_peaks))),
+        heat_threshold=Pictures.of(np.sort(heat_peaks)).limit(targets.review),
         promises=_promises(overkill, review, escape, targets, photos or len(good)),
     )
 
@@ -86,9 +86,8 @@ def calibrate_known(
     """
     if len(known) == 0:
         raise ValueError("thresholds need the score of at least one held-out part")
-    ordered = np.sort(known)
-    band = Band(low=NEVER, high=_order_statistic(ordered, int(targets.review * len(known))))
-    strange = rate(int((ordered > band.high).sum()), len(known))
+    band = Band(low=NEVER, high=Pictures.of(np.sort(known)).limit(targets.review))
+    strange = rate(int((known > band.high).sum()), len(known))
     return band, Calibration(
         method="leave-one-group-out" if by_group else "leave-one-image-out",
         good=0,
@@ -97,7 +96,7 @@ def calibrate_known(
         overkill=rate(0, 0),
         review=strange,
         escape=None,
-        heat_threshold=_order_statistic(np.sort(heat_peaks), int(targets.review * len(heat_peaks))),
+        heat_threshold=Pictures.of(np.sort(heat_peaks)).limit(targets.review),
         promises=(
             "no good parts: this recipe never says OK, and nothing can be promised about overkill",
             f"{strange.count} of {strange.of} held-out known parts look like none of the others and go to REVIEW: at "
@@ -169,7 +168,7 @@ def ng_limit(good: Scores, target: float, pictures: Pictures | None = None) -> f
     `pictures` are those of the parts where they have several.
     """
     if upper_bound(0, len(good)) <= target:
-        return _order_statistic(good, _allowed(target, len(good)))
+        return Pictures.of(good).limit(_allowed(target, len(good)) / len(good))
     single = pictures or Pictures.of(good)
     middle, high = single.quantile(0.5), single.quantile(TAIL)
     return float(middle + (high - middle) * math.log(0.5 / target) / math.log(0.5 / (1 - TAIL)))
@@ -181,11 +180,6 @@ def _allowed(target: float, count: int) -> int:
     while upper_bound(allowed + 1, count) <= target:
         allowed += 1
     return allowed
-
-
-def _order_statistic(ascending: Scores, above: int) -> float:
-    """The value that `above` of the scores exceed."""
-    return float(ascending[len(ascending) - 1 - min(above, len(ascending) - 1)])
 
 
 def _below(ascending: Scores, escaping: int) -> float:

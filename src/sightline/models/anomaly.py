@@ -8,29 +8,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Distances in units of their spread over held-out good parts: what lets readers of different kinds be added.
+# Distances in units of their standard deviation over held-out good parts: this lets heads of different kinds be added.
 
 
 class Scaled(nn.Module):
-    """Centre, spread and floor of distances, and their weight in the heat.
+    """Centre, scale (a standard deviation) and floor of distances, and their weight in the heat.
 
     Distances below `floor` count as `floor`: so near, they are the rounding of the distance formula.
     """
 
     centre: Tensor
-    spread: Tensor
+    scale: Tensor
     floor: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = 1.0
         self.register_buffer("centre", torch.zeros(()))
-        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("scale", torch.ones(()))
         self.register_buffer("floor", torch.zeros(()))
 
     def standardise(self, distances: Tensor) -> Tensor:
-        """Distances (N, 1, h, w) in units of their spread over held-out good patches."""
-        return (distances.clamp_min(self.floor) - self.centre) / self.spread
+        """Distances (N, 1, h, w) in units of `scale`, their deviation over held-out good patches."""
+        return (distances.clamp_min(self.floor) - self.centre) / self.scale
 
 
 # The discriminator: what sets synthetic defects apart from good patches, as a small network at every cell.

@@ -2,10 +2,10 @@
 
 A pyramid of 1x1 convolutions (Lin et al., CVPR 2017, reduced) brings every map to the finest grid, one 3x3 convolution
 mixes it, and a 1x1 convolution gives a class map. The type of the whole part comes from the class map's hottest cells,
-from the maps' means and spreads, and from the evidence of single cells: linear discriminants with one covariance
+from the maps' means and deviations, and from the evidence of single cells: linear discriminants with one covariance
 (Fisher, Annals of Eugenics 7, 1936), which a few marked examples are enough for. The grade comes from the means and
-spreads: linearly while the backbone learns with it, and else by a kernel over labelled parts. The backbone stays as it
-is.
+deviations: linearly while the backbone learns with it, and else by a kernel over labelled parts. The backbone stays
+as it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sightline.models.memory_bank import enlarge, top_count
 
 HOTTEST = (0.005, 0.1)  # shares of cells: a small defect, and one all over the part
 EVIDENT = (0.005, 0.1)  # shares of cells that evidence is read from
-CLEAR = 1.3  # evidence (asinh of 1.7 spreads above good parts) from which on it speaks for a type
+CLEAR = 1.3  # evidence (asinh of 1.7 deviations above good parts) from which on it speaks for a type
 TRUST = 2.0  # in the evidence of the hottest cells, before anything is learned
 EPS = 1e-5
 
@@ -39,24 +39,24 @@ class Recognised:
 
 
 class Standardised(nn.Module):
-    """Mean and spread of features over the training parts, fitted once: (N, C) or (N, C, h, w) -> same."""
+    """Mean and standard deviation of features over the training parts, fitted once: (N, C) or (N, C, h, w) -> same."""
 
     mean: Tensor
-    spread: Tensor
+    scale: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("spread", torch.ones(size))
+        self.register_buffer("scale", torch.ones(size))
 
     def fit(self, values: Tensor) -> None:
         """Values (P, C)."""
         self.mean = values.mean(0)
-        self.spread = values.std(0, correction=0).clamp_min(EPS + 1e-2 * values.std())
+        self.scale = values.std(0, correction=0).clamp_min(EPS + 1e-2 * values.std())
 
     def forward(self, values: Tensor) -> Tensor:
         shape = (1, -1) + (1,) * (values.ndim - 2)
-        return (values - self.mean.view(shape)) / self.spread.view(shape)
+        return (values - self.mean.view(shape)) / self.scale.view(shape)
 
 
 class Classifier(nn.Module):
@@ -65,7 +65,7 @@ class Classifier(nn.Module):
 
     `types` is K, the number of defect types; `grades` the number of grades, 0 for none. `exclusive` says that a part
     carries one type at most, so that types compete with each other and with good. `temperature` divides the logits of
-    the types, `thresholds` (grades - 1,) split the quality into grades. `default` and `spread` are those of the
+    the types, `thresholds` (grades - 1,) split the quality into grades. `default` and `scale` are those of the
     LDA scores of good parts, `trust` what each share of cells counts; `centre` and `inverse` are those of good cells,
     from which the LDA of one more type can be found. `kernel_ordinal`, once there is one, gives the quality and
     its thresholds.
@@ -73,7 +73,7 @@ class Classifier(nn.Module):
 
     temperature: Tensor
     default: Tensor
-    spread: Tensor
+    scale: Tensor
     centre: Tensor
     inverse: Tensor
     kernel_ordinal: KernelOrdinal | None
@@ -100,7 +100,7 @@ class Classifier(nn.Module):
         for direction in self.lda.requires_grad_(False).parameters():
             nn.init.zeros_(direction)
         self.register_buffer("default", torch.zeros(len(EVIDENT) * types))
-        self.register_buffer("spread", torch.ones(len(EVIDENT) * types))
+        self.register_buffer("scale", torch.ones(len(EVIDENT) * types))
         self.register_buffer("centre", torch.zeros(sum(channels)))
         self.register_buffer("inverse", torch.eye(sum(channels)))
         self.trust = nn.Parameter(torch.tensor([TRUST, *[0.0] * (len(EVIDENT) - 1)]))
@@ -118,7 +118,7 @@ class Classifier(nn.Module):
         return ordered_thresholds(self.steps) if self.kernel_ordinal is None else self.kernel_ordinal.thresholds
 
     def describe(self, maps: dict[str, Tensor]) -> Tensor:
-        """Means and spreads of every map (N, 2 * sum of C), as they are."""
+        """Means and standard deviations of every map (N, 2 * sum of C), as they are."""
         return torch.cat([part for name in self.names for part in _moments(maps[name])], dim=1)
 
     @property
@@ -127,7 +127,7 @@ class Classifier(nn.Module):
         return self.names[min(1, len(self.names) - 1)]
 
     def evident(self, maps: dict[str, Tensor]) -> Tensor:
-        """Evidence for each type in the maps' hottest cells (N, shares * K): asinh of spreads above good parts.
+        """Evidence for each type in the maps' hottest cells (N, shares * K): asinh of deviations above good parts.
 
         The asinh keeps the order and lets no single value outweigh all that is learned.
         """
@@ -139,7 +139,7 @@ class Classifier(nn.Module):
 
     def compare(self, hot: Tensor) -> Tensor:
         """Hottest cells (N, shares * K) -> evidence, against that of good parts."""
-        return torch.asinh((hot - self.default) / self.spread)
+        return torch.asinh((hot - self.default) / self.scale)
 
     def lda_logits(self, evident: Tensor) -> Tensor:
         """Evidence (N, shares * K) -> what it adds to the classes' logits (N, K + 1)."""
@@ -185,7 +185,7 @@ def top_down(maps: dict[str, Tensor], names: Sequence[str], standard: nn.ModuleL
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and spread over the grid: (N, C, h, w) -> two of (N, C)."""
+    """Mean and standard deviation over the grid: (N, C, h, w) -> two of (N, C)."""
     mean = values.mean((2, 3))
     return mean, (values.square().mean((2, 3)) - mean.square()).clamp_min(EPS).sqrt()
 

@@ -97,13 +97,13 @@ class ImageScore(nn.Module):
     """
 
     centres: Tensor
-    spreads: Tensor
+    scales: Tensor
 
     def __init__(self, fractions: tuple[float, ...]) -> None:
         super().__init__()
         self.fractions = fractions
         self.register_buffer("centres", torch.zeros(len(fractions)))
-        self.register_buffer("spreads", torch.ones(len(fractions)))
+        self.register_buffer("scales", torch.ones(len(fractions)))
 
     def top_means(self, heat: Tensor) -> Tensor:
         """Heat (N, 1, h, w) -> mean of the hottest cells for each fraction (N, F)."""
@@ -113,13 +113,13 @@ class ImageScore(nn.Module):
         return torch.stack([ranked[:, :count].mean(1) for count in counts], dim=1)
 
     def fit(self, heat: Tensor) -> None:
-        """Learn centres and spreads from the heat maps (N, 1, h, w) of held-out good parts."""
+        """Learn centres and scales from the heat maps (N, 1, h, w) of held-out good parts."""
         means = self.top_means(heat)
         self.centres = means.mean(0)
-        self.spreads = means.std(0, correction=0).clamp_min(SCORE_EPS)
+        self.scales = means.std(0, correction=0).clamp_min(SCORE_EPS)
 
     def forward(self, heat: Tensor) -> Tensor:
-        return ((self.top_means(heat) - self.centres) / self.spreads).mean(1)
+        return ((self.top_means(heat) - self.centres) / self.scales).mean(1)
 
 
 def top_count(fraction: float, cells: int) -> int:

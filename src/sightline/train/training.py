@@ -96,7 +96,7 @@ def _tell(outliers: Iterable[Outlier], settings: TrainSettings) -> None:
         done = "left out" if settings.outliers == "leave out" else "an outlier"
         kind = "known" if outlier.part.sample.defective else "good"
         name = outlier.part.sample.name or outlier.part.sample.path
-        warn(f"{done}: {name} looks like no other {kind} part: {outlier.spreads:.1f} robust standard deviations above "
+        warn(f"{done}: {name} looks like no other {kind} part: {outlier.robust_z:.1f} robust standard deviations above "
              f"the median. Is it {kind}? Remove it if it is not")  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def test_the_reader_has_the_wanted_sizes(fitted: Any) -> None:
     for name, level in fitted.head.levels.items():
         assert level.bank.shape == (256 if name == "fine" else 128, 64)
         assert level.directions.shape[1] == 64
-        assert float(level.spread) > 0
+        assert float(level.scale) > 0
 
 
 def test_every_good_part_has_a_held_out_score(fitted: Any) -> None:
@@ -66,7 +66,7 @@ def test_a_held_out_part_scores_higher_than_a_known_one(fitted: Any) -> None:
 
 def test_held_out_distances_are_the_units_of_the_heat(fitted: Any) -> None:
     for name, level in fitted.head.levels.items():
-        assert float(level.centre.mean()) > float(level.spread), name  # a centre for each place, where that was chosen
+        assert float(level.centre.mean()) > float(level.scale), name  # a centre for each place, where that was chosen
 
 
 def test_what_is_rare_in_good_parts_is_in_the_bank(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def _held_out_of(offsets: list[float], seed: int = 0) -> HeldOutDistances:
 def test_strangers_are_named_farthest_first() -> None:
     found = find_outliers(_head(), _held_out_of([0.0] * 20 + [3.0, 6.0]))
     assert [outlier.part.sample.path.name for outlier in found] == ["21.png", "20.png"]
-    assert found[0].spreads > found[1].spreads > 4.5
+    assert found[0].robust_z > found[1].robust_z > 4.5
     assert str(found[0]).startswith("21.png (")
 
 

@@ -32,7 +32,7 @@ def _random(*shape: int, seed: int) -> Tensor:
 def _head() -> AnomalyHead:
     def level() -> Level:
         made = Level(("a",), (2,), True, torch.zeros(2), torch.eye(2), torch.zeros(1, 2))
-        made.centre, made.spread = torch.tensor(10.0), torch.tensor(1.0)
+        made.centre, made.scale = torch.tensor(10.0), torch.tensor(1.0)
         return made
 
     return AnomalyHead({"fine": level(), "coarse": level()}, 0.7, (0.003, 0.03, 0.3)).eval()

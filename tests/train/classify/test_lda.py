@@ -91,4 +91,4 @@ def test_what_is_found_is_what_the_network_says_and_leaves_the_part_itself_out()
 def test_good_parts_have_evidence_around_0() -> None:
     net, _, _, found = _fitted()
     assert found[:60, 0].abs().mean() < 1.5
-    assert bool((net.spread > 0).all())
+    assert bool((net.scale > 0).all())

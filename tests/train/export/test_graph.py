@@ -58,7 +58,7 @@ def test_the_graph_equals_torch_with_a_discriminator(
     numbers = (rng.normal(size=(6, channels)) / channels**0.5, rng.normal(size=6), rng.normal(size=6))
     head.discriminator = Discriminator(*(torch.from_numpy(values.astype(np.float32)) for values in numbers))
     head.discriminator.weight, head.discriminator.floor = 0.5, torch.tensor(-2.0)
-    head.discriminator.centre, head.discriminator.spread = torch.tensor(-1.0), torch.tensor(0.3)
+    head.discriminator.centre, head.discriminator.scale = torch.tensor(-1.0), torch.tensor(0.3)
     made = recipe_model(backbone_onnx("lite0"), head, fitted.held_out.scores.astype(np.float32), (96, 128), "stride_32")
     said = OnnxSession(made.SerializeToString(), threads=1).run({"image": images})
     with torch.inference_mode():

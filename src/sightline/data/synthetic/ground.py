@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.synthetic.painters import PART_SHARES, RIM_SPREADS, VISIBLE, Synthetic
+from sightline.data.synthetic.painters import PART_SHARES, RIM_DEVIATIONS, VISIBLE, Synthetic
 from sightline.imaging.image import Image
 
 SIDE_PX = 256  # the longer side that is looked at
@@ -68,7 +68,7 @@ def _standing_out(small: Image) -> NDArray[np.uint8] | None:
     if std.max() > STEADY:
         return None
     far = (np.abs(small.astype(np.float32) - centre) / np.maximum(std, 4.0)).max(axis=2)
-    specks = cv2.morphologyEx((far > RIM_SPREADS).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    specks = cv2.morphologyEx((far > RIM_DEVIATIONS).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(specks, np.uint8), connectivity=8)
     if count < 2:
         return None

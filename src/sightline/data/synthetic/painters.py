@@ -22,7 +22,7 @@ SMALLEST, LARGEST = 0.03, 0.4  # diameter as a share of the shorter side
 FAINTEST, STRONGEST = 12.0, 90.0  # grey values
 MAX_ATTEMPTS = 20
 VISIBLE = 4.0  # grey values: pixels that change by less carry no defect
-RIM_SPREADS = 4.0  # robust standard deviations from the rim's colour: farther is the part
+RIM_DEVIATIONS = 4.0  # robust standard deviations from the rim's colour: farther is the part
 PART_SHARES = (0.05, 0.8)  # of the picture: outside, the rim is no background
 DETAIL_SHARE = 0.8  # so much of the placement follows the picture's detail, the rest is even
 
@@ -95,7 +95,7 @@ def foreground(image: Pixels) -> NDArray[np.float64] | None:
     centre = np.median(rim, axis=0)
     std = np.maximum(1.4826 * np.median(np.abs(rim - centre), axis=0), 4.0)
     far = (np.abs(small - centre) / std).max(axis=2)
-    part = cv2.morphologyEx((far > RIM_SPREADS).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+    part = cv2.morphologyEx((far > RIM_DEVIATIONS).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
     share = float(part.mean())
     if not PART_SHARES[0] < share < PART_SHARES[1]:
         return None

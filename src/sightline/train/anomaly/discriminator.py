@@ -28,7 +28,7 @@ LEARNING_RATE, WEIGHT_DECAY, DROP = 4e-3, 1e-2, 0.3
 WARM_UP, BETA_1, BETA_2 = 40, 0.9, 0.999
 DEFECTIVE, GOOD, BESIDE = 256, 384, 128  # cells of a step: drawn, on good parts, on drawn parts beside the defect
 MAX_GOOD = 16_000  # cells of good parts, kept while teaching
-SPREAD_SHARE = 0.1  # of the mean spread, added to every feature's: one that never moves on good parts must not rule
+DEVIATION_SHARE = 0.1  # of the mean one, added to every feature's: one that never moves on good parts must not rule
 
 
 def deal_units(units: Sequence[int], seed: int) -> dict[int, int]:
@@ -72,11 +72,11 @@ def teach_discriminators(
     """
     good_rows = without(good[0], ignored)
     mean = good_rows.mean(0)
-    spread = good_rows.std(0)
-    spread = spread + SPREAD_SHARE * spread.mean()
+    deviation = good_rows.std(0)
+    deviation = deviation + DEVIATION_SHARE * deviation.mean()
     del good_rows
     kinds = (defective, good, beside)
-    pools = [(without(features, ignored).sub(mean).div_(spread), _others(units, folds)) for features, units in kinds]
+    pools = [(without(features, ignored).sub(mean).div_(deviation), _others(units, folds)) for features, units in kinds]
     generator = torch.Generator().manual_seed(seed)
     size = good[0].shape[1]
     net = _Nets(size, generator).to(mean.device)
@@ -88,7 +88,7 @@ def teach_discriminators(
         kept = torch.rand(batch.shape, generator=generator).to(batch.device) >= DROP
         loss = F.binary_cross_entropy_with_logits(net(batch * kept / (1 - DROP)), truth) * FOLDS
         step_by(torch.autograd.grad(loss, step_by.values), step)
-    weights = net.weights.detach() / spread[:, None]
+    weights = net.weights.detach() / deviation[:, None]
     bias = net.bias.detach() - (mean @ weights)[:, None]
     weights = without(weights.mT, ignored).mT
     offsets = net.offset.detach().flatten()
@@ -129,8 +129,8 @@ class _Adam:
             first.lerp_(gradient, 1 - BETA_1)
             second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
             centred = first / (1 - BETA_1 ** (step + 1))
-            spread = (second / (1 - BETA_2 ** (step + 1))).sqrt_().add_(1e-8)
-            value.mul_(1 - rate * WEIGHT_DECAY).addcdiv_(centred, spread, value=-rate)
+            deviation = (second / (1 - BETA_2 ** (step + 1))).sqrt_().add_(1e-8)
+            value.mul_(1 - rate * WEIGHT_DECAY).addcdiv_(centred, deviation, value=-rate)
 
 
 def _others(units: Tensor, folds: dict[int, int]) -> list[Tensor]:
@@ -170,5 +170,5 @@ def discriminator_constants(taught: Discriminator, key_values: int) -> dict[str,
         "taught_readout": taught.readout.cpu().numpy().reshape(1, hidden, 1, 1),
         "taught_floor": taught.floor.cpu().numpy(),
         "taught_centre": taught.centre.cpu().numpy(),
-        "taught_spread": taught.spread.cpu().numpy() / np.float32(taught.weight),
+        "taught_spread": taught.scale.cpu().numpy() / np.float32(taught.weight),
     }

@@ -147,7 +147,7 @@ def again(loader: ImageLoader, part: Part) -> Prepared:
 
 FAR = 4.5  # robust standard deviations above the median
 MAX = 0.3  # of the parts; beyond, the parts differ, and no majority says which are good
-MIN_PARTS = 16  # the spread of fewer is a guess, and a good part would be called a stranger
+MIN_PARTS = 16  # the scale of fewer is a guess, and a good part would be called a stranger
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,11 @@ class Outlier:
     """A part labelled good that looks like no other, and how far: robust standard deviations above the median."""
 
     part: Part
-    spreads: float
+    robust_z: float
 
     def __str__(self) -> str:
         return (
-            f"{readable_name(self.part.sample.path.name)} ({self.spreads:.1f} robust standard "
+            f"{readable_name(self.part.sample.path.name)} ({self.robust_z:.1f} robust standard "
             "deviations above the median)"
         )
 
@@ -179,7 +179,7 @@ def find_outliers(head: AnomalyHead, held_out: HeldOutDistances) -> tuple[Outlie
     score.fit(heat)
     scores = np.array([float(score(tiles).amax()) for tiles in heat.split(held_out.counts)])
     median = np.median(scores)
-    spread = max(1.4826 * float(np.median(np.abs(scores - median))), 1e-6)
-    far = (scores - median) / spread
+    scale = max(1.4826 * float(np.median(np.abs(scores - median))), 1e-6)
+    far = (scores - median) / scale
     order = [index for index in np.argsort(-far) if far[index] > FAR][: int(MAX * len(scores))]
     return tuple(Outlier(held_out.parts[index], float(far[index])) for index in order)

@@ -22,8 +22,8 @@ from sightline.train.images.loader import MIN_GOOD, ImageLoader, Part, brightene
 SAMPLED_TILES = 32  # of a part, per light: a training on large images must end
 CACHE_BYTES = 96 * 2**20  # of maps that are kept for the second look at the same images
 LIGHT_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the grey values
-LIGHT_SPREAD = 0.05  # relative spread of the parts' light above which copies in other light are learned too
-LIGHT_REACH = 2.0  # spreads that the copies reach to either side
+LIGHT_VARIATION = 0.05  # relative variation of the parts' light above which copies in other light are learned too
+LIGHT_REACH = 2.0  # times that variation, which the copies reach to either side
 LIGHT_MAX = 0.2
 LIGHT_PARTS = 50  # as many parts show their light themselves
 
@@ -201,11 +201,11 @@ def light_step(loader: ImageLoader, given: float | None) -> tuple[float, str]:
             left, top, wide, high = letterbox.inner
             levels.append(np.quantile(image[top : top + high : 4, left : left + wide : 4], LIGHT_QUANTILES))
     # Light moves every quantile of the grey values; a part that lies elsewhere or is larger moves some of them.
-    spread = float(np.log(np.maximum(levels, 4.0)).std(axis=0).min()) if levels else 0.0
-    if spread < LIGHT_SPREAD:
-        return 0.0, f"no copies in other light: all of the parts' grey values vary by {spread:.1%} together"
-    step = min(LIGHT_MAX, LIGHT_REACH * spread)
-    return step, f"copies {step:.0%} darker and brighter: all of the parts' grey values vary by {spread:.1%}"
+    variation = float(np.log(np.maximum(levels, 4.0)).std(axis=0).min()) if levels else 0.0
+    if variation < LIGHT_VARIATION:
+        return 0.0, f"no copies in other light: all of the parts' grey values vary by {variation:.1%} together"
+    step = min(LIGHT_MAX, LIGHT_REACH * variation)
+    return step, f"copies {step:.0%} darker and brighter: all of the parts' grey values vary by {variation:.1%}"
 
 
 # Choosing the bank: which patches of good parts to remember.

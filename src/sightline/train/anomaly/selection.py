@@ -37,8 +37,8 @@ MIN_TO_CHOOSE = 10  # marked parts
 MARGIN = 0.01  # of the mean of AUROC and AUPRO: less is noise of a few dozen drawings
 JUDGED_MAPS = 64  # good parts in the AUPRO of a candidate
 NEAR = 0.1  # of the centre: nearer than this, all patches are equally good, and rounding is not amplified
-MIN_SPREAD = 5e-3  # of the root mean square distance of the bank's entries from their mean
-SPREAD_FLOOR = 1e-3  # of the centre: identical training images must not divide by zero
+MIN_SCALE = 5e-3  # of the root mean square distance of the bank's entries from their mean
+SCALE_FLOOR = 1e-3  # of the centre: identical training images must not divide by zero
 
 
 @dataclass(frozen=True)
@@ -132,29 +132,29 @@ class _Trial:
         """Standardised distances of good parts and of the defects."""
         distances = self._held_out_of.distances[name]
         own_level = self._head.scaled[name]
-        least = least_spread(own_level) if isinstance(own_level, Level) else 0.0
-        centre, spread, floor = scales(distances, name, least)
-        bad = None if self.defects is None else (self.defects.distances[name].clamp_min(floor) - centre) / spread
-        return (distances.clamp_min(floor) - centre) / spread, bad
+        least = least_scale(own_level) if isinstance(own_level, Level) else 0.0
+        centre, scale, floor = scales(distances, name, least)
+        bad = None if self.defects is None else (self.defects.distances[name].clamp_min(floor) - centre) / scale
+        return (distances.clamp_min(floor) - centre) / scale, bad
 
 
 def scales(distances: Tensor, name: str, least: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre, spread and floor of held-out distances; the spread is `least` or more."""
+    """Centre, scale (standard deviation) and floor of held-out distances; the scale is `least` or more."""
     finite = distances[distances.isfinite()]
     centre = finite.mean()
     floor = finite.amin() if name == DISCRIMINATOR else NEAR * centre  # evidence may be negative, a distance not
-    return centre, finite.std().maximum(SPREAD_FLOOR * centre.clamp_min(SPREAD_FLOOR)).clamp_min(least), floor
+    return centre, finite.std().maximum(SCALE_FLOOR * centre.clamp_min(SCALE_FLOOR)).clamp_min(least), floor
 
 
-def least_spread(level: Level) -> float:
+def least_scale(level: Level) -> float:
     """A share of how far the bank's entries lie from one another: where all pictures are one, the rest is rounding."""
-    return MIN_SPREAD * float((level.bank - level.bank.mean(0)).square().sum(1).mean().sqrt())
+    return MIN_SCALE * float((level.bank - level.bank.mean(0)).square().sum(1).mean().sqrt())
 
 
 def fit_scales(head: AnomalyHead, held_out: HeldOutDistances) -> None:
-    """Centre, spread and floor of every level, from held-out good patches."""
+    """Centre, scale and floor of every level, from held-out good patches."""
     for name, level in head.levels.items():
-        level.centre, level.spread, level.floor = scales(held_out.distances[name], name, least_spread(level))
+        level.centre, level.scale, level.floor = scales(held_out.distances[name], name, least_scale(level))
 
 
 def _auroc(good: Tensor, bad: Tensor) -> float:
@@ -179,8 +179,8 @@ def _apply(head: AnomalyHead, held_out: HeldOutDistances, best: Candidate, kerne
         head.discriminator = None
     for name, scaled in head.scaled.items():
         scaled.weight = best.weights[name]
-        least = least_spread(scaled) if isinstance(scaled, Level) else 0.0
-        scaled.centre, scaled.spread, scaled.floor = scales(held_out.distances[name], name, least)
+        least = least_scale(scaled) if isinstance(scaled, Level) else 0.0
+        scaled.centre, scaled.scale, scaled.floor = scales(held_out.distances[name], name, least)
     head.kernel = kernel
 
 

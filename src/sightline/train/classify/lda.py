@@ -59,7 +59,7 @@ def fit_lda(
     )
     reference = found[good[:: max(1, len(good) // MAX_DEFAULT)], 0] if good else found[:, 0]
     net.default.copy_(reference.mean(0))
-    net.spread.copy_(reference.std(0, correction=0).clamp_min(EPS + 1e-2 * reference.std(correction=0)))
+    net.scale.copy_(reference.std(0, correction=0).clamp_min(EPS + 1e-2 * reference.std(correction=0)))
     net.centre.copy_(centre)
     net.inverse.copy_(inverse)
     return net.compare(found)

@@ -204,7 +204,7 @@ def _grade(net: Classifier) -> Arrays:
         return arrays | {"known_quality_weights": weights.T.copy(), "known_quality_bias": bias}
     return arrays | {
         "known_pooled_mean": array_of(net.pooled.mean),
-        "known_pooled_spread": array_of(net.pooled.spread),
+        "known_pooled_spread": array_of(net.pooled.scale),
         "known_centres": array_of(net.kernel_ordinal.centres),
         "known_centre_halves": array_of(-0.5 * net.kernel_ordinal.centres.square().sum(1)),
         "known_half": np.array(0.5, np.float32),
@@ -233,7 +233,7 @@ def _lda_constants(net: Classifier, grids: dict[str, Grid]) -> Arrays:
             arrays[f"known_{i}_spots_scale"] = enlarging(grids[name], grids[net.base])
     trust = array_of(net.trust)
     arrays["known_spots_usual"] = array_of(net.default) - np.tile(offset, len(trust))
-    arrays["known_spots_spread"] = array_of(net.spread)
+    arrays["known_spots_spread"] = array_of(net.scale)
     arrays["known_trust"] = np.pad(np.kron(trust[:, None], np.eye(types, dtype=np.float32)), ((0, 0), (1, 0)))
     arrays["known_quiet"] = np.append(np.float32(0), np.full(types, -CLEAR * trust.sum(), np.float32))
     return arrays
@@ -243,7 +243,7 @@ def folded(
     standard: Standardised, weight: Tensor, bias: Tensor | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights (out, in) and bias (out,) that take values as they are instead of standardised ones."""
-    weights = array_of(weight / standard.spread)
+    weights = array_of(weight / standard.scale)
     offset = -weights @ array_of(standard.mean)
     return weights, offset if bias is None else offset + array_of(bias)
 

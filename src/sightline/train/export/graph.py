@@ -239,7 +239,8 @@ def _constants(head: AnomalyHead, grids: dict[str, Grid], grid: Grid) -> dict[st
         "kernel_row": kernel.reshape(1, 1, 1, -1),
         "kernel_column": kernel.reshape(1, 1, -1, 1),
         "score_centres": head.score.centres.cpu().numpy(),
-        "score_spreads": head.score.spreads.cpu().numpy(),
+        # Tensors of a recipe keep the name `spread` for a scale: an older line would not open a recipe with another.
+        "score_spreads": head.score.scales.cpu().numpy(),
     }
     constants |= {f"count_{i}": np.array([count]) for i, count in enumerate(counts)}
     taught = head.discriminator
@@ -273,7 +274,7 @@ def _level_constants(
         f"{name}_shape": np.array([-1, 1, *grid]),
         f"{name}_floor": level.floor.cpu().numpy(),
         f"{name}_centre": level.centre.cpu().numpy(),
-        f"{name}_spread": level.spread.cpu().numpy() / np.float32(level.weight),
+        f"{name}_spread": level.scale.cpu().numpy() / np.float32(level.weight),
     }
     for i, (source, part) in enumerate(zip(level.names, parts, strict=True)):
         constants |= {f"{name}_{i}_weights": part.copy(), f"{name}_{i}_scale": enlarging(grids[source], grid)}

@@ -22,7 +22,7 @@ from sightline.train.images.loader import warn
 from sightline.train.labels.targets import Labelled
 from sightline.train.settings import TrainSettings
 
-VERSION = 3  # raise it when the loop changes, so that no run goes on with another one's state
+VERSION = 4  # raise it when the loop changes, so that no run goes on with another one's state
 EVERY_S = 60.0  # seconds between two savings, which is what a kill can cost
 KEPT_DAYS, KEPT_RUNS = 7, 4  # others in the folder: what a run can be gone on with, and what a disk must bear
 

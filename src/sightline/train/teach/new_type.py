@@ -49,21 +49,21 @@ Column = NDArray[np.float32]  # weights (F + 1,) of standardised features, the b
 
 
 def feature_moments(numbers: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and spread of the pooled features that the recipe kept."""
+    """Mean and standard deviation of the pooled features that the recipe kept."""
     pooled = numbers[FEATURES][:, : len(numbers["known_whole_weights"])].astype(np.float32)
     return pooled.mean(0), pooled.std(0) + 1e-2 * pooled.std()
 
 
 def standardised(
-    features: NDArray[np.float32], mean: NDArray[np.float32], spread: NDArray[np.float32]
+    features: NDArray[np.float32], mean: NDArray[np.float32], scale: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    return np.asarray((features[:, : len(mean)] - mean) / spread)
+    return np.asarray((features[:, : len(mean)] - mean) / scale)
 
 
 def replayed_parts(
     numbers: dict[str, NDArray[Any]],
     mean: NDArray[np.float32],
-    spread: NDArray[np.float32],
+    scale: NDArray[np.float32],
     lda: NewTypeLda | None,
 ) -> ReplayedParts:
     features = numbers[FEATURES].astype(np.float32)
@@ -74,7 +74,7 @@ def replayed_parts(
         logits = pooled @ numbers["known_whole_weights"] + numbers["known_whole_bias"]
         logits = logits + top @ numbers["known_hottest_weights"]
     found = np.zeros(len(features), np.float32) if lda is None else lda.replayed.numpy()
-    return ReplayedParts(standardised(features, mean, spread), logits, found, numbers[CLASSES].astype(bool))
+    return ReplayedParts(standardised(features, mean, scale), logits, found, numbers[CLASSES].astype(bool))
 
 
 def fit_column(replayed: ReplayedParts, examples: Sequence[Example], exclusive: bool) -> Column:
@@ -150,7 +150,7 @@ Numbers = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class NewTypeLda:
-    """A type's direction (F,) on standardised features, and `default` and `spread` of its hottest cells in good parts.
+    """A type's direction (F,) on standardised features, and `default` and `scale` of its hottest cells in good parts.
 
     `replayed` (R,) is what it says of the replayed parts in logits; `examples` of each example's views (V,), learned
     without it.
@@ -158,7 +158,7 @@ class NewTypeLda:
 
     direction: Tensor
     default: float
-    spread: float
+    scale: float
     replayed: Tensor
     examples: list[Tensor]
 
@@ -177,14 +177,14 @@ class Examples:
     def lda(self) -> NewTypeLda:
         """The direction from all examples; what it says of each comes from the others."""
         direction = torch.stack(self._rows).mean(0)
-        default, spread, replayed = self._against(direction)
+        default, scale, replayed = self._against(direction)
         examples = []
         for index, views in enumerate(self._views):
             others = torch.stack(self._rows[:index] + self._rows[index + 1 :]).mean(0)
-            own_default, own_spread, _ = self._against(others)
+            own_default, own_scale, _ = self._against(others)
             hot = torch.stack([self._hottest((cells @ others)[None])[0] for cells in views])
-            examples.append(_logit(hot, own_default, own_spread))
-        return NewTypeLda(direction, float(default), float(spread), _logit(replayed, default, spread), examples)
+            examples.append(_logit(hot, own_default, own_scale))
+        return NewTypeLda(direction, float(default), float(scale), _logit(replayed, default, scale), examples)
 
     def replayed(self) -> Numbers:
         """The replayed cells with those of the examples, as they are."""
@@ -234,16 +234,16 @@ def cells_of(maps: Sequence[NDArray[np.float32]], numbers: Numbers) -> Tensor:
     base = maps[min(1, len(maps) - 1)]
     grid = base.shape[2], base.shape[3]
     ready = [F.interpolate(torch.tensor(x), size=grid, mode="bilinear", align_corners=False) for x in maps]
-    mean, spread = torch.tensor(numbers[SCALE])
-    return (torch.cat(ready, 1).flatten(2)[0].T - mean) / spread
+    mean, scale = torch.tensor(numbers[SCALE])
+    return (torch.cat(ready, 1).flatten(2)[0].T - mean) / scale
 
 
 def widened(numbers: Numbers, lda: NewTypeLda) -> Numbers:
     """The recipe's constants of evidence with one more type."""
     levels = sum(name.endswith("_evidence") for name in numbers)
     channels = [numbers[f"known_{i}_evidence"].shape[1] for i in range(levels)]
-    mean, spread = numbers[SCALE]
-    raw = lda.direction.numpy() / spread
+    mean, scale = numbers[SCALE]
+    raw = lda.direction.numpy() / scale
     changed: Numbers = {}
     for i, part in enumerate(np.split(raw, np.cumsum(channels)[:-1])):
         name = f"known_{i}_evidence"
@@ -251,7 +251,7 @@ def widened(numbers: Numbers, lda: NewTypeLda) -> Numbers:
     types = len(numbers["known_quiet"]) - 1
     shares = len(numbers["known_spots_usual"]) // types
     default = np.full(shares, lda.default + float(mean @ raw))
-    columns = (("known_spots_usual", default), ("known_spots_spread", np.full(shares, lda.spread)))
+    columns = (("known_spots_usual", default), ("known_spots_spread", np.full(shares, lda.scale)))
     for name, column in columns:
         changed[name] = np.column_stack([numbers[name].reshape(shares, types), column]).reshape(-1)
     trust = np.zeros((shares, types + 1, types + 2))
@@ -263,5 +263,5 @@ def widened(numbers: Numbers, lda: NewTypeLda) -> Numbers:
     return changed
 
 
-def _logit(hot: Tensor, default: Tensor, spread: Tensor) -> Tensor:
-    return TRUST * (torch.asinh((hot - default) / spread) - CLEAR)
+def _logit(hot: Tensor, default: Tensor, scale: Tensor) -> Tensor:
+    return TRUST * (torch.asinh((hot - default) / scale) - CLEAR)

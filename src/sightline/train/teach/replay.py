@@ -31,7 +31,7 @@ def replay(
     """Features (R, pooled + hottest) float16 of up to `PER_CLASS` parts of each type and `GOOD` good ones, and their
     classes (R, K + 1).
 
-    Also their strangest cells (R, n, F) float16 in standardised features, mean and spread (2, F) that those rest on,
+    Also their strangest cells (R, n, F) float16 in standardised features, mean and deviation (2, F) that those rest on,
     centre (F,) and inverse covariance (F, F) of good cells, and the parts' logits (R, K + 1). Logits of parts that
     were `held_out` (parts, K + 1), else NaN, come first: of what it has learned from, a classifier is too sure.
     """
@@ -51,7 +51,7 @@ def replay(
         for index in dict.fromkeys(chosen)
     ]
     cells = [_strangest(net, maps_of, labelled[index]) for index in dict.fromkeys(chosen)]
-    scale = [torch.cat([getattr(level, name) for level in net.standards]).numpy() for name in ("mean", "spread")]
+    scale = [torch.cat([getattr(level, name) for level in net.standards]).numpy() for name in ("mean", "scale")]
     return {
         FEATURES: np.array(rows, np.float16),
         CLASSES: np.array(classes, bool),

@@ -78,15 +78,15 @@ def teach(recipe: str | Path | Recipe, name: str, images: Sequence[str | Path]) 
     observed = [_describe(session, [_view(image, *turn) for turn in _views(card)], model, numbers) for image in parts]
     cells = Examples(numbers, [x.cells for x in observed]) if has_lda(numbers) else None
     lda = None if cells is None else cells.lda()
-    mean, spread = feature_moments(numbers)
-    replayed = replayed_parts(numbers, mean, spread, lda)
+    mean, scale = feature_moments(numbers)
+    replayed = replayed_parts(numbers, mean, scale, lda)
     none = [np.zeros(len(x.logits), np.float32) for x in observed]
     found = none if lda is None else [values.numpy() for values in lda.examples]
     examples = [
-        Example(standardised(x.features, mean, spread), x.logits, own) for x, own in zip(observed, found, strict=True)
+        Example(standardised(x.features, mean, scale), x.logits, own) for x, own in zip(observed, found, strict=True)
     ]
     column = fit_column(replayed, examples, card.exclusive)
-    extended = _extended(model, numbers, column, mean, spread, [x.features[0] for x in observed])
+    extended = _extended(model, numbers, column, mean, scale, [x.features[0] for x in observed])
     if cells is not None and lda is not None:
         predicted = np.concatenate([replayed.predicted(column), np.array([x.predicted(column)[0] for x in examples])])
         old = np.concatenate([numbers[LOGITS], [x.logits[0] for x in observed]])
@@ -182,14 +182,14 @@ def _extended(
     numbers: dict[str, NDArray[Any]],
     column: NDArray[np.float32],
     mean: NDArray[np.float32],
-    spread: NDArray[np.float32],
+    scale: NDArray[np.float32],
     examples: list[NDArray[np.float32]],
 ) -> ModelProto:
     """The model with one more class everywhere."""
     extended = ModelProto()
     extended.CopyFrom(model)
     classes = len(numbers["known_whole_bias"])
-    weights = column[:-1] / spread
+    weights = column[:-1] / scale
     hot = numbers["known_hottest_weights"].reshape(-1, classes, classes)
     wide = np.pad(hot, ((0, 0), (0, 1), (0, 1))).reshape(-1, classes + 1)
     end, flat = numbers["known_end"] + 1, numbers["known_flat"].copy()

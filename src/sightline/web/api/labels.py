@@ -31,7 +31,7 @@ REGIONS = [[{"type": "crack", "box": [10, 20, 30, 40]}]]
 
 
 class NewAnnotation(Form):
-    """A person's word. Regions have a type and one of box [x, y, width, height], rings, runs, in px of the image."""
+    """What a person says. Regions have a type and one of box [x, y, width, height], rings, runs, in px of the image."""
 
     label: Literal["good", "defective", "unknown"]
     types: list[Type] = Field([], max_length=50)
@@ -44,8 +44,8 @@ class NewAnnotation(Form):
     blind: bool = Field(False, description="a second label, given without seeing the first")
 
 
-class Word(BaseModel):
-    """A person's word as it is kept."""
+class StoredAnnotation(BaseModel):
+    """An annotation as it is stored."""
 
     id: int
     sample_id: int
@@ -81,35 +81,35 @@ class BookPage(Form):
 
 
 @router.get("/samples/{number}/annotations")
-def words(
+def history(
     number: int, response: Response, site: Here, identity: Reading, after: After = None, limit: Limit = 50
-) -> Listed[Word]:
-    """All that people said of a sample, the oldest first. The ETag is of the word that counts."""
+) -> Listed[StoredAnnotation]:
+    """All that people said of a sample, the oldest first. The ETag is that of the annotation that counts."""
     site.store.catalogue.get(number)
-    last, counts = place(after, int) or 0, site.store.annotations.current([number]).get(number)
-    response.headers["ETag"] = etag(str(counts.id if counts else 0))
-    found = [_word(one) for one in site.store.annotations.history(number) if (one.id or 0) > last][:limit]
-    return listed(found, limit, lambda word: word.id)
+    last, current = place(after, int) or 0, site.store.annotations.current([number]).get(number)
+    response.headers["ETag"] = etag(str(current.id if current else 0))
+    found = [_shown(one) for one in site.store.annotations.history(number) if (one.id or 0) > last][:limit]
+    return listed(found, limit, lambda one: one.id)
 
 
 @router.post("/samples/{number}/annotations", status_code=201)
 def add_annotation(
     number: int, form: NewAnnotation, response: Response, site: Here, identity: Labelling, if_match: IfMatch = None
-) -> Word:
-    """Say what a sample shows. It counts from now on, unless it is blind. With If-Match: only after that word."""
+) -> StoredAnnotation:
+    """Say what a sample shows. It counts from now on, unless it is blind. If-Match: only if that one counts."""
     values = form.model_dump(exclude={"regions", "types"})
     regions = tuple(region_from_json(region) for region in form.regions)
     wanted = Annotation(author=identity.name, types=tuple(form.types), regions=regions, **values)
     revision = revision_of(if_match)
-    kept = annotate(site.store, number, wanted, None if revision is None else _number(revision))
-    response.headers["ETag"] = etag(str(kept.id))
-    return _word(kept)
+    added = annotate(site.store, number, wanted, None if revision is None else _number(revision))
+    response.headers["ETag"] = etag(str(added.id))
+    return _shown(added)
 
 
-@router.delete("/samples/{number}/annotations/{word}", status_code=204)
-def take_back(number: int, word: int, site: Here, identity: Labelling, reason: Reason = "") -> None:
-    """Take an own word back: what counted before counts again. The history keeps both."""
-    site.store.annotations.take_back(number, word, identity.name, reason)
+@router.delete("/samples/{number}/annotations/{annotation}", status_code=204)
+def take_back(number: int, annotation: int, site: Here, identity: Labelling, reason: Reason = "") -> None:
+    """Take back an annotation of your own: the one before it counts again. The history keeps both."""
+    site.store.annotations.take_back(number, annotation, identity.name, reason)
 
 
 @router.get("/labels/blind")
@@ -183,14 +183,18 @@ def write_page(
     values: dict[str, Any] = {
         field: tuple(value) if field in lists else value for field, value in form.model_dump().items()
     }
-    kept = site.store.book.write(Page(**{**values, "product": product, "name": name}), identity.name, revision)
-    response.headers["ETag"] = etag(kept.revision)
-    return kept
+    written = site.store.book.write(Page(**{**values, "product": product, "name": name}), identity.name, revision)
+    response.headers["ETag"] = etag(written.revision)
+    return written
 
 
-def _word(annotation: Annotation) -> Word:
-    values = {name: getattr(annotation, name) for name in Word.model_fields if name not in {"regions", "types"}}
-    return Word(types=list(annotation.types), regions=[region_to_json(one) for one in annotation.regions], **values)
+def _shown(annotation: Annotation) -> StoredAnnotation:
+    values = {
+        name: getattr(annotation, name) for name in StoredAnnotation.model_fields if name not in {"regions", "types"}
+    }
+    return StoredAnnotation(
+        types=list(annotation.types), regions=[region_to_json(one) for one in annotation.regions], **values
+    )
 
 
 def _number(revision: str) -> int:

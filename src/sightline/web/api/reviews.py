@@ -29,11 +29,12 @@ EARLIEST = datetime(1, 2, 1, tzinfo=UTC)  # a month before it is none
 Label = Literal["good", "defective", "unknown"]
 
 
-class Review(BaseModel):
-    """A part that a person shall look at, and the answer.
+class ReviewItem(BaseModel):
+    """A part in the review queue, and the answer.
 
-    `purpose`, `expected` and `first_id` are for engineers: to whoever answers, a challenge or a repeat looks like any
-    other, afterwards too, since an answer can be taken back. `pilot`: its station tells its machine no verdicts.
+    `purpose`, `expected` and `first_id` are for engineers: to the person who answers, a challenge or a repeat looks
+    like any other, afterwards too, since an answer can be taken back. `pilot`: the station is in
+    pilot mode, so its machine gets no verdict.
     `annotations` are ids of what the answer has written.
     """
 
@@ -145,21 +146,21 @@ def reviews(
     author: str | None = None,
     after: After = None,
     limit: Limit = 50,
-) -> Listed[Review]:
+) -> Listed[ReviewItem]:
     """Reviews, the newest first."""
     found = site.store.reviews.page(state, author, place(after, int), limit)
     return listed([_shown(one, identity) for one in found], limit, lambda review: review.id)
 
 
 @router.post("/reviews", status_code=201)
-def add_review(form: NewReview, site: Here, identity: Engineering) -> Review:
+def add_review(form: NewReview, site: Here, identity: Engineering) -> ReviewItem:
     """Ask about a part; a challenge has a known answer, a repeat is shown to the same person again."""
     values = form.model_dump(exclude={"reason"})
     return _shown(site.store.reviews.add(identity.name, form.reason, **values), identity)
 
 
 @router.post("/reviews/claim")
-def claim(form: Claim, site: Here, identity: Labelling) -> list[Review]:
+def claim(form: Claim, site: Here, identity: Labelling) -> list[ReviewItem]:
     """Take the most urgent ones; for ten minutes nobody else gets them."""
     return [_shown(one, identity) for one in site.store.reviews.claim(identity.name, form.count)]
 
@@ -181,13 +182,13 @@ def summary(site: Here, identity: Reading, since: Since = None, until: Since = N
 
 
 @router.get("/reviews/{number}")
-def review(number: int, site: Here, identity: Reading) -> Review:
+def review(number: int, site: Here, identity: Reading) -> ReviewItem:
     """One review."""
     return _shown(site.store.reviews.get(number), identity)
 
 
 @router.post("/reviews/{number}/answer")
-def answer(number: int, form: NewAnswer, site: Here, identity: Labelling) -> Review:
+def answer(number: int, form: NewAnswer, site: Here, identity: Labelling) -> ReviewItem:
     """Answer a review that you have taken. The part's pictures, where they are kept, are labelled by it."""
     marks = tuple((str(one.get("view") or ""), region_from_json(one)) for one in form.regions)
     given = store.Answer(label=form.answer, types=tuple(form.types), note=form.note, grade=form.grade, marks=marks)
@@ -196,19 +197,19 @@ def answer(number: int, form: NewAnswer, site: Here, identity: Labelling) -> Rev
 
 
 @router.post("/reviews/{number}/skip")
-def skip(number: int, form: Note, site: Here, identity: Labelling) -> Review:
+def skip(number: int, form: Note, site: Here, identity: Labelling) -> ReviewItem:
     """Leave it to others; to nobody where no picture of the part is kept any more."""
     return _shown(work.skip(site.store, number, identity.name, form.note), identity)
 
 
 @router.post("/reviews/{number}/undo")
-def undo(number: int, site: Here, identity: Labelling) -> Review:
+def undo(number: int, site: Here, identity: Labelling) -> ReviewItem:
     """Take your answer back, and with it what it said of the part's pictures."""
     return _shown(site.store.reviews.undo(number, identity.name), identity)
 
 
 @router.post("/reviews/{number}/second-opinion", status_code=201)
-def ask_again(number: int, form: Note, site: Here, identity: Labelling) -> Review:
+def ask_again(number: int, form: Note, site: Here, identity: Labelling) -> ReviewItem:
     """Have another person look at it, too."""
     return _shown(site.store.reviews.ask_again(number, identity.name, form.note or "second opinion"), identity)
 
@@ -217,8 +218,8 @@ def _sees_all(identity: Identity) -> bool:
     return RANK[identity.role] >= RANK[ENGINEER]
 
 
-def _shown(found: store.Review, identity: Identity) -> Review:
-    values = {name: getattr(found, name) for name in Review.model_fields}
+def _shown(found: store.Review, identity: Identity) -> ReviewItem:
+    values = {name: getattr(found, name) for name in ReviewItem.model_fields}
     if not _sees_all(identity):
         values |= {"purpose": None, "expected": None, "first_id": None}
-    return Review.model_validate(values)
+    return ReviewItem.model_validate(values)
