@@ -271,7 +271,7 @@ def test_names_in_old_encodings_go_through_everything(
     assert len(list((export(dataset, tmp_path / "again", "labelme")).rglob("geprüft*.json"))) > 3
     with Store.open(f"sqlite:///{tmp_path / 's.db'}", str(tmp_path / "images")) as store:
         assert store.add(dataset.samples, "caps", root=folder).added == 20
-    with pytest.raises(InputError, match=r"no UTF-8. Rename the images"):
+    with pytest.raises(InputError, match=r"not UTF-8. Rename the images"):
         write_table(dataset.samples, tmp_path / "table.csv")
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
     console.take_any_letter()

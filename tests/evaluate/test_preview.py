@@ -57,7 +57,7 @@ def test_what_was_not_seen_is_said() -> None:
     assert found.shipped_ppm_upper == pytest.approx(1e6)
     assert "no defective part" in found.notes[0]
     for ok, ng in ((2.0, 1.0), (float("nan"), 1.0), (0.0, float("inf"))):
-        with pytest.raises(InputError, match="no thresholds"):
+        with pytest.raises(InputError, match="not valid thresholds"):
             preview(KNOWN, ok, ng, PRICES)
 
 

@@ -88,7 +88,7 @@ def test_a_full_journal_refuses(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db", never, most=2)
     journal.append({})
     journal.append({})
-    with pytest.raises(StoreError, match="no more may"):
+    with pytest.raises(StoreError, match="which is the limit"):
         journal.append({})
     journal.close(timeout_s=0)
 

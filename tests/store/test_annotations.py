@@ -102,7 +102,7 @@ def test_contradictions_are_refused(values):
 
 
 def test_a_mark_without_a_place_is_refused(store, sample):
-    with pytest.raises(InputError, match="cannot be kept"):
+    with pytest.raises(InputError, match="cannot be stored"):
         mark = Region("crack", Rectangle(float("nan"), 1, 2, 3))
         store.annotations.add(sample, Annotation(label="defective", author="ann", regions=(mark,)))
 

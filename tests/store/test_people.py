@@ -82,7 +82,7 @@ def test_tokens_are_found_until_they_are_worthless(store: Store) -> None:
 
 def test_a_reply_is_given_once_and_again(store: Store) -> None:
     assert store.replies.begin("k" * 64, "r" * 64) is None
-    with pytest.raises(ConflictError, match="under way"):
+    with pytest.raises(ConflictError, match="in progress"):
         store.replies.begin("k" * 64, "r" * 64)
     store.replies.keep("k" * 64, 201, {"etag": '"1"'}, b"{}")
     kept = store.replies.begin("k" * 64, "r" * 64)

@@ -117,7 +117,7 @@ def test_a_loop_begins_again_and_read_files_can_be_deleted(folder):
 
 def test_a_folder_that_is_away_is_looked_for(tmp_path):
     camera = opened(tmp_path / "later", existing=True)
-    with pytest.raises(CameraError, match="no folder"):
+    with pytest.raises(CameraError, match="not a folder"):
         camera.grab(10)
     (tmp_path / "later").mkdir()
     (tmp_path / "later" / "1.png").write_bytes(png(5))

@@ -66,7 +66,7 @@ def test_a_disk_that_takes_nothing_is_waited_for_and_bounded(tmp_path, signal, u
     start = time.monotonic()
     for number in range(3):
         sink.send(signal(f"{number}", decided=DAY))
-    with pytest.raises(SinkError, match="3 messages wait"):
+    with pytest.raises(SinkError, match="3 messages are already waiting"):
         sink.send(signal("4"))
     assert time.monotonic() - start < 1
     until(lambda: sink.health().error)

@@ -138,7 +138,7 @@ def test_an_archive_waits_for_the_worker(served: Served, parts_folder: Path) -> 
 
 def test_an_archive_that_is_too_large_leaves_nothing(serve: Serve) -> None:
     served = serve(import_mb=0.1)
-    with served.client("engineer") as client, pytest.raises(ApiError, match=r"more than the 0.1 MB"):
+    with served.client("engineer") as client, pytest.raises(ApiError, match=r"larger than the 0.1 MB"):
         client.call("POST", "/imports", {"product": "x"}, content=iter([b"x" * 50_000] * 10))
     assert not list((served.folder / "work" / "uploads").iterdir())
 

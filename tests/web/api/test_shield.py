@@ -43,7 +43,7 @@ def test_a_body_that_does_not_say_how_long_it_is_ends_at_the_limit(serve: Serve)
     except (httpx.WriteError, httpx.ReadError):
         return  # hung up on
     assert answer.status_code == 413
-    assert "more than the 0.1 MB" in answer.json()["detail"]
+    assert "larger than the 0.1 MB" in answer.json()["detail"]
 
 
 def test_every_answer_keeps_browsers_careful(served: Served) -> None:
