@@ -14,6 +14,7 @@ from sightline.cli import console
 from sightline.cli import data as data
 from sightline.cli import lab as lab
 from sightline.cli import labels as labels
+from sightline.cli import learning as learning
 from sightline.cli import line as line
 from sightline.cli import store as store
 from sightline.cli import web as web

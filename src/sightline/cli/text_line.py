@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from sightline.line.settings import StationSettings
     from sightline.line.simulation import Tally
     from sightline.operations.drift import Chart, State, ViewCharts
+    from sightline.operations.learning import Harmless, Learned
     from sightline.operations.line import Watch
+    from sightline.store.adaptations import StoredAdaptation
 
 
 def station(settings: StationSettings) -> str:
@@ -150,3 +152,46 @@ def calibrate(figures: dict[str, Any]) -> str:
         )
     lines.append(f"Put it into the station's view (mm_per_px = {scale}), or train with --set mm_per_px={scale}")
     return "\n".join(lines)
+
+
+def learned(found: Learned) -> str:
+    """What came of a round of self-learning."""
+    done, change = found.round, found.change
+    head = f"{found.station}, recipe {found.recipe_hash[:12]}: {done.reason}"
+    lines = [f"{done.parts} good parts score {done.score:.2f} in the mean; {done.usual:.2f} when the recipe was made"]
+    if done.added or done.unsupported or done.near_defect:
+        lines.append(
+            f"{done.added} patches would join; {done.unsupported} were shared by too few parts, "
+            f"{done.near_defect} look like a known defect"
+        )
+    if done.canary is not None:
+        lines.append(
+            f"canary: {done.canary.defective} known defective and {done.canary.good} good parts judged with it, "
+            f"{len(done.canary.lost)} defects would pass"
+        )
+    if change is not None:
+        waits = "" if change.state == "active" else f"; admit it: sightline learning decide {change.id} --admit"
+        lines.append(f"change {change.id} is {change.state}{waits}")
+    return "\n  ".join([head, *lines])
+
+
+def harmless(found: Harmless) -> str:
+    """What would come, or has come, of calling a part harmless."""
+    turned = [f"inspection {one['inspection']}: {one['before']} would be {one['after']}" for one in found.changed]
+    lines = [found.round.reason, f"of {found.looked_at} kept parts, {len(turned)} would get another verdict", *turned]
+    if found.change is not None:
+        lines.append(f"change {found.change.id} is active. Take it back: sightline learning undo {found.change.id}")
+    return "\n  ".join(lines)
+
+
+def change(one: StoredAdaptation) -> str:
+    """One change of what a station has learned, on a line."""
+    added = f", {one.details['added']} patches" if "added" in one.details else ""
+    note = f": {one.note}" if one.note else ""
+    by = one.author or "nobody named"
+    return f"{one.id}  {one.created:%Y-%m-%d %H:%M} UTC  {one.station}  {one.kind}{added}  {one.state}  by {by}{note}"
+
+
+def change_json(one: StoredAdaptation) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    return {**{name: getattr(one, name) for name in type(one).__slots__}, "created": one.created.isoformat()}

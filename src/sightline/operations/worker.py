@@ -1,6 +1,6 @@
 """The worker: takes jobs from the store and does each in a process of its own, which it can end at any time.
 
-Beside that it watches the line for drift.
+Beside that it watches the line for drift, and has stations learn that are switched to it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from sightline.core.errors import Cancelled, SightlineError, StoreError
 from sightline.core.progress import Tell
-from sightline.operations.drift import follow
+from sightline.operations import drift, learning
 from sightline.store.database import VARIABLE as DATABASE
 from sightline.store.images import VARIABLE as IMAGES
 from sightline.store.jobs import GO_ON, LOST, QUEUED, RUNNING, Job
@@ -56,14 +56,20 @@ def worker(location: StoreLocation, folder: Path, *, tell: Tell, with_parent: bo
         threading.Thread(target=_follow, args=(os.getppid(), stopping), daemon=True).start()
     with Store.open(*location) as store:
         tell(f"working on jobs of {store.database.name}")
-        # A thread of its own: a job may take hours, and the line's drift is seen meanwhile.
-        watching = threading.Thread(target=follow, args=(store, stopping), name="drift", daemon=True)
-        watching.start()
+        # Threads of their own: a job may take hours, and the line's drift is seen and slow change followed meanwhile.
+        beside = {"drift": drift.follow, "learning": learning.follow}
+        watching = [
+            threading.Thread(target=follow, args=(store, stopping), name=name, daemon=True)
+            for name, follow in beside.items()
+        ]
+        for thread in watching:
+            thread.start()
         try:
             work(store, folder, stopping)
         finally:
             stopping.set()
-            watching.join()
+            for thread in watching:
+                thread.join()
 
 
 def _follow(parent: int, stopping: threading.Event) -> None:

@@ -22,6 +22,7 @@ from sightline.web.api import (
     inspections,
     jobs,
     labels,
+    learning,
     parts,
     recipes,
     reviews,
@@ -48,6 +49,7 @@ ROUTERS = (
         inspections.router,
         charts.router,
         drift.router,
+        learning.router,
     ),
     *(reviews.router, parts.router, stations.router, events.router),
 )

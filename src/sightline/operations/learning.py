@@ -1,0 +1,320 @@
+"""What stations learn on the line: rounds of self-learning, what a person calls harmless, and taking it back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sightline.core.errors import ConflictError, InputError, NotFoundError, SightlineError
+from sightline.core.progress import Progress, unwatched
+from sightline.core.result import Verdict
+from sightline.imaging.image import Source
+from sightline.improve.canary import KnownPart
+from sightline.improve.self_learning import Learner, Round
+from sightline.operations.reviews import views_of
+from sightline.runtime.adaptation import Adaptation
+from sightline.runtime.recipe import Recipe, parse_card
+from sightline.runtime.session import OnnxSession
+from sightline.store.adaptations import ACTIVE, SUGGESTED, Mode, StoredAdaptation
+from sightline.store.alarms import OPEN
+from sightline.store.annotations import DEFECTIVE, GOOD
+from sightline.store.inspections import Filter, Record
+from sightline.store.review_queue import CHALLENGE, REPEAT
+from sightline.store.reviews import ANSWERED
+from sightline.store.samples import StoredSample
+from sightline.store.store import Store, StoreLocation
+
+EVERY_S = 60.0  # between two looks at whether a station may learn
+ROUND = 24  # new pictures of good parts that make a round
+WINDOW = 64  # pictures of one round, the newest
+LOOKED_AT = 500  # records and answers, the newest, among which they are looked for
+MAX_DEFECTIVE, MAX_GOLDEN = 200, 50  # known parts that the canary judges
+RECENT = 40  # kept pictures of which people see what a change would do to them
+TRUSTED_OF, TRUSTED_SHARE = 5, 0.7  # from so many challenges on, so many have to be right for answers to teach
+TRUSTED_DAYS = 90
+LOG = logging.getLogger("sightline.learning")
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What came of a round for one recipe; `change` is what was stored of it, None where nothing was."""
+
+    station: str
+    recipe_hash: str
+    round: Round
+    change: StoredAdaptation | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        change = None if self.change is None else {"id": self.change.id, "state": self.change.state}
+        return {"station": self.station, "recipe": self.recipe_hash, **self.round.to_json(), "change": change}
+
+
+@dataclass(frozen=True, slots=True)
+class Harmless:
+    """What would come of calling a part harmless: the round, and the kept parts that would get another verdict."""
+
+    round: Round
+    changed: tuple[dict[str, Any], ...]
+    looked_at: int
+    change: StoredAdaptation | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        change = None if self.change is None else {"id": self.change.id, "state": self.change.state}
+        more = {"changed": list(self.changed), "looked_at": self.looked_at, "change": change}
+        return {**self.round.to_json(), **more}
+
+
+@contextmanager
+def _opened(store: Store | StoreLocation) -> Iterator[Store]:
+    """An open store as it is, or the one at a location."""
+    if isinstance(store, Store):
+        yield store
+    else:
+        with Store.open(*store, create=False) as opened:
+            yield opened
+
+
+def learn(
+    where: Store | StoreLocation, station: str, author: str = "", progress: Progress = unwatched
+) -> tuple[Learned, ...]:
+    """One round of self-learning for every recipe that a station inspects with now, whatever its mode.
+
+    With the mode `on` a change takes effect, else it waits for a person. Raises InputError for a station without
+    pictures of OK parts, StoreError.
+    """
+    with _opened(where) as store:
+        hashes = _recipes_of(store, station)
+        if not hashes:
+            raise InputError(
+                f"station {station}: there is no picture of an OK part. Have it keep some: keep.every = 10 in its file"
+            )
+        return tuple(learn_once(store, station, hash, author, progress) for hash in hashes)
+
+
+def learn_once(store: Store, station: str, recipe_hash: str, author: str, progress: Progress = unwatched) -> Learned:
+    """One round for one recipe of a station. Raises RecipeError for one that cannot learn, NotFoundError."""
+    if any(alarm.recipe_hash == recipe_hash for alarm in store.alarms.page(OPEN, station)):
+        held = Round(None, "a drift alarm is open: nothing is learned until somebody has acknowledged it", 0, 0.0, 0.0)
+        return Learned(station, recipe_hash, held, None)
+    active, number = _state(store, station, recipe_hash)
+    since = 0 if active is None else int(active.details.get("until", 0))
+    sure, confirmed, until = _parts(store, station, recipe_hash, since)
+    learner = _learner(store, recipe_hash)
+    found = learner.learn(_adaptation(store, active), sure, confirmed, number, progress)
+    change = None
+    if found.adaptation is not None:
+        state = ACTIVE if store.adaptations.mode(station) == "on" else SUGGESTED
+        change = store.adaptations.add(
+            station, recipe_hash, number, "learned", found.adaptation.to_bytes(),
+            {**found.to_json(), "until": until}, author, state=state,
+        )  # fmt: skip
+    return Learned(station, recipe_hash, found, change)
+
+
+def harmless(
+    where: Store | StoreLocation,
+    inspection_id: int,
+    view: str,
+    author: str,
+    note: str = "",
+    box: tuple[int, int, int, int] | None = None,
+    dry_run: bool = True,
+    progress: Progress = unwatched,
+) -> Harmless:
+    """A person calls what a part was stopped for harmless: its outlined regions, or `box` (x, y, width, height) px.
+
+    With `dry_run` nothing changes; else it takes effect at the part's station, unless a known defect would pass. Raises
+    NotFoundError where picture or recipe are not there, ConflictError where somebody else changed it meanwhile.
+    """
+    with _opened(where) as store:
+        return _forgive(store, inspection_id, view, author, note, box, dry_run, progress)
+
+
+def changes(where: Store | StoreLocation, station: str | None = None, limit: int = 50) -> tuple[StoredAdaptation, ...]:
+    """What was changed, suggested and taken back, the newest first, at all stations or at one."""
+    with _opened(where) as store:
+        return store.adaptations.page(station, limit=limit)
+
+
+def undo(where: Store | StoreLocation, id: int, author: str = "", note: str = "") -> StoredAdaptation:
+    """Take one change back: the entries that it brought leave the memory banks, those of other changes stay.
+
+    Raises ConflictError where it is not in effect.
+    """
+    with _opened(where) as store:
+        change = store.adaptations.get(id)
+        active, number = _state(store, change.station, change.recipe_hash)
+        current = _adaptation(store, active)
+        if current is None or not any((origin == change.number).any() for origin in current.origins.values()):
+            raise ConflictError(f"change {id} is not in effect at {change.station}: there is nothing to take back")
+        without = current.without(change.number).to_bytes()
+        details = {"undone": id, **_until(active)}
+        return store.adaptations.add(change.station, change.recipe_hash, number, "undo", without, details, author, note)
+
+
+def decide(where: Store | StoreLocation, id: int, admitted: bool, author: str = "", note: str = "") -> StoredAdaptation:
+    """Admit a suggested change, or refuse it. Raises ConflictError where that is no longer possible."""
+    with _opened(where) as store:
+        return store.adaptations.decide(id, admitted, author, note)
+
+
+def mode(
+    where: Store | StoreLocation, station: str, wanted: Mode | None = None, author: str = "", note: str = ""
+) -> Mode:
+    """A station's self-learning: off, suggest (a person admits each change) or on; `wanted` switches it.
+
+    Raises InputError.
+    """
+    with _opened(where) as store:
+        if wanted is not None:
+            store.adaptations.set_mode(station, wanted, author, note)
+        return store.adaptations.mode(station)
+
+
+def _until(active: StoredAdaptation | None) -> dict[str, Any]:
+    """Up to which inspection parts have taught, for the next change."""
+    return {"until": active.details["until"]} if active is not None and "until" in active.details else {}
+
+
+def follow(store: Store, stopping: threading.Event) -> None:
+    """Let stations learn that are switched to it, whenever enough has come, until `stopping` is set."""
+    done: dict[tuple[str, str], int] = {}
+    while not stopping.wait(EVERY_S):
+        try:
+            for station, mode in store.adaptations.modes().items():
+                for recipe in _recipes_of(store, station) if mode != "off" else ():
+                    newest = _parts(store, station, recipe, done.get((station, recipe), 0))
+                    if len(newest[0]) + len(newest[1]) >= ROUND:
+                        done[station, recipe] = newest[2]
+                        told = learn_once(store, station, recipe, f"station {station}")
+                        LOG.info("station %s, recipe %s: %s", station, recipe[:12], told.round.reason)
+        except SightlineError as error:
+            LOG.error("self-learning: %s", error)
+
+
+def _forgive(
+    store: Store, inspection_id: int, view: str, author: str, note: str, box: tuple[int, int, int, int] | None,
+    dry_run: bool, progress: Progress,
+) -> Harmless:  # fmt: skip
+    part = store.inspections.get(inspection_id)
+    seen = next((one for one in views_of(store, part) if one.view == view), None)
+    if seen is None or seen.hash is None or seen.recipe is None:
+        raise NotFoundError(f"inspection {inspection_id}: no picture of a view '{view}' is kept. Look at its views")
+    active, number = _state(store, part.station, seen.recipe)
+    learner, before = _learner(store, seen.recipe), _adaptation(store, active)
+    found = learner.forgive(before, store.images.path(seen.hash), box, number, progress)
+    changed, looked_at = _changed(store, learner, part, seen.recipe, before, found.adaptation)
+    change = None
+    if found.adaptation is not None and not dry_run:
+        details = {**found.to_json(), "inspection": inspection_id, "view": view, "box": box, **_until(active)}
+        change = store.adaptations.add(
+            part.station, seen.recipe, number, "harmless", found.adaptation.to_bytes(), details, author, note
+        )
+    return Harmless(found, changed, looked_at, change)
+
+
+def _recipes_of(store: Store, station: str) -> list[str]:
+    """The recipes of the station's newest OK parts."""
+    records = store.inspections.page(Filter(station=station, verdicts=(Verdict.OK,)), limit=100)
+    found = (str(view.get("recipe_hash")) for one in records for view in one.details.get("views", ()))
+    return list(dict.fromkeys(hash for hash in found if hash != "None"))
+
+
+def _state(store: Store, station: str, recipe_hash: str) -> tuple[StoredAdaptation | None, int]:
+    return store.adaptations.active(station, recipe_hash), store.adaptations.next_number(station, recipe_hash)
+
+
+def _adaptation(store: Store, active: StoredAdaptation | None) -> Adaptation | None:
+    return None if active is None else Adaptation.of(store.adaptations.file(active.id))
+
+
+def _learner(store: Store, recipe_hash: str) -> Learner:
+    data = store.recipes.file(recipe_hash)
+    card = parse_card(OnnxSession(data, 1, optimise=False).metadata, recipe_hash[:12])
+    return Learner(Recipe(data, card), _known(store, store.recipes.find(recipe_hash).product))
+
+
+def _known(store: Store, product: str) -> list[KnownPart]:
+    """The product's newest labelled parts whose pictures are there."""
+    found: list[KnownPart] = []
+    for label, most in ((DEFECTIVE, MAX_DEFECTIVE), (GOOD, MAX_GOLDEN)):
+        samples: list[StoredSample] = []
+        after = 0
+        while page := store.catalogue.page(product, label=label, after=after, limit=500):
+            samples, after = (samples + list(page))[-most:], page[-1].id
+        there = [one for one in samples if store.images.holds(one.hash, one.media_type)]
+        found += [KnownPart(f"{one.name} ({one.id})", store.images.path(one.hash), label == DEFECTIVE) for one in there]
+    return found
+
+
+def _parts(store: Store, station: str, recipe_hash: str, since: int) -> tuple[list[Source], list[Source], int]:
+    """Pictures of OK parts, and of parts that trusted people called good, since an inspection; and the newest id."""
+    records = store.inspections.page(Filter(station=station, verdicts=(Verdict.OK,)), limit=LOOKED_AT)
+    sure = [one for one in records if one.counts and (one.id or 0) > since]
+    told = _called_good(store, station, since)
+    pictures = [_pictures(store, group, recipe_hash) for group in (sure, told)]
+    until = max((one.id or 0 for one in (*sure, *told)), default=since)
+    return pictures[0][:WINDOW], pictures[1][:WINDOW], until
+
+
+def _pictures(store: Store, records: Sequence[Record], recipe_hash: str) -> list[Source]:
+    found: list[Source] = []
+    for one in records:
+        if len(found) >= WINDOW:
+            break
+        if one.image_hash is not None:
+            views = views_of(store, one)
+            found += [store.images.path(view.hash) for view in views if view.hash and view.recipe == recipe_hash]
+    return found
+
+
+def _called_good(store: Store, station: str, since: int) -> list[Record]:
+    """Parts in REVIEW or NG that people called good and nobody defective, the newest first."""
+    answers: dict[int, set[str]] = {}
+    trusted: Mapping[str, bool] = _trusted(store)
+    for review in store.reviews.page(state=ANSWERED, limit=LOOKED_AT):
+        if review.inspection_id and review.inspection_id > since and review.purpose not in (CHALLENGE, REPEAT):
+            word = review.answer or ""
+            # Nobody's doubt is passed over; only a trusted reviewer's word makes a part good.
+            teaches = word != GOOD or trusted.get(review.author or "", True)
+            answers.setdefault(review.inspection_id, set()).add(word if teaches else "")
+    numbers = sorted((number for number, words in answers.items() if words == {GOOD}), reverse=True)
+    records = [store.inspections.get(number) for number in numbers[:WINDOW]]
+    return [one for one in records if one.station == station and one.counts and one.verdict is not Verdict.OK]
+
+
+def _trusted(store: Store) -> dict[str, bool]:
+    """Reviewers who were given challenges, and whether they knew enough of them."""
+    now = datetime.now(UTC)
+    right: dict[str, list[bool]] = {}
+    for answer in store.review_figures.answers(now - timedelta(days=TRUSTED_DAYS), now + timedelta(minutes=1)):
+        if answer.measures == CHALLENGE and answer.agrees is not None:
+            right.setdefault(answer.author, []).append(answer.agrees)
+    return {name: len(all) < TRUSTED_OF or sum(all) >= TRUSTED_SHARE * len(all) for name, all in right.items()}
+
+
+def _changed(
+    store: Store, learner: Learner, part: Record, recipe: str, before: Adaptation | None, after: Adaptation | None
+) -> tuple[tuple[dict[str, Any], ...], int]:
+    """Kept parts of the station whose verdict a change would turn, and how many were looked at."""
+    if after is None:
+        return (), 0
+    stopped = (Verdict.NG, Verdict.REVIEW)
+    records = store.inspections.page(Filter(station=part.station, verdicts=stopped), limit=LOOKED_AT)
+    recent: list[KnownPart] = []
+    for one in records:
+        if len(recent) < RECENT and one.image_hash is not None:
+            pictures = _pictures(store, [one], recipe)
+            recent += [KnownPart(f"{one.id}", picture, False) for picture in pictures[:1]]
+    old, new = learner.verdicts(before, recent), learner.verdicts(after, recent)
+    turned = [name for name in old if old[name] is not new.get(name)]
+    return tuple({"inspection": int(name), "before": str(old[name]), "after": str(new[name])} for name in turned), len(
+        old
+    )

@@ -1,0 +1,45 @@
+"""Self-learning over the API: engineers switch it, reviewers call parts harmless and take it back; all is audited."""
+
+from __future__ import annotations
+
+import pytest
+from tests.web.conftest import Served
+
+from sightline.core.errors import SightlineError
+
+RECIPE = "a" * 64
+
+
+def test_a_mode_is_switched_by_engineers_and_seen_by_all(served: Served) -> None:
+    with served.client("operator") as client:
+        assert client.get("/stations/press/learning") == {"station": "press", "mode": "off", "changes": []}
+        with pytest.raises(SightlineError, match="engineer"):
+            client.call("PUT", "/stations/press/learning", {"mode": "on"})
+    with served.client("engineer") as client:
+        assert client.call("PUT", "/stations/press/learning", {"mode": "suggest", "note": "trial"})["mode"] == "suggest"
+        with pytest.raises(SightlineError):
+            client.call("PUT", "/stations/press/learning", {"mode": "sometimes"})
+    with served.client("administrator") as client:
+        (entry,) = [one for one in client.get("/audit")["items"] if one["action"] == "self-learning"]
+        assert (entry["subject"], entry["reason"], entry["author"]) == ("station press", "trial", "engineer")
+
+
+def test_suggestions_are_admitted_once(served: Served) -> None:
+    found = served.store.adaptations
+    first = found.add("press", RECIPE, 1, "learned", b"1", {"added": 12}, "station press", state="suggested")
+    with served.client("operator") as client:
+        (seen,) = client.get("/learning", station="press")
+        assert (seen["id"], seen["state"], seen["details"]) == (first.id, "suggested", {"added": 12})
+        with pytest.raises(SightlineError, match="engineer"):
+            client.post(f"/learning/{first.id}/decide", {"admit": True})
+    with served.client("engineer") as client:
+        assert client.post(f"/learning/{first.id}/decide", {"admit": True})["state"] == "active"
+        with pytest.raises(SightlineError, match="is active"):
+            client.post(f"/learning/{first.id}/decide", {"admit": False})
+        with pytest.raises(SightlineError, match="no change 99"):
+            client.post("/learning/99/undo", {})
+
+
+def test_a_part_without_a_picture_cannot_be_called_harmless(served: Served) -> None:
+    with served.client("reviewer") as client, pytest.raises(SightlineError, match="inspection"):
+        client.post("/inspections/4711/harmless", {"view": "view"})
