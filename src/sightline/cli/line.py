@@ -81,6 +81,21 @@ def drift(
 
 
 @app.command()
+def rates(
+    station: Annotated[str | None, typer.Argument(help="Only this station.")] = None,
+    days: Annotated[float, typer.Option(help="So many days back.")] = 30.0,
+    db: Database = None,
+    images: Images = None,
+    as_json: Json = False,
+) -> None:
+    """Escapes and overkill of the running line, with bounds. Example: sightline rates press-3 --days 7"""
+    from sightline.operations import rates
+
+    found = rates.rates((db, images), station, days)
+    console.say_json(found.to_json()) if as_json else console.say(text_line.rates(found))
+
+
+@app.command()
 def keys(
     folder: Annotated[Path, typer.Argument(help="Folder for the two key files.")] = Path(),
     as_json: Json = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sightline.improve.rates import Estimate, LiveRates
     from sightline.line.settings import StationSettings
     from sightline.line.simulation import Tally
     from sightline.operations.drift import Chart, State, ViewCharts
@@ -195,3 +196,24 @@ def change(one: StoredAdaptation) -> str:
 def change_json(one: StoredAdaptation) -> dict[str, Any]:
     """The same as plain JSON values."""
     return {**{name: getattr(one, name) for name in type(one).__slots__}, "created": one.created.isoformat()}
+
+
+def rates(found: LiveRates) -> str:
+    """Rates of the running line, with what they rest on."""
+    lines = [
+        f"{'defective parts judged OK (escape)':38}{_estimate(found.escape)}",
+        f"{'good parts judged NG (overkill)':38}{_estimate(found.overkill)}",
+        f"{'defective among parts judged OK':38}{_estimate(found.shipped)}",
+    ]
+    for one in found.strata:
+        lines.append(
+            f"{one.verdict}: {one.parts} parts, {one.good + one.defective} answered, {one.defective} defective"
+        )
+    if not found.spot_checked:
+        lines.append("No OK part was looked at, so escapes are unknown: set review_ok = 0.01 in the station's file")
+    return "\n".join(lines)
+
+
+def _estimate(one: Estimate) -> str:
+    value = "unknown" if one.value is None else f"{one.value:.3%}"
+    return f"{value:>10}   between {one.lower:.3%} and {one.upper:.3%}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sightline.core.result import Verdict
 from sightline.core.untrusted import check_pattern, match
 from sightline.line.decision import Decision
+from sightline.store.review_queue import sampled
 
 LOTS = 1000  # lots whose quota is remembered
 
@@ -59,20 +60,24 @@ class Keep(BaseModel):
 class Collector:
     """Decides part by part, and remembers what it has kept."""
 
-    def __init__(self, keep: Keep) -> None:
-        self._keep = keep
+    def __init__(self, keep: Keep, review_ok: float = 0.0) -> None:
+        self._keep, self._review_ok = keep, review_ok
         self._parts = 0
         self._bytes = 0
         self._last = float("-inf")
         self._lots: OrderedDict[str, int] = OrderedDict()
         self.reasons: Counter[str] = Counter()
 
-    def wants(self, decision: Decision, lot: str | None) -> str:
-        """Why a part is to be kept: "ng", "review", "every", "doubtful", "novel" or "lot"; "" to let it go."""
+    def wants(self, decision: Decision, lot: str | None, key: str = "") -> str:
+        """Why a part is to be kept: "ng", "review", "asked", "every", "doubtful", "novel" or "lot"; "" to let it go.
+
+        `key` is the part's own: an OK one that people will be asked about is drawn by it.
+        """
         self._parts += 1
-        reason = self._reason(decision, lot)
+        asked = decision.verdict is Verdict.OK and sampled(key, self._review_ok)
+        reason = "asked" if asked else self._reason(decision, lot)
         now = time.monotonic()
-        if reason not in ("ng", "review") and now - self._last < self._keep.cool_down_s:
+        if reason not in ("ng", "review", "asked") and now - self._last < self._keep.cool_down_s:
             return ""
         if not reason or self._bytes > self._keep.disk_mb * 1e6:
             return ""

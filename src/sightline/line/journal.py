@@ -174,7 +174,7 @@ class Ledger:
         """Record entries in order; those that are there already are left. Raises StoreError, InputError."""
         store = self._store()
         records = [_record(entry) for entry in entries if entry.get("kind") == "part"]
-        store.inspections.record_many(records, self._settings.review_ng)
+        store.inspections.record_many(records, self._settings.review_ng, self._settings.review_ok)
         for entry in entries:
             if entry.get("kind") == "correction":
                 store.inspections.correct(str(entry["key"]), Verdict(entry["verdict"]), str(entry["error"]))

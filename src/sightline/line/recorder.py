@@ -50,7 +50,7 @@ class Recorder:
         self._ledger = Ledger(settings)
         self._journal = Journal(settings.folder / "journal.db", self._ledger.write)
         self._pictures: queue.Queue[CollectedFrame | None] = queue.Queue(PICTURES_WAITING)
-        self._collector = Collector(settings.keep)
+        self._collector = Collector(settings.keep, settings.review_ok)
         self._cleared = time.monotonic()
         self._deferred: deque[Entry] = deque(maxlen=MAX_DEFERRED)
         self._closing = threading.Event()
@@ -169,7 +169,7 @@ class Recorder:
         }
 
     def _keep_pictures(self, part: Part, decision: Decision, frames: Sequence[Frame]) -> None:
-        reason = self._collector.wants(decision, self._settings.keep.names(_clean(part.id)).get("lot"))
+        reason = self._collector.wants(decision, self._settings.keep.names(_clean(part.id)).get("lot"), part.key)
         if not reason:
             return
         results = {result.view: result for result in decision.results}

@@ -153,6 +153,9 @@ class StationSettings(Settings):
     interlock: Interlock = Interlock.model_validate({})
     keep: Keep = Keep.model_validate({})
     review_ng: float = Field(0.0, ge=0, le=1, description="share of NG parts that go to review as well, to check them")
+    review_ok: float = Field(
+        0.0, ge=0, le=1, description="share of OK parts, drawn at random, that go to review: they measure escapes"
+    )
     health: Health = Health.model_validate({})
     folder: Path = Field(Path("sightline-station"), description="journal, outboxes and log of the station")
     database: str | None = Field(None, description="URL of the records' database; none: SIGHTLINE_DB, else a file")

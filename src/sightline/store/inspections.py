@@ -183,22 +183,23 @@ class Inspections:
             number = connection.execute(self._one, _values(record)).scalar_one()
             if not record.shadow:
                 connection.execute(self._count, _hours((record,)))
-            _ask(connection, [number], [record], 0.0)
+            _ask(connection, [number], [record], {})
         return int(number)
 
-    def record_many(self, records: Sequence[Record], ng_share: float = 0.0) -> None:
+    def record_many(self, records: Sequence[Record], ng_share: float = 0.0, ok_share: float = 0.0) -> None:
         """Keep a batch of inspections: all of them or, after an error, none; those whose key is there already stay.
 
-        A review is opened for each part in REVIEW, and for this share (0..1) of the NG ones, in the same transaction.
+        A review is opened for each part in REVIEW, and for these shares (0..1) of NG and OK ones, in the same
+        transaction.
         """
         for record in records:
             check(record)
         with self._database.recording() as connection:
             fresh = _fresh(connection, records)
-            asked = any(record.verdict is not Verdict.OK for record in fresh)
+            asked = ok_share > 0 or any(record.verdict is not Verdict.OK for record in fresh)
             if asked:
                 numbers = connection.scalars(self._numbered, [_values(record) for record in fresh]).all()
-                _ask(connection, numbers, fresh, ng_share)
+                _ask(connection, numbers, fresh, {Verdict.NG: ng_share, Verdict.OK: ok_share})
             elif fresh:
                 connection.execute(self._many, [_values(record) for record in fresh])
             if hours := _hours(fresh):
@@ -278,10 +279,12 @@ class Inspections:
         )
 
 
-def _ask(connection: Connection, numbers: Sequence[int], records: Sequence[Record], ng_share: float) -> None:
+def _ask(
+    connection: Connection, numbers: Sequence[int], records: Sequence[Record], shares: Mapping[Verdict, float]
+) -> None:
     """Open the reviews of new records, whose ids are `numbers`."""
     asked = (
-        question(number, one.verdict, one.details, one.key or str(number), one.score is not None, ng_share)
+        question(number, one.verdict, one.details, one.key or str(number), one.score is not None, shares)
         for number, one in zip(numbers, records, strict=True)
         if one.counts
     )

@@ -9,10 +9,12 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
+from sightline.core.result import Verdict
+from sightline.store.annotations import DEFECTIVE, GOOD
 from sightline.store.database import Database
-from sightline.store.review_queue import CHALLENGE, OPEN, REPEAT
+from sightline.store.review_queue import CHALLENGE, OPEN, REPEAT, REVIEW
 from sightline.store.reviews import ANSWERED, CLAIMED
-from sightline.store.tables.line import ReviewRow
+from sightline.store.tables.line import InspectionRow, ReviewRow
 
 MAX_READ = 50_000  # answers of a time; the newest
 
@@ -39,6 +41,18 @@ class Answered:
     agrees: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """Parts of one verdict: how many there were, and of those that people were asked about at random, how many they
+    called good or defective.
+    """
+
+    verdict: Verdict
+    parts: int
+    good: int
+    defective: int
+
+
 class ReviewFigures:
     """Figures over the reviews of a store."""
 
@@ -56,6 +70,31 @@ class ReviewFigures:
             oldest = session.scalar(select(func.min(row.created)).where(asked, row.state == OPEN))
         counts = {str(state): int(count) for state, count in states}
         return Waiting(counts, oldest, {str(name): int(count) for name, count in held})
+
+    def strata(self, since: datetime, until: datetime, station: str | None = None) -> tuple[Stratum, ...]:
+        """OK, REVIEW and NG parts of the production in since <= triggered < until, judged by their looks, and answers.
+
+        Only what the line itself asked about counts, REVIEW parts and those drawn at random: whatever a person chose to
+        have looked at would bend the rates.
+        """
+        row, review = InspectionRow, ReviewRow
+        purpose = func.coalesce(row.details["purpose"].as_string(), "production")
+        mine = [row.triggered >= since, row.triggered < until, row.score.is_not(None), row.shadow.is_(False)]
+        mine += [purpose == "production", *([] if station is None else [row.station == station])]
+        counted = select(row.verdict, func.count()).where(*mine).group_by(row.verdict)
+        told = (
+            select(row.verdict, review.answer, func.count())
+            .join(review, review.inspection_id == row.id)
+            .where(*mine, review.state == ANSWERED, review.purpose == REVIEW, review.automatic.is_(True))
+            .group_by(row.verdict, review.answer)
+        )
+        with self._database.reading() as session:
+            parts = {verdict: int(count) for verdict, count in session.execute(counted)}
+            answers = {(verdict, answer): int(count) for verdict, answer, count in session.execute(told)}
+        return tuple(
+            Stratum(one, parts.get(one, 0), answers.get((one, GOOD), 0), answers.get((one, DEFECTIVE), 0))
+            for one in (Verdict.OK, Verdict.REVIEW, Verdict.NG)
+        )
 
     def answers(self, since: datetime, until: datetime) -> tuple[Answered, ...]:
         """Answers in since <= answered < until, the newest 50,000, the oldest first."""

@@ -17,7 +17,11 @@ from sightline.store.tables.line import InspectionRow, ReviewRow, UserRow
 
 REVIEW, CHALLENGE, REPEAT = "review", "challenge", "repeat"
 OPEN = "open"
-REASONS = {Verdict.REVIEW: "REVIEW at the station", Verdict.NG: "NG at the station: is that right?"}
+REASONS = {
+    Verdict.REVIEW: "REVIEW at the station",
+    Verdict.NG: "NG at the station: is that right?",
+    Verdict.OK: "OK at the station, drawn at random: is that right?",
+}
 KNOWS = ("engineer", "administrator")  # whose word alone makes a challenge's answer known
 MAX_CANDIDATES = 200
 
@@ -39,13 +43,19 @@ def sampled(name: str, share: float) -> bool:
 
 
 def question(
-    inspection: int, verdict: Verdict, details: Mapping[str, Any], name: str, judged: bool, ng_share: float
+    inspection: int,
+    verdict: Verdict,
+    details: Mapping[str, Any],
+    name: str,
+    judged: bool,
+    shares: Mapping[Verdict, float],
 ) -> dict[str, Any] | None:
     """The columns of a review about a part of the production, None where nothing is to be asked.
 
-    Every REVIEW part is asked about, and a share of the NG parts that were `judged` by their looks, sampled by `name`.
+    Every REVIEW part is asked about, and `shares` of the OK and NG parts that were `judged` by their looks, sampled by
+    `name`: what people say of them measures the line (`improve.rates`).
     """
-    asked = verdict is Verdict.REVIEW or (verdict is Verdict.NG and judged and sampled(name, ng_share))
+    asked = verdict is Verdict.REVIEW or (judged and sampled(name, shares.get(verdict, 0.0)))
     if not asked:
         return None
     pilot = details.get("mode") == "pilot"

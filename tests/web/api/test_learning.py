@@ -14,11 +14,14 @@ def test_a_mode_is_switched_by_engineers_and_seen_by_all(served: Served) -> None
     with served.client("operator") as client:
         assert client.get("/stations/press/learning") == {"station": "press", "mode": "off", "changes": []}
         with pytest.raises(SightlineError, match="engineer"):
-            client.call("PUT", "/stations/press/learning", {"mode": "on"})
+            client.call("PUT", "/stations/press/learning", json={"mode": "on"})
     with served.client("engineer") as client:
-        assert client.call("PUT", "/stations/press/learning", {"mode": "suggest", "note": "trial"})["mode"] == "suggest"
+        assert (
+            client.call("PUT", "/stations/press/learning", json={"mode": "suggest", "note": "trial"})["mode"]
+            == "suggest"
+        )
         with pytest.raises(SightlineError):
-            client.call("PUT", "/stations/press/learning", {"mode": "sometimes"})
+            client.call("PUT", "/stations/press/learning", json={"mode": "sometimes"})
     with served.client("administrator") as client:
         (entry,) = [one for one in client.get("/audit")["items"] if one["action"] == "self-learning"]
         assert (entry["subject"], entry["reason"], entry["author"]) == ("station press", "trial", "engineer")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sightline.core.result import Verdict
 from sightline.evaluate.statistics.control_chart import RULES, SOURCE, p_chart
+from sightline.operations import rates as work
 from sightline.store.places import CELLS
 from sightline.store.statistics import Latency
 from sightline.web.api.identity import Reading
@@ -46,6 +47,42 @@ class PChart(BaseModel):
     rules: dict[int, str]
     source: str
     points: list[ChartPoint]
+
+
+class Estimate(BaseModel):
+    """A rate 0..1 with its interval; `value` is null where a verdict has no answer yet."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    value: float | None
+    lower: float
+    upper: float
+
+
+class Stratum(BaseModel):
+    """Parts of one verdict, and what people called those of them that they were asked about at random."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    verdict: Verdict
+    parts: int
+    good: int
+    defective: int
+
+
+class LiveRates(BaseModel):
+    """`escape`: defective parts judged OK; `overkill`: good parts judged NG; `shipped`: defective among OK parts.
+
+    All bounds of one rate hold together at `confidence`; `strata` are what they rest on.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    escape: Estimate
+    overkill: Estimate
+    shipped: Estimate
+    confidence: float
+    strata: list[Stratum]
 
 
 class ViewGrid(BaseModel):
@@ -121,3 +158,11 @@ def latency(
     end = until or datetime.now(UTC)
     start = since or max(end, datetime(2, 1, 1, tzinfo=UTC)) - timedelta(days=1)
     return list(site.store.statistics.latency(start, end, station))
+
+
+@router.get("/statistics/rates")
+def rates(
+    site: Here, identity: Reading, station: Text = None, days: Annotated[float, Query(gt=0, le=366)] = 30.0
+) -> LiveRates:
+    """Escape and overkill of the running line, estimated from parts that people were asked about at random."""
+    return LiveRates.model_validate(work.rates(site.store, station, days))

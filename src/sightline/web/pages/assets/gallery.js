@@ -1,6 +1,7 @@
 // Parts of the line and samples of the lab: filtered, looked at, labelled and moved, many at a time.
 import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { address, get, image, inspect, patch, post, remove, save, thumbnail } from "./api.js";
+import { Harmless } from "./learning.js";
 import { Dialog, Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture, fetchPart } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
@@ -116,6 +117,7 @@ function View({ one, view }) {
     <${Picture} part=${found.data} look=${{ heat: heat ? 0.7 : 0, outlines: heat, boxes: heat ? boxes : [] }} label=${t("View {view} of part {part}", { view: view.view, part: one.serial || one.id })} style="height:min(62vh,700px);border-radius:8px">
       ${!hash && html`<p class="missing">${t("No picture was kept.")}</p>`}${found.error && html`<p class="missing">${found.error.message}</p>`}</${Picture}>
     ${view.reason && html`<p class="note warn" style="margin-top:8px">${view.reason}</p>`}
+    ${hash && view.verdict !== "OK" && !one.error && html`<p style="margin-top:8px"><${Harmless} inspection=${one.id} view=${view.view} /></p>`}
     ${view.defects.length > 0 && html`<p class="chips" style="margin-top:8px">${view.defects.map((defect) => html`<span class="chip">${defect.type} · ${score(defect.score)} · ${defect.area_mm2 ? `${number(defect.area_mm2, 2)} mm²` : `${number(defect.area_px)} px²`}</span>`)}</p>`}</figure>`;
 }
 

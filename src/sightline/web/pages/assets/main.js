@@ -16,7 +16,7 @@ const PAGES = [
   ["/findings", "curate", "Findings"], ["/book", "curate", "Book"], ["/agreement", "curate", "Agreement"],
   ["/collect", "lab", "Collect"], ["/jobs", "lab", "Jobs"], ["/jobs/:number", "lab", "Job"],
   ["/recipes", "recipes", "Recipes"], ["/recipes/:hash", "recipes", "Recipe"], ["/bench", "recipes", "Bench"], ["/decide/:hash", "decide", "Decide"],
-  ["/statistics", "statistics", "Statistics"], ["/drift", "drift", "Drift"], ["/site", "site", "Site"],
+  ["/statistics", "statistics", "Statistics"], ["/drift", "drift", "Drift"], ["/learning", "learning", "Learning"], ["/site", "site", "Site"],
   ["/login", "login", "Login"], ["/setup", "login", "Setup"],
 ];
 const ICONS = {
@@ -31,7 +31,7 @@ const MENU = [
   ["/parts", () => t("Parts"), "parts", "operator", ["/samples", "/label", "/findings", "/book", "/agreement"]],
   ["/jobs", () => t("Lab"), "lab", "operator", ["/collect"]],
   ["/recipes", () => t("Recipes"), "recipes", "operator", ["/decide", "/bench"]],
-  ["/statistics", () => t("Statistics"), "statistics", "operator", ["/drift"]],
+  ["/statistics", () => t("Statistics"), "statistics", "operator", ["/drift", "/learning"]],
   ["/site", () => t("Site"), "site", "operator", []],
 ];
 

@@ -71,6 +71,15 @@ function rows(found) {
 }
 const yields = (to) => [[t("Name"), (one) => html`<a href=${to(one)}>${one.name}</a>`], [t("Parts"), (one) => number(one.parts), true], [html`<${Verdict} of="OK" />`, (one) => number(one.ok), true], [html`<${Verdict} of="REVIEW" />`, (one) => number(one.review), true], [html`<${Verdict} of="NG" />`, (one) => number(one.ng), true], [t("OK at once"), (one) => percent(one.ok_share), true]];
 
+/** What leaves the line, from the answers about parts that were drawn at random. */
+function Live({ rates }) {
+  const ok = rates.strata.find((one) => one.verdict === "OK");
+  const between = ({ value, lower, upper }) => html`<b>${value === null ? t("unknown") : percent(value, 2)}</b> <span class="muted">${t("between {low} and {high}", { low: percent(lower, 2), high: percent(upper, 2) })}</span>`;
+  return html`<dl class="facts"><dt>${t("Defective parts judged OK (escape)")}</dt><dd>${between(rates.escape)}</dd>
+      <dt>${t("Good parts judged NG (overkill)")}</dt><dd>${between(rates.overkill)}</dd><dt>${t("Defective among parts judged OK")}</dt><dd>${between(rates.shipped)}</dd></dl>
+    <p class="muted small" style="margin:8px 0 0">${ok.good + ok.defective === 0 ? t("No OK part was looked at, so escapes are unknown: set review_ok = 0.01 in the station's file.") : rates.strata.map((one) => t("{n} of {parts} {verdict} parts were looked at", { n: number(one.good + one.defective), parts: number(one.parts), verdict: one.verdict })).join(" · ")}</p>`;
+}
+
 export function Statistics() {
   const [query, set] = useQuery();
   const [group, setGroup] = useState("hour");
@@ -86,13 +95,15 @@ export function Statistics() {
   const chart = useRemote((signal) => get("/statistics/p-chart", { ...(group === "lot" ? week : asked), subgroup: group }, signal), [...key, group]);
   const places = useRemote((signal) => get("/statistics/places", week, signal), key);
   const latency = useRemote((signal) => get("/statistics/latency", day, signal), key);
+  const live = useRemote((signal) => get("/statistics/rates", { station: query.station, days: span / 24 }, signal), key);
   const found = hours.data || [];
   return html`<${Head} title=${t("Statistics")} about=${t("Over the line's record; every figure has its parts behind it.")}>
       <select aria-label=${t("Station")} onChange=${(event) => set({ station: event.target.value })}><option value="">${t("all stations")}</option>${(all.data || []).map((one) => html`<option selected=${query.station === one.name}>${one.name}</option>`)}</select>
       <select aria-label=${t("Time")} onChange=${(event) => set({ hours: event.target.value })}>${Object.entries(SPANS).map(([hour, word]) => html`<option value=${hour} selected=${+hour === span}>${word()}</option>`)}</select>
-      <a class="button" href=${"/drift" + (query.station ? "?station=" + encodeURIComponent(query.station) : "")}>${t("Drift")}</a></${Head}>
+      <a class="button" href=${"/drift" + (query.station ? "?station=" + encodeURIComponent(query.station) : "")}>${t("Drift")}</a><a class="button" href=${"/learning" + (query.station ? "?station=" + encodeURIComponent(query.station) : "")}>${t("Learning")}</a></${Head}>
     ${hours.data && !found.length ? html`<${Empty} title=${t("No parts in this time")} actions=${span < 720 && html`<button onClick=${() => set({ hours: 720 })}>${t("30 days")}</button>`}>${t("As soon as the line has judged some, their figures stand here.")}</${Empty}>` : html`<div class="stack">
       <section class="panel stats"><${Stat} value=${number(sum(found, "parts"))} label=${t("parts")} /><${Stat} value=${percent(sum(found, "parts") ? sum(found, "ok") / sum(found, "parts") : null)} label=${t("OK at once")} /><${Stat} value=${number(sum(found, "ng"))} label="NG" /><${Stat} value=${number(sum(found, "review"))} label="REVIEW" /></section>
+      <${Panel} title=${t("Escapes and overkill of the running line")} of=${live}>${() => html`<${Live} rates=${live.data} />`}</${Panel}>
       <${Panel} title=${t("Hours")} of=${hours}>${() => html`<${Hours} hours=${found} query=${query} />`}</${Panel}>
       <section class="panel"><div class="row between"><h2>${t("Share of NG (p-chart)")}</h2><span class="row">${[["hour", t("by hour")], ["lot", t("by lot")]].map(([name, word]) => html`<button aria-pressed=${group === name} onClick=${() => setGroup(name)}>${word}</button>`)}</span></div>
         ${chart.data ? html`<${Control} chart=${chart.data} /><p class="muted small" style="margin:8px 0 0">${chart.data.source}</p>` : html`<${Waiting} of=${chart} />`}</section>

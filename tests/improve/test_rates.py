@@ -1,0 +1,65 @@
+"""Rates of the line from random samples: right in the mean, and their bounds hold, however few were looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightline.core.result import Verdict
+from sightline.improve.rates import live_rates
+from sightline.store.review_figures import Stratum
+
+PLANTS = 500
+
+
+def strata(*numbers: tuple[int, int, int]) -> list[Stratum]:
+    return [
+        Stratum(verdict, *of) for verdict, of in zip((Verdict.OK, Verdict.REVIEW, Verdict.NG), numbers, strict=True)
+    ]
+
+
+def test_a_sample_counts_for_all_parts_of_its_verdict() -> None:
+    found = live_rates(strata((9000, 297, 3), (600, 500, 100), (400, 10, 90)))
+    # 1 % of 9,000 OK, a sixth of 600 REVIEW and 90 % of 400 NG parts are defective.
+    assert found.escape.value == pytest.approx(90 / (90 + 100 + 360))
+    assert found.overkill.value == pytest.approx(40 / (8910 + 500 + 40))
+    assert found.shipped.value == pytest.approx(0.01) and found.shipped.lower < 0.01 < found.shipped.upper
+    assert found.spot_checked == 300
+
+
+def test_without_answers_nothing_is_known() -> None:
+    found = live_rates(strata((9000, 0, 0), (600, 0, 0), (400, 0, 0)))
+    assert found.escape.value is None and (found.escape.lower, found.escape.upper) == (0.0, 1.0)
+    assert found.shipped.value is None and found.shipped.upper == 1.0
+    empty = live_rates(strata((0, 0, 0), (0, 0, 0), (0, 0, 0)))
+    assert empty.escape.value is None and empty.overkill.upper == 1.0
+
+
+@pytest.mark.parametrize("share", [0.005, 0.02, 0.2])
+def test_bounds_hold_in_simulated_plants(share: float) -> None:
+    rng = np.random.default_rng(7)
+    held = {"escape": 0, "overkill": 0, "shipped": 0}
+    for _ in range(PLANTS):
+        defects = rng.uniform(0.002, 0.05)
+        of_good = rng.dirichlet((200, 8, 3))  # OK, REVIEW, NG
+        of_bad = rng.dirichlet((1, 4, 20))
+        parts = int(rng.integers(2000, 40_000))
+        kinds = [(1 - defects) * of_good, defects * of_bad]
+        shares = kinds[0] + kinds[1]
+        counts = rng.multinomial(parts, shares / shares.sum())
+        numbers = []
+        for verdict, asked in enumerate((share, 1.0, 0.1)):
+            answered = rng.binomial(counts[verdict], asked)
+            bad = rng.binomial(answered, kinds[1][verdict] / shares[verdict])
+            numbers.append((int(counts[verdict]), int(answered - bad), int(bad)))
+        found = live_rates(strata(*numbers))
+        # What the sample speaks for: this plant's parts by verdict, and the defective share behind each verdict.
+        behind = [counts[verdict] * kinds[1][verdict] / shares[verdict] for verdict in range(3)]
+        sound = [counts[verdict] - behind[verdict] for verdict in range(3)]
+        truth = {
+            "escape": behind[0] / sum(behind), "overkill": sound[2] / sum(sound), "shipped": behind[0] / counts[0],
+        }  # fmt: skip
+        for name, value in truth.items():
+            estimate = getattr(found, name)
+            held[name] += estimate.lower <= value <= estimate.upper
+    assert min(held.values()) >= 0.94 * PLANTS, held
