@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 from tests.web.conftest import Served
 from tests.web.pages.conftest import Enter
@@ -20,6 +23,7 @@ from sightline.runtime.recipe import Recipe
 
 SRC = Path(__file__).parents[3] / "src" / "sightline"
 NUMBER = re.compile(r"\d+(?:\.\d+)?%?")  # as `said` in words.js
+WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")  # for whatever is filled in
 DID = re.compile(r'\b(?:audit|note)\(\s*(?:\w+,\s*)?(?:"?[\w.]+"?,\s*)?f?"([a-z_]+(?: [a-z]+){0,2})",')
 STAGE = re.compile(r'(?:progress\(|of_stage\(\w+,)\s*"([^"]+)"')
 
@@ -28,6 +32,58 @@ def key_of(text: str) -> str:
     """A sentence as the catalogue has it."""
     count = iter(range(1, 10))
     return NUMBER.sub(lambda _: f"{{{next(count)}}}", text)
+
+
+def template(node: ast.AST) -> str | None:
+    """A text in the code as the catalogue has it, what is filled in as {a}, {b} and so on; None for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    return "".join(
+        str(part.value) if isinstance(part, ast.Constant) else f"{{{next(letters)}}}" for part in node.values
+    )
+
+
+def templates() -> set[str]:
+    """Every text in the code."""
+    nodes = (node for path in SRC.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    return {text for node in nodes if (text := template(node)) is not None}
+
+
+def findings() -> set[str]:
+    """Reasons and remedies of all findings of a data check: the sentences of its code, which raises none of them."""
+    found = set()
+    for name in ("check", "duplicates", "label_errors", "photography"):
+        tree = ast.parse((SRC / "data" / "curation" / f"{name}.py").read_text())
+        apart = [node for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.JoinedStr)]
+        apart += [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]  # docstrings, and yields
+        inner = {id(one) for node in apart if not isinstance(node, ast.Yield) for one in ast.walk(node)}
+        inner -= {id(node) for node in apart if isinstance(node, ast.JoinedStr)}
+        told = {template(node) or "" for node in ast.walk(tree) if id(node) not in inner}
+        found |= {text for text in told if text.endswith(".") and text.count(" ") > 2}
+    return found
+
+
+def problems() -> set[str]:
+    """What pages may be refused with: an error and its remedy. And why a station refuses a part."""
+    files = [*(SRC / "web" / "api").glob("*.py"), SRC / "web" / "stations.py", SRC / "operations" / "judges.py"]
+    files += [SRC / "operations" / f"{name}.py" for name in ("people", "findings")]
+    files += [SRC / "store" / f"{name}.py" for name in ("reviews", "users", "jobs")]
+    found = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+                found.add(template(node.exc.args[0]) or "")
+    remedied = {text for text in found if ". " in text}
+    for path in (SRC / "line").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            if name in {"refuse", "_refuse", "_not_ready"}:
+                told = {template(one) or "" for one in node.args}  # type: ignore[attr-defined]
+                remedied |= {text for text in told if re.search("[a-z] [a-z]", text)}
+    return remedied
 
 
 def sentences(recipe: Recipe) -> Iterator[str]:
@@ -64,3 +120,28 @@ def test_a_german_page_says_promises_and_deeds_in_german(served: Served, recipe:
     )
     page.goto("/site?tab=audit")
     expect(page.get_by_role("cell", name="Rezept aufgenommen")).to_be_visible()
+
+
+@pytest.mark.expects("status of 404")
+def test_findings_and_refusals_with_words_that_vary_are_said_in_german(served: Served, enter: Enter) -> None:
+    german = json.loads((SRC / "web/pages/assets/locale/de.json").read_text())
+    assert len(findings()) > 25
+    page = enter("/", "administrator")
+    page.evaluate("localStorage.setItem('language', 'de')")
+    page.reload()
+    page.wait_for_selector("aside.rail")
+    for text in sorted(findings() | problems()):
+        filled, wanted = text, german[text]
+        for letter, word in zip("abcdefgh", WORDS, strict=True):
+            filled, wanted = (one.replace(f"{{{letter}}}", word) for one in (filled, wanted))
+        told = page.evaluate(
+            """async text => {
+              const main = document.querySelector('script[type=module]').src;
+              return (await import(main.replace('main.js', 'words.js'))).said(text);
+            }""",
+            filled,
+        )
+        assert told == wanted
+    page.goto("/jobs/99")
+    expect(page.get_by_role("alert")).to_contain_text("es gibt keinen Auftrag 99")
+    page.wait_for_load_state("networkidle")

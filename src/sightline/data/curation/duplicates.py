@@ -66,12 +66,12 @@ def _cluster(statistics: ImageStatistics, cluster: Sequence[int], similarity: fl
     if len({statistics.digests[index] for index in cluster}) == 1:
         return  # reported as copies
     name = min(filter(None, groups), default="") or f"same-{hashlib.sha256(names[0].encode()).hexdigest()[:6]}"
+    held = f"under {len(groups)} group names" if None not in groups else "and no group holds them together"
     yield Finding(
         Kind.NEAR,
         Severity.LOW,
         names,
-        f"{len(cluster)} images show the same part (similarity {similarity:.2f} or more)"
-        + (f", under {len(groups)} group names." if None not in groups else ", and no group holds them together."),
+        f"{len(cluster)} images show the same part (similarity {similarity:.2f} or more), {held}.",
         "Give them one group, so that no split puts them on both sides; or keep only one of them.",
         Action(Verb.GROUP, names, name),
         strength=len(cluster) + similarity,

@@ -100,7 +100,7 @@ class Action:
         return cls(Verb(row["verb"]), tuple(row["targets"]), row["value"])
 
     def __str__(self) -> str:
-        count = f"{len(self.targets)} image" + "s" * (len(self.targets) != 1)
+        count = "1 image" if len(self.targets) == 1 else f"{len(self.targets)} images"
         return {
             Verb.REMOVE: f"leave out {count}",
             Verb.RELABEL: f"label {count} '{self.value}'",

@@ -157,7 +157,7 @@ def class_findings(statistics: ImageStatistics, units: Sequence[int]) -> Iterato
                 Kind.TINY,
                 Severity.MEDIUM,
                 tuple(statistics.names[i] for i in members[name]),
-                f"'{name}' is shown by {count} part" + "s" * (count != 1) + ".",
+                f"'{name}' is shown by {count} {'part' if count == 1 else 'parts'}.",
                 _more_of(name, MIN - count),
                 strength=-count,
                 about=f"class:{name}",

@@ -4,7 +4,7 @@ import { address, get, image, inspect, patch, post, remove, save, thumbnail } fr
 import { Harmless } from "./learning.js";
 import { Dialog, Empty, Field, Head, Moment, Reason, Verdict, Waiting, go, html, say, useAction, useKeys, useList, useQuery, useRemote, useSession } from "./parts.js";
 import { Picture, fetchPart } from "./picture.js";
-import { duration, number, percent, score, t } from "./words.js";
+import { duration, number, percent, said, score, t } from "./words.js";
 
 /** Asks for the next page when the end of the list comes near. */
 function More({ list }) {
@@ -96,7 +96,7 @@ export function Inspection({ number: id }) {
         <dt>${t("Verdict")}</dt><dd><${Verdict} of=${one.verdict} /></dd><dt>${t("Score")}</dt><dd>${score(one.score)}</dd>
         ${one.p_value !== null && html`<dt>${t("p value")}</dt><dd>${number(one.p_value, 3)} <span class="muted small">${t("share of good parts that look at least as strange")}</span></dd>`}
         ${Object.keys(one.types).length > 0 && html`<dt>${t("Types")}</dt><dd>${Object.entries(one.types).map(([name, share]) => `${name} ${percent(share, 0)}`).join(", ")}</dd>`}
-        ${one.error && html`<dt>${t("Error")}</dt><dd>${one.error}</dd>`}
+        ${one.error && html`<dt>${t("Error")}</dt><dd>${said(one.error)}</dd>`}
         ${one.late && html`<dt>${t("Late")}</dt><dd>${t("The answer came after its deadline")}</dd>`}
         ${one.shadow && html`<dt>${t("Shadow")}</dt><dd>${t("Judged on probation; it decided nothing.")}</dd>`}</dl></section>
       <section class="panel"><h2>${t("Record")}</h2><dl class="facts">
@@ -116,7 +116,7 @@ function View({ one, view }) {
   return html`<figure><figcaption><span>${view.view}</span>${found.data && found.data.heat && html`<button class="quiet" aria-pressed=${heat} onClick=${() => setHeat(!heat)}>${t("Heat")}</button>`}</figcaption>
     <${Picture} part=${found.data} look=${{ heat: heat ? 0.7 : 0, outlines: heat, boxes: heat ? boxes : [] }} label=${t("View {view} of part {part}", { view: view.view, part: one.serial || one.id })} style="height:min(62vh,700px);border-radius:8px">
       ${!hash && html`<p class="missing">${t("No picture was kept.")}</p>`}${found.error && html`<p class="missing">${found.error.message}</p>`}</${Picture}>
-    ${view.reason && html`<p class="note warn" style="margin-top:8px">${view.reason}</p>`}
+    ${view.reason && html`<p class="note warn" style="margin-top:8px">${said(view.reason)}</p>`}
     ${hash && view.verdict !== "OK" && !one.error && html`<p style="margin-top:8px"><${Harmless} inspection=${one.id} view=${view.view} /></p>`}
     ${view.defects.length > 0 && html`<p class="chips" style="margin-top:8px">${view.defects.map((defect) => html`<span class="chip">${defect.type} · ${score(defect.score)} · ${defect.area_mm2 ? `${number(defect.area_mm2, 2)} mm²` : `${number(defect.area_px)} px²`}</span>`)}</p>`}</figure>`;
 }

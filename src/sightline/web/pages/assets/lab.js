@@ -41,7 +41,7 @@ export function Progress({ job }) {
   if (!job) return html`<p class="muted">${t("Loading …")}</p>`;
   return html`<div><div class="row between"><span><b>${KINDS()[job.kind]}</b> ${STATES()[job.state]}${job.state === "running" && job.progress.stage ? ` · ${said(job.progress.stage, "stage")} ${job.progress.of ? `${number(job.progress.done)} / ${number(job.progress.of)}` : ""}` : ""}</span><span class="muted num">${duration(took(job))}</span></div>
     <div class="bar" role="progressbar" aria-label=${KINDS()[job.kind]} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(share(job) * 100)}><i style=${`width:${share(job) * 100}%`}></i></div>
-    ${job.error && html`<div class="note bad" style="margin-top:8px" role="alert">${job.error}</div>`}</div>`;
+    ${job.error && html`<div class="note bad" style="margin-top:8px" role="alert">${said(job.error)}</div>`}</div>`;
 }
 
 export function Jobs() {

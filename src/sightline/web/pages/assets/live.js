@@ -4,7 +4,7 @@ import { get, listen, post } from "./api.js";
 import { Banner, Dialog, Empty, Field, Head, Reason, Stat, Verdict, Waiting, html, say, useAction, useKeys, useList, useRemote, useSession } from "./parts.js";
 import { DriftNotes } from "./drift.js";
 import { Picture, readHeat } from "./picture.js";
-import { duration, number, percent, score, t } from "./words.js";
+import { duration, number, percent, said, score, t } from "./words.js";
 
 const STALE_S = 5; // without a new part for so long, the age of the picture is said over it
 const GONE_S = 3.5; // without any message for so long, the picture is not the present one
@@ -79,7 +79,7 @@ function takt(strip) {
 
 const why = (part) => {
   const worst = part.views.flatMap((view) => view.defects).sort((a, b) => b.score - a.score)[0];
-  if (part.cause) return part.cause;
+  if (part.cause) return said(part.cause);
   return worst ? (worst.type === "unknown" ? t("unlike the good parts") : worst.type) : "";
 };
 
@@ -87,7 +87,7 @@ const why = (part) => {
 function trouble(live, status) {
   if (live.error) return live.error;
   if (live.silent) return t("Nothing has come from the server for {s}.", { s: duration((performance.now() - live.came) / 1000) });
-  if (status && status.reachable === false) return status.why;
+  if (status && status.reachable === false) return said(status.why);
   return "";
 }
 
@@ -146,9 +146,9 @@ export function Overview() {
 
 function State({ status }) {
   const lamps = [
-    [t("Station"), status.ready ? "ok" : "ng", status.ready ? t("ready") : status.reason || t("not ready")],
+    [t("Station"), status.ready ? "ok" : "ng", status.ready ? t("ready") : said(status.reason || "") || t("not ready")],
     [t("Records"), status.records_waiting > 100 ? "ng" : "ok", t("{n} waiting to be written", { n: number(status.records_waiting || 0) })],
-    ...(status.sick || []).map((one) => [t("Trouble"), "ng", String(one)]),
+    ...(status.sick || []).map((one) => [t("Trouble"), "ng", said(one)]),
   ];
   return html`<ul class="lamps">${lamps.map(([name, how, text]) => html`<li class=${how}><i aria-hidden="true"></i><b>${name}</b><span>${text}</span></li>`)}</ul>`;
 }
@@ -215,7 +215,7 @@ function Line({ name }) {
         ${part.late && html`<dt>${t("Late")}</dt><dd>${t("The answer came after its deadline")}</dd>`}</dl>` : html`<p class="muted">${t("None yet")}</p>`}</section>
       <section class="panel"><h2>${t("Shift")}</h2><${Counters} counts=${(live.part && live.part.counts) || {}} />
         <p class="muted small" style="margin:10px 0 0">${t("Takt {takt}", { takt: duration(takt(live.strip)) })}${status.job ? ` · ${t("Job {job}", { job: status.job })}` : ""}</p></section>
-      <section class="panel"><h2>${t("State")}</h2>${state && !state.reachable ? html`<div class="note bad">${state.why}</div>` : html`<${State} status=${status} />`}
+      <section class="panel"><h2>${t("State")}</h2>${state && !state.reachable ? html`<div class="note bad">${said(state.why)}</div>` : html`<${State} status=${status} />`}
         <div class="row" style="margin-top:12px">${session.may("engineer") && html`
           <button onClick=${() => change(true)} disabled=${!(status.recipes || []).length}>${t("Changeover")}</button>
           ${status.continuous ? html`<button onClick=${() => command("stop", t("Stop"))}>${t("Stop")}</button>`

@@ -1,7 +1,7 @@
 // What pages are built of: hooks over the API, verdicts, forms, tables, dialogs.
 import { createContext, html, useCallback, useContext, useEffect, useRef, useState } from "./vendor/preact.js";
 import { Problem, get } from "./api.js";
-import { t, time } from "./words.js";
+import { said, t, time } from "./words.js";
 
 export { html };
 export const RANKS = ["operator", "reviewer", "engineer", "administrator"];
@@ -18,7 +18,7 @@ export function told(error) {
   if (error instanceof Problem && error.status === 0) {
     return t("The server does not answer. Is it running, and is the network there? It is asked again when you try again.");
   }
-  return error.message || String(error);
+  return said(error.message || String(error));
 }
 
 /**

@@ -24,18 +24,33 @@ export function t(text, values) {
 
 /**
  * What the server says, in the reader's language: a word of what it is `about`, or a sentence, whose numbers are {1}, {2}
- * and so on in the catalogue. What is not there stays as it was said.
+ * and so on in the catalogue, and whose words that vary are {a}, {b}. What is not there stays as it was said.
  */
 export function said(text, about = "") {
   const found = [];
   const key = String(text).replace(/\d+(?:\.\d+)?%?/g, (one) => `{${found.push(one)}}`);
   const pattern = catalogue[about ? `${about}: ${key}` : key];
-  if (!pattern) return text;
-  return pattern.replace(/\{(\d+)\}/g, (whole, place) => {
-    const digits = (found[place - 1].split(".")[1] || "").replace("%", "").length;
-    return found[place - 1].endsWith("%") ? percent(parseFloat(found[place - 1]) / 100, digits) : number(found[place - 1], digits);
-  });
+  if (pattern) return pattern.replace(/\{(\d+)\}/g, (whole, place) => figure(found[place - 1]));
+  return about ? text : filled(String(text));
 }
+
+const figure = (one) => {
+  const digits = (one.split(".")[1] || "").replace("%", "").length;
+  return one.endsWith("%") ? percent(parseFloat(one) / 100, digits) : number(parseFloat(one), digits);
+};
+
+let patterns = null;
+/** A sentence with words that vary, each of which may be one that has a translation itself. */
+function filled(text) {
+  patterns = patterns || Object.entries(catalogue).filter(([key]) => /\{a\}/.test(key)).map(([key, german]) => [
+    new RegExp(`^${key.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{[a-h]\}/g, "(.+?)")}$`, "s"), german]);
+  for (const [pattern, german] of patterns) {
+    const found = text.match(pattern);
+    if (found) return german.replace(/\{([a-h])\}/g, (whole, letter) => piece(found["abcdefgh".indexOf(letter) + 1]));
+  }
+  return text;
+}
+const piece = (text) => (/^\d+(\.\d+)?%?$/.test(text) ? figure(text) : catalogue[text] || filled(text));
 
 const made = new Map();
 /** A formatter of Intl, made once for each way of writing: making one takes longer than hundreds of numbers. */
