@@ -161,7 +161,7 @@ def test_harmless_is_shown_first_and_known_parts_come_from_labels(line: Line, st
     )
     (sample,) = store.parts.pictures("plates", ["known.png"], image.hash)
     store.annotations.add(sample.id, Annotation(label="defective", author="eva"))
-    known = learning._known(store, "plates")
+    known = learning.known_parts(store, "plates")
     assert [(part.defective, "known.png" in part.name) for part in known] == [(True, True)]
 
 

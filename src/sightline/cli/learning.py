@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -110,3 +111,24 @@ def undo(change: Change, author: Author = "", note: Note = "", db: Database = No
 
     done = learning.undo((db, None), change, author, note)
     console.say_json(text_line.change_json(done)) if as_json else console.say(text_line.change(done))
+
+
+@app.command()
+def transfer(
+    recipe: Annotated[
+        str, typer.Argument(help="Hash of the recipe in the store, or how it begins.", show_default=False)
+    ],
+    pictures: Annotated[list[Path], typer.Argument(help="5 to 20 good parts of the new place.", show_default=False)],
+    to: Annotated[str, typer.Option(help="Name of the station.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only find out; change nothing.")] = False,
+    author: Author = "",
+    db: Database = None,
+    images: Images = None,
+    as_json: Json = False,
+) -> None:
+    """May a recipe run at another station? Example: sightline transfer 3fe1a2b4 photos/press-4 --to press-4"""
+    from sightline.operations import transfer
+
+    with progress(as_json) as bar:
+        found = transfer.transfer((db, images), recipe, to, pictures, author, dry_run, bar)
+    console.say_json(found.to_json()) if as_json else console.say(text_line.transferred(found))

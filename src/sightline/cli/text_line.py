@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sightline.operations.drift import Chart, State, ViewCharts
     from sightline.operations.learning import Harmless, Learned
     from sightline.operations.line import Watch
+    from sightline.operations.transfer import Transferred
     from sightline.store.adaptations import StoredAdaptation
 
 
@@ -217,3 +218,19 @@ def rates(found: LiveRates) -> str:
 def _estimate(one: Estimate) -> str:
     value = "unknown" if one.value is None else f"{one.value:.3%}"
     return f"{value:>10}   between {one.lower:.3%} and {one.upper:.3%}"
+
+
+def transferred(done: Transferred) -> str:
+    """What a recipe needs at another station."""
+    found = done.found
+    lines = [f"{done.station}: {found.answer.upper()}", found.reason, f"{found.as_it_is} of {found.parts} OK as it is"]
+    if found.recalibrated is not None:
+        gains = ", ".join(f"{value:.2f}" for value in found.gain)
+        lines.append(f"{found.recalibrated} of {found.parts} OK after it, held out; gains of red, green, blue {gains}")
+    if found.canary is not None:
+        lines.append(
+            f"{found.canary.defective} known defective parts were judged with it, {len(found.canary.lost)} would pass"
+        )
+    if done.change is not None:
+        lines.append(f"change {done.change.id} is active there. Take it back: sightline learning undo {done.change.id}")
+    return "\n  ".join(lines)

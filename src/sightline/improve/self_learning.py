@@ -18,7 +18,7 @@ from sightline.core.errors import InputError
 from sightline.core.progress import Progress, unwatched
 from sightline.core.result import Verdict
 from sightline.imaging.image import Source
-from sightline.improve.admission import Bounds, admit, admit_cells, defect_patches, prune
+from sightline.improve.admission import Admitted, Bounds, admit, admit_cells, defect_patches, prune
 from sightline.improve.canary import Canary, KnownPart, compare, judge_known
 from sightline.improve.patches import PatchedPart, PatchReader
 from sightline.runtime.adaptation import Adaptation
@@ -28,6 +28,7 @@ from sightline.runtime.recipe import Recipe, read_floats
 MIN_PARTS = 8  # a round of fewer says nothing of how parts look now
 ATTEMPTS = 3  # to leave out what hides a known defect, before the round is given up
 CONFIRMED = Bounds(new=2.0, support=0)  # parts that a person called good need no others to agree
+PLACE = replace(CONFIRMED, new=1.0, round_share=Bounds.quota)  # another line: all that its good parts have
 HARMLESS = Bounds(round_share=Bounds.quota)  # a region is learned whole, as far as the quota goes
 
 
@@ -126,6 +127,19 @@ class Learner:
         if not canary.passed:
             return replace(done, reason=f"refused: {canary.reason}")
         return replace(done, adaptation=new, reason="learned")
+
+    def admit_confirmed(self, base: Adaptation, good: Sequence[Source], change: int) -> Admitted:
+        """What is new in parts that people call good, read with `base`, joins it; known defects are not looked at."""
+        none = {name: level.bank[:0] for name, level in self.reader.levels.items()}
+        return admit(self._read(good, base), base, self.reader.levels, none, change, PLACE)
+
+    def admit_checked(self, base: Adaptation, good: Sequence[Source], change: int) -> tuple[Adaptation, Canary]:
+        """The same, without what hides known defects; these are judged in their own light, not in that of `base`."""
+        dark = replace(base, gain=self.reader.own.gain, offset=self.reader.own.offset)
+        defects = defect_patches(self._read_known(dark), self._heat_limit, self.reader.levels)
+        new = admit(self._read(good, base), base, self.reader.levels, defects, change, PLACE).adaptation
+        own_light, canary = self._checked(dark, replace(new, gain=dark.gain, offset=dark.offset), change, unwatched)
+        return replace(own_light, gain=base.gain, offset=base.offset), canary
 
     def verdicts(
         self, adaptation: Adaptation | None, parts: Sequence[KnownPart], progress: Progress = unwatched

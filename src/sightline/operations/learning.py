@@ -236,12 +236,16 @@ def _adaptation(store: Store, active: StoredAdaptation | None) -> Adaptation | N
 
 
 def _learner(store: Store, recipe_hash: str) -> Learner:
+    return Learner(stored_recipe(store, recipe_hash), known_parts(store, store.recipes.find(recipe_hash).product))
+
+
+def stored_recipe(store: Store, recipe_hash: str) -> Recipe:
+    """A recipe of the store with its card. Raises NotFoundError, RecipeError."""
     data = store.recipes.file(recipe_hash)
-    card = parse_card(OnnxSession(data, 1, optimise=False).metadata, recipe_hash[:12])
-    return Learner(Recipe(data, card), _known(store, store.recipes.find(recipe_hash).product))
+    return Recipe(data, parse_card(OnnxSession(data, 1, optimise=False).metadata, recipe_hash[:12]))
 
 
-def _known(store: Store, product: str) -> list[KnownPart]:
+def known_parts(store: Store, product: str) -> list[KnownPart]:
     """The product's newest labelled parts whose pictures are there."""
     found: list[KnownPart] = []
     for label, most in ((DEFECTIVE, MAX_DEFECTIVE), (GOOD, MAX_GOLDEN)):
