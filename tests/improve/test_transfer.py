@@ -1,4 +1,4 @@
-"""A recipe at another place: it may run as it is, is recalibrated, or has to be trained, and good parts there say which."""
+"""A recipe at another place may run as it is, is recalibrated, or has to be trained: good parts there say which."""
 
 from __future__ import annotations
 

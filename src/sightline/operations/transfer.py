@@ -51,7 +51,7 @@ def transfer(
         stored = store.recipes.find(recipe)
         if store.adaptations.active(station, stored.hash) is not None:
             raise ConflictError(
-                f"{station} has learned something of recipe {stored.hash[:12]} already: it runs there. Look at it with: "
+                f"{station} has learned something of recipe {stored.hash[:12]} already: it runs there. Look at it: "
                 f"sightline learning changes {station}"
             )
         number = store.adaptations.next_number(station, stored.hash)
