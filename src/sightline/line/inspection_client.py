@@ -199,9 +199,10 @@ class InspectionWorker:
     def _note(self, reply: Reply | Ready | Adapted) -> None:
         """What came without being waited for: loaded recipes, a shadow's result, or an answer that was too late."""
         if isinstance(reply, Adapted):
-            self.adaptations[reply.recipe] = reply.digest
             self.adaptation_fault = reply.error
-            if reply.error:
+            if not reply.error:
+                self.adaptations[reply.recipe] = reply.digest
+            else:
                 LOG.error("recipe %s: what was learned is not used: %s", reply.recipe[:12], reply.error)
             return
         if isinstance(reply, Ready):

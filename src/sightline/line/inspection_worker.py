@@ -7,10 +7,13 @@ answer the machine.
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.heap import BufferWrapper
 from pathlib import Path
@@ -20,7 +23,7 @@ import numpy as np
 from sightline.core.errors import SightlineError
 from sightline.core.result import Band
 from sightline.line.decision import ViewResult
-from sightline.runtime.adaptation import Adaptation, digest_of
+from sightline.runtime.adaptation import Adaptation
 from sightline.runtime.drawing import Scale, heat_bytes, scale_of
 from sightline.runtime.engine_choice import EngineSetting
 from sightline.runtime.inspection import Inspection
@@ -73,7 +76,9 @@ class Adapt:
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """An adaptation was taken over, or not, and why. `digest` names the one that is in use now, "": none is."""
+    """An adaptation was taken over, `digest` names it ("": the recipe alone); or an `error` says why it was not, and
+    what was in use before stays so.
+    """
 
     recipe: str
     file: str
@@ -114,35 +119,45 @@ def serve(pipe: Connection, memory: BufferWrapper, load: Load) -> None:
     except SightlineError as error:
         pipe.send(Ready(error=str(error)))
         return
-    learned = dict.fromkeys(inspector.digest for inspector in inspectors.values())
     engines = {key: str(inspector.engine) for key, inspector in inspectors.items()}
-    pipe.send(Ready({key: inspector.digest for key, inspector in inspectors.items()}, engines=engines))
+    # Before the first part: what was learned is in use again, and no part has to wait for it.
+    adapted = [_adapt(opened.values(), Adapt(recipe, file)) for recipe, file in load.adaptations.items()]
+    adapting, sending = ThreadPoolExecutor(1, "adapting"), threading.Lock()
+
+    def send(message: Ready | Adapted | Reply) -> None:
+        with sending:  # an adaptation is tried in a thread of its own
+            pipe.send(message)
+
+    send(Ready({key: inspector.digest for key, inspector in inspectors.items()}, engines=engines))
     try:
-        for recipe, file in load.adaptations.items():
-            pipe.send(_adapt(opened.values(), Adapt(recipe, file), learned))
+        for told in adapted:
+            send(told)
         waiting: deque[Job] = deque()
         while True:
             while not waiting or pipe.poll(0):
                 message = pipe.recv()
                 if isinstance(message, Adapt):
-                    pipe.send(_adapt(opened.values(), message, learned))
+                    # An engine may compile for it, which takes longer than a part may wait. One after the other.
+                    adapting.submit(_adapt_and_tell, opened.values(), message, send)
                 else:
                     waiting.append(message)
             job = waiting.popleft()
             if job.shadow and not all(other.shadow for other in waiting):
-                pipe.send(Reply(job.number, dropped=True))
+                send(Reply(job.number, dropped=True))
                 continue
-            inspector = inspectors[job.key]
-            reply = _inspect(inspector, job, frames, load.mm_per_px.get(job.key[1]))
-            if reply.result is not None and (digest := learned[inspector.digest]):
-                reply = replace(reply, result=replace(reply.result, adaptation=digest))
-            pipe.send(reply)
+            send(_inspect(inspectors[job.key], job, frames, load.mm_per_px.get(job.key[1])))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the station has gone
 
 
-def _adapt(inspectors: Iterable[Inspector], wanted: Adapt, learned: dict[str, str | None]) -> Adapted:
-    """Have all inspectors of a recipe take an adaptation over; where one cannot, they stay as they are."""
+def _adapt_and_tell(inspectors: Iterable[Inspector], wanted: Adapt, send: Callable[[Adapted], None]) -> None:
+    told = _adapt(inspectors, wanted)
+    with suppress(OSError):  # the station has gone
+        send(told)
+
+
+def _adapt(inspectors: Iterable[Inspector], wanted: Adapt) -> Adapted:
+    """Have all inspectors of a recipe take an adaptation over; one that cannot stays as it is."""
     mine = [inspector for inspector in inspectors if inspector.digest == wanted.recipe]
     try:
         data = Path(wanted.file).read_bytes() if wanted.file else b""
@@ -150,9 +165,8 @@ def _adapt(inspectors: Iterable[Inspector], wanted: Adapt, learned: dict[str, st
         for inspector in mine:
             inspector.adapt(adaptation)
     except (SightlineError, OSError) as error:
-        return Adapted(wanted.recipe, wanted.file, learned.get(wanted.recipe) or "", str(error))
-    learned[wanted.recipe] = digest_of(data) if data else None
-    return Adapted(wanted.recipe, wanted.file, learned[wanted.recipe] or "")
+        return Adapted(wanted.recipe, wanted.file, "", str(error))
+    return Adapted(wanted.recipe, wanted.file, "" if adaptation is None else adaptation.name)
 
 
 def _margin(score: float, band: Band) -> float:
@@ -202,6 +216,7 @@ def view_result(
         ood_distance=float(result.ood_distance),
         size=(result.image.shape[1], result.image.shape[0]),
         embedding=result.embedding,
+        adaptation=result.adaptation,
         heat=None if scale is None else heat_bytes(result.heat, scale),
         appearance=None if result.appearance is None else result.appearance.to_json(),
     )

@@ -30,7 +30,8 @@ OWN = 0  # origin of an entry that the recipe came with
 class Adaptation:
     """`banks` (M, d) float32 by the name of the graph's input, and of each entry the number of the change that brought
     it in `origins` (M,) int32, `OWN` for those of the recipe. `gain` and `offset` (3,) float32 bring the colours of the
-    input, 0..255, to those that the recipe has learned: gain x value + offset. `recipe` is the SHA-256 of its file.
+    input, 0..255, to those that the recipe has learned: gain x value + offset. `recipe` is the SHA-256 of its file,
+    `name` the digest of the adaptation's own, where it was read from one.
     """
 
     recipe: str
@@ -38,6 +39,7 @@ class Adaptation:
     origins: Mapping[str, NDArray[np.int32]] = field(default_factory=dict, repr=False)
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    name: str = ""
 
     def __post_init__(self) -> None:
         """Raises RecipeError where it is not one."""
@@ -110,7 +112,7 @@ class Adaptation:
             gain, offset = (tuple(float(value) for value in told[name]) for name in ("gain", "offset"))
             if len(gain) != 3 or len(offset) != 3:
                 raise ValueError("not three colours")
-            return cls(str(told["recipe"]), banks, origins, gain, offset)
+            return cls(str(told["recipe"]), banks, origins, gain, offset, digest_of(data))
         except RecipeError:
             raise
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:

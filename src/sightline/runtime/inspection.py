@@ -57,7 +57,7 @@ class Inspection(Result):
     image, the heat above which regions are outlined, the embedding (e,) float32, and where the
     recipe knows defect types, the `defect_share` (h, w) float32 of each cell of the image that shows one, and
     `class_maps`, which makes the shares of each type (K, h, w) float32 when it is called. `appearance` are the measures
-    by which a drift is found."""
+    by which a drift is found; `adaptation` names what was learned since the recipe was made, "" for nothing."""
 
     image: Image = field(repr=False)
     heat: NDArray[np.float32] = field(repr=False)
@@ -66,6 +66,7 @@ class Inspection(Result):
     defect_share: NDArray[np.float32] | None = field(default=None, repr=False)
     class_maps: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
     appearance: Appearance | None = field(default=None, repr=False, compare=False)
+    adaptation: str = ""
 
     @cached_property
     def heatmap(self) -> NDArray[np.float32]:

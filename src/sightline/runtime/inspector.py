@@ -148,6 +148,7 @@ class Inspector:
                 _name(sources[i]),
                 times,
                 measure(look(camera[i], placed[i].inner), self._usual),
+                adaptation,
                 predictions[i],
             )
             for i in range(len(sources))
@@ -170,7 +171,7 @@ class Inspector:
         times = _times(start, after_decode, after_prepare, time.perf_counter(), 1)
         decoded = image, notes + _odd_count(len(tiling), tiles, tiling.whole)
         seen = measure(look(camera, tiling.whole.inner), self._usual)
-        return self._result(reading, decoded, pose, tiling.whole, _name(source), times, seen)
+        return self._result(reading, decoded, pose, tiling.whole, _name(source), times, seen, adaptation)
 
     def _pose(self, image: Image) -> Aligned:
         """The image as the graph sees it: aligned where the recipe has a golden part."""
@@ -185,6 +186,7 @@ class Inspector:
         source: str,
         times: dict[str, float],
         appearance: Appearance,
+        adaptation: Adaptation | None,
         predictions: Predictions | None = None,
     ) -> Inspection:
         start = time.perf_counter()
@@ -213,6 +215,7 @@ class Inspector:
             heat_threshold=limit,
             embedding=reading.embedding,
             appearance=appearance,
+            adaptation="" if adaptation is None else adaptation.name,
             defect_share=None
             if predictions is None or not predictions.types
             else _over_image(predictions.shares.sum(0), letterbox, pose),
