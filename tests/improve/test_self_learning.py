@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sightline.core.result import Band, Verdict
 from sightline.improve.admission import Bounds, admit, defect_patches
-from sightline.improve.canary import KnownPart, compare
+from sightline.improve.canary import KnownPart, compare, in_question
 from sightline.improve.patches import PatchReader, nearest
 from sightline.improve.self_learning import Learner
 from sightline.runtime.adaptation import OWN
@@ -126,10 +126,13 @@ def test_too_few_parts_and_missing_pictures_teach_nothing(recipe: Recipe, draw: 
 
 
 def test_what_changed_is_named_by_part() -> None:
-    known = [KnownPart(name, "", name.startswith("d")) for name in ("d1", "d2", "d3", "g1", "g2", "g3")]
-    before = dict.fromkeys(("d1", "d2", "g2"), Verdict.NG) | {"d3": Verdict.OK, "g1": Verdict.OK}
-    after = {"d1": Verdict.OK, "d2": Verdict.REVIEW, "d3": Verdict.OK, "g1": Verdict.REVIEW, "g2": Verdict.OK}
+    known = [KnownPart(name, "", name.startswith("d")) for name in ("d1", "d2", "d3", "d4", "g1", "g2", "g3", "g4")]
+    after = {"d1": Verdict.OK, "d2": Verdict.REVIEW, "d3": Verdict.OK, "d4": Verdict.NG}
+    after |= {"g1": Verdict.REVIEW, "g2": Verdict.OK, "g4": Verdict.NG}
+    asked = [part.name for part in in_question(known, after)]
+    assert asked == ["d1", "d2", "d3", "g1", "g4"]  # of the others it does not matter what they were
+    before = {"d1": Verdict.NG, "d2": Verdict.NG, "d3": Verdict.OK, "g1": Verdict.OK}
     found = compare(known, before, after)
     assert (found.lost, found.weakened, found.golden) == (("d1",), ("d2",), ("g1",))
-    assert (found.gained, found.unread) == (("g2",), ("g3",)) and not found.passed
+    assert found.unread == ("g3", "g4") and not found.passed
     assert replace(found, lost=(), golden=()).passed

@@ -16,7 +16,7 @@ from sightline.core.result import SEVERITY, Verdict
 from sightline.imaging.image import Source
 from sightline.runtime.inspector import Inspector
 
-CHANGES = ("lost", "weakened", "golden", "gained", "unread")
+CHANGES = ("lost", "weakened", "golden", "unread")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Canary:
     """What a change would do to the known parts.
 
     `lost`: defective ones that are OK with it and were not; `weakened`: NG before, REVIEW now; `golden`: good ones that
-    were OK and are not. `unread` could not be judged. `gained`: good ones that are OK now and were not.
+    were OK and are not. `unread` could not be judged.
     """
 
     defective: int
@@ -41,7 +41,6 @@ class Canary:
     lost: tuple[str, ...]
     weakened: tuple[str, ...]
     golden: tuple[str, ...]
-    gained: tuple[str, ...]
     unread: tuple[str, ...]
 
     @property
@@ -77,17 +76,26 @@ def judge_known(inspector: Inspector, known: Sequence[KnownPart], progress: Prog
     return found
 
 
+def in_question(known: Sequence[KnownPart], after: Mapping[str, Verdict]) -> list[KnownPart]:
+    """The parts about which a change may have spoilt something: defective ones that are not NG with it, good ones that
+    are not OK. Only of these it matters what they were before.
+    """
+    right = {True: Verdict.NG, False: Verdict.OK}
+    return [part for part in known if after.get(part.name, right[part.defective]) is not right[part.defective]]
+
+
 def compare(known: Sequence[KnownPart], before: Mapping[str, Verdict], after: Mapping[str, Verdict]) -> Canary:
-    """What changed between two judgements of the known parts."""
+    """What changed between two judgements: `after` of all known parts, `before` of those in question."""
     found: dict[str, list[str]] = {name: [] for name in CHANGES}
-    for part in known:
-        old, new = before.get(part.name), after.get(part.name)
-        if old is None or new is None:
+    found["unread"] = [part.name for part in known if part.name not in after]
+    for part in in_question(known, after):
+        old, new = before.get(part.name), after[part.name]
+        if old is None:
             found["unread"].append(part.name)
         elif part.defective and SEVERITY[new] < SEVERITY[old]:
             found["lost" if new is Verdict.OK else "weakened"].append(part.name)
-        elif not part.defective and (old is Verdict.OK) != (new is Verdict.OK):
-            found["gained" if new is Verdict.OK else "golden"].append(part.name)
+        elif not part.defective and old is Verdict.OK:
+            found["golden"].append(part.name)
     defective = sum(part.defective for part in known)
     return Canary(defective, len(known) - defective, **{name: tuple(names) for name, names in found.items()})
 

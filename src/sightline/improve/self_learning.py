@@ -19,7 +19,7 @@ from sightline.core.progress import Progress, unwatched
 from sightline.core.result import Verdict
 from sightline.imaging.image import Source
 from sightline.improve.admission import Admitted, Bounds, admit, admit_cells, defect_patches, prune
-from sightline.improve.canary import Canary, KnownPart, compare, judge_known
+from sightline.improve.canary import Canary, KnownPart, compare, in_question, judge_known
 from sightline.improve.patches import PatchedPart, PatchReader
 from sightline.runtime.adaptation import Adaptation
 from sightline.runtime.inspector import Inspector
@@ -119,8 +119,7 @@ class Learner:
         hot = part.heat >= min(self._heat_limit, float(part.heat.max()))
         inside = hot if box is None else _within(part, box) & (part.heat > 0)
         new = admit_cells(part, base, self.reader.levels, inside, change, HARMLESS)
-        before = self.verdicts(current, self._known)
-        canary = compare(self._known, before, self.verdicts(new, self._known, progress))
+        canary = self._try_out(base, new, progress)
         done = Round(None, "", 1, part.score, self._usual, self._count(new, change), canary=canary)
         if not done.added:
             return replace(done, reason="there is nothing there that the recipe does not know as good already")
@@ -150,16 +149,20 @@ class Learner:
 
     def _checked(self, base: Adaptation, new: Adaptation, change: int, progress: Progress) -> tuple[Adaptation, Canary]:
         """The new adaptation without what hides known defects, as far as a few attempts find it; and the canary."""
-        before = self.verdicts(base, self._known)
-        canary = compare(self._known, before, self.verdicts(new, self._known, progress))
+        canary = self._try_out(base, new, progress)
         for _ in range(ATTEMPTS):
             hidden = {*canary.lost, *canary.weakened}
             if not hidden:
                 break
             parts = self._read([part.source for part in self._known if part.name in hidden], base)
             new = prune(new, change, base, parts)
-            canary = compare(self._known, before, self.verdicts(new, self._known, progress))
+            canary = self._try_out(base, new, progress)
         return new, canary
+
+    def _try_out(self, base: Adaptation, new: Adaptation, progress: Progress) -> Canary:
+        """What becomes of the known parts; what they were before is looked at only where that matters."""
+        after = self.verdicts(new, self._known, progress)
+        return compare(self._known, self.verdicts(base, in_question(self._known, after)), after)
 
     def _count(self, adaptation: Adaptation, change: int) -> int:
         return sum(int((origin == change).sum()) for origin in adaptation.origins.values())
