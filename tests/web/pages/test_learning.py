@@ -75,6 +75,12 @@ def test_an_engineer_switches_learning_and_admits_a_suggestion(served: Served, e
     assert served.store.adaptations.mode("press") == "suggest"
     row = page.get_by_role("row").filter(has_text="learned by itself")
     expect(row).to_contain_text("12 patches · from 24 parts")
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save Changes as CSV").click()
+    saved = saving.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert saving.value.suggested_filename == "changes.csv"
+    assert saved[0].startswith("Change,When,Station,What,About") and "12 patches · from 24 parts" in saved[1]
+    assert saved[1].split(",")[1].endswith("Z") or "+00:00" in saved[1]
     row.get_by_role("button", name="Admit").click()
     expect(row).to_contain_text("in effect")
     page.wait_for_load_state("networkidle")

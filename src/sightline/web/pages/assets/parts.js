@@ -166,14 +166,33 @@ export const Choice = ({ label, words, value, change }) => html`<select aria-lab
 export const Stat = ({ value, label }) => html`<div class="stat"><b>${value}</b><span>${label}</span></div>`;
 export const Moment = ({ at, style }) => html`<time datetime=${at} title=${time(at)}>${time(at, style || "short")}</time>`;
 
+/** A cell as a spreadsheet takes it: a moment as ISO 8601, and nothing that a spreadsheet would compute. */
+const plain = (cell) => {
+  const text = [...cell.querySelectorAll("time")].map((one) => one.getAttribute("datetime")).join(" ") || cell.innerText.trim();
+  const safe = "=+-@\t".includes(text[0] || " ") && Number.isNaN(Number(text)) ? "'" + text : text;
+  return [",", "\n", "\r", "\""].some((one) => safe.includes(one)) ? `"${safe.split("\"").join("\"\"")}"` : safe;
+};
+
+/** Save what a table shows as CSV (RFC 4180), under its label. */
+function saveTable(table, label) {
+  const lines = [...table.rows].map((row) => [...row.cells].map(plain).join(","));
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], { type: "text/csv" }));
+  link.download = `${label.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-")}.csv`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 /** A table: `columns` are [heading, cell(row), number?]; `to(row)` is the address a row leads to. */
 export function Table({ columns, rows, to, label }) {
+  const table = useRef();
   const click = (row) => (event) => { if (!event.target.closest("a, button, input")) go(to(row)); };
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table aria-label=${label}>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table ref=${table} aria-label=${label}>
     <thead><tr>${columns.map(([name, , digits]) => html`<th scope="col" class=${digits ? "num" : ""}>${name}</th>`)}</tr></thead>
     <tbody>${rows.map((row, n) => html`<tr key=${row.id || n} class=${to ? "link" : ""} onClick=${to && click(row)}>
       ${columns.map(([, cell, digits], k) => html`<td class=${digits ? "num" : ""}>${k === 0 && to ? html`<a href=${to(row)}>${cell(row)}</a>` : cell(row)}</td>`)}
-    </tr>`)}</tbody></table></div>`;
+    </tr>`)}</tbody></table></div>
+    ${rows.length > 0 && html`<p class="export"><button class="quiet small" aria-label=${t("Save {label} as CSV", { label })} onClick=${() => saveTable(table.current, label)}>CSV</button></p>`}`;
 }
 
 /** A dialog while `open`; Escape and a click beside it close it. */
