@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,9 +78,7 @@ class Adaptation:
         levels = np.clip(np.rint(table), 0, 255).astype(np.uint8)
         x, y, w, h = inner
         corrected = image.copy()
-        part = corrected[y : y + h, x : x + w]
-        for channel in range(3):
-            part[..., channel] = levels[:, channel][part[..., channel]]
+        corrected[y : y + h, x : x + w] = cv2.LUT(image[y : y + h, x : x + w], levels[None])
         return corrected
 
     def to_bytes(self) -> bytes:
