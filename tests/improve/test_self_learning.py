@@ -134,5 +134,8 @@ def test_what_changed_is_named_by_part() -> None:
     before = {"d1": Verdict.NG, "d2": Verdict.NG, "d3": Verdict.OK, "g1": Verdict.OK}
     found = compare(known, before, after)
     assert (found.lost, found.weakened, found.golden) == (("d1",), ("d2",), ("g1",))
-    assert found.unread == ("g3", "g4") and not found.passed
+    assert found.unread == () and not found.passed
     assert replace(found, lost=(), golden=()).passed
+    # A defective part that nobody can judge may be one that passes.
+    unread = compare(known[:4], {}, {"d4": Verdict.NG})
+    assert unread.unread == ("d1", "d2", "d3") and not unread.passed and "cannot be read" in unread.reason

@@ -46,7 +46,7 @@ def test_what_a_person_called_harmless_is_ok_within_ten_seconds_and_can_be_undon
             one.until(lambda: one.devices.worker.adaptations.get(recipe.hash) == made.digest, 10)
             assert one.inspect("p2").verdict is not Verdict.NG
             undone = adaptation.without(1).to_bytes()
-            again = store.adaptations.add("desk", recipe.hash, 2, "undo", undone, {"undone": 1}, "eva")
+            again = store.adaptations.add("desk", recipe.hash, 2, "undo", undone, {}, "eva", based_on=made.id)
             one.until(lambda: one.devices.worker.adaptations.get(recipe.hash) == again.digest, 10)
             assert one.inspect("p3").verdict is Verdict.NG
         views = {record.serial: record.details["views"][0] for record in one.records()}

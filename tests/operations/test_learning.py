@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightline.core.errors import ConflictError, InputError, NotFoundError
+from sightline.core.errors import ConflictError, InputError, NotFoundError, StoreError
 from sightline.core.result import Verdict
 from sightline.operations import learning
 from sightline.runtime.adaptation import Adaptation
@@ -53,6 +53,14 @@ class Line:
         )  # fmt: skip
         self.store.inspections.record_many([record])
         return self.store.inspections.newest_id()
+
+    def know(self, picture: NDArray[np.uint8], name: str) -> None:
+        """A picture that people have labelled defective."""
+        image = self.store.images.put(cv2.imencode(".png", picture[..., ::-1])[1].tobytes(), name)
+        origin = Origin(product="plates", name=name, reason="review", verdict="NG", station="press")
+        collect(self.store.database, image, origin)
+        (sample,) = self.store.parts.pictures("plates", [name], image.hash)
+        self.store.annotations.add(sample.id, Annotation(label="defective", author="eva"))
 
     def answer(self, inspection: int, label: str, author: str = "eva") -> None:
         mine = [one for one in self.store.reviews.claim(author, 50) if one.inspection_id == inspection]
@@ -103,6 +111,9 @@ def test_a_station_that_is_switched_on_needs_nobody(line: Line, store: Store, dr
     assert learning.mode(store, "press", "on", "eva") == "on"
     for number in range(60, 72):
         line.answer(line.inspect(striped(draw(number)[0], number), Verdict.REVIEW), "good")
+    # Where no defect is known, nothing guards: then a person is needed all the same.
+    assert learning.learn_once(store, "press", line.recipe.hash, "x").change.state == "suggested"  # type: ignore[union-attr]
+    line.know(draw(100, flawed=True)[0], "scratch.png")
     found = learning.learn_once(store, "press", line.recipe.hash, "station press")
     active = store.adaptations.active("press", line.recipe.hash)
     assert found.change is not None and active is not None and active.id == found.change.id
@@ -153,16 +164,44 @@ def test_harmless_is_shown_first_and_known_parts_come_from_labels(line: Line, st
     with pytest.raises(NotFoundError, match="no picture of a view 'side'"):
         learning.harmless(store, first, "side", "eva")
     # What people labelled defective is what the canary judges.
-    image = store.images.put(cv2.imencode(".png", draw(70)[0][..., ::-1])[1].tobytes(), "known")
-    collect(
-        store.database,
-        image,
-        Origin(product="plates", name="known.png", reason="review", verdict="NG", station="press"),
-    )
-    (sample,) = store.parts.pictures("plates", ["known.png"], image.hash)
-    store.annotations.add(sample.id, Annotation(label="defective", author="eva"))
-    known = learning.known_parts(store, "plates")
-    assert [(part.defective, "known.png" in part.name) for part in known] == [(True, True)]
+    line.know(draw(70)[0], "known.png")
+    known = learning.known_parts(store, "plates", "press")
+    assert [(part.defective, part.here, "known.png" in part.name) for part in known] == [(True, True, True)]
+
+
+def test_an_ok_part_that_a_person_called_defective_does_not_teach(line: Line, store: Store, draw: Draw) -> None:
+    numbers = [line.inspect(striped(draw(number)[0], number), Verdict.OK) for number in range(60, 72)]
+    store.reviews.add("line", "drawn at random", inspection_id=numbers[3])
+    (review,) = store.reviews.claim("eva")
+    store.reviews.answer(review.id, "eva", Answer(label="defective"))
+    assert len(learning._parts(store, "press", line.recipe.hash, {}).sure) == 11
+
+
+def test_an_answer_that_comes_after_a_round_still_teaches(line: Line, store: Store, draw: Draw) -> None:
+    early = line.inspect(striped(draw(60)[0], 60), Verdict.REVIEW)
+    line.inspect(draw(61)[0], Verdict.OK)
+    marks = learning._parts(store, "press", line.recipe.hash, {}).marks
+    assert marks["until"] > early
+    line.answer(early, "good")
+    later = learning._parts(store, "press", line.recipe.hash, marks)
+    assert (len(later.sure), len(later.confirmed)) == (0, 1)
+
+
+def test_a_suggestion_is_judged_again_when_it_is_admitted(line: Line, store: Store, draw: Draw) -> None:
+    pictures = [striped(draw(number)[0], number) for number in range(60, 72)]
+    for picture in pictures:
+        line.answer(line.inspect(picture, Verdict.REVIEW), "good")
+    found = learning.learn_once(store, "press", line.recipe.hash, "eva")
+    assert found.change is not None and found.change.state == "suggested"
+    # Since then somebody has labelled a part defective, and its picture was damaged: nobody knows what becomes of it.
+    line.know(draw(100, flawed=True)[0], "late.png")
+    (part,) = learning.known_parts(store, "plates", "press")
+    path = Path(str(part.source))
+    path.chmod(0o600)
+    path.write_bytes(b"damaged")
+    with pytest.raises(StoreError, match="altered"):
+        learning.decide(store, found.change.id, True, "eva")
+    assert learning.decide(store, found.change.id, False, "eva").state == "refused"
 
 
 def test_what_cannot_be_learned_is_said(line: Line, store: Store, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sightline.core.errors import ConflictError, InputError
 from sightline.operations import learning
 from sightline.operations.transfer import transfer
+from sightline.runtime.adaptation import Adaptation
 from sightline.runtime.recipe import Recipe
 from sightline.store.store import Store
 
@@ -42,7 +43,9 @@ def test_it_is_recalibrated_at_the_new_station_alone(store: Store, recipe: Recip
     assert store.adaptations.active("press", recipe.hash) is None
     with pytest.raises(ConflictError, match="already"):
         transfer(where, recipe.hash[:12], "saw", [photos], "eva")
-    learning.undo(store, done.change.id, "eva")
+    undone = learning.undo(store, done.change.id, "eva")
+    left = Adaptation.of(store.adaptations.file(undone.id))
+    assert not left.changes_light and left.added == 0
     with pytest.raises(InputError, match="no such file"):
         transfer(where, recipe.hash[:12], "lathe", [tmp_path / "nowhere"])
     with pytest.raises(InputError, match="too few"):

@@ -15,7 +15,8 @@ def test_the_newest_active_change_takes_the_place_of_the_one_before(store: Store
     found = store.adaptations
     assert found.active("press", RECIPE) is None
     first = found.add("press", RECIPE, found.next_number("press", RECIPE), "learned", b"1", {"parts": 24}, "station")
-    second = found.add("press", RECIPE, found.next_number("press", RECIPE), "harmless", b"2", {}, "eva", "glare")
+    number = found.next_number("press", RECIPE)
+    second = found.add("press", RECIPE, number, "harmless", b"2", {}, "eva", "glare", based_on=first.id)
     assert (first.number, second.number) == (1, 2)
     active = found.active("press", RECIPE)
     assert active is not None and active.id == second.id
@@ -32,6 +33,9 @@ def test_a_change_that_was_made_meanwhile_is_not_overwritten(store: Store) -> No
     found.add("press", RECIPE, number, "learned", b"1", {}, "station")
     with pytest.raises(ConflictError, match="changed meanwhile"):
         found.add("press", RECIPE, number, "harmless", b"2", {}, "eva")
+    # Nor one of which the maker did not know, whatever its number.
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        found.add("press", RECIPE, 2, "harmless", b"2", {}, "eva")
     active = found.active("press", RECIPE)
     assert active is not None and active.kind == "learned"
 
@@ -43,8 +47,8 @@ def test_a_suggestion_waits_for_a_person(store: Store) -> None:
     assert found.decide(one.id, True, "eva").state == ACTIVE
     with pytest.raises(ConflictError, match="is active"):
         found.decide(one.id, False, "eva")
-    two = found.add("press", RECIPE, 2, "learned", b"2", {}, "station", state=SUGGESTED)
-    three = found.add("press", RECIPE, 3, "learned", b"3", {}, "station", state=SUGGESTED)
+    two = found.add("press", RECIPE, 2, "learned", b"2", {}, "station", state=SUGGESTED, based_on=one.id)
+    three = found.add("press", RECIPE, 3, "learned", b"3", {}, "station", state=SUGGESTED, based_on=one.id)
     with pytest.raises(ConflictError, match="older"):
         found.decide(two.id, True, "eva")
     assert found.decide(three.id, False, "eva").state == REFUSED

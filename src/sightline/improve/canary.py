@@ -21,11 +21,14 @@ CHANGES = ("lost", "weakened", "golden", "unread")
 
 @dataclass(frozen=True)
 class KnownPart:
-    """A part whose truth people know. `name` is what they call it."""
+    """A part whose truth people know. `name` is what they call it; `here`: it was photographed at the place that
+    learns, so its light is that of the place.
+    """
 
     name: str
     source: Source
     defective: bool
+    here: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Canary:
     """What a change would do to the known parts.
 
     `lost`: defective ones that are OK with it and were not; `weakened`: NG before, REVIEW now; `golden`: good ones that
-    were OK and are not. `unread` could not be judged.
+    were OK and are not. `unread`: defective ones that could not be judged, so nobody knows.
     """
 
     defective: int
@@ -46,14 +49,16 @@ class Canary:
     @property
     def passed(self) -> bool:
         """Whether the change may be made."""
-        return not (self.lost or self.golden)
+        return not (self.lost or self.golden or self.unread)
 
     @property
     def reason(self) -> str:
         """Why it may not, in words; "" where it may."""
         if self.lost:
             return f"{len(self.lost)} known defective parts would be OK ({_few(self.lost)})"
-        return f"{len(self.golden)} good parts would no longer be OK ({_few(self.golden)})" if self.golden else ""
+        if self.golden:
+            return f"{len(self.golden)} good parts would no longer be OK ({_few(self.golden)})"
+        return f"{len(self.unread)} known defective parts cannot be read ({_few(self.unread)})" if self.unread else ""
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON values."""
@@ -87,12 +92,12 @@ def in_question(known: Sequence[KnownPart], after: Mapping[str, Verdict]) -> lis
 def compare(known: Sequence[KnownPart], before: Mapping[str, Verdict], after: Mapping[str, Verdict]) -> Canary:
     """What changed between two judgements: `after` of all known parts, `before` of those in question."""
     found: dict[str, list[str]] = {name: [] for name in CHANGES}
-    found["unread"] = [part.name for part in known if part.name not in after]
+    found["unread"] = [part.name for part in known if part.defective and part.name not in after]
     for part in in_question(known, after):
         old, new = before.get(part.name), after[part.name]
-        if old is None:
+        if part.defective and old is None:
             found["unread"].append(part.name)
-        elif part.defective and SEVERITY[new] < SEVERITY[old]:
+        elif part.defective and old is not None and SEVERITY[new] < SEVERITY[old]:
             found["lost" if new is Verdict.OK else "weakened"].append(part.name)
         elif not part.defective and old is Verdict.OK:
             found["golden"].append(part.name)

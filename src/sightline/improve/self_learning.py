@@ -7,7 +7,7 @@ when the recipe was made, and nothing takes effect that the canary has not passe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,6 +114,8 @@ class Learner:
         """A person has called what is in a part harmless: the outlined regions of the picture, or `box` (x, y, width,
         height) px of it.
         """
+        if box is not None and self.card.golden is not None:
+            raise InputError("this recipe aligns its pictures: leave the box out, and the outlined regions are meant")
         base = current or self.reader.own
         part = self.reader.read(source, base)
         hot = part.heat >= min(self._heat_limit, float(part.heat.max()))
@@ -134,11 +136,9 @@ class Learner:
 
     def admit_checked(self, base: Adaptation, good: Sequence[Source], change: int) -> tuple[Adaptation, Canary]:
         """The same, without what hides known defects; these are judged in their own light, not in that of `base`."""
-        dark = replace(base, gain=self.reader.own.gain, offset=self.reader.own.offset)
-        defects = defect_patches(self._read_known(dark), self._heat_limit, self.reader.levels)
+        defects = defect_patches(self._read_known(base), self._heat_limit, self.reader.levels)
         new = admit(self._read(good, base), base, self.reader.levels, defects, change, PLACE).adaptation
-        own_light, canary = self._checked(dark, replace(new, gain=dark.gain, offset=dark.offset), change, unwatched)
-        return replace(own_light, gain=base.gain, offset=base.offset), canary
+        return self._checked(base, new, change, unwatched)
 
     def verdicts(
         self, adaptation: Adaptation | None, parts: Sequence[KnownPart], progress: Progress = unwatched
@@ -154,21 +154,37 @@ class Learner:
             hidden = {*canary.lost, *canary.weakened}
             if not hidden:
                 break
-            parts = self._read([part.source for part in self._known if part.name in hidden], base)
+            parts = self._read_known(base, hidden)
             new = prune(new, change, base, parts)
             canary = self._try_out(base, new, progress)
         return new, canary
 
     def _try_out(self, base: Adaptation, new: Adaptation, progress: Progress) -> Canary:
         """What becomes of the known parts; what they were before is looked at only where that matters."""
-        after = self.verdicts(new, self._known, progress)
-        return compare(self._known, self.verdicts(base, in_question(self._known, after)), after)
+        after = self._judge_known(new, self._known, progress)
+        return compare(self._known, self._judge_known(base, in_question(self._known, after), unwatched), after)
+
+    def try_out(self, current: Adaptation | None, new: Adaptation, progress: Progress = unwatched) -> Canary:
+        """The canary's answer about a change that was made before."""
+        return self._try_out(current or self.reader.own, new, progress)
+
+    def _judge_known(
+        self, adaptation: Adaptation, parts: Sequence[KnownPart], progress: Progress
+    ) -> dict[str, Verdict]:
+        """Verdicts of known parts, of each in the light that it was photographed in."""
+        if not adaptation.changes_light:
+            return self.verdicts(adaptation, parts, progress)
+        found = self.verdicts(adaptation, [part for part in parts if part.here], progress)
+        return found | self.verdicts(_in_own_light(adaptation), [part for part in parts if not part.here], progress)
 
     def _count(self, adaptation: Adaptation, change: int) -> int:
         return sum(int((origin == change).sum()) for origin in adaptation.origins.values())
 
-    def _read_known(self, base: Adaptation) -> list[PatchedPart]:
-        return self._read([part.source for part in self._known if part.defective], base)
+    def _read_known(self, base: Adaptation, names: Collection[str] | None = None) -> list[PatchedPart]:
+        """The known defective parts, or those of some names, each in the light that it was photographed in."""
+        chosen = [part for part in self._known if part.defective and (names is None or part.name in names)]
+        here = self._read([part.source for part in chosen if part.here], base)
+        return here + self._read([part.source for part in chosen if not part.here], _in_own_light(base))
 
     def _read(self, sources: Sequence[Source], base: Adaptation) -> list[PatchedPart]:
         found = []
@@ -178,6 +194,10 @@ class Learner:
             except (InputError, OSError):
                 continue  # a picture that was cleared away meanwhile teaches nothing
         return found
+
+
+def _in_own_light(adaptation: Adaptation) -> Adaptation:
+    return replace(adaptation, gain=(1.0, 1.0, 1.0), offset=(0.0, 0.0, 0.0))
 
 
 def _within(part: PatchedPart, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:

@@ -61,8 +61,7 @@ class Adaptations:
                 try:
                     store = store or self._open()
                     self._look(store)
-                    self.fault = ""
-                except (SightlineError, OSError) as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is: the thread looks again
                     if str(error) != self.fault:
                         LOG.error("what was learned cannot be read: %s", error, extra={"cause": str(error)})
                     self.fault = str(error)
@@ -74,20 +73,31 @@ class Adaptations:
     def _look(self, store: Store) -> None:
         """Bring the files to what is active now."""
         wanted = store.adaptations.digests(self._station, self._recipes)
+        fault = ""
         for recipe in self._recipes:
-            path = self._path(recipe)
-            if recipe not in wanted:
-                if recipe in self.files:
-                    self.files = {other: file for other, file in self.files.items() if other != recipe}
-                    path.unlink(missing_ok=True)
-                continue
-            number, digest = wanted[recipe]
-            if self.files.get(recipe, (path, ""))[1] == digest:
-                continue
-            data = store.adaptations.file(number)
-            if digest_of(data) != digest or Adaptation.of(data).recipe != recipe:
-                raise RecipeError(f"change {number} of what was learned is damaged in the store. Undo it")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data)
-            self.files = {**self.files, recipe: (path, digest)}
-            LOG.info("recipe %s: took over what was learned, change %d", recipe[:12], number)
+            try:
+                self._bring(store, recipe, wanted.get(recipe))
+            except (SightlineError, OSError) as error:  # the others are looked at all the same
+                fault = str(error)
+        if fault and fault != self.fault:
+            LOG.error("what was learned cannot be read: %s", fault, extra={"cause": fault})
+        self.fault = fault
+
+    def _bring(self, store: Store, recipe: str, wanted: tuple[int, str] | None) -> None:
+        """Bring one recipe's file to what is active now."""
+        path = self._path(recipe)
+        if wanted is None:
+            if recipe in self.files:
+                self.files = {other: file for other, file in self.files.items() if other != recipe}
+                path.unlink(missing_ok=True)
+            return
+        number, digest = wanted
+        if self.files.get(recipe, (path, ""))[1] == digest:
+            return
+        data = store.adaptations.file(number)
+        if digest_of(data) != digest or Adaptation.of(data).recipe != recipe:
+            raise RecipeError(f"change {number} of what was learned is damaged in the store. Undo it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+        self.files = {**self.files, recipe: (path, digest)}
+        LOG.info("recipe %s: took over what was learned, change %d", recipe[:12], number)

@@ -232,8 +232,9 @@ class Devices:
         found += [f"sink {name}: {health.error or 'not connected'}" for name, health in healths if not health.connected]
         if not self.worker.ready and self.worker.fault:
             found.append(self.worker.fault)
-        if self.recorder.fault:
-            found.append(self.recorder.fault)
+        found += [fault for fault in (self.recorder.fault, self.adaptations.fault) if fault]
+        if self.worker.adaptation_fault:
+            found.append(f"what was learned is not used: {self.worker.adaptation_fault}")
         return found
 
     def close(self) -> None:
@@ -271,7 +272,9 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         on = settings.public_key is None if settings.adaptations is None else settings.adaptations
         learned = Adaptations(settings.name, settings.folder, loaded.hashes.values(), partial(open_store, settings), on)
         undo.callback(learned.close)
-        worker = InspectionWorker(_load(settings, loaded), len(settings.views), round(settings.frame_mb * 2**20))
+        worker = InspectionWorker(
+            _load(settings, loaded, learned), len(settings.views), round(settings.frame_mb * 2**20)
+        )
         undo.callback(worker.close)
         if remote is not None:
             remote.open(Opening.of(settings, pilot.on))
@@ -302,10 +305,11 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
     return devices
 
 
-def _load(settings: StationSettings, loaded: Loaded) -> Load:
+def _load(settings: StationSettings, loaded: Loaded, learned: Adaptations) -> Load:
     return Load(
         files=loaded.files,
         hashes=loaded.hashes,
+        adaptations={recipe: str(file) for recipe, (file, _) in learned.files.items()},
         threads=settings.threads,
         engine=settings.engine,
         precision=settings.precision,

@@ -60,6 +60,7 @@ class InspectionWorker:
         self.hashes: dict[RecipeKey, str] = {}
         self.adaptations: dict[str, str] = {}  # hash of a recipe -> digest of what was learned since and is in use
         self.adaptation_fault = ""
+        self._begun_with: dict[str, str] = {}
         self.fault = ""
         self.late = self.dropped = self.restarts = 0
         self._start()
@@ -137,12 +138,17 @@ class InspectionWorker:
 
     def adapt(self, files: Mapping[str, str]) -> None:
         """Inspect with these files of what was learned, by the hash of their recipe; others with the recipe alone."""
-        for recipe in sorted({*files, *self._load.adaptations}):
-            if not self.hashes or self._pipe is None:
-                break  # it is being started, with those of `_load`
+        before, self._load = self._load.adaptations, replace(self._load, adaptations=dict(files))
+        if self.hashes:
+            self._hand_over(before)
+
+    def _hand_over(self, before: Mapping[str, str]) -> None:
+        """Have the process take over what was learned by now, and give up what it had `before` and is no more."""
+        now = self._load.adaptations
+        for recipe in sorted({*now, *before}):
             with suppress(BrokenPipeError, ConnectionResetError, OSError):
-                self._pipe.send(Adapt(recipe, files.get(recipe, "")))
-        self._load = replace(self._load, adaptations=dict(files))
+                if self._pipe is not None:
+                    self._pipe.send(Adapt(recipe, now.get(recipe, "")))
 
     def reset(self) -> None:
         """Try again after a fault: a person has asked for it."""
@@ -214,6 +220,8 @@ class InspectionWorker:
                 )
             if self.fault:
                 LOG.error("the recipes cannot be loaded: %s", self.fault)
+            if self.hashes and (self._begun_with or self._load.adaptations):
+                self._hand_over(self._begun_with)  # it may have changed while the process was loading
             for (recipe, view), engine in reply.engines.items():
                 LOG.info("recipe %s, view %s runs in %s", recipe, view, engine)
             return
@@ -236,7 +244,7 @@ class InspectionWorker:
         self._process = context.Process(  # type: ignore[attr-defined]  # typeshed knows it of each kind of context
             target=serve, args=(theirs, self._memory, self._load), name="inspection worker", daemon=True
         )
-        self._started = time.monotonic()
+        self._started, self._begun_with = time.monotonic(), dict(self._load.adaptations)
         try:
             self._process.start()
         except (OSError, EOFError) as error:

@@ -164,8 +164,8 @@ def _adapt(inspectors: Iterable[Inspector], wanted: Adapt) -> Adapted:
         adaptation = Adaptation.of(data) if data else None
         for inspector in mine:
             inspector.adapt(adaptation)
-    except (SightlineError, OSError) as error:
-        return Adapted(wanted.recipe, wanted.file, "", str(error))
+    except Exception as error:  # noqa: BLE001  # whatever a damaged file does: parts are inspected as before
+        return Adapted(wanted.recipe, wanted.file, "", str(error) or type(error).__name__)
     return Adapted(wanted.recipe, wanted.file, "" if adaptation is None else adaptation.name)
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from sightline.store.alarms import OPEN
 from sightline.store.annotations import DEFECTIVE, GOOD
 from sightline.store.inspections import Filter, Record
 from sightline.store.review_queue import CHALLENGE, REPEAT
-from sightline.store.reviews import ANSWERED
+from sightline.store.reviews import ANSWERED, Review
 from sightline.store.samples import StoredSample
 from sightline.store.store import Store, StoreLocation
 
@@ -37,6 +37,7 @@ MAX_DEFECTIVE, MAX_GOLDEN = 200, 50  # known parts that the canary judges
 RECENT = 40  # kept pictures of which people see what a change would do to them
 TRUSTED_OF, TRUSTED_SHARE = 5, 0.7  # from so many challenges on, so many have to be right for answers to teach
 TRUSTED_DAYS = 90
+MARKS = ("until", "answered")
 LOG = logging.getLogger("sightline.learning")
 
 
@@ -104,16 +105,17 @@ def learn_once(store: Store, station: str, recipe_hash: str, author: str, progre
         held = Round(None, "a drift alarm is open: nothing is learned until somebody has acknowledged it", 0, 0.0, 0.0)
         return Learned(station, recipe_hash, held, None)
     active, number = _state(store, station, recipe_hash)
-    since = 0 if active is None else int(active.details.get("until", 0))
-    sure, confirmed, until = _parts(store, station, recipe_hash, since)
-    learner = _learner(store, recipe_hash)
-    found = learner.learn(_adaptation(store, active), sure, confirmed, number, progress)
+    parts = _parts(store, station, recipe_hash, {} if active is None else active.details)
+    learner = _learner(store, recipe_hash, station)
+    found = learner.learn(_adaptation(store, active), parts.sure, parts.confirmed, number, progress)
     change = None
     if found.adaptation is not None:
-        state = ACTIVE if store.adaptations.mode(station) == "on" else SUGGESTED
+        # Where no defect is known nothing guards: a person has to look.
+        guarded = found.canary is not None and found.canary.defective > 0
+        state = ACTIVE if store.adaptations.mode(station) == "on" and guarded else SUGGESTED
         change = store.adaptations.add(
             station, recipe_hash, number, "learned", found.adaptation.to_bytes(),
-            {**found.to_json(), "until": until}, author, state=state,
+            {**found.to_json(), **parts.marks}, author, state=state, based_on=_id(active),
         )  # fmt: skip
     return Learned(station, recipe_hash, found, change)
 
@@ -152,16 +154,31 @@ def undo(where: Store | StoreLocation, id: int, author: str = "", note: str = ""
         change = store.adaptations.get(id)
         active, number = _state(store, change.station, change.recipe_hash)
         current = _adaptation(store, active)
-        if current is None or not any((origin == change.number).any() for origin in current.origins.values()):
+        light = change.kind == "transfer" and current is not None and current.changes_light
+        if current is None or not (light or any((one == change.number).any() for one in current.origins.values())):
             raise ConflictError(f"change {id} is not in effect at {change.station}: there is nothing to take back")
-        without = current.without(change.number).to_bytes()
-        details = {"undone": id, **_until(active)}
-        return store.adaptations.add(change.station, change.recipe_hash, number, "undo", without, details, author, note)
+        left = current.without(change.number)
+        without = (replace(left, gain=(1.0, 1.0, 1.0), offset=(0.0, 0.0, 0.0)) if light else left).to_bytes()
+        details = {"undone": id, **_marks(active)}
+        return store.adaptations.add(
+            change.station, change.recipe_hash, number, "undo", without, details, author, note, based_on=_id(active)
+        )
 
 
 def decide(where: Store | StoreLocation, id: int, admitted: bool, author: str = "", note: str = "") -> StoredAdaptation:
-    """Admit a suggested change, or refuse it. Raises ConflictError where that is no longer possible."""
+    """Admit a suggested change, or refuse it.
+
+    Before one is admitted the canary judges all parts that are known by now. Raises ConflictError where it would let a
+    defect pass, or where another change came after it.
+    """
     with _opened(where) as store:
+        change = store.adaptations.get(id)
+        if admitted and change.state == SUGGESTED:
+            now = _adaptation(store, store.adaptations.active(change.station, change.recipe_hash))
+            learner = _learner(store, change.recipe_hash, change.station)
+            canary = learner.try_out(now, Adaptation.of(store.adaptations.file(id)))
+            if not canary.passed:
+                raise ConflictError(f"change {id} cannot be admitted: {canary.reason}")
         return store.adaptations.decide(id, admitted, author, note)
 
 
@@ -178,25 +195,34 @@ def mode(
         return store.adaptations.mode(station)
 
 
-def _until(active: StoredAdaptation | None) -> dict[str, Any]:
-    """Up to which inspection parts have taught, for the next change."""
-    return {"until": active.details["until"]} if active is not None and "until" in active.details else {}
+def _marks(active: StoredAdaptation | None) -> dict[str, Any]:
+    """Up to which inspection, and up to which answer, parts have taught: for the next change."""
+    return {} if active is None else {name: active.details[name] for name in MARKS if name in active.details}
+
+
+def _id(active: StoredAdaptation | None) -> int | None:
+    return None if active is None else active.id
 
 
 def follow(store: Store, stopping: threading.Event) -> None:
     """Let stations learn that are switched to it, whenever enough has come, until `stopping` is set."""
-    done: dict[tuple[str, str], int] = {}
+    done: dict[tuple[str, str], Mapping[str, Any]] = {}
     while not stopping.wait(EVERY_S):
         try:
-            for station, mode in store.adaptations.modes().items():
-                for recipe in _recipes_of(store, station) if mode != "off" else ():
-                    newest = _parts(store, station, recipe, done.get((station, recipe), 0))
-                    if len(newest[0]) + len(newest[1]) >= ROUND:
-                        done[station, recipe] = newest[2]
-                        told = learn_once(store, station, recipe, f"station {station}")
-                        LOG.info("station %s, recipe %s: %s", station, recipe[:12], told.round.reason)
+            on = [station for station, mode in store.adaptations.modes().items() if mode != "off"]
+            wanted = [(station, recipe) for station in on for recipe in _recipes_of(store, station)]
         except SightlineError as error:
             LOG.error("self-learning: %s", error)
+            continue
+        for station, recipe in wanted:
+            try:
+                newest = _parts(store, station, recipe, done.get((station, recipe), {}))
+                if len(newest.sure) + len(newest.confirmed) >= ROUND:
+                    done[station, recipe] = newest.marks
+                    told = learn_once(store, station, recipe, f"station {station}")
+                    LOG.info("station %s, recipe %s: %s", station, recipe[:12], told.round.reason)
+            except Exception:  # one recipe that cannot learn holds up no other station
+                LOG.exception("self-learning of station %s, recipe %s", station, recipe[:12])
 
 
 def _forgive(
@@ -208,15 +234,16 @@ def _forgive(
     if seen is None or seen.hash is None or seen.recipe is None:
         raise NotFoundError(f"inspection {inspection_id}: no picture of a view '{view}' is kept. Look at its views")
     active, number = _state(store, part.station, seen.recipe)
-    learner, before = _learner(store, seen.recipe), _adaptation(store, active)
+    learner, before = _learner(store, seen.recipe, part.station), _adaptation(store, active)
     found = learner.forgive(before, store.images.path(seen.hash), box, number, progress)
     changed, looked_at = _changed(store, learner, part, seen.recipe, before, found.adaptation)
     change = None
     if found.adaptation is not None and not dry_run:
-        details = {**found.to_json(), "inspection": inspection_id, "view": view, "box": box, **_until(active)}
+        details = {**found.to_json(), "inspection": inspection_id, "view": view, "box": box, **_marks(active)}
         change = store.adaptations.add(
-            part.station, seen.recipe, number, "harmless", found.adaptation.to_bytes(), details, author, note
-        )
+            part.station, seen.recipe, number, "harmless", found.adaptation.to_bytes(), details, author, note,
+            based_on=_id(active),
+        )  # fmt: skip
     return Harmless(found, changed, looked_at, change)
 
 
@@ -235,8 +262,9 @@ def _adaptation(store: Store, active: StoredAdaptation | None) -> Adaptation | N
     return None if active is None else Adaptation.of(store.adaptations.file(active.id))
 
 
-def _learner(store: Store, recipe_hash: str) -> Learner:
-    return Learner(stored_recipe(store, recipe_hash), known_parts(store, store.recipes.find(recipe_hash).product))
+def _learner(store: Store, recipe_hash: str, station: str) -> Learner:
+    product = store.recipes.find(recipe_hash).product
+    return Learner(stored_recipe(store, recipe_hash), known_parts(store, product, station))
 
 
 def stored_recipe(store: Store, recipe_hash: str) -> Recipe:
@@ -245,27 +273,44 @@ def stored_recipe(store: Store, recipe_hash: str) -> Recipe:
     return Recipe(data, parse_card(OnnxSession(data, 1, optimise=False).metadata, recipe_hash[:12]))
 
 
-def known_parts(store: Store, product: str) -> list[KnownPart]:
-    """The product's newest labelled parts whose pictures are there."""
+def known_parts(store: Store, product: str, station: str) -> list[KnownPart]:
+    """The product's newest labelled parts whose pictures are there; `station` is the place that learns."""
     found: list[KnownPart] = []
     for label, most in ((DEFECTIVE, MAX_DEFECTIVE), (GOOD, MAX_GOLDEN)):
         samples: list[StoredSample] = []
         after = 0
         while page := store.catalogue.page(product, label=label, after=after, limit=500):
-            samples, after = (samples + list(page))[-most:], page[-1].id
-        there = [one for one in samples if store.images.holds(one.hash, one.media_type)]
-        found += [KnownPart(f"{one.name} ({one.id})", store.images.path(one.hash), label == DEFECTIVE) for one in there]
+            there = [one for one in page if store.images.holds(one.hash, one.media_type)]
+            samples, after = (samples + there)[-most:], page[-1].id
+        found += [
+            KnownPart(f"{one.name} ({one.id})", store.images.path(one.hash), label == DEFECTIVE, one.station == station)
+            for one in samples
+        ]
     return found
 
 
-def _parts(store: Store, station: str, recipe_hash: str, since: int) -> tuple[list[Source], list[Source], int]:
-    """Pictures of OK parts, and of parts that trusted people called good, since an inspection; and the newest id."""
+@dataclass(frozen=True, slots=True)
+class _Teachers:
+    """Pictures of OK parts and of parts that people called good, and up to where both were looked at."""
+
+    sure: list[Source]
+    confirmed: list[Source]
+    marks: Mapping[str, Any]
+
+
+def _parts(store: Store, station: str, recipe_hash: str, since: Mapping[str, Any]) -> _Teachers:
+    """Who may teach since the marks of the last round."""
     records = store.inspections.page(Filter(station=station, verdicts=(Verdict.OK,)), limit=LOOKED_AT)
-    sure = [one for one in records if one.counts and (one.id or 0) > since]
-    told = _called_good(store, station, since)
-    pictures = [_pictures(store, group, recipe_hash) for group in (sure, told)]
-    until = max((one.id or 0 for one in (*sure, *told)), default=since)
-    return pictures[0][:WINDOW], pictures[1][:WINDOW], until
+    answers = store.reviews.page(state=ANSWERED, limit=LOOKED_AT)
+    doubted = {one.inspection_id for one in answers if one.answer != GOOD and one.purpose not in (CHALLENGE, REPEAT)}
+    sure = [one for one in records if one.counts and (one.id or 0) > since.get("until", 0) and one.id not in doubted]
+    told = _called_good(store, station, answers, since.get("answered", ""))
+    pictures = [_pictures(store, group, recipe_hash) for group in (sure, [record for record, _ in told])]
+    marks = {
+        "until": max((one.id or 0 for one in sure), default=since.get("until", 0)),
+        "answered": max((at for _, at in told), default=since.get("answered", "")),
+    }
+    return _Teachers(pictures[0][:WINDOW], pictures[1][:WINDOW], marks)
 
 
 def _pictures(store: Store, records: Sequence[Record], recipe_hash: str) -> list[Source]:
@@ -279,19 +324,26 @@ def _pictures(store: Store, records: Sequence[Record], recipe_hash: str) -> list
     return found
 
 
-def _called_good(store: Store, station: str, since: int) -> list[Record]:
-    """Parts in REVIEW or NG that people called good and nobody defective, the newest first."""
-    answers: dict[int, set[str]] = {}
+def _called_good(store: Store, station: str, answers: Sequence[Review], since: str) -> list[tuple[Record, str]]:
+    """Parts in REVIEW or NG that people called good and nobody defective, answered after a moment; and when."""
+    words: dict[int, set[str]] = {}
+    times: dict[int, str] = {}
     trusted: Mapping[str, bool] = _trusted(store)
-    for review in store.reviews.page(state=ANSWERED, limit=LOOKED_AT):
-        if review.inspection_id and review.inspection_id > since and review.purpose not in (CHALLENGE, REPEAT):
-            word = review.answer or ""
-            # Nobody's doubt is passed over; only a trusted reviewer's word makes a part good.
-            teaches = word != GOOD or trusted.get(review.author or "", True)
-            answers.setdefault(review.inspection_id, set()).add(word if teaches else "")
-    numbers = sorted((number for number, words in answers.items() if words == {GOOD}), reverse=True)
-    records = [store.inspections.get(number) for number in numbers[:WINDOW]]
-    return [one for one in records if one.station == station and one.counts and one.verdict is not Verdict.OK]
+    for review in answers:
+        if review.inspection_id is None or review.answered is None or review.purpose in (CHALLENGE, REPEAT):
+            continue
+        # Nobody's doubt is passed over; only a trusted reviewer's word makes a part good.
+        teaches = review.answer != GOOD or trusted.get(review.author or "", True)
+        words.setdefault(review.inspection_id, set()).add((review.answer or "") if teaches else "")
+        moment = review.answered.isoformat()
+        times[review.inspection_id] = max(moment, times.get(review.inspection_id, ""))
+    numbers = [number for number, told in words.items() if told == {GOOD} and times[number] > since]
+    found: list[tuple[Record, str]] = []
+    for number in sorted(numbers, key=times.__getitem__, reverse=True):
+        record = store.inspections.get(number)
+        if record.station == station and record.counts and record.verdict is not Verdict.OK:
+            found.append((record, times[number]))
+    return found[:WINDOW]
 
 
 def _trusted(store: Store) -> dict[str, bool]:

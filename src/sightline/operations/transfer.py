@@ -55,7 +55,7 @@ def transfer(
                 f"sightline learning changes {station}"
             )
         number = store.adaptations.next_number(station, stored.hash)
-        known = known_parts(store, stored.product)
+        known = known_parts(store, stored.product, station)
         found = find_out(stored_recipe(store, stored.hash), _files(good), known, number, progress)
         change = None
         if found.adaptation is not None and not dry_run:

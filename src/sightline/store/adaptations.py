@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -66,8 +67,12 @@ class Adaptations:
         author: str,
         note: str = "",
         state: str = ACTIVE,
+        *,
+        based_on: int | None = None,
     ) -> StoredAdaptation:
         """Keep a change under the number that `next_number` gave; an active one takes the place of the one before.
+
+        `based_on` is the id of what was active when it was made, None where nothing was.
 
         Raises ConflictError where somebody else has changed it meanwhile.
         """
@@ -75,13 +80,15 @@ class Adaptations:
             raise InputError(f"a new adaptation is {ACTIVE} or {SUGGESTED}, not {state}")
         try:
             with self._database.writing() as session:
-                if number != _newest(session, station, recipe_hash) + 1:
+                active = _active(session, station, recipe_hash)
+                if number != _newest(session, station, recipe_hash) + 1 or based_on != active:
                     raise ConflictError(_CHANGED.format(station=station))
                 if state == ACTIVE:
                     _replace(session, station, recipe_hash)
                 row = AdaptationRow(station=station, recipe_hash=recipe_hash, number=number, kind=kind, state=state)
                 row.data, row.digest = data, hashlib.sha256(data).hexdigest()[:DIGITS]
-                row.details, row.author, row.note, row.created = dict(details), author, note, now()
+                row.details = {**details, "based_on": based_on}
+                row.author, row.note, row.created = author, note, now()
                 session.add(row)
                 session.flush()
                 audit(session, author, f"adapt: {kind}", f"station {station}", note, adaptation=row.id, state=state)
@@ -94,11 +101,12 @@ class Adaptations:
 
         Raises ConflictError where it is not suggested any more, or where another change came after it.
         """
-        with self._database.writing() as session:
+        with self._alone(id), self._database.writing() as session:
             row = _find(session, id)
             if row.state != SUGGESTED:
                 raise ConflictError(f"change {id} is {row.state}, not {SUGGESTED}. Look at it again")
-            if admitted and row.number != _newest(session, row.station, row.recipe_hash):
+            based_on, active = row.details.get("based_on"), _active(session, row.station, row.recipe_hash)
+            if admitted and (row.number != _newest(session, row.station, row.recipe_hash) or based_on != active):
                 raise ConflictError(f"change {id} is older than the newest of {row.station}. Have it suggested again")
             if admitted:
                 _replace(session, row.station, row.recipe_hash)
@@ -107,6 +115,14 @@ class Adaptations:
             audit(session, author, f"adapt: {told}", f"station {row.station}", note, adaptation=id)
             session.flush()
             return _stored(row)
+
+    @contextmanager
+    def _alone(self, id: int) -> Iterator[None]:
+        """Two at once: the second is told so."""
+        try:
+            yield
+        except IntegrityError as error:
+            raise ConflictError(f"change {id} was decided meanwhile. Look at it again") from error
 
     def active(self, station: str, recipe_hash: str) -> StoredAdaptation | None:
         """What a station inspects with beside its recipe; None: the recipe alone."""
@@ -181,6 +197,12 @@ def _newest(session: Session, station: str, recipe_hash: str) -> int:
     row = AdaptationRow
     mine = select(func.max(row.number)).where(row.station == station, row.recipe_hash == recipe_hash)
     return session.scalar(mine) or 0
+
+
+def _active(session: Session, station: str, recipe_hash: str) -> int | None:
+    row = AdaptationRow
+    mine = select(row.id).where(row.station == station, row.recipe_hash == recipe_hash, row.state == ACTIVE)
+    return session.scalar(mine)
 
 
 def _replace(session: Session, station: str, recipe_hash: str) -> None:

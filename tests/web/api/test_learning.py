@@ -6,8 +6,8 @@ import pytest
 from tests.web.conftest import Served
 
 from sightline.core.errors import SightlineError
-
-RECIPE = "a" * 64
+from sightline.improve.patches import PatchReader
+from sightline.runtime.recipe import Recipe
 
 
 def test_a_mode_is_switched_by_engineers_and_seen_by_all(served: Served) -> None:
@@ -27,12 +27,14 @@ def test_a_mode_is_switched_by_engineers_and_seen_by_all(served: Served) -> None
         assert (entry["subject"], entry["reason"], entry["author"]) == ("station press", "trial", "engineer")
 
 
-def test_suggestions_are_admitted_once(served: Served) -> None:
+def test_suggestions_are_admitted_once(served: Served, recipe: Recipe) -> None:
+    served.store.recipes.register(recipe.data, "plates", "plates", card=recipe.card.model_dump())
+    data = PatchReader(recipe, threads=1).own.to_bytes()
     found = served.store.adaptations
-    first = found.add("press", RECIPE, 1, "learned", b"1", {"added": 12}, "station press", state="suggested")
+    first = found.add("press", recipe.hash, 1, "learned", data, {"added": 12}, "station press", state="suggested")
     with served.client("operator") as client:
         (seen,) = client.get("/learning", station="press")
-        assert (seen["id"], seen["state"], seen["details"]) == (first.id, "suggested", {"added": 12})
+        assert (seen["id"], seen["state"], seen["details"]) == (first.id, "suggested", {"added": 12, "based_on": None})
         with pytest.raises(SightlineError, match="engineer"):
             client.post(f"/learning/{first.id}/decide", {"admit": True})
     with served.client("engineer") as client:

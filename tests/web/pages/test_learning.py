@@ -14,6 +14,7 @@ from tests.web.conftest import Served
 from tests.web.pages.conftest import Enter
 
 from sightline.core.result import Verdict
+from sightline.improve.patches import PatchReader
 from sightline.runtime.recipe import Recipe
 from sightline.store.inspections import Record
 
@@ -65,10 +66,10 @@ def test_what_is_harmless_is_shown_first_then_done_and_taken_back(
     page.wait_for_load_state("networkidle")
 
 
-def test_an_engineer_switches_learning_and_admits_a_suggestion(served: Served, enter: Enter) -> None:
-    served.store.adaptations.add(
-        "press", "a" * 64, 1, "learned", b"1", {"added": 12, "parts": 24}, "station press", state="suggested"
-    )
+def test_an_engineer_switches_learning_and_admits_a_suggestion(served: Served, recipe: Recipe, enter: Enter) -> None:
+    served.store.recipes.register(recipe.data, "plates", "plates", card=recipe.card.model_dump())
+    data, told = PatchReader(recipe, threads=1).own.to_bytes(), {"added": 12, "parts": 24}
+    served.store.adaptations.add("press", recipe.hash, 1, "learned", data, told, "station press", state="suggested")
     page = enter("/learning?station=press", "engineer")
     page.get_by_label("Learning by itself").select_option("suggest")
     expect(page.get_by_text("Switched.")).to_be_visible()
