@@ -40,7 +40,7 @@ def test_settings_say_what_they_are(kind):
     assert isinstance(settings, CameraSettings) and settings.kind == kind
     for name, field in type(settings).model_fields.items():
         assert field.description or name == "kind", f"{kind}.{name} has no description"
-    with pytest.raises(SettingError, match="nonsense: there is none but"):
+    with pytest.raises(SettingError, match="nonsense: the only ones are"):
         read_camera({"kind": kind, **AWAY[kind], "nonsense": 1})
 
 

@@ -187,13 +187,13 @@ controller = {{ kind = "fake" }}
         return ""
 
     product = f', product = "{recipe.card.product}"'
-    assert "washers is asked for here" in faults("")
+    assert "washers is required here" in faults("")
     assert faults(product) == ""
     assert "only recipes from 2999" in faults(f"{product}, created_since = 2999-01-01")
     assert "was withdrawn" in faults(product, f'withdrawn = ["{recipe.hash[:20]}"]')
     assert "withdrawn" in faults(product, 'withdrawn = ["abc"]')
     path.write_text(path.read_text().replace('withdrawn = ["abc"]', "").replace(product, ""))
-    with pytest.raises(RecipeError, match="washers is asked for here"):
+    with pytest.raises(RecipeError, match="washers is required here"):
         open_devices(read_station(path))  # the inspection worker itself refuses it, whatever was looked at before
 
 

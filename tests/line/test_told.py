@@ -152,7 +152,7 @@ def test_the_example_of_every_sinks_page_makes_a_station(kind: str, tmp_path: Pa
         ('controller = { kind = "modbus", acknowlege = true }', "Did you mean acknowledge?"),
         ('controller = { kind = "fake" }\nkeep = { revew = true }', "keep.revew: .* Did you mean review"),
         ('controller = { kind = "fake" }\ninterlock = { parts = [{ partid = "a" }] }', "Did you mean part_id"),
-        ('controller = { kind = "fake" }\nhealth = { xyzzy = 1 }', "none but host, port, token"),
+        ('controller = { kind = "fake" }\nhealth = { xyzzy = 1 }', "the only ones are host, port, token"),
     ],
 )
 def test_a_typo_in_a_station_has_its_right_name_beside_it(tmp_path: Path, slip: str, right: str) -> None:

@@ -269,7 +269,7 @@ def test_unknown_kinds_and_settings_are_named():
         read_camera({"kind": "polaroid"})
     with pytest.raises(SettingError, match=r"max_age_ms: .*greater than 0"):
         read_camera({"kind": "fake", "max_age_ms": 0})
-    with pytest.raises(SettingError, match="brightness: there is none but"):
+    with pytest.raises(SettingError, match="brightness: the only ones are"):
         read_camera({"kind": "fake", "brightness": 3})
 
 
