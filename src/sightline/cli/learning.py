@@ -9,7 +9,7 @@ import typer
 
 from sightline.cli import console, text_line
 from sightline.cli.app import app
-from sightline.cli.options import Json
+from sightline.cli.options import Json, NewRecipe
 from sightline.cli.store import Database, Images
 from sightline.core.progress import progress
 
@@ -132,3 +132,20 @@ def transfer(
     with progress(as_json) as bar:
         found = transfer.transfer((db, images), recipe, to, pictures, author, dry_run, bar)
     console.say_json(found.to_json()) if as_json else console.say(text_line.transferred(found))
+
+
+@app.command()
+def improve(
+    product: Annotated[str, typer.Argument(help="Product in the store.", show_default=False)],
+    output: NewRecipe,
+    effort: Annotated[str | None, typer.Option(help="quick, normal or max; default: as the recipe in use.")] = None,
+    db: Database = None,
+    images: Images = None,
+    as_json: Json = False,
+) -> None:
+    """Learn from people's answers, into shadow at most. Example: sightline improve cookies -o cookies-2.onnx"""
+    from sightline.operations import improving
+
+    with progress(as_json) as bar:
+        found = improving.improve((db, images), product, output, effort, bar)
+    console.say_json(found.to_json()) if as_json else console.say(text_line.improved(found))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sightline.line.settings import StationSettings
     from sightline.line.simulation import Tally
     from sightline.operations.drift import Chart, State, ViewCharts
+    from sightline.operations.improving import Improved
     from sightline.operations.learning import Harmless, Learned
     from sightline.operations.line import Watch
     from sightline.operations.transfer import Transferred
@@ -233,4 +234,22 @@ def transferred(done: Transferred) -> str:
         )
     if done.change is not None:
         lines.append(f"change {done.change.id} is active there. Take it back: sightline learning undo {done.change.id}")
+    return "\n  ".join(lines)
+
+
+def improved(done: Improved) -> str:
+    """What was learned from people's answers, and what may be done with it."""
+    lines = [
+        f"{done.challenger[:12]} learned from {done.version}, {done.learned} labels of it new; state: {done.state}"
+    ]
+    if done.decision is None:
+        lines.append("there was no recipe to compare it with, so it is a candidate. Evaluate it, then promote it")
+        return "\n  ".join(lines)
+    lines += [f"{done.decision.answer}:", *(f"- {reason}" for reason in done.decision.reasons)]
+    for name, one in (("champion", done.decision.champion), ("challenger", done.decision.challenger)):
+        told = ", ".join(
+            f"{what} {rate.count} of {rate.of} ({rate.lower:.1%} to {rate.upper:.1%})"
+            for what, rate in (("escapes", one.escapes), ("overkill", one.overkills), ("reviews", one.reviews))
+        )
+        lines.append(f"{name}: {told}")
     return "\n  ".join(lines)

@@ -53,7 +53,8 @@ class Comparison:
 
     An error is an escape (a defective part judged OK) or an overkill (a good part judged NG); `errors`, `escapes` and
     `overkills` are exact McNemar tests on all, the defective and the good parts. `auroc` is second - first with its
-    interval, resampled by group where groups exist. `changed` has the worse ones first.
+    interval, resampled by group where groups exist. `changed` has the worse ones first,
+    `pairs` what both said of every part.
     """
 
     names: tuple[str, str]
@@ -68,6 +69,7 @@ class Comparison:
     changed: tuple[Changed, ...]
     left_out_trained: int
     left_out_unlabelled: int
+    pairs: tuple[tuple[Part, Part], ...]
 
     @property
     def conclusions(self) -> tuple[str, ...]:
@@ -173,6 +175,7 @@ def _summary(
         changed=tuple(sorted(pairs, key=lambda change: change.better)),
         left_out_trained=max(trial.left_out_trained for trial in trials),
         left_out_unlabelled=trials[0].left_out_unlabelled,
+        pairs=tuple(zip(one, two, strict=True)),
     )
 
 

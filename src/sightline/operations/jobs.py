@@ -109,8 +109,16 @@ class Explain(Arguments):
     samples: list[int] = Field(min_length=1, max_length=100)
 
 
+class Improve(Arguments):
+    """Train a challenger on what people have answered, compare it with the recipe in use; a shadow at most."""
+
+    kind: Literal["improve"] = "improve"
+    product: Name
+    effort: Literal["quick", "normal", "max"] | None = None
+
+
 AnyArguments = Annotated[
-    Train | Search | Evaluate | Compare | Teach | Check | Import | Explain, Field(discriminator="kind")
+    Train | Search | Evaluate | Compare | Teach | Check | Import | Explain | Improve, Field(discriminator="kind")
 ]
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyArguments)
 
@@ -270,9 +278,19 @@ def _explain(desk: Desk, wanted: Explain) -> dict[str, Any]:
     return {"explanations": found}
 
 
+def _improve(desk: Desk, wanted: Improve) -> dict[str, Any]:
+    from sightline.operations.improving import improve_in
+
+    file = desk.folder / f"{wanted.product}.onnx"
+    done = improve_in(desk.store, wanted.product, file, desk.author, wanted.effort, desk.progress)
+    file.unlink()  # the store has it
+    return {"recipe": done.challenger, "product": wanted.product, "version": done.version, "improved": done.to_json()}
+
+
 _WORK: dict[str, Callable[[Desk, Any], dict[str, Any]]] = {
     **{"train": _train, "search": _search, "evaluate": _evaluate, "compare": _compare},
     **{"teach": _teach, "check": _check, "import": _import, "explain": _explain},
+    "improve": _improve,
 }
 
 
