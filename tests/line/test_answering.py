@@ -99,8 +99,11 @@ def test_an_answer_that_the_machine_did_not_take_is_not_recorded_as_given(
         one.until(lambda: one.inspect("").valid)
         kept = {record.serial: record for record in one.records()}
         assert [kept[part].verdict for part in "12"] == [Verdict.NG] * 2
-        assert kept["1"].error == "51: the machine was not told OK: 8 results are waiting for the PLC's acknowledgement"
-        assert kept["2"].error.startswith("51: the machine was not told NG (no verdict before the deadline)")
+        assert (
+            kept["1"].error
+            == "51: the machine was not informed of OK: 8 results are waiting for the PLC's acknowledgement"
+        )
+        assert kept["2"].error.startswith("51: the machine was not informed of NG (no verdict before the deadline)")
 
 
 def test_a_shadow_on_a_full_disk_stops_nothing(bench: Start, recipe_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,7 +210,7 @@ def test_what_was_done_to_many_samples_is_undone_at_once(served: Served, enter: 
 def test_only_an_own_word_is_taken_back(served: Served, sample: int) -> None:
     word = annotate(served.store, sample, Annotation(label="good", author="reviewer"))
     with served.client("engineer") as client:
-        with pytest.raises(ConflictError, match="reviewer's"):
+        with pytest.raises(ConflictError, match="made by reviewer"):
             client.call("DELETE", f"/samples/{sample}/annotations/{word.id}")
         with pytest.raises(NotFoundError):
             client.call("DELETE", f"/samples/{sample}/annotations/999")
