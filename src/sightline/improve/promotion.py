@@ -15,7 +15,7 @@ from sightline.core.result import Verdict
 from sightline.evaluate.comparison import Comparison
 from sightline.evaluate.prices import PER, Prices
 from sightline.evaluate.statistics.comparison_tests import conclude, mcnemar
-from sightline.evaluate.statistics.intervals import CONFIDENCE, clopper_pearson
+from sightline.evaluate.statistics.intervals import CONFIDENCE, Rate, exact_rate
 
 Answer = Literal["promote to shadow", "keep the champion"]
 PRICES = Prices(review=1.0)  # a review that cost nothing would make a recipe that asks about every part look free
@@ -30,16 +30,6 @@ class Judged(Figures):
     defective: bool
     champion: Verdict
     challenger: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Rate(Figures):
-    """`count` of `of` parts, and the exact two-sided bounds of the rate at 95 %."""
-
-    count: int
-    of: int
-    lower: float
-    upper: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +116,8 @@ def _standing(said: Sequence[tuple[bool, Verdict]], prices: Prices) -> Standing:
         of_good = (good.count(Verdict.NG) * prices.overkill + reviews[1] * price) / len(good)
         cost = PER * (prices.defect_rate * of_bad + (1 - prices.defect_rate) * of_good)
     return Standing(
-        _rate(bad.count(Verdict.OK), len(bad)),
-        _rate(good.count(Verdict.NG), len(good)),
-        _rate(sum(reviews), len(said)),
+        exact_rate(bad.count(Verdict.OK), len(bad)),
+        exact_rate(good.count(Verdict.NG), len(good)),
+        exact_rate(sum(reviews), len(said)),
         cost,
     )
-
-
-def _rate(count: int, of: int) -> Rate:
-    return Rate(count, of, *clopper_pearson(count, of))

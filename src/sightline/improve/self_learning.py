@@ -121,7 +121,7 @@ class Learner:
         hot = part.heat >= min(self._heat_limit, float(part.heat.max()))
         inside = hot if box is None else _within(part, box) & (part.heat > 0)
         new = admit_cells(part, base, self.reader.levels, inside, change, HARMLESS)
-        canary = self._try_out(base, new, progress)
+        canary = self.try_out(base, new, progress)
         done = Round(None, "", 1, part.score, self._usual, self._count(new, change), canary=canary)
         if not done.added:
             return replace(done, reason="there is nothing there that the recipe does not know as good already")
@@ -149,24 +149,21 @@ class Learner:
 
     def _checked(self, base: Adaptation, new: Adaptation, change: int, progress: Progress) -> tuple[Adaptation, Canary]:
         """The new adaptation without what hides known defects, as far as a few attempts find it; and the canary."""
-        canary = self._try_out(base, new, progress)
+        canary = self.try_out(base, new, progress)
         for _ in range(ATTEMPTS):
             hidden = {*canary.lost, *canary.weakened}
             if not hidden:
                 break
             parts = self._read_known(base, hidden)
             new = prune(new, change, base, parts)
-            canary = self._try_out(base, new, progress)
+            canary = self.try_out(base, new, progress)
         return new, canary
 
-    def _try_out(self, base: Adaptation, new: Adaptation, progress: Progress) -> Canary:
+    def try_out(self, current: Adaptation | None, new: Adaptation, progress: Progress = unwatched) -> Canary:
         """What becomes of the known parts; what they were before is looked at only where that matters."""
         after = self._judge_known(new, self._known, progress)
-        return compare(self._known, self._judge_known(base, in_question(self._known, after), unwatched), after)
-
-    def try_out(self, current: Adaptation | None, new: Adaptation, progress: Progress = unwatched) -> Canary:
-        """The canary's answer about a change that was made before."""
-        return self._try_out(current or self.reader.own, new, progress)
+        before = self._judge_known(current or self.reader.own, in_question(self._known, after), unwatched)
+        return compare(self._known, before, after)
 
     def _judge_known(
         self, adaptation: Adaptation, parts: Sequence[KnownPart], progress: Progress

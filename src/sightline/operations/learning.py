@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 from sightline.core.errors import ConflictError, InputError, NotFoundError, SightlineError
 from sightline.core.progress import Progress, unwatched
 from sightline.core.result import Verdict
-from sightline.imaging.image import Source
 from sightline.improve.canary import KnownPart
 from sightline.improve.self_learning import Learner, Round
+from sightline.operations.opening import opened_store
 from sightline.operations.reviews import views_of
 from sightline.runtime.adaptation import Adaptation
 from sightline.runtime.recipe import Recipe, parse_card
@@ -72,16 +71,6 @@ class Harmless:
         return {**self.round.to_json(), **more}
 
 
-@contextmanager
-def _opened(store: Store | StoreLocation) -> Iterator[Store]:
-    """An open store as it is, or the one at a location."""
-    if isinstance(store, Store):
-        yield store
-    else:
-        with Store.open(*store, create=False) as opened:
-            yield opened
-
-
 def learn(
     where: Store | StoreLocation, station: str, author: str = "", progress: Progress = unwatched
 ) -> tuple[Learned, ...]:
@@ -90,7 +79,7 @@ def learn(
     With the mode `on` a change takes effect, else it waits for a person. Raises InputError for a station without
     pictures of OK parts, StoreError.
     """
-    with _opened(where) as store:
+    with opened_store(where) as store:
         hashes = _recipes_of(store, station)
         if not hashes:
             raise InputError(
@@ -107,7 +96,8 @@ def learn_once(store: Store, station: str, recipe_hash: str, author: str, progre
     active, number = _state(store, station, recipe_hash)
     parts = _parts(store, station, recipe_hash, {} if active is None else active.details)
     learner = _learner(store, recipe_hash, station)
-    found = learner.learn(_adaptation(store, active), parts.sure, parts.confirmed, number, progress)
+    sure, confirmed = ([store.images.path(hash) for hash in hashes] for hashes in (parts.sure, parts.confirmed))
+    found = learner.learn(_adaptation(store, active), sure, confirmed, number, progress)
     change = None
     if found.adaptation is not None:
         # Where no defect is known nothing guards: a person has to look.
@@ -135,13 +125,13 @@ def harmless(
     With `dry_run` nothing changes; else it takes effect at the part's station, unless a known defect would pass. Raises
     NotFoundError where picture or recipe are not there, ConflictError where somebody else changed it meanwhile.
     """
-    with _opened(where) as store:
+    with opened_store(where) as store:
         return _forgive(store, inspection_id, view, author, note, box, dry_run, progress)
 
 
 def changes(where: Store | StoreLocation, station: str | None = None, limit: int = 50) -> tuple[StoredAdaptation, ...]:
     """What was changed, suggested and taken back, the newest first, at all stations or at one."""
-    with _opened(where) as store:
+    with opened_store(where) as store:
         return store.adaptations.page(station, limit=limit)
 
 
@@ -150,7 +140,7 @@ def undo(where: Store | StoreLocation, id: int, author: str = "", note: str = ""
 
     Raises ConflictError where it is not in effect.
     """
-    with _opened(where) as store:
+    with opened_store(where) as store:
         change = store.adaptations.get(id)
         active, number = _state(store, change.station, change.recipe_hash)
         current = _adaptation(store, active)
@@ -171,7 +161,7 @@ def decide(where: Store | StoreLocation, id: int, admitted: bool, author: str = 
     Before one is admitted the canary judges all parts that are known by now. Raises ConflictError where it would let a
     defect pass, or where another change came after it.
     """
-    with _opened(where) as store:
+    with opened_store(where) as store:
         change = store.adaptations.get(id)
         if admitted and change.state == SUGGESTED:
             now = _adaptation(store, store.adaptations.active(change.station, change.recipe_hash))
@@ -189,7 +179,7 @@ def mode(
 
     Raises InputError.
     """
-    with _opened(where) as store:
+    with opened_store(where) as store:
         if wanted is not None:
             store.adaptations.set_mode(station, wanted, author, note)
         return store.adaptations.mode(station)
@@ -291,10 +281,10 @@ def known_parts(store: Store, product: str, station: str) -> list[KnownPart]:
 
 @dataclass(frozen=True, slots=True)
 class _Teachers:
-    """Pictures of OK parts and of parts that people called good, and up to where both were looked at."""
+    """Pictures, by hash, of OK parts and of parts that people called good, and up to where both were looked at."""
 
-    sure: list[Source]
-    confirmed: list[Source]
+    sure: list[str]
+    confirmed: list[str]
     marks: Mapping[str, Any]
 
 
@@ -313,14 +303,14 @@ def _parts(store: Store, station: str, recipe_hash: str, since: Mapping[str, Any
     return _Teachers(pictures[0][:WINDOW], pictures[1][:WINDOW], marks)
 
 
-def _pictures(store: Store, records: Sequence[Record], recipe_hash: str) -> list[Source]:
-    found: list[Source] = []
+def _pictures(store: Store, records: Sequence[Record], recipe_hash: str) -> list[str]:
+    found: list[str] = []
     for one in records:
         if len(found) >= WINDOW:
             break
         if one.image_hash is not None:
             views = views_of(store, one)
-            found += [store.images.path(view.hash) for view in views if view.hash and view.recipe == recipe_hash]
+            found += [view.hash for view in views if view.hash and view.recipe == recipe_hash]
     return found
 
 
@@ -368,7 +358,7 @@ def _changed(
     for one in records:
         if len(recent) < RECENT and one.image_hash is not None:
             pictures = _pictures(store, [one], recipe)
-            recent += [KnownPart(f"{one.id}", picture, False) for picture in pictures[:1]]
+            recent += [KnownPart(f"{one.id}", store.images.path(hash), False) for hash in pictures[:1]]
     old, new = learner.verdicts(before, recent), learner.verdicts(after, recent)
     turned = [name for name in old if old[name] is not new.get(name)]
     return tuple({"inspection": int(name), "before": str(old[name]), "after": str(new[name])} for name in turned), len(

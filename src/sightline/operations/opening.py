@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sightline.data.curation.findings import Action
     from sightline.data.curation.stored import StoreDecisionLog
     from sightline.data.dataset import Dataset
-    from sightline.store.store import Store
+    from sightline.store.store import Store, StoreLocation
 
 STORED = "store:"
 
@@ -37,6 +37,18 @@ def open_dataset(
     if tell is not None:
         tell(dataset.summary(warned=True))
     return dataset
+
+
+@contextmanager
+def opened_store(store: Store | StoreLocation) -> Iterator[Store]:
+    """An open store as it is, or the one at a location, which has to be there. Raises StoreError."""
+    from sightline.store.store import Store
+
+    if isinstance(store, Store):
+        yield store
+    else:
+        with Store.open(*store, create=False) as opened:
+            yield opened
 
 
 def author() -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sightline.core.errors import InputError
 from sightline.improve.rates import LiveRates, live_rates
+from sightline.operations.opening import opened_store
 from sightline.store.store import Store, StoreLocation
 
 MAX_DAYS = 366.0
@@ -16,7 +17,5 @@ def rates(where: Store | StoreLocation, station: str | None = None, days: float 
     if not 0 < days <= MAX_DAYS:
         raise InputError(f"{days:g} days are not possible. Ask for more than 0 and up to {MAX_DAYS:g}")
     until = datetime.now(UTC) + timedelta(minutes=1)
-    if isinstance(where, Store):
-        return live_rates(where.review_figures.strata(until - timedelta(days=days), until, station))
-    with Store.open(*where, create=False) as store:
+    with opened_store(where) as store:
         return live_rates(store.review_figures.strata(until - timedelta(days=days), until, station))

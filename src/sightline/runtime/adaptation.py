@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,7 +115,17 @@ class Adaptation:
             return cls(str(told["recipe"]), banks, origins, gain, offset, digest_of(data))
         except RecipeError:
             raise
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            OSError,
+            EOFError,
+            zlib.error,
+            zipfile.BadZipFile,
+            RuntimeError,
+        ) as error:
+            # numpy's and zipfile's own ways to say: another file, damaged, cut off, another method, a password.
             raise RecipeError(f"an adaptation is damaged ({error}). Learn it again") from error
 
 
