@@ -42,11 +42,17 @@ def play(need_component, tmp_path):
     found = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, check=False)
     need_component("Aravis 0.8 with its Python bindings", BINDINGS.exists() and found.returncode == 0)
 
+    running = []
+
     def run(code):
         command, pipe = [sys.executable, "-c", HEAD + code], subprocess.PIPE
-        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        running.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True))
+        return running[-1]
 
-    return run
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
