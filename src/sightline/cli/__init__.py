@@ -17,6 +17,7 @@ from sightline.cli import labels as labels
 from sightline.cli import learning as learning
 from sightline.cli import line as line
 from sightline.cli import store as store
+from sightline.cli import studies as studies
 from sightline.cli import web as web
 from sightline.cli.app import app
 from sightline.core.errors import SettingError, SightlineError, missing_extra

@@ -117,8 +117,18 @@ class Improve(Arguments):
     effort: Literal["quick", "normal", "max"] | None = None
 
 
+class ReadStudy(Arguments):
+    """Have a recipe read the parts of a study, as one of its machines."""
+
+    kind: Literal["study"] = "study"
+    study: int = Field(ge=1)
+    recipe: Recipe
+    machine: str | None = Field(None, max_length=64, description="its name in the study; null: the first machine")
+
+
 AnyArguments = Annotated[
-    Train | Search | Evaluate | Compare | Teach | Check | Import | Explain | Improve, Field(discriminator="kind")
+    Train | Search | Evaluate | Compare | Teach | Check | Import | Explain | Improve | ReadStudy,
+    Field(discriminator="kind"),
 ]
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyArguments)
 
@@ -287,10 +297,17 @@ def _improve(desk: Desk, wanted: Improve) -> dict[str, Any]:
     return {"recipe": done.challenger, "product": wanted.product, "version": done.version, "improved": done.to_json()}
 
 
+def _read_study(desk: Desk, wanted: ReadStudy) -> dict[str, Any]:
+    from sightline.operations.studies import run
+
+    done = run(desk.store, wanted.study, wanted.recipe, wanted.machine, progress=desk.progress)
+    return {"study": wanted.study, "done": done.done}
+
+
 _WORK: dict[str, Callable[[Desk, Any], dict[str, Any]]] = {
     **{"train": _train, "search": _search, "evaluate": _evaluate, "compare": _compare},
     **{"teach": _teach, "check": _check, "import": _import, "explain": _explain},
-    "improve": _improve,
+    **{"improve": _improve, "study": _read_study},
 }
 
 

@@ -100,6 +100,11 @@ def change_own(
     return changed
 
 
+def prove(store: Store, name: str, password: str) -> User:
+    """The user that the password proves, for a signature. Raises ForbiddenError, BusyError while locked."""
+    return _prove(store, name, password, by_pin=False)
+
+
 def log_in(store: Store, name: str, secret: str, *, by_pin: bool = False, instead_of: str | None = None) -> Opened:
     """Open a session of its own, whatever cookie was there before. Raises ForbiddenError, BusyError while locked."""
     user = _prove(store, name, secret, by_pin)

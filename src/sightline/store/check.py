@@ -22,11 +22,12 @@ from sightline.store.database import Database
 from sightline.store.images import Images
 from sightline.store.tables.labels import AnnotationRow, SampleRow
 from sightline.store.tables.line import InspectionRow
+from sightline.store.tables.studies import KeptImageRow
 
 GRACE_S = 3600  # a younger image without a row may belong to a program that is about to write the row
 HASH_DIGITS = 64
 DIGITS = "0123456789abcdef"
-NAMING = (SampleRow.hash, AnnotationRow.mask_hash, InspectionRow.image_hash)
+NAMING = (SampleRow.hash, AnnotationRow.mask_hash, InspectionRow.image_hash, KeptImageRow.hash)
 MAX = 20  # faults in one list: a damaged page leads to hundreds
 WAIT_S = 30.0
 

@@ -21,6 +21,7 @@ from sightline.store.images import Images, StoredImage, image_key, thumbnail_key
 from sightline.store.tables.base import now
 from sightline.store.tables.labels import AnnotationRow, DefectTypeRow, EntryRow, SampleRow
 from sightline.store.tables.line import EmbeddingRow, InspectionRow, ReviewRow
+from sightline.store.tables.studies import KeptImageRow
 
 ORDER = (Verdict.OK, Verdict.REVIEW, Verdict.NG)  # what teaches least goes first
 AT_ONCE = 500
@@ -183,6 +184,7 @@ def _removable(session: Session, verdict: Verdict, before: datetime | None) -> S
         ~exists().where(EntryRow.sample_id == SampleRow.id),
         ~_asked().exists(),
         SampleRow.id.not_in(_in_the_book(session)),
+        ~exists().where(KeptImageRow.hash == SampleRow.hash),
     )
     if before is not None:
         query = query.where(taken < before)

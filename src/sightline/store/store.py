@@ -29,12 +29,14 @@ from sightline.store.jobs import Jobs
 from sightline.store.parts import Parts
 from sightline.store.places import DefectPlaces
 from sightline.store.recipes import Recipes
+from sightline.store.records import Records
 from sightline.store.replies import Replies
 from sightline.store.review_figures import ReviewFigures
 from sightline.store.reviews import Reviews
 from sightline.store.samples import Catalogue, samples
 from sightline.store.stations import Stations
 from sightline.store.statistics import Statistics
+from sightline.store.studies import Studies
 from sightline.store.users import Users
 from sightline.store.versions import Versions
 
@@ -68,6 +70,8 @@ class Store:
         self.stations = Stations(database)
         self.statistics = Statistics(database, self.inspections)
         self.places = DefectPlaces(database)
+        self.records = Records(database)
+        self.studies = Studies(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

@@ -2,5 +2,6 @@
 
 from sightline.store.tables import labels as labels
 from sightline.store.tables import line as line
+from sightline.store.tables import studies as studies
 from sightline.store.tables import web as web
 from sightline.store.tables.base import Base as Base

@@ -25,9 +25,11 @@ from sightline.web.api import (
     learning,
     parts,
     recipes,
+    records,
     reviews,
     session,
     stations,
+    studies,
     users,
 )
 from sightline.web.api.identity import Permission
@@ -52,6 +54,7 @@ ROUTERS = (
         learning.router,
     ),
     *(reviews.router, parts.router, stations.router, events.router),
+    *(studies.router, records.router, records.signing),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.
 Lists come in pages: give `next` back as `after`. A write with an `Idempotency-Key` is done once. Errors are problem

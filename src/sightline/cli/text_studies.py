@@ -1,0 +1,95 @@
+"""What the commands about studies take and tell."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from sightline.core.errors import SettingError
+
+if TYPE_CHECKING:
+    from sightline.operations.studies import Progressed
+    from sightline.store.records import Signature
+    from sightline.store.studies import Reading, Study, Turn
+
+KINDS = "attribute (MSA), knapp, acceptance, repeatability, limit or capability."
+NUMBERS = ("upper", "lower", "subgroup", "ppk")  # settings that are no limits of rates
+
+
+def wanted(
+    name: str, kind: Any, product: str, parts: str, people: list[str] | None, machines: list[str] | None, trials: int,
+    question: str, seed: int, blind: bool, limits: list[str] | None,
+) -> Study:  # fmt: skip
+    """A design out of what was typed. Raises SettingError for a limit that is none."""
+    from sightline.store.studies import Appraiser, Study
+
+    settings: dict[str, Any] = {}
+    for text in limits or []:
+        key, _, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError as error:
+            raise SettingError(f"'{text}' is no limit. Write it as escape=0.01") from error
+        if key in NUMBERS:
+            settings[key] = number
+        else:
+            settings.setdefault("limits", {})[key] = number
+    appraisers = [Appraiser(one) for one in people or []] + [Appraiser(one, "machine") for one in machines or []]
+    called = product or PurePath(parts.removeprefix("store:")).stem
+    return Study(name, kind, called, tuple(appraisers), trials, question, seed, blind, settings)
+
+
+def reading(answer: str | None, value: float | None) -> Reading | None:
+    """A reading out of what was typed; None where nothing was."""
+    from sightline.store.studies import Reading
+
+    return None if answer is None and value is None else Reading(answer and answer.upper(), value)
+
+
+def progressed(found: Progressed) -> str:
+    """How far a study is."""
+    one = found.study
+    lines = [f"Study {one.id}: {one.name} ({one.kind}, {one.product}), {one.state}"]
+    lines += [f"  {name}: {count} of {found.of} readings" for name, count in found.done.items()]
+    return "\n".join(lines)
+
+
+def turn_json(found: Turn | None) -> dict[str, Any]:
+    """Whose turn it is, without what is known about the part."""
+    if found is None:
+        return {"trial": None, "place": None, "of": None, "part": None, "label": None}
+    return {
+        "trial": found.trial,
+        "place": found.place,
+        "of": found.of,
+        "part": found.part.number,
+        "label": found.part.label,
+    }
+
+
+def turn(found: Turn | None) -> str:
+    """Whose turn it is."""
+    if found is None:
+        return "All parts are read."
+    return f"Next: trial {found.trial}, part {found.part.number} ({found.part.label}), {found.place} of {found.of}"
+
+
+def result(found: dict[str, Any]) -> str:
+    """What a study found, and who signed it."""
+    said = found["result"]
+    lines = [f"{found['title']}: {said['answer']}", said["sentence"], *(f"  - {note}" for note in said["notes"])]
+    lines += [f"Signed by {one['author']} ({one['meaning']}) at {one['created']}" for one in found["signatures"]]
+    if found["tampered"]:
+        lines.append(f"Not as it was kept: {found['tampered']}")
+    return "\n".join([*lines, f"Record {found['id']}, SHA-256 {found['hash']}"])
+
+
+def signature_json(found: Signature) -> dict[str, Any]:
+    """A signature as plain JSON values."""
+    return {**asdict(found), "created": found.created.isoformat()}
+
+
+def signature(found: Signature) -> str:
+    """A signature in words."""
+    return f"{found.author} signed record {found.record_id} as {found.meaning}: {found.hash}"

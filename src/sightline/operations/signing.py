@@ -1,0 +1,75 @@
+"""Records that people sign: shown, signed with the password, written for auditors, and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Literal, get_args
+
+from sightline.core.errors import ForbiddenError, InputError
+from sightline.improve.documents.document import Document
+from sightline.improve.documents.html import write_html
+from sightline.improve.documents.pdf import write_pdf
+from sightline.improve.studies.report import study_document
+from sightline.operations import people
+from sightline.store.records import Meaning, Record, Signature
+from sightline.store.store import Store
+from sightline.store.tables.base import to_us
+from sightline.store.users import ENGINEER, OPERATOR, RANK, REVIEWER
+
+Form = Literal["pdf", "html", "json"]
+MAX_COMMENT = 1000
+# The least role that a signature of this meaning needs.
+MAY: dict[str, str] = {"performed": OPERATOR, "reviewed": REVIEWER, "approved": ENGINEER}
+DOCUMENTS: dict[str, Callable[[Record, tuple[Signature, ...]], Document]] = {"study": study_document}
+
+
+def sign(
+    store: Store, id: int, name: str, password: str, meaning: Meaning, comment: str = "", shown: str | None = None
+) -> Signature:
+    """Sign a record: the password proves who signs, whoever is logged in. `shown` is the hash of what was looked at.
+
+    Raises ForbiddenError for a wrong password or a role that may not sign with this meaning, ConflictError where the
+    record is not what was shown or was signed by this person already.
+    """
+    if len(comment) > MAX_COMMENT:
+        raise InputError(f"the comment has {len(comment)} characters. Say it in {MAX_COMMENT}")
+    user = people.prove(store, name, password)
+    if meaning in MAY and RANK[user.role] < RANK[MAY[meaning]]:
+        raise ForbiddenError(f"'{meaning}' needs the role {MAY[meaning]}, and {name} is {user.role}. Ask one of them")
+    return store.records.sign(id, user, meaning, comment, shown)
+
+
+def write(store: Store, id: int, form: Form) -> bytes:
+    """A record with its signatures as a file: "pdf" and "html" for people, "json" whole.
+
+    Raises NotFoundError, InputError, MissingExtraError.
+    """
+    record, signatures = store.records.get(id), store.records.signatures(id)
+    if form not in get_args(Form):
+        raise InputError(f"'{form}' is no form of a report. Use one of: {', '.join(get_args(Form))}")
+    if form == "json":
+        return json.dumps(to_json(record, signatures), ensure_ascii=False, indent=1).encode()
+    document = DOCUMENTS[record.kind](record, signatures)
+    return write_pdf(document) if form == "pdf" else write_html(document).encode()
+
+
+def to_json(record: Record, signatures: tuple[Signature, ...]) -> dict[str, Any]:
+    """A record with its signatures as plain JSON; moments as ISO 8601, and that which is hashed in microseconds."""
+    told = {**asdict(record), "created": record.created.isoformat(), "created_us": to_us(record.created)}
+    return {**told, "signatures": [{**asdict(one), "created": one.created.isoformat()} for one in signatures]}
+
+
+def tampered(store: Store) -> str:
+    """What is wrong with any record, signature, concluded study or row of the audit; empty where all are whole."""
+    for chain in (store.records.verify(), store.audit.verify()):
+        if chain.broken:
+            return chain.broken
+    before: int | None = None
+    while page := store.studies.page(before):
+        for study in page:
+            if wrong := store.studies.tampered(study.id):
+                return wrong
+        before = page[-1].id
+    return ""

@@ -1,0 +1,189 @@
+"""Studies: designed, read by whoever's turn it is, closed, and what they found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from sightline.operations import studies as work
+from sightline.operations.jobs import Name
+from sightline.operations.studies import Progressed
+from sightline.store.studies import Appraiser, Reading, Study, Turn
+from sightline.web.api.identity import Engineering, Inspecting
+from sightline.web.api.identity import Reading as Looking
+from sightline.web.api.paging import After, Limit, Listed, listed, place
+from sightline.web.api.problems import responses
+from sightline.web.api.replies import Route
+from sightline.web.api.session import Form
+from sightline.web.api.site import Here
+
+router = APIRouter(tags=["studies"], route_class=Route, responses=responses(401, 403, 404, 409, 422))
+Kind = Literal["attribute", "knapp", "acceptance", "repeatability", "limit", "capability"]
+People = Annotated[str, Field(min_length=1, max_length=64, examples=["ann"])]
+
+
+class StudyAppraiser(BaseModel):
+    """Who reads, and how many readings there are."""
+
+    name: str
+    kind: Literal["person", "machine"]
+    done: int
+
+
+class StudyState(BaseModel):
+    """A study and how far it is. `readings_each`: how many every appraiser gives; `record`: once it is closed."""
+
+    id: int
+    name: str
+    kind: Kind
+    product: str
+    question: str
+    trials: int
+    seed: int
+    blind: bool
+    settings: dict[str, Any]
+    appraisers: list[StudyAppraiser]
+    readings_each: int
+    state: str
+    record: int | None
+    author: str
+    created: datetime
+    closed: datetime | None
+
+
+class StudyDesign(Form):
+    """A study to design: `parts` pictures of the product are drawn at random, half of them defective where there are so
+    many. `settings`: agreed limits, such as {"limits": {"escape": 0.01}} or {"lower": 4.0, "upper": 4.2}.
+    """
+
+    name: str = Field(min_length=1, max_length=200, examples=["MSA press 3, November"])
+    kind: Kind = "attribute"
+    product: Name
+    people: list[People] = Field([], max_length=50)
+    machines: list[People] = Field([], max_length=50)
+    parts: int = Field(30, ge=1, le=5000)
+    trials: int = Field(3, ge=1, le=50)
+    question: str = Field("", max_length=500, examples=["Is this part good?"])
+    seed: int = Field(0, ge=0, lt=2**31)
+    blind: bool = True
+    settings: dict[str, Any] = Field({}, max_length=20)
+
+
+class StudyTurn(BaseModel):
+    """The part that is read next. Of a blind study, nothing but its picture tells which one it is. `measured`: a
+    number is asked for.
+    """
+
+    trial: int
+    trials: int
+    place: int
+    of: int
+    label: str | None
+    image: str | None = Field(description="hash of the picture")
+    question: str
+    measured: bool
+
+
+class StudyReading(Form):
+    """What is said of the part of `trial` and `place`: OK or NG, a value, or both."""
+
+    trial: int = Field(ge=1)
+    place: int = Field(ge=1)
+    answer: Literal["OK", "NG"] | None = None
+    value: float | None = Field(None, allow_inf_nan=False)
+
+
+class StudyClosing(Form):
+    """Why trials are missing."""
+
+    note: str = Field("", max_length=1000, examples=["bob was ill on the second day"])
+
+
+@router.get("/studies")
+def studies(site: Here, identity: Looking, after: After = None, limit: Limit = 50) -> Listed[StudyState]:
+    """Studies, the newest first."""
+    found = [_state(work.show(site.store, one.id)) for one in site.store.studies.page(place(after, int), limit)]
+    return listed(found, limit, lambda one: one.id)
+
+
+@router.post("/studies", status_code=201)
+def design(form: StudyDesign, site: Here, identity: Engineering) -> StudyState:
+    """Design a study. Its parts, appraisers and orders are fixed from now on."""
+    people = tuple(Appraiser(name) for name in form.people) + tuple(
+        Appraiser(name, "machine") for name in form.machines
+    )
+    study = Study(
+        form.name, form.kind, form.product, people, form.trials, form.question, form.seed, form.blind, form.settings
+    )
+    return _state(work.design(site.store, study, f"store:{form.product}", form.parts, identity.name))
+
+
+@router.get("/studies/{number}")
+def study(number: int, site: Here, identity: Looking) -> StudyState:
+    """One study. What its parts are is told in its result."""
+    return _state(work.show(site.store, number))
+
+
+@router.get("/studies/{number}/turn")
+def turn(number: int, site: Here, identity: Looking) -> StudyTurn | None:
+    """The part that whoever is logged in reads next; null where all are read."""
+    return _turn(site.store.studies.get(number), site.store.studies.turn(number, identity.name))
+
+
+@router.post("/studies/{number}/readings", status_code=201)
+def read(number: int, form: StudyReading, site: Here, identity: Inspecting) -> StudyTurn | None:
+    """Say what the part is. What comes next is the answer; no reading is ever changed."""
+    reading = Reading(form.answer, form.value)
+    site.store.studies.read(number, identity.name, reading, identity.name, trial=form.trial, place=form.place)
+    return _turn(site.store.studies.get(number), site.store.studies.turn(number, identity.name))
+
+
+@router.post("/studies/{number}/close")
+def close(number: int, form: StudyClosing, site: Here, identity: Engineering) -> dict[str, Any]:
+    """Close a study with what there is; its result becomes a record that people sign."""
+    return work.close(site.store, number, identity.name, form.note)
+
+
+@router.get("/studies/{number}/result")
+def result(number: int, site: Here, identity: Looking) -> dict[str, Any]:
+    """What a closed study found, with its signatures; `tampered` says where it is no longer as it was kept."""
+    return work.result(site.store, number)
+
+
+def _state(found: Progressed) -> StudyState:
+    one = found.study
+    assert one.created is not None
+    people = [StudyAppraiser(name=each.name, kind=each.kind, done=found.done[each.name]) for each in one.appraisers]
+    names = (
+        "id",
+        "name",
+        "kind",
+        "product",
+        "question",
+        "trials",
+        "seed",
+        "blind",
+        "state",
+        "author",
+        "created",
+        "closed",
+    )
+    values = {name: getattr(one, name) for name in names}
+    settings = dict(one.settings or {})
+    return StudyState(**values, settings=settings, appraisers=people, readings_each=found.of, record=one.record_id)
+
+
+def _turn(study: Study, found: Turn | None) -> StudyTurn | None:
+    if found is None:
+        return None
+    images = found.part.images
+    image = images[(found.trial - 1) % len(images)] if images else None
+    label = None if study.blind and image else found.part.label
+    measured = study.kind in ("repeatability", "capability")
+    return StudyTurn(
+        trial=found.trial, trials=study.trials, place=found.place, of=found.of, label=label, image=image,
+        question=study.question, measured=measured,
+    )  # fmt: skip
