@@ -8,13 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from sightline.core.card import MEASURES, PLACES
 from sightline.core.result import Verdict
+from sightline.improve import charts
 from sightline.improve.charts import SIZE, Usual
+from sightline.improve.drift import SETTLING
 from sightline.store.inspections import Record
+from sightline.store.store import Store
 
 RECIPE = "a" * 64
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -61,3 +65,27 @@ def usual() -> Usual:
     scale = np.array([*DEVIATIONS, 1.0, 0.05, *[4.0] * PLACES**2])
     assert mean.size == SIZE
     return Usual(mean, scale, np.full(SIZE, 100.0), "training", 100)
+
+
+def record_burst(store: Store, part: Part, station: str) -> list[int]:
+    """A station makes good parts, then one in seven of lot L7 with an unknown defect in its upper right corner, whose
+    pictures are kept; the numbers of these.
+    """
+    before = SETTLING + charts.FIRST
+    later = range(before + 1, before + 151)
+    bad = [number for number in later if number % 7 == 0]
+    records = []
+    for number in range(1, later[-1] + 1):
+        made = part(number, id=None, station=station, lot=f"L{number % 9}", product="caps")
+        if number in bad:
+            view = {**made.details["views"][0], "verdict": "NG", "size": [160, 120]}
+            view["defects"] = [{"type": "unknown", "box": [140, 5, 10, 10], "score": 3.0}]
+            made = replace(made, verdict=Verdict.NG, lot="L7", details={"views": [view]})
+        records.append(made)
+    store.inspections.record_many(records)
+    for number in bad:
+        picture = np.full((120, 160, 3), 180, np.uint8)
+        picture[5:15, 140:150] = number % 128
+        image = store.images.put(cv2.imencode(".png", picture)[1].tobytes(), f"k{number}")
+        store.inspections.set_image(f"k{number}", image.hash)
+    return bad

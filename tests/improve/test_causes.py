@@ -54,7 +54,7 @@ def test_what_befalls_some_parts_and_not_others_is_the_product() -> None:
 
 
 def test_every_cause_says_what_to_do() -> None:
-    assert set(CAUSES) == {"light", "lens", "dirt", "camera", "colour", "product"}
+    assert set(CAUSES) == {"light", "lens", "dirt", "camera", "colour", "product", "defects"}
     for cause in CAUSES.values():
         assert len(cause.what) > 30
         assert len(cause.remedy) > 30

@@ -9,7 +9,21 @@ import numpy as np
 import pytest
 
 from sightline.core.card import MEASURES
-from sightline.improve.charts import CHARTED, LEARNED, NAMES, QUIET, SIZE, Charts, Drift, Seen, Usual
+from sightline.evaluate.statistics.intervals import upper_bound
+from sightline.improve.charts import (
+    CHARTED,
+    FALSE_ALARM,
+    FIRST,
+    LEARNED,
+    NAMES,
+    QUIET,
+    SIZE,
+    Charts,
+    Drift,
+    Seen,
+    Surplus,
+    Usual,
+)
 from sightline.runtime.recipe import Recipe
 
 
@@ -136,3 +150,37 @@ def test_the_card_of_a_recipe_says_what_is_usual(recipe: Recipe) -> None:
     assert told.calibrated == recipe.card.calibration.good
     assert Usual.of_card(recipe.card.model_copy(update={"appearance": None})) is None
     assert len(NAMES) == len(MEASURES) + 4
+
+
+def count(charts: Charts, not_ok: list[bool], start: int = 1) -> list[Surplus]:
+    """What is found when parts are counted, which say nothing but whether they were OK."""
+    values = np.full(SIZE, np.nan)
+    parts = (Seen(start + n, values, float("nan"), not bad) for n, bad in enumerate(not_ok))
+    return [found for one in parts if (found := charts.count_defects(one)) is not None]
+
+
+def test_more_defects_than_usual_are_found_by_the_few_parts_that_show_it() -> None:
+    charts = Charts()
+    usual = [n % 100 == 0 for n in range(FIRST)]
+    assert count(charts, usual) == []
+    assert charts.usual == pytest.approx(upper_bound(5, FIRST))
+    (found,) = count(charts, [n % 10 == 0 for n in range(180)], FIRST + 1)
+    assert found.since == FIRST + 1
+    assert found.of < 150
+    assert 9 <= found.not_ok <= 15
+    assert found.usual == charts.usual
+
+
+@pytest.mark.parametrize("share", [0.002, 0.02, 0.2])
+def test_as_many_defects_as_usual_raise_at_most_one_in_20_000_parts(share: float) -> None:
+    rng = np.random.default_rng(7)
+    found, parts = 0, 0
+    for _ in range(8):
+        charts, stream = Charts(), rng.random(FIRST + 10_000) < share
+        found, parts = found + len(count(charts, stream.tolist())), parts + 10_000
+    assert found <= 80_000 * FALSE_ALARM
+    assert parts == 80_000
+
+
+def test_where_most_parts_are_not_ok_no_more_are_looked_for() -> None:
+    assert count(Charts(), [True] * (FIRST + 500)) == []

@@ -13,7 +13,7 @@ from tests.drifting import RECIPE, Part
 from sightline.core.card import Card
 from sightline.core.result import Verdict
 from sightline.improve import drift as module
-from sightline.improve.charts import LEARNED, SIZE, Usual
+from sightline.improve.charts import FIRST, LEARNED, SIZE, Charts, Usual
 from sightline.improve.drift import HANDLED, SETTLING, Watch, read_part
 from sightline.store.alarms import Alarm, Key
 from sightline.store.inspections import Record
@@ -219,3 +219,28 @@ def test_a_recipe_of_the_store_is_asked_once(part: Part, recipe: Any) -> None:
     usual = watching.usual(KEY)
     assert usual is not None
     assert usual.mean.shape == (SIZE,)
+
+
+def bad(part: Part, number: int, **more: Any) -> Record:
+    """A part that was judged NG, though it looks as all do."""
+    made = part(number)
+    return replace(made, verdict=Verdict.NG, details={"views": [{**made.details["views"][0], "verdict": "NG"}]}, **more)
+
+
+def test_more_defects_than_usual_are_an_alarm_unless_drift_explains_them(watch: Any, part: Part) -> None:
+    watching = watch()
+    watching.see([part(number) for number in range(1, SETTLING + FIRST + 1)])
+    assert watching.raised == []
+    after = SETTLING + FIRST + 1
+    later = [bad(part, n) if n % 8 == 0 else part(n) for n in range(after, after + 100)]
+    state = {key: Charts.of_json(chart.to_json()) for key, chart in watching.charts.items()}
+    watching.see(later)
+    (alarm,) = [one for one in watching.raised if one.cause == "defects"]
+    assert alarm.key == KEY
+    assert after <= alarm.since < alarm.number
+    assert set(alarm.figures) == {"surplus"}
+    drifting = replace(acknowledged("light", 0), state="open", at=None)
+    explained = Watch(state, [drifting], lambda hash: None)
+    explained._cards |= watching._cards
+    explained.see(later)
+    assert [one for one in explained.raised if one.cause == "defects"] == []

@@ -58,7 +58,13 @@ PRODUCT = Cause(
     "parts look less like the good ones, and light, lens and camera are as they were: the product or its supplier",
     "Look at the newest parts beside the older ones. If they are good, label some of them and train the recipe anew",
 )
-CAUSES = {one.name: one for one in (CAMERA, DIRT, COLOUR, LENS, LIGHT, PRODUCT)}
+DEFECTS = Cause(
+    "defects",
+    "more parts are not OK than usual, while light, lens and camera are as they were: perhaps a new defect type",
+    "Look at what these parts have in common. If it is a new defect type, name it, and teach it to the recipe. "
+    "If they are good, call them so in review, and train the recipe anew",
+)
+CAUSES = {one.name: one for one in (CAMERA, DIRT, COLOUR, LENS, LIGHT, PRODUCT, DEFECTS)}
 SHOWN_BY = {
     CAMERA: ("shift_x", "shift_y", "turn", "scale"),
     COLOUR: ("red", "blue"),

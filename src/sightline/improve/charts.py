@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.core.card import MEASURES, PLACES, Card
+from sightline.evaluate.statistics.intervals import upper_bound
 
 Values = NDArray[np.float64]
 
@@ -47,6 +48,10 @@ OF_NETWORK = ("score", "distance", "p_value")
 QUIET = 200  # parts after an alarm without another
 LEARNED = 200  # OK parts of the line that stand in for the training's, where a card says nothing of them
 INDEPENDENT = 4  # of so many neighbours on a line, one counts
+FIRST, LAST = 500, 8000  # parts of a recipe at a station, whose share that was not OK is what is usual there
+MOST = 0.5  # of them: where more parts are not OK than are, no more can be looked for
+MORE = 4.0  # times the usual odds: what more parts that are not OK are looked for
+FALSE_ALARM = 1 / 20_000  # of a part, at most, where as many are not OK as usual
 EVERY, POINTS = 10, 120  # parts to a point of what is shown, and how many of these are kept
 FINEST = {  # deviations below these, in each measure's unit, are no drift whatever the training says
     **{"brightness": 0.01, "contrast": 0.01, "sharpness": 0.03, "noise": 0.05, "red": 0.004, "blue": 0.004},
@@ -123,6 +128,19 @@ class Drift:
     scattered: Values
 
 
+@dataclass(frozen=True)
+class Surplus:
+    """More parts that are not OK than usual: `since` the inspection at which it began, `of` parts since, `not_ok` of
+    these, and the `usual` share of the first parts, as high as it may be by its exact bound.
+    """
+
+    since: int
+    number: int
+    not_ok: int
+    of: int
+    usual: float
+
+
 @dataclass
 class Charts:
     """The charts' state. Parts come in the order of their records; of each, nothing else is kept.
@@ -130,9 +148,11 @@ class Charts:
     `up`, `down`: sums (112,); `now` and `before`: exponentially weighted means, of the newest parts and of many;
     `begun`: inspections that the sums began at (2, 112); `capital`: its logarithm, which began at inspection `staked`.
     `settled`: parts since the last changeover; `accepted`: the inspection at which a person has accepted how it is.
-    `not_ok`: parts that were judged otherwise, and their share of the newest ones. `total`, `square`, `learned`: what
-    is learned of the line where no card says what is usual. `history` (points, 14, 2): sums down and up by their
-    limits.
+    `not_ok`: parts that were judged otherwise, and their share of the newest ones. Of the `first` parts `first_not_ok`
+    were not, so that `usual` is their share, as high as it may be, 0 while they are too few. `surplus`: the sum of the
+    chart for these, `counted` parts since it was last 0, `defects` of them not OK, and `counted_since` the inspection
+    that it began at. `total`, `square`, `learned`: what is learned of the line where no card says what is usual.
+    `history` (points, 14, 2): sums down and up by their limits.
     """
 
     parts: int = 0
@@ -141,6 +161,13 @@ class Charts:
     accepted: int = 0
     not_ok: int = 0
     lately: float = 0.0
+    first: int = 0
+    first_not_ok: int = 0
+    usual: float = 0.0
+    surplus: float = 0.0
+    counted: int = 0
+    defects: int = 0
+    counted_since: int = 0
     up: Values = field(default_factory=lambda: np.zeros(SIZE))
     down: Values = field(default_factory=lambda: np.zeros(SIZE))
     now: Values = field(default_factory=lambda: np.zeros(SIZE))
@@ -202,6 +229,33 @@ class Charts:
     def _count(self, seen: Seen) -> None:
         self.parts, self.last, self.not_ok = self.parts + 1, seen.number, self.not_ok + (not seen.ok)
         self.lately += NEWEST * ((not seen.ok) - self.lately)
+
+    def count_defects(self, seen: Seen) -> Surplus | None:
+        """Count whether a part was OK, before `add` or `learn`; more that are not OK than usual, if it is that.
+
+        The CUSUM of the likelihood ratio between the usual odds and four times these. With a threshold of log(n), the
+        mean time to a false alarm is n parts or more (G. Lorden, "Procedures for Reacting to a Change in Distribution",
+        Annals of Mathematical Statistics 42 (1971) 1897-1908).
+        """
+        if self.first < LAST:
+            self.first, self.first_not_ok = self.first + 1, self.first_not_ok + (not seen.ok)
+            # Its bound is looked at anew at each doubling: the share is known the better, the more parts have come.
+            if self.first % FIRST == 0 and (self.first // FIRST).bit_count() == 1:
+                self.usual = upper_bound(self.first_not_ok, self.first)
+        usual = self.usual
+        if usual == 0 or usual > MOST:
+            return None
+        unusual = MORE * usual / (1 - usual + MORE * usual)
+        if self.surplus == 0:
+            self.counted = self.defects = 0
+            self.counted_since = seen.number
+        ratio = (1 - unusual) / (1 - usual) if seen.ok else unusual / usual
+        self.surplus = max(0.0, self.surplus + math.log(ratio))
+        self.counted, self.defects = self.counted + 1, self.defects + (not seen.ok)
+        if self.surplus < -math.log(FALSE_ALARM):
+            return None
+        self.surplus = 0.0
+        return Surplus(self.counted_since, seen.number, self.defects, self.counted, usual)
 
     def standing(self) -> Values:
         """Each chart's sums (14, 2), down and up, by their limits: 1 is the limit."""

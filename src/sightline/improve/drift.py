@@ -17,9 +17,9 @@ import numpy as np
 
 from sightline.core.card import MEASURES, PLACES, Card
 from sightline.core.result import Verdict
-from sightline.improve.causes import name_cause
+from sightline.improve.causes import DEFECTS, name_cause
 from sightline.improve.charts import CHARTED, Charts, Drift, Seen, Usual
-from sightline.store.alarms import ACKNOWLEDGED, Alarm, Key, NewAlarm
+from sightline.store.alarms import ACKNOWLEDGED, OPEN, Alarm, Key, NewAlarm
 from sightline.store.inspections import Record
 
 SETTLING = 10  # parts after a changeover that count nowhere
@@ -80,8 +80,11 @@ class Watch:
         self._card_of = card_of
         self._cards: dict[str, Usual | None] = {}
         self._alarms: dict[Key, list[Alarm]] = {}
+        self._drifting: set[Key] = set()
         for alarm in alarms:
             self._alarms.setdefault(alarm.key, []).append(alarm)
+            if alarm.state == OPEN and alarm.cause != DEFECTS.name:
+                self._drifting.add(alarm.key)
         # By station and view: the recipe that runs, and how many of its parts have come since the changeover.
         self._running = {key[:2]: (key[2], one.settled) for key, one in sorted(charts.items(), key=_last)}
 
@@ -113,14 +116,20 @@ class Watch:
             chart = self.charts[key] = Charts(parts=chart.parts, settled=chart.settled, accepted=accepted)
         if chart.settled <= SETTLING:
             return
-        usual = self.usual(key)
+        usual, surplus = self.usual(key), chart.count_defects(seen)
         if usual is None:
             chart.learn(seen)
-            return
-        drift = chart.add(seen, usual)
-        cause = None if drift is None else name_cause(drift).name
-        if drift is not None and cause is not None and not self._handled(key, cause, seen.number):
-            self.raised.append(NewAlarm(key, cause, drift.since, drift.number, figures(drift, usual, chart)))
+        elif (drift := chart.add(seen, usual)) is not None:
+            self._raise(key, name_cause(drift).name, drift.since, seen.number, figures(drift, usual, chart))
+        if surplus is not None and key not in self._drifting:  # else it is known why
+            told = {"not_ok": surplus.not_ok, "of": surplus.of, "usual": round(surplus.usual, 5)}
+            self._raise(key, DEFECTS.name, surplus.since, seen.number, {"surplus": told})
+
+    def _raise(self, key: Key, cause: str, since: int, number: int, told: dict[str, Any]) -> None:
+        if not self._handled(key, cause, number):
+            self.raised.append(NewAlarm(key, cause, since, number, told))
+            if cause != DEFECTS.name:
+                self._drifting.add(key)
 
     def _handled(self, key: Key, cause: str, number: int) -> bool:
         """Whether somebody has acknowledged this cause lately."""

@@ -154,6 +154,9 @@ def tell(alarm: Alarm) -> Told:
     measures = alarm.figures.get("measures", {})
     crossed = [name for name in alarm.figures.get("crossed", ()) if name in measures]
     said = tuple(_said(name, measures[name]["change"], measures[name]["deviations"]) for name in crossed)
+    if surplus := alarm.figures.get("surplus"):
+        bound = f"usually at most {100 * surplus['usual']:.2g} %"
+        said = (*said, f"{surplus['not_ok']} of {surplus['of']} parts were not OK, {bound}")
     return Told(alarm, cause.what if cause else alarm.cause, cause.remedy if cause else "", said)
 
 

@@ -132,7 +132,7 @@ def answer(store: Store, number: int, author: str, given: Answer, views: Sequenc
         part = None if review.inspection_id is None else store.inspections.get(review.inspection_id)
         there = views_of(store, part, review.sample_id)
         for view in _meant(there, given, views):
-            sample = view.sample or _collected(store, part, view)
+            sample = view.sample or collected(store, part, view)
             if sample is not None:
                 annotations.append((sample.id, _annotation(review, view, sample, author, given)))
         if given.marks and not annotations:
@@ -159,7 +159,12 @@ def _meant(there: Sequence[View], given: Answer, views: Sequence[str]) -> list[V
         return list(there)
     if chosen := {*views, *marked}:
         return [view for view in there if view.view in chosen]
-    return [max(there, key=lambda view: (SEVERITY[view.verdict or Verdict.OK], view.score or 0.0))]
+    return [worst(there)]
+
+
+def worst(views: Sequence[View]) -> View:
+    """The view of a part that was judged worst."""
+    return max(views, key=lambda view: (SEVERITY[view.verdict or Verdict.OK], view.score or 0.0))
 
 
 def _annotation(review: Review, view: View, sample: StoredSample, author: str, given: Answer) -> Annotation:
@@ -178,8 +183,8 @@ def _annotation(review: Review, view: View, sample: StoredSample, author: str, g
     return replace(annotation, types=tuple(dict.fromkeys(types)))
 
 
-def _collected(store: Store, part: Record | None, view: View) -> StoredSample | None:
-    """A sample of a picture that is kept and has no row yet; None where there is no picture."""
+def collected(store: Store, part: Record | None, view: View) -> StoredSample | None:
+    """A sample of a picture that is kept and has no row yet, so that it stays; None where there is no picture."""
     if part is None or view.hash is None:
         return None
     image = store.images.put(store.images.read(view.hash), f"inspection {part.id}, view {view.view}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.drifting import RECIPE, Part
+from tests.drifting import RECIPE, Part, record_burst
 from tests.web.conftest import Served
 
 from sightline.core.errors import SightlineError
@@ -88,3 +88,27 @@ def test_a_recipe_that_says_nothing_is_learned_first(served: Served, part: Part)
     with served.client("operator") as client:
         (view,) = client.get("/drift")["views"]
         assert (view["reference"], view["learned"], view["charts"]) == ("learning", 39, [])
+
+
+def test_more_defects_than_usual_are_shown_with_what_they_share_and_named_by_a_reviewer(
+    served: Served, part: Part
+) -> None:
+    record_burst(served.store, part, "press")
+    drift.watch(served.store)
+    with served.client("operator") as client:
+        (alarm,) = client.get("/alarms", station="press")
+        assert alarm["cause"] == "defects"
+        assert "parts were not OK" in alarm["moved"][0]
+        found = client.get(f"/alarms/{alarm['id']}/parts")
+        assert found["not_ok"] == len(found["parts"]) >= 10
+        assert {"kind": "lot", "value": "L7"}.items() <= found["common"][0].items()
+        numbers = [one["inspection"] for one in found["parts"]]
+        with pytest.raises(SightlineError, match="reviewer"):
+            client.post("/inspections/type", {"inspections": numbers, "type": "chip"})
+    with served.client("reviewer") as client:
+        with pytest.raises(SightlineError, match="was OK"):
+            client.post("/inspections/type", {"inspections": [1], "type": "chip"})
+        samples = client.post("/inspections/type", {"inspections": numbers, "type": "chip"})["samples"]
+        assert len(samples) == len(numbers)
+        said = client.get(f"/samples/{samples[0]}/annotations")["items"][-1]
+        assert (said["label"], said["types"], said["author"]) == ("defective", ["chip"], "reviewer")

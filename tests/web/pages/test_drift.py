@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from playwright.sync_api import Page, expect
-from tests.drifting import RECIPE, Part
+from tests.drifting import RECIPE, Part, record_burst
 from tests.web.conftest import Desk, Served
 from tests.web.pages.conftest import Enter
 
@@ -90,4 +90,28 @@ def test_an_engineer_may_say_that_it_is_to_stay_and_germans_read_it_in_german(
 def test_before_the_first_parts_the_page_says_so(served: Served, enter: Enter) -> None:
     page = enter("/drift", "operator")
     expect(page.get_by_text("No charts yet")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+
+
+def test_a_new_defect_type_is_seen_together_named_and_taught(
+    served: Served, part: Part, enter: Enter, look: Callable[[Page, str], None]
+) -> None:
+    bad = record_burst(served.store, part, "desk")
+    drift.watch(served.store)
+    page = enter("/drift", "engineer")
+    alarm = page.get_by_role("region", name="Alarm 1")
+    expect(alarm.get_by_role("heading", name="More defects than usual")).to_be_visible()
+    expect(alarm.get_by_text(re.compile(r"Lot L7: \d+ of \d+; of others at most \d"))).to_be_visible()
+    boxes = alarm.get_by_role("checkbox", name=re.compile("Choose part"))
+    chosen = boxes.count()
+    assert 10 <= chosen <= len(bad)
+    look(page, "drift-defects")
+    boxes.first.uncheck()
+    alarm.get_by_label(f"Type of the {chosen - 1} chosen parts").fill("corner chip")
+    alarm.get_by_role("button", name="Name it").click()
+    dialog = page.get_by_role("dialog", name="Teach a type")
+    expect(dialog.get_by_label("Type")).to_have_value("corner chip")
+    expect(dialog.get_by_label("Name of the recipe")).to_have_value("caps")
+    said = served.store.annotations.current([one.id for one in served.store.catalogue.page("caps")])
+    assert [one.types for one in said.values()] == [("corner chip",)] * (chosen - 1)
     page.wait_for_load_state("networkidle")

@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from sightline.core.result import Verdict
 from sightline.improve.charts import EVERY
 from sightline.operations import drift as work
+from sightline.operations.commonality import concerned, name_type
 from sightline.store.users import ENGINEER
-from sightline.web.api.identity import Attending, Reading
+from sightline.web.api.identity import Attending, Labelling, Reading
 from sightline.web.api.inspections import Text
 from sightline.web.api.problems import responses
 from sightline.web.api.replies import Route
@@ -103,6 +105,52 @@ class Acknowledgement(Form):
     accept: bool = False
 
 
+class CommonFeature(BaseModel):
+    """What `count` of `of` parts share: a lot, a type or a place; `usual`: at most this share of others has it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    value: str
+    count: int
+    of: int
+    usual: float
+
+
+class AlarmPart(BaseModel):
+    """A part that was not OK. `thumbnail` of the view that was judged worst, null where no picture is kept."""
+
+    inspection: int
+    verdict: Verdict
+    score: float | None
+    triggered: datetime
+    lot: str | None
+    product: str | None
+    thumbnail: str | None
+
+
+class AlarmParts(BaseModel):
+    """The newest parts that were not OK, of all `not_ok` among `of` since the change, and what they have in common."""
+
+    parts: list[AlarmPart]
+    not_ok: int
+    of: int
+    common: list[CommonFeature]
+
+
+class DefectName(Form):
+    """A defect type, and the inspected parts that show it."""
+
+    inspections: list[int] = Field(min_length=1, max_length=200)
+    type: str = Field(min_length=1, max_length=100, examples=["chip"])
+
+
+class NamedSamples(BaseModel):
+    """Samples that show a type now."""
+
+    samples: list[int]
+
+
 @router.get("/drift")
 def drift(site: Here, identity: Reading, station: Text = None) -> Drift:
     """Whether the line drifts: alarms and charts, of all stations or of one."""
@@ -123,6 +171,32 @@ def acknowledge(number: int, form: Acknowledgement, site: Here, identity: Attend
     if form.accept:
         identity.check(ENGINEER, "line")
     return _shown(work.tell(site.store.alarms.acknowledge(number, identity.name, form.note, form.accept)))
+
+
+@router.get("/alarms/{number}/parts")
+def alarm_parts(number: int, site: Here, identity: Reading) -> AlarmParts:
+    """The parts that were not OK since an alarm's change began, the newest first, and what they have in common."""
+    found = concerned(site.store, number)
+    parts = [
+        AlarmPart(
+            inspection=part.id or 0,
+            verdict=part.verdict,
+            score=part.score,
+            triggered=part.triggered,
+            lot=part.lot,
+            product=part.product,
+            thumbnail=None if view.hash is None else f"/api/v1/images/{view.hash}/thumbnail",
+        )
+        for part, view in found.parts
+    ]
+    common = [CommonFeature.model_validate(one) for one in found.common]
+    return AlarmParts(parts=parts, not_ok=found.not_ok, of=found.of, common=common)
+
+
+@router.post("/inspections/type")
+def name_defect(form: DefectName, site: Here, identity: Labelling) -> NamedSamples:
+    """Say of inspected parts that they are defective, and of which type; their pictures become samples."""
+    return NamedSamples(samples=list(name_type(site.store, form.inspections, form.type, identity.name)))
 
 
 def _shown(told: work.Told) -> DriftAlarm:

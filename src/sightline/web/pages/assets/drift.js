@@ -1,7 +1,8 @@
 // Drift: what the line's control charts have alarmed of, why, what to do about it, and the charts.
 import { useState } from "./vendor/preact.js";
 import { get, image, post, thumbnail } from "./api.js";
-import { Empty, Field, Head, Moment, Table, Waiting, html, useAction, useQuery, useRemote, useSession } from "./parts.js";
+import { Teach } from "./gallery.js";
+import { Empty, Field, Head, Moment, Table, Verdict, Waiting, html, say, useAction, useQuery, useRemote, useSession } from "./parts.js";
 import { number, t } from "./words.js";
 
 /** By cause: its name, what it looks like, and what to do. */
@@ -12,7 +13,9 @@ const CAUSES = {
   camera: [() => t("Camera moved"), () => t("The picture has shifted, turned or changed its scale."), () => t("Compare the two pictures. Tighten camera and fixture, and bring them back to where they were. If the new place is to stay, train a recipe from pictures of it.")],
   colour: [() => t("Colour"), () => t("The colours have moved against each other."), () => t("Fix the camera's white balance, and check whether a lamp was changed or is failing. If neither, compare the material.")],
   product: [() => t("Product"), () => t("Parts look less like the good ones, while light, lens and camera are as they were."), () => t("Look at the newest parts beside the older ones. If they are good, label some of them and train the recipe anew.")],
+  defects: [() => t("More defects than usual"), () => t("More parts are not OK than usual, while light, lens and camera are as they were: perhaps a new defect type."), () => t("Look at what these parts have in common. If it is a new defect type, name it, and teach it to the recipe. If they are good, call them so in review, and train the recipe anew.")],
 };
+const FEATURES = { lot: () => t("Lot"), type: () => t("Type"), place: () => t("Place") };
 const MEASURES = {
   brightness: () => t("Brightness"), contrast: () => t("Contrast"), sharpness: () => t("Sharpness"), noise: () => t("Noise"),
   red: () => t("Red beside green"), blue: () => t("Blue beside green"), shift_x: () => t("Shift across"), shift_y: () => t("Shift down"),
@@ -58,6 +61,33 @@ function Kept({ name, hash }) {
     ${hash && !gone ? html`<a href=${image(hash)} target="_blank" rel="noopener"><img src=${thumbnail(hash)} alt=${name} onError=${() => lose(true)} /></a>` : html`<div class="lacking muted small">${t("No picture was kept")}</div>`}</figure>`;
 }
 
+/** The parts that an alarm is about, and what they have in common; named here, a type goes on to be taught. */
+function Concerned({ alarm }) {
+  const session = useSession();
+  const found = useRemote((signal) => get(`/alarms/${alarm.id}/parts`, {}, signal), [alarm.id, alarm.again]);
+  const [left, leave] = useState([]);
+  const [taught, teach] = useState(null);
+  const { parts = [], common = [], not_ok = 0, of = 0 } = found.data || {};
+  const chosen = parts.filter((one) => one.thumbnail && !left.includes(one.inspection));
+  const toggle = (id) => leave((old) => (old.includes(id) ? old.filter((one) => one !== id) : [...old, id]));
+  const [name, busy] = useAction(async (event) => {
+    event.preventDefault();
+    const type = new FormData(event.target).get("type");
+    const { samples } = await post("/inspections/type", { inspections: chosen.map((one) => one.inspection), type });
+    say(t("{n} parts show {type} now.", { n: samples.length, type }));
+    if (session.may("engineer")) teach({ samples, type });
+  });
+  if (!found.data) return html`<${Waiting} of=${found} />`;
+  return html`<div class="stack"><h3>${t("{n} of {of} parts since were not OK", { n: number(not_ok), of: number(of) })}</h3>
+    ${common.length > 0 && html`<ul>${common.map((one) => html`<li><b>${word(FEATURES, one.kind)} ${one.value}</b>: ${t("{n} of {of}; of others at most {share} %", { n: one.count, of: one.of, share: number(100 * one.usual, 1) })}</li>`)}</ul>`}
+    <div class="thumbs few">${parts.map((one) => html`<div key=${one.inspection} class="thumb" data-chosen=${chosen.includes(one)}>
+      <a href=${`/parts/${one.inspection}`}>${one.thumbnail ? html`<img src=${one.thumbnail} alt=${t("Part {n}", { n: one.inspection })} loading="lazy" />` : html`<span class="lacking muted small">${t("No picture was kept")}</span>`}</a>
+      <label class="cap">${one.thumbnail && session.may("reviewer") ? html`<input type="checkbox" checked=${chosen.includes(one)} onChange=${() => toggle(one.inspection)} aria-label=${t("Choose part {n}", { n: one.inspection })} />` : ""}<${Verdict} of=${one.verdict} /></label></div>`)}</div>
+    ${session.may("reviewer") && chosen.length > 0 && html`<form class="row" onSubmit=${name}><${Field} label=${t("Type of the {n} chosen parts", { n: chosen.length })}><input name="type" required maxlength="100" pattern="[\\w .@+\\-]+" /></${Field}>
+      <button class="primary" disabled=${busy}>${t("Name it")}</button></form>`}
+    ${taught && html`<${Teach} product=${(parts[0] || {}).product} samples=${taught.samples} type=${taught.type} open=${true} close=${() => teach(null)} />`}</div>`;
+}
+
 function Alarm({ alarm, done }) {
   const { measures = {}, crossed = [], not_ok = {} } = alarm.figures;
   const told = crossed.filter((name) => measures[name]);
@@ -67,7 +97,7 @@ function Alarm({ alarm, done }) {
       <div class="note"><b>${t("What to do")}</b><br />${word(CAUSES, alarm.cause, 2)}</div>
       ${told.length > 0 && html`<ul>${told.map((name) => html`<li>${word(MEASURES, name)}: ${moved(name, measures[name])}</li>`)}</ul>`}
       <p class="muted small"><a href=${`/parts/${alarm.since}`}>${t("It began about here")}</a>${not_ok.lately !== undefined ? ` · ${t("not OK lately {lately} %, in all {all} %", { lately: number(100 * not_ok.lately, 1), all: number(100 * not_ok.in_all, 1) })}` : ""}</p></div>
-      <div class="stack"><div class="pair"><${Kept} name=${t("Before")} hash=${alarm.before_hash} /><${Kept} name=${t("After")} hash=${alarm.after_hash} /></div><${Acknowledge} alarm=${alarm} done=${done} /></div></div></section>`;
+      <div class="stack">${alarm.cause !== "defects" && html`<div class="pair"><${Kept} name=${t("Before")} hash=${alarm.before_hash} /><${Kept} name=${t("After")} hash=${alarm.after_hash} /></div>`}<${Acknowledge} alarm=${alarm} done=${done} /></div></div>${alarm.cause === "defects" && html`<${Concerned} alarm=${alarm} />`}</section>`;
 }
 
 /** A CUSUM chart: sums upwards above the middle, downwards below it, and the limits on both sides. */

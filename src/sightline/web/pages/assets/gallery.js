@@ -132,7 +132,7 @@ function Alike({ hash }) {
 }
 
 /** A recipe learns a new type from the chosen samples: a job. */
-function Teach({ product, samples, open, close }) {
+export function Teach({ product, samples, type = "", open, close }) {
   const recipes = useRemote((signal) => (open ? get("/recipes", { product, limit: 50 }, signal) : null), [open, product]);
   const [teach, busy] = useAction(async (event) => {
     event.preventDefault();
@@ -143,7 +143,7 @@ function Teach({ product, samples, open, close }) {
   return html`<${Dialog} open=${open} title=${t("Teach a type")} close=${close}><form class="stack" onSubmit=${teach}>
     <p>${t("The recipe learns this type from the {n} chosen samples. It becomes a new recipe; the old one stays.", { n: samples.length })}</p>
     <${Field} label=${t("Recipe")}><select name="recipe" required>${((recipes.data || {}).items || []).map((one) => html`<option value=${one.hash}>${one.name} ${one.hash.slice(0, 8)} (${t(one.state)})</option>`)}</select></${Field}>
-    <${Field} label=${t("Type")}><input name="type" required maxlength="100" pattern="[\\w .@+\\-]+" /></${Field}>
+    <${Field} label=${t("Type")}><input name="type" required maxlength="100" pattern="[\\w .@+\\-]+" defaultValue=${type} /></${Field}>
     <${Field} label=${t("Name of the recipe")}><input name="name" required maxlength="100" pattern="[\\w .@+\\-]+" defaultValue=${product} /></${Field}>
     <div class="row"><button class="primary" disabled=${busy}>${t("Teach it")}</button><button type="button" class="quiet" onClick=${close}>${t("Cancel")}</button></div></form></${Dialog}>`;
 }
