@@ -48,8 +48,7 @@ class Judges:
         """
         if not image:
             raise InputError("no image was sent. Send the bytes of an image file as the body")
-        with self._turn():
-            inspector = self._inspector(recipe)
+        with self.using(recipe) as inspector:
             result = inspector.inspect(image)
         told = result.to_json() | {"recipe": inspector.digest, "image": None}
         return {**told, "overlay": _overlay(result)} if pictures else told
@@ -66,8 +65,7 @@ class Judges:
                 self._heats.move_to_end(key)
                 return self._heats[key]
         data = self._store.images.read(image)
-        with self._turn():
-            inspector = self._inspector(recipe)
+        with self.using(recipe) as inspector:
             heat = inspector.inspect(data).heat
         cells = heat_bytes(heat, scale_of(inspector.card))
         png = cv2.imencode(".png", cells)[1].tobytes()
@@ -76,6 +74,12 @@ class Judges:
             while sum(map(len, self._heats.values())) > HEATS_BYTES:
                 self._heats.popitem(last=False)
         return png
+
+    @contextmanager
+    def using(self, recipe: str) -> Iterator[Inspector]:
+        """An inspector of the store's recipe, in one's turn. Raises BusyError, NotFoundError."""
+        with self._turn():
+            yield self._inspector(recipe)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STOP_S = 5  # for requests that are under way when the server is to end
 QUEUE = 128
+FRAME_BYTES = 2_000_000  # of a message to a WebSocket: a frame of a bench's camera; other viewers send next to nothing
 LOOK_S, RESTART_S = 0.5, 2.0  # between two looks at the worker, and before it is started again
 WORKER_STOP_S = 15.0
 LOG = logging.getLogger("sightline.web")
@@ -55,7 +56,8 @@ def make_server(store: Store, settings: WebSettings) -> uvicorn.Server:
             ssl_certfile=settings.certificate,
             ssl_keyfile=settings.private_key,
             timeout_graceful_shutdown=STOP_S,
-            ws_max_size=65_536,  # viewers send next to nothing
+            ws_max_size=FRAME_BYTES,
+            ws_max_queue=2,
         )
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -86,6 +87,11 @@ class WebSettings(BaseModel):
             )
         if (_is_wildcard(self.host) or self.behind_proxy) and not self.allow_hosts:
             raise SettingError("name the server as browsers will address it: --allow-host inspection.example.com")
+
+
+def is_own(host: str) -> bool:
+    """Whether a Host, with or without its port, is what only this machine itself calls the server."""
+    return re.sub(r":\d*$", "", host).lower() in LOOPBACK
 
 
 def _is_loopback(host: str) -> bool:

@@ -64,7 +64,7 @@ def test_promote_and_roll_back_with_a_reason_each(
 def test_an_operator_judges_a_picture_and_changes_nothing(
     served: Served, evaluated: str, enter: Enter, parts_folder: Path, look: Callable[[Page, str], None]
 ) -> None:
-    page = enter(f"/bench?recipe={evaluated}", "operator")
+    page = enter(f"/bench%3Fpicture=1%26recipe={evaluated}", "operator")
     page.set_input_files("input[type=file]", parts_folder / "images/stain/100.png")
     expect(page.locator("section.panel .verdict.NG")).to_be_visible()
     look(page, "bench")

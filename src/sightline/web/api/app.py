@@ -13,6 +13,7 @@ from sightline import __version__
 from sightline.store.store import Store
 from sightline.web.api import (
     audit,
+    bench,
     charts,
     datasets,
     deciding,
@@ -53,7 +54,7 @@ ROUTERS = (
         drift.router,
         learning.router,
     ),
-    *(reviews.router, parts.router, stations.router, events.router),
+    *(reviews.router, parts.router, stations.router, events.router, bench.router),
     *(studies.router, records.router, records.signing),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.

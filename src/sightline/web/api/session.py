@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.core.errors import ForbiddenError
 from sightline.operations import people
+from sightline.operations.invitations import qr_code
 from sightline.operations.people import Identity
 from sightline.store.users import User
 from sightline.web.api.identity import COOKIE, CSRF, HOST_COOKIE, Reading, cookie_name
 from sightline.web.api.problems import responses
 from sightline.web.api.site import Here, Site
+from sightline.web.settings import is_own
 
 router = APIRouter(tags=["session"], responses=responses(401, 403, 409, 422, 429))
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ann"])]
@@ -56,6 +58,31 @@ class OwnChange(Form):
     new_pin: str | None = Field(None, max_length=20)
 
 
+class Invite(Form):
+    """Where the link leads: an address of the app."""
+
+    to: str = Field("/bench", max_length=300, pattern=r"^/[^/\\\s#][^\\\s#]*$")
+
+
+class Link(BaseModel):
+    """A link that logs in once: for a phone, as a QR code. `reachable`: other devices can follow it.
+
+    What follows # in the address is a secret: it is never sent to a server but by the page that it opens.
+    """
+
+    address: str
+    qr: str = Field(description="data URI of an SVG")
+    seconds: float = Field(description="how long it is valid")
+    user: str
+    reachable: bool
+
+
+class Join(Form):
+    """The secret of a link."""
+
+    token: str = Field(max_length=200)
+
+
 class Session(BaseModel):
     """Who is logged in. `csrf_token` goes into the header X-CSRF-Token of every change that comes with the cookie."""
 
@@ -65,6 +92,12 @@ class Session(BaseModel):
     csrf_token: str
     idle_minutes: float
     scopes: list[str] | None = Field(description="of a token; null for a person, who has all")
+
+
+class Joined(Session):
+    """Who is logged in by a link, and where that leads."""
+
+    to: str
 
 
 @router.post("/setup", status_code=201)
@@ -92,6 +125,30 @@ def switch(form: Switch, request: Request, response: Response, site: Here, ident
     return _open(site, request, response, form.name, form.pin, by_pin=True)
 
 
+@router.post("/session/links", status_code=201)
+def invite(form: Invite, request: Request, site: Here, identity: Reading) -> Link:
+    """Make a link that logs another device in as yourself, with an operator's rights, once, within two minutes."""
+    secret = site.invitations.make(site.store, identity, form.to)
+    host = request.headers["host"]  # one of the server's names: the shield has compared it
+    address = f"{'https' if site.settings.secure else 'http'}://{host}/join#{secret}"
+    return Link(
+        address=address,
+        qr=qr_code(address),
+        seconds=site.invitations.valid_s,
+        user=identity.name,
+        reachable=site.settings.secure and not is_own(host),
+    )
+
+
+@router.post("/session/join", status_code=201)
+def join(form: Join, request: Request, response: Response, site: Here) -> Joined:
+    """Log in by a link, which is used up."""
+    site.attempts.count(_address(request))
+    opened, to = site.invitations.take(site.store, form.token, _old(request, site))
+    _set_cookie(site, response, opened.secret)
+    return Joined(**_session(site, opened.identity).model_dump(), to=to)
+
+
 @router.get("/session")
 def who(site: Here, identity: Reading) -> Session:
     """Who is logged in."""
@@ -114,13 +171,20 @@ def change_own(form: OwnChange, request: Request, site: Here, identity: Reading)
 
 
 def _open(site: Site, request: Request, response: Response, name: str, secret: str, by_pin: bool) -> Session:
-    old = request.cookies.get(cookie_name(site))
-    instead_of = None if old is None else people.digest_of(old)
-    opened = people.log_in(site.store, name, secret, by_pin=by_pin, instead_of=instead_of)
-    response.set_cookie(
-        cookie_name(site), opened.secret, path="/", secure=site.settings.secure, httponly=True, samesite="strict"
-    )
+    opened = people.log_in(site.store, name, secret, by_pin=by_pin, instead_of=_old(request, site))
+    _set_cookie(site, response, opened.secret)
     return _session(site, opened.identity)
+
+
+def _old(request: Request, site: Site) -> str | None:
+    """The session that the one to be opened takes the place of."""
+    old = request.cookies.get(cookie_name(site))
+    return None if old is None else people.digest_of(old)
+
+
+def _set_cookie(site: Site, response: Response, secret: str) -> None:
+    secure = site.settings.secure
+    response.set_cookie(cookie_name(site), secret, path="/", secure=secure, httponly=True, samesite="strict")
 
 
 def _session(site: Site, identity: Identity) -> Session:

@@ -13,6 +13,8 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from sightline.core.errors import BusyError, ForbiddenError
+from sightline.operations.bench import Bench
+from sightline.operations.invitations import Invitations
 from sightline.operations.judges import Judges
 from sightline.store.store import Store
 from sightline.store.tables.base import now
@@ -52,7 +54,9 @@ class Site:
     def __init__(self, store: Store, settings: WebSettings) -> None:
         self.store, self.settings = store, settings
         self.attempts = Attempts(settings.logins_per_minute)
+        self.invitations = Invitations()
         self.judges = Judges(store, settings.recipes_open, settings.inspect_at_once, settings.threads)
+        self.bench = Bench(store, self.judges)
         self.feeds = Feeds(settings.live_per_second)
         self.events = Events(store)
         store.access.clear(unused_since=now() - timedelta(hours=settings.session_hours))

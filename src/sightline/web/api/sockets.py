@@ -19,12 +19,17 @@ SEND_S = 20.0  # so long a message may take; then the viewer has gone
 LOGGED_OUT = 4401
 
 
-async def serve(socket: WebSocket, site: Site, sending: Coroutine[Any, Any, None]) -> None:
-    """Send until the other side has gone or is logged out. What it says is not listened to."""
+async def serve(
+    socket: WebSocket,
+    site: Site,
+    sending: Coroutine[Any, Any, None],
+    newest: asyncio.Queue[bytes] | None = None,
+) -> None:
+    """Send until the other side has gone or is logged out. Of what it says, `newest` has the last binary message."""
     await socket.accept()
     tasks = [
         asyncio.create_task(sending),
-        asyncio.create_task(_listen(socket)),
+        asyncio.create_task(_listen(socket, newest)),
         asyncio.create_task(_look(socket, site)),
     ]
     try:
@@ -44,10 +49,12 @@ async def send(socket: WebSocket, message: bytes | str) -> None:
     await asyncio.wait_for(sent, SEND_S)
 
 
-async def _listen(socket: WebSocket) -> None:
-    with suppress(WebSocketDisconnect, KeyError):
-        while True:
-            await socket.receive_text()
+async def _listen(socket: WebSocket, newest: asyncio.Queue[bytes] | None) -> None:
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        if newest is not None and message.get("bytes"):
+            with suppress(asyncio.QueueEmpty):
+                newest.get_nowait()
+            newest.put_nowait(message["bytes"])
 
 
 async def _look(socket: WebSocket, site: Site) -> None:

@@ -86,14 +86,15 @@ export const thumbnail = (hash) => address(`/images/${hash}/thumbnail`);
 
 /**
  * Listen to a WebSocket until the returned function is called; it is opened again after each end, later each time.
- * `heard` gets each message, `state` hears "open", "closed" or "logged out"; after the latter it waits for the next login ("back").
+ * `heard` gets each message, `state` hears "open" (with the socket, for whoever sends), "closed" or "logged out"; after the
+ * latter it waits for the next login ("back").
  */
 export function listen(path, heard, state = () => {}) {
   let socket, timer, wait = 500, ended = false;
   const open = () => {
     socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${BASE}${path}`);
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => { wait = 500; state("open"); };
+    socket.onopen = () => { wait = 500; state("open", socket); };
     socket.onmessage = (event) => heard(event.data);
     socket.onclose = (event) => {
       if (ended) return;

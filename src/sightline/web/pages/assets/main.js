@@ -15,9 +15,9 @@ const PAGES = [
   ["/samples", "gallery", "Samples"], ["/samples/:number", "gallery", "Sample"], ["/label/:number", "label", "Label"],
   ["/findings", "curate", "Findings"], ["/book", "curate", "Book"], ["/agreement", "curate", "Agreement"],
   ["/collect", "lab", "Collect"], ["/jobs", "lab", "Jobs"], ["/jobs/:number", "lab", "Job"],
-  ["/recipes", "recipes", "Recipes"], ["/recipes/:hash", "recipes", "Recipe"], ["/bench", "recipes", "Bench"], ["/decide/:hash", "decide", "Decide"],
+  ["/recipes", "recipes", "Recipes"], ["/recipes/:hash", "recipes", "Recipe"], ["/bench", "bench", "Bench"], ["/decide/:hash", "decide", "Decide"],
   ["/statistics", "statistics", "Statistics"], ["/drift", "drift", "Drift"], ["/learning", "learning", "Learning"], ["/site", "site", "Site"],
-  ["/login", "login", "Login"], ["/setup", "login", "Setup"],
+  ["/login", "login", "Login"], ["/join", "invitation", "Join"], ["/setup", "login", "Setup"],
 ];
 const ICONS = {
   live: "M2 8s3-5 8-5 8 5 8 5-3 5-8 5-8-5-8-5zm8-2.3a2.3 2.3 0 100 4.6 2.3 2.3 0 000-4.6z",
@@ -133,13 +133,14 @@ function App() {
     return () => { clearTimeout(timer); setAway(false); stop(); };
   }, [session && session.user]);
   const bare = path.split("?")[0];
-  const outside = session === null && bare !== "/login" && bare !== "/setup";
+  const door = ["/login", "/setup", "/join"].includes(bare);
+  const outside = session === null && !door;
   useEffect(() => { if (outside) go(`/login${path === "/" ? "" : `?to=${encodeURIComponent(path)}`}`, true); }, [outside]);
   const logIn = (found) => setSession(carry(found));
   const logInAgain = (found) => { logIn(found); expire(false); window.dispatchEvent(new Event("back")); };
   const logOut = () => remove("/session").catch(() => {}).finally(() => { setSession(null); expire(false); go("/login"); });
   if (session === undefined || outside) return html`<${Toasts} />`;
-  if (session === null || bare === "/login" || bare === "/setup") {
+  if (session === null || door) {
     return html`<${Session.Provider} value=${{ logIn }}><main class="door"><${Page} path=${bare} /></main><${Toasts} /></${Session.Provider}>`;
   }
   return html`<${Session.Provider} value=${session}>

@@ -1,9 +1,8 @@
-// Recipes: which there are, where each comes from, what state it is in, and a picture judged by one.
-import { useRef, useState } from "./vendor/preact.js";
-import { address, get, inspect, post } from "./api.js";
-import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Verdict, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
-import { Picture } from "./picture.js";
-import { bound, duration, number, percent, said, score, t } from "./words.js";
+// Recipes: which there are, where each comes from and what state it is in.
+import { useState } from "./vendor/preact.js";
+import { address, get, post } from "./api.js";
+import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
+import { bound, number, percent, said, score, t } from "./words.js";
 
 const STATES = () => ({ candidate: t("candidate"), shadow: t("on probation"), promoted: t("promoted"), retired: t("retired") });
 const short = (hash) => hash.slice(0, 8);
@@ -53,7 +52,7 @@ export function Recipe({ hash }) {
   } });
   const { card } = one;
   return html`<${Head} title=${`${one.name} ${short(hash)}`} about=${`${one.product} · ${STATES()[one.state]}`}>
-      <a class="button" href=${`/decide/${hash}`}>${t("Thresholds")}</a><a class="button" href=${`/bench?recipe=${hash}`}>${t("Judge a picture")}</a><a class="button" href=${address(`/recipes/${hash}/file`)} download>${t("File")}</a></${Head}>
+      <a class="button" href=${`/decide/${hash}`}>${t("Thresholds")}</a><a class="button" href=${`/bench?recipe=${hash}`}>${t("Inspect by hand")}</a><a class="button" href=${address(`/recipes/${hash}/file`)} download>${t("File")}</a></${Head}>
     <div class="split"><div class="stack">
       <${Promises} card=${card} />
       <${Lineage} of=${lineage} one=${one} />
@@ -98,32 +97,4 @@ function Differences({ first, second }) {
   if (!found.data.length) return html`<p class="muted">${t("Their cards hold the same.")}</p>`;
   const show = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value)).slice(0, 160);
   return html`<${Table} label=${t("Differences")} rows=${found.data.map((one) => ({ ...one, id: one.path }))} columns=${[[t("Of"), (one) => html`<code>${one.path}</code>`], [t("This one"), (one) => show(one.first)], [t("The other"), (one) => show(one.second)]]} />`;
-}
-
-/** A picture from the reader's disk or camera, judged at once. */
-export function Bench() {
-  const [query, set] = useQuery();
-  const recipes = useList("/recipes", { limit: 100 });
-  const [part, setPart] = useState(null);
-  const [result, setResult] = useState(null);
-  const input = useRef();
-  const recipe = query.recipe || ((recipes.items || []).find((one) => one.state === "promoted") || (recipes.items || [])[0] || {}).hash;
-  const [judge, busy] = useAction(async (file) => {
-    setResult(null);
-    const begun = performance.now();
-    const [bitmap, judged] = await Promise.all([createImageBitmap(file).catch(() => null), inspect(recipe, file)]);
-    setPart(bitmap && { bitmap, width: bitmap.width, height: bitmap.height });
-    setResult({ ...judged, name: file.name, took: (performance.now() - begun) / 1000 });
-  });
-  const drop = (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) judge(event.dataTransfer.files[0]); };
-  if (recipes.items && !recipes.items.length) return html`<${Head} title=${t("Judge a picture")} /><${Empty} title=${t("No recipe yet")} actions=${html`<a class="button primary" href="/collect">${t("From pictures to a recipe")}</a>`}>${t("A recipe is learned from pictures of good parts.")}</${Empty}>`;
-  return html`<${Head} title=${t("Judge a picture")}><label class="row">${t("By recipe")} <select onChange=${(event) => { setResult(null); set({ recipe: event.target.value }); }}>${(recipes.items || []).map((one) => html`<option value=${one.hash} selected=${one.hash === recipe}>${one.product}: ${one.name} ${short(one.hash)}</option>`)}</select></label>
-      <button class="primary" disabled=${busy || !recipe} onClick=${() => input.current.click()}>${t("Choose a picture")}</button></${Head}>
-    <input ref=${input} type="file" accept="image/*" class="hidden" tabindex="-1" aria-label=${t("Choose a picture")} onChange=${(event) => event.target.files[0] && judge(event.target.files[0])} />
-    <div class="split" onDragOver=${(event) => event.preventDefault()} onDrop=${drop}>${part ? html`<${Picture} part=${part} look=${{ boxes: result ? result.defects.map((one) => one.box) : [] }} label=${result ? result.name : ""} style="height:min(68vh,800px);border-radius:8px" />` : html`<div class="drop">${t("Drop a picture here")}</div>`}
-      <section class="panel" aria-live="polite">${busy ? html`<p class="muted">${t("It is being judged …")}</p>` : !result ? html`<p class="muted" style="margin:0">${t("The verdict appears here.")}</p>` : html`<p style="font-size:34px;margin:0"><${Verdict} of=${result.verdict} /></p><dl class="facts">
-        <dt>${t("Picture")}</dt><dd>${result.name}</dd><dt>${t("Score")}</dt><dd>${score(result.score)}</dd>${result.reason && html`<dt>${t("Why")}</dt><dd>${result.reason}</dd>`}
-        <dt>${t("p value")}</dt><dd>${number(result.p_value, 3)}</dd>
-        ${Object.entries(result.types || {}).map(([name, share]) => html`<dt>${name}</dt><dd>${percent(share, 0)}</dd>`)}<dt>${t("Took")}</dt><dd>${duration(result.took)}</dd></dl>
-        ${result.defects.map((one) => html`<span class="chip">${one.type} ${score(one.score)}</span>`)}`}</section></div>`;
 }

@@ -1,0 +1,221 @@
+"""The bench: a person shows parts by hand to a device's camera, and a recipe of the store inspects them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sightline.core.card import Card
+from sightline.core.errors import ConflictError, InputError, StoreError
+from sightline.core.result import SEVERITY, Verdict
+from sightline.imaging.image import Image, read_encoded
+from sightline.operations.judges import Judges
+from sightline.runtime.handheld import Placement, Presented, State, state_by_looks
+from sightline.runtime.inspection import Inspection
+from sightline.store.embeddings import pack
+from sightline.store.inspections import Record
+from sightline.store.retention import Origin, collect
+from sightline.store.store import Store
+
+MOST_PX = 4096  # of a frame's side: what cameras of phones stream
+PICTURES = 5  # good parts that tell where in the view a part lies
+PLACEMENTS = 16  # of recipes that are remembered
+VIEW = "hand"
+WHY = {
+    State.NONE: "no part is in view",
+    State.SEVERAL: "several parts are in view",
+    State.CUT: "the part lies partly outside of the picture",
+    State.FAR: "the part is too far away",
+    State.DARK: "the picture is too dark",
+    State.BRIGHT: "the picture is too bright",
+    State.BLURRED: "the picture is not sharp",
+    State.TURNED: "the part is turned or tilted",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One part that was shown: `key` names it for good, `station` the bench, `attempt` counts how often it was shown
+    (more than once after rework), `seconds` is how long that took. `device` is what judged it on the device itself:
+    its verdict and score, None where the server alone judges.
+    """
+
+    key: str
+    station: str
+    author: str
+    recipe: str
+    attempt: int = 1
+    seconds: float | None = None
+    serial: str | None = None
+    device: tuple[Verdict, float] | None = None
+    triggered: datetime | None = None
+
+
+class Bench:
+    """Frames of people's cameras, looked at and kept. Safe to share between threads."""
+
+    def __init__(self, store: Store, judges: Judges) -> None:
+        self._store, self._judges = store, judges
+        self._placements: OrderedDict[str, Placement] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def look(self, recipe: str, frame: bytes) -> dict[str, Any]:
+        """What a recipe says of a frame (an encoded image), as plain JSON values, places in px of the frame.
+
+        `state` is a `runtime.handheld.State`; `verdict` is null unless it is "ready". Raises InputError, NotFoundError,
+        BusyError.
+        """
+        image = _read(frame)
+        with self._judges.using(recipe) as inspector:
+            presented, result = self._inspect(inspector, image)
+        return _told(presented, result) | {"recipe": inspector.digest}
+
+    def keep(self, shown: Shown, frame: bytes) -> dict[str, Any]:
+        """Inspect a frame for the record, and keep both; a part whose key is there already is not recorded again.
+
+        The server judges by itself, whatever the device has found; the graver verdict counts. Raises InputError,
+        ConflictError where the frame does not count, NotFoundError, BusyError, StoreError.
+        """
+        image = _read(frame)
+        begun = datetime.now(UTC)
+        with self._judges.using(shown.recipe) as inspector:
+            presented, result = self._inspect(inspector, image)
+            digest, product = inspector.digest, inspector.card.product
+        if result is None or presented.state is not State.READY:
+            raise ConflictError(f"not inspected: {WHY[presented.state]}. Show the part again")
+        verdict = result.verdict
+        if shown.device is not None and SEVERITY[shown.device[0]] > SEVERITY[verdict]:
+            verdict = shown.device[0]
+        assert presented.picture is not None
+        # What was inspected is kept, without loss: whoever asks for its heat later gets the same.
+        png = cv2.imencode(".png", presented.picture[..., ::-1])[1].tobytes()
+        picture = self._store.images.put(png, f"part {shown.key}")
+        record = Record.of(
+            result,
+            station=shown.station,
+            triggered=shown.triggered or begun,
+            captured=begun,
+            inferred=datetime.now(UTC),
+            product=product,
+            serial=shown.serial,
+            recipe_hash=digest,
+            image_hash=picture.hash,
+            key=shown.key,
+            details=_details(shown, result, digest),
+        )
+        number = self._store.inspections.record(replace(record, verdict=verdict))
+        origin = Origin(
+            product=product,
+            name=f"{shown.station}/{shown.key}.png",
+            reason="bench",
+            verdict=str(verdict),
+            station=shown.station,
+            serial=shown.serial,
+            recipe_hash=digest,
+            triggered=record.triggered,
+            details={"view": VIEW, "part": shown.key},
+        )
+        collect(self._store.database, picture, origin)
+        self._store.embeddings.keep(shown.key, VIEW, picture.hash, digest, pack(result.embedding))
+        return _told(presented, result) | {"recipe": digest, "verdict": str(verdict), "inspection": number}
+
+    def _inspect(self, inspector: Any, image: Image) -> tuple[Presented, Inspection | None]:
+        presented = self._placement(inspector.digest, inspector.card).present(image, inspector.card)
+        if presented.picture is None:
+            return presented, None
+        result = inspector.inspect(presented.picture)
+        if presented.state is State.READY and result.appearance is not None:
+            presented = replace(presented, state=state_by_looks(result.appearance, inspector.card))
+        return presented, result
+
+    def placement(self, recipe: str) -> Placement:
+        """How the pictures of a recipe show their part. Raises NotFoundError."""
+        found = self._store.recipes.find(recipe)
+        return self._placement(found.hash, Card.model_validate(found.card))
+
+    def _placement(self, digest: str, card: Card) -> Placement:
+        with self._lock:
+            if digest in self._placements:
+                self._placements.move_to_end(digest)
+                return self._placements[digest]
+        made = Placement.of(card, self._good_pictures(digest))
+        with self._lock:
+            self._placements[digest] = made
+            while len(self._placements) > PLACEMENTS:
+                self._placements.popitem(last=False)
+        return made
+
+    def _good_pictures(self, digest: str) -> list[Image]:
+        """A few of the good parts that a recipe has learned from, or of its product as it is now."""
+        recipe = self._store.recipes.find(digest)
+        good = self._store.catalogue.page(recipe.product, version=recipe.version, label="good", limit=PICTURES)
+        pictures = []
+        for sample in good:
+            with suppress(StoreError, InputError):
+                pictures.append(read_encoded(self._store.images.read(sample.hash), sample.name)[0])
+        return pictures
+
+
+def _read(frame: bytes) -> Image:
+    if not frame:
+        raise InputError("no frame was sent. Send the bytes of a JPEG or PNG")
+    image = read_encoded(frame, "frame")[0]
+    if max(image.shape[:2]) > MOST_PX:
+        raise InputError(f"the frame has {image.shape[1]} x {image.shape[0]} px. Send at most {MOST_PX} px a side")
+    return image
+
+
+def _details(shown: Shown, result: Inspection, digest: str) -> dict[str, Any]:
+    found = result.to_json()
+    high, wide = result.image.shape[:2]
+    seen = {name: found[name] for name in ("verdict", "score", "p_value", "defects", "warnings", "reason", "times_ms")}
+    view = {"view": VIEW, "recipe_hash": digest, "size": [wide, high], "ood_distance": found["ood_distance"], **seen}
+    device = None if shown.device is None else {"verdict": str(shown.device[0]), "score": shown.device[1]}
+    return {
+        "purpose": "production",
+        "source": "bench",
+        "inspected_by": shown.author,
+        "attempt": shown.attempt,
+        "seconds": shown.seconds,
+        "device": device,
+        "views": [view],
+    }
+
+
+def _told(presented: Presented, result: Inspection | None) -> dict[str, Any]:
+    high, wide = presented.size
+    told: dict[str, Any] = {
+        "state": str(presented.state),
+        "size": [wide, high],
+        "parts": [{"outline": part.contour.tolist(), "box": list(part.box)} for part in presented.parts],
+        "view": presented.view,
+        **dict.fromkeys(("verdict", "score", "p_value")),
+        **{"reason": "", "defects": []},
+    }
+    if result is None:
+        return told
+    found = result.to_json()
+    ready = presented.state is State.READY
+    defects = []
+    for defect, plain in zip(result.defects, found["defects"], strict=True):
+        x, y, w, h = defect.box
+        corners = presented.onto_frame(np.array([(x, y), (x + w, y + h)]))
+        outline = np.rint(presented.onto_frame(defect.contour)).astype(int).tolist()
+        box = [round(value) for value in (*corners[0], *(corners[1] - corners[0]))]
+        defects.append({**plain, "contour": outline, "box": box})
+    return told | {
+        "verdict": str(result.verdict) if ready else None,
+        "score": found["score"],
+        "p_value": found["p_value"],
+        "reason": result.reason,
+        "warnings": found["warnings"],
+        "times_ms": found["times_ms"],
+        "defects": defects,
+    }

@@ -1,0 +1,110 @@
+"""The bench: parts that people show to a camera by hand, looked at live and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, WebSocket
+from pydantic import AwareDatetime, BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from sightline.core.errors import BusyError, InputError, SightlineError
+from sightline.core.result import Verdict
+from sightline.operations.bench import Shown
+from sightline.web.api import sockets
+from sightline.web.api.datasets import ANY_BYTES
+from sightline.web.api.identity import Inspecting
+from sightline.web.api.problems import responses
+from sightline.web.api.site import Here, Site
+
+router = APIRouter(tags=["bench"], responses=responses(401, 403, 404, 409, 413, 422, 429))
+Recipe = Annotated[str, Query(pattern="^[0-9a-f]{8,64}$", description="hash of the recipe, or its first digits")]
+Key = Annotated[str, Query(pattern=r"^[\w.-]{8,80}$", description="names the part for good; sent twice, kept once")]
+Station = Annotated[str, Query(pattern=r"^[\w.-]{1,64}$", description="name of the bench, as of a station")]
+Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+Moment = Annotated[AwareDatetime | None, Query(description="when the part was shown; by default now")]
+
+
+class Place(BaseModel):
+    """How a recipe's pictures show their part: width and height in px, and the part's box in shares of the picture.
+
+    `part` is null where there is no ground around it.
+    """
+
+    width: int
+    height: int
+    part: tuple[float, float, float, float] | None
+
+
+@router.get("/bench/place")
+def place(recipe: Recipe, site: Here, identity: Inspecting) -> Place:
+    """How a recipe's pictures show their part: what a page draws for people to aim with."""
+    found = site.bench.placement(recipe)
+    return Place(width=found.size[1], height=found.size[0], part=found.part)
+
+
+@router.websocket("/bench/live")
+async def live(socket: WebSocket, recipe: Recipe, site: Here, identity: Inspecting) -> None:
+    """Send frames, JPEG or PNG, one message each; each is answered by what was found in it, as JSON.
+
+    Send the next frame when the last one is answered: of frames that come sooner, only the newest is looked at.
+    `state` says whether the frame can be inspected; `verdict` is null unless it is "ready"; `error` says what is wrong
+    with the frame. Nothing is recorded.
+    """
+    newest: asyncio.Queue[bytes] = asyncio.Queue(1)
+    await sockets.serve(socket, site, _answer(socket, site, recipe, newest), newest)
+
+
+async def _answer(socket: WebSocket, site: Site, recipe: str, newest: asyncio.Queue[bytes]) -> None:
+    while True:
+        frame = await newest.get()
+        try:
+            told = await run_in_threadpool(site.bench.look, recipe, frame)
+        except BusyError as error:
+            told = {"error": str(error), "wait_s": error.wait_s}
+        except SightlineError as error:
+            told = {"error": str(error)}
+        await sockets.send(socket, json.dumps(told))
+
+
+@router.post("/bench/inspections", status_code=201, openapi_extra=ANY_BYTES)
+async def keep(
+    request: Request,
+    site: Here,
+    identity: Inspecting,
+    recipe: Recipe,
+    key: Key,
+    station: Station = "bench",
+    attempt: Annotated[int, Query(ge=1, le=1000, description="how often this part was shown; more after rework")] = 1,
+    seconds: Annotated[float | None, Query(ge=0, le=86_400, description="how long it took")] = None,
+    serial: Text = None,
+    shown: Moment = None,
+    device_verdict: Annotated[Verdict | None, Query(description="what the device itself found")] = None,
+    device_score: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+) -> dict[str, Any]:
+    """Inspect a frame, whose bytes are the body, and record the part. 409 where the frame does not count.
+
+    The server judges by itself; of its verdict and the device's, the graver one counts.
+    """
+    if (device_verdict is None) != (device_score is None):
+        raise InputError("device_verdict and device_score belong together. Send both or none")
+    told = Shown(
+        key=key,
+        station=station,
+        author=identity.name,
+        recipe=recipe,
+        attempt=attempt,
+        seconds=seconds,
+        serial=serial,
+        device=None if device_verdict is None or device_score is None else (device_verdict, device_score),
+        triggered=_past(shown),
+    )
+    return await run_in_threadpool(site.bench.keep, told, await request.body())
+
+
+def _past(shown: datetime | None) -> datetime | None:
+    """A device's clock may be wrong; a record of the future would stay on top of all lists."""
+    return None if shown is None else min(shown, datetime.now(shown.tzinfo))

@@ -1,0 +1,119 @@
+// The bench's camera: the verdict in letters that are read at arm's length, over the live picture; buttons for one thumb and gloves.
+import { useEffect, useRef, useState } from "./vendor/preact.js";
+import { get } from "./api.js";
+import { Eye, Server } from "./eye.js";
+import { Guide, useBook } from "./bench_guide.js";
+import { Settings, useSettings } from "./bench_settings.js";
+import { Kept } from "./kept.js";
+import { Banner, Stat, html, told, useKeys, useRemote, useSession } from "./parts.js";
+import { command, sayAloud, shake, spoken } from "./speech.js";
+import { duration, number, t } from "./words.js";
+
+const WORDS = () => ({
+  none: t("No part in view"), several: t("More than one part in view: take the others away"), cut: t("Show the whole part"), far: t("Move closer"),
+  dark: t("Too dark: more light"), bright: t("Too bright: less light"), blurred: t("Not sharp: hold still, or clean the lens"),
+  turned: t("Hold the camera straight above, and turn the part as learned"),
+});
+
+/** What is in the way of a verdict, in words; "" where nothing is. */
+function obstacle(state, online, handsFree, armed) {
+  if (state.problem) return state.problem === "withdrawn" ? t("The camera is gone: it was unplugged, or its permission was withdrawn.") : state.problem;
+  if (!state.camera) return t("The camera is being opened …");
+  if (state.silent) return t("The camera gives no picture.");
+  if (!online) return t("The server does not answer. What was inspected is kept and sent later.");
+  const { answer } = state;
+  if (!answer) return t("Looking …");
+  if (answer.error) return answer.error;
+  if (answer.state !== "ready") return WORDS()[answer.state];
+  if (state.part) return "";
+  if (!armed && !handsFree) return t("Press Inspect when the part lies right");
+  return t("Hold still");
+}
+
+const refusal = (error) => ({
+  NotAllowedError: t("The camera was refused. Allow it for this page in the browser's settings, then try again."),
+  NotFoundError: t("This device has no camera."),
+  NotReadableError: t("Another program has the camera. Close it, then try again."),
+})[error.name] || t("The camera cannot be opened: {why}", { why: told(error) });
+
+export function Camera({ recipe, query }) {
+  const session = useSession();
+  const video = useRef(), canvas = useRef(), eye = useRef(null), kept = useRef(null), server = useRef(null);
+  const [state, setState] = useState(null);
+  const [online, setOnline] = useState(false);
+  const [waiting, setWaiting] = useState(0);
+  const [done, setDone] = useState([]);
+  const [note, setNote] = useState("");
+  const [settings, change] = useSettings();
+  const wish = useRef(settings);
+  wish.current = settings;
+  const place = useRemote((signal) => get("/bench/place", { recipe: recipe.hash }, signal), [recipe.hash]);
+  const book = useBook(recipe.product);
+  const station = query.station || "bench";
+
+  const open = (device) => eye.current.open(device).catch((error) => eye.current.tell({ problem: refusal(error) }));
+  useEffect(() => {
+    const hear = ({ key, reply, problem, waiting: left }) => {
+      setWaiting(left);
+      if (!key) return;
+      if (problem) {
+        setNote(t("Not recorded: {why}", { why: told(problem) }));
+        if (eye.current.state.part && eye.current.state.part.key === key) eye.current.take();
+        return;
+      }
+      setDone((old) => [{ key, ...reply }, ...old.filter((one) => one.key !== key)]);
+      eye.current.amend(key, { recorded: reply.inspection, verdict: reply.verdict });
+      setNote("");
+    };
+    server.current = new Server(recipe.hash, () => setOnline(server.current.open));
+    eye.current = new Eye({
+      video: video.current, canvas: canvas.current, judge: () => server.current, changed: setState,
+      counted: (part, blob) => {
+        if (wish.current.voice) sayAloud(spoken(part.verdict));
+        if (wish.current.shake) shake(part.verdict);
+        const { attempt, seconds, shown } = part;
+        kept.current.put({ key: part.key, bytes: blob, query: { recipe: recipe.hash, station, attempt, seconds: seconds.toFixed(2), shown } })
+          .catch((error) => { setNote(t("Not recorded: {why}", { why: told(error) })); eye.current.take(); });
+        setWaiting((count) => count + 1);
+      },
+      left: () => { if (wish.current.handsFree) eye.current.take(); },
+    });
+    kept.current = new Kept(session.user, hear);
+    setState(eye.current.state);
+    eye.current.armed = wish.current.handsFree;
+    if (navigator.mediaDevices) open(settings.device);
+    else eye.current.tell({ problem: t("A browser opens its camera only by TLS or on this machine itself.") });
+    return () => { eye.current.end(); server.current.close(); kept.current.close(); };
+  }, []);
+  useEffect(() => { if (eye.current) eye.current.place = place.data || null; }, [place.data]);
+
+  const part = state && state.part;
+  const next = () => { setNote(""); eye.current.take(); };
+  const again = () => { if (part) { setNote(""); eye.current.take(part); } };
+  const acts = { next, inspect: next, again };
+  useKeys({ " ": next, n: next, a: again });
+  useEffect(() => {
+    if (!settings.commands) return undefined;
+    return command((word) => acts[word](), () => change({ commands: false }));
+  }, [settings.commands, part && part.key]);
+  useEffect(() => { if (eye.current && settings.handsFree && !part) eye.current.armed = true; }, [settings.handsFree]);
+
+  const why = state ? obstacle(state, online, settings.handsFree, eye.current && eye.current.armed) : "";
+  const verdict = part && state.inSight && !state.problem && !state.silent ? part.verdict : "";
+  const flawed = part && part.verdict !== "OK";
+  return html`<div class=${`bench ${settings.contrast ? "contrast" : ""}`}>
+    <div class="eye"><${Banner} of=${verdict} word=${verdict ? null : t("NOT INSPECTED")} />
+      <div class="sight" style=${state && state.size ? `aspect-ratio:${state.size.join("/")}` : ""}><video ref=${video} muted playsinline></video><canvas ref=${canvas}></canvas>
+        <p class="told" role="status" aria-live="polite">${why || (part && (part.recorded ? t("Recorded") : t("Being recorded …")))}</p></div>
+      <div class="hand">
+        ${state && state.problem ? html`<button class="primary" onClick=${() => open(settings.device)}>${t("Try again")}</button>`
+          : part ? html`<button class="primary" onClick=${next}>${t("Next part")}</button>` : html`<button class="primary" onClick=${next} disabled=${settings.handsFree}>${settings.handsFree ? t("Inspects by itself") : t("Inspect")}</button>`}
+        <button onClick=${again} disabled=${!flawed}>${t("Show it again")}</button></div>
+      ${note && html`<div class="note bad" role="alert">${note}</div>`}</div>
+    <div class="stack">
+      <${Guide} part=${part} book=${book} />
+      <section class="panel"><h2>${t("This round")}</h2><div class="stats"><${Stat} value=${number(done.length)} label=${t("recorded")} />
+        ${["OK", "NG", "REVIEW"].map((one) => html`<${Stat} value=${number(done.filter((other) => other.verdict === one).length)} label=${one} />`)}
+        <${Stat} value=${number(waiting)} label=${t("waiting to be sent")} /><${Stat} value=${part ? duration(part.seconds) : "–"} label=${t("for this part")} /></div></section>
+      <${Settings} settings=${settings} change=${change} state=${state} open=${open} station=${station} /></div></div>`;
+}

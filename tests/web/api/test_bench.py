@@ -1,0 +1,158 @@
+"""The bench's routes: frames looked at live, parts recorded once, links that log in once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from tests.conftest import draw_part
+from tests.web.conftest import Serve, Served
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from sightline.operations import invitations
+from sightline.operations.invitations import Invitations
+
+
+def frame(seed: int = 3, flawed: bool = False, blur: float = 0.0) -> bytes:
+    """A plate before a camera that sees more of the weave around its disc than the recipe's pictures show; as PNG."""
+    whole = draw_part(seed, flawed, 144, 192)[0]
+    if blur:
+        whole = np.asarray(cv2.GaussianBlur(whole, (0, 0), blur), np.uint8)
+    return cv2.imencode(".png", whole[..., ::-1])[1].tobytes()
+
+
+@pytest.fixture
+def eye(served: Served, kept: str) -> Iterator[ClientConnection]:
+    with served.client("operator") as client:
+        cookie = "; ".join(f"{key}={value}" for key, value in client.http.cookies.items())
+        address = served.url.replace("http", "ws") + f"/api/v1/bench/live?recipe={kept}"
+        with connect(address, additional_headers={"Cookie": cookie, "Origin": served.url}) as socket:
+            yield socket
+
+
+def test_frames_are_answered_and_only_a_good_one_has_a_verdict(eye: ClientConnection) -> None:
+    eye.send(frame(flawed=True, seed=6))
+    told = json.loads(eye.recv(20))
+    assert (told["state"], told["size"]) == ("ready", [192, 144])
+    assert told["verdict"] in {"NG", "REVIEW"}
+    assert told["defects"]
+    x, y, w, h = told["view"]
+    assert (x, y, w, h) == pytest.approx((32, 24, 128, 96), abs=6)
+    for defect in told["defects"]:
+        assert all(x <= px <= x + w and y <= py <= y + h for px, py in defect["contour"])
+    eye.send(frame(blur=4.0))
+    told = json.loads(eye.recv(20))
+    assert (told["state"], told["verdict"]) == ("blurred", None)
+    eye.send(b"no picture")
+    assert "not a readable image" in json.loads(eye.recv(20))["error"]
+
+
+def test_of_frames_that_come_too_fast_only_the_newest_counts(eye: ClientConnection) -> None:
+    for _ in range(8):
+        eye.send(frame())
+    answers = [json.loads(eye.recv(20))]
+    with pytest.raises(TimeoutError):
+        while True:
+            answers.append(json.loads(eye.recv(1.5)))
+    assert len(answers) < 8
+
+
+def test_a_frame_of_many_megabytes_ends_the_connection(eye: ClientConnection) -> None:
+    with pytest.raises(ConnectionClosed):
+        eye.send(b"\xff\xd8\xff" + bytes(3_000_000))
+        eye.recv(20)
+
+
+def test_a_part_is_recorded_once_with_who_and_what(served: Served, kept: str) -> None:
+    values = {"recipe": kept, "key": "part-0001-1", "station": "goods-in", "attempt": 2, "seconds": 3.5, "serial": "S7"}
+    with served.client("operator") as client:
+        first, again = (client.http.post("/bench/inspections", params=values, content=frame()) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["inspection"] == again.json()["inspection"]
+    (record,) = served.store.inspections.page()
+    assert (record.station, record.serial, record.recipe_hash, record.key) == ("goods-in", "S7", kept, "part-0001-1")
+    assert (record.details["inspected_by"], record.details["attempt"], record.details["seconds"]) == (
+        "operator",
+        2,
+        3.5,
+    )
+    assert str(record.verdict) == first.json()["verdict"]
+    assert served.store.images.holds(str(record.image_hash))
+    # The picture that is kept is the one that was judged.
+    with served.client("operator") as client:
+        told = client.http.post(f"/recipes/{kept}/inspect", content=served.store.images.read(str(record.image_hash)))
+    assert told.json()["score"] == pytest.approx(first.json()["score"], abs=1e-4)
+
+
+def test_what_does_not_count_is_not_recorded(served: Served, kept: str) -> None:
+    with served.client("operator") as client:
+        values = {"recipe": kept, "key": "part-0002-1"}
+        refused = client.http.post("/bench/inspections", params=values, content=frame(blur=4.0))
+        half = client.http.post("/bench/inspections", params={**values, "device_verdict": "OK"}, content=frame())
+        empty = client.http.post("/bench/inspections", params=values)
+    assert (refused.status_code, half.status_code, empty.status_code) == (409, 422, 422)
+    assert "not inspected: the picture is not sharp" in refused.json()["detail"]
+    assert served.store.inspections.page() == ()
+
+
+def test_the_graver_verdict_of_server_and_device_counts(served: Served, kept: str) -> None:
+    with served.client("operator") as client:
+        for number, (flawed, device) in enumerate(((False, "NG"), (True, "OK"))):
+            values = {"recipe": kept, "key": f"part-000{number}", "device_verdict": device, "device_score": 1.0}
+            picture = frame(6 if flawed else 3, flawed)
+            assert client.http.post("/bench/inspections", params=values, content=picture).status_code == 201
+    flawed_one, good_one = served.store.inspections.page()
+    assert str(good_one.verdict) == "NG"
+    assert str(flawed_one.verdict) != "OK"
+    assert good_one.details["device"] == {"verdict": "NG", "score": 1.0}
+
+
+def test_a_link_logs_in_once_as_an_operator(served: Served) -> None:
+    with served.client("engineer") as client:
+        link = client.call("POST", "/session/links", json={"to": "/bench?recipe=abc"})
+    assert link["address"].startswith(served.url + "/join#")
+    assert link["qr"].startswith("data:image/svg+xml")
+    assert (link["user"], link["reachable"]) == ("engineer", False)
+    token = link["address"].partition("#")[2]
+    with httpx.Client(base_url=served.url + "/api/v1") as phone:
+        joined = phone.post("/session/join", json={"token": token})
+        assert joined.status_code == 201
+        assert (joined.json()["user"], joined.json()["role"], joined.json()["to"]) == (
+            "engineer", "operator", "/bench?recipe=abc",
+        )  # fmt: skip
+        assert phone.get("/session").json()["role"] == "operator"
+        headers = {"X-CSRF-Token": joined.json()["csrf_token"]}
+        assert phone.post("/jobs", json={"job": {"kind": "check", "product": "x"}}, headers=headers).status_code == 403
+    for wrong in (token, "", "x" * 43):
+        assert httpx.post(served.url + "/api/v1/session/join", json={"token": wrong}).status_code == 401
+    actions = [entry.action for entry in served.store.audit.page(limit=10)]
+    assert {"make link", "log in"} <= set(actions)
+
+
+@pytest.mark.parametrize("to", ["//elsewhere", "/\\elsewhere", "https://elsewhere", "bench", "/a#b", "/a b"])
+def test_a_link_leads_nowhere_else(served: Served, to: str) -> None:
+    with served.client("operator") as client:
+        answer = client.http.post("/session/links", json={"to": to}, headers={"X-CSRF-Token": "x"})
+    assert answer.status_code in {403, 422}
+
+
+def test_links_run_out_and_a_shut_out_person_has_none(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = serve()
+    held = Invitations(valid_s=60.0)
+    with served.client("administrator") as client:
+        identity = invitations.Identity(served.store.users.credentials("operator").user, "operator")  # type: ignore[union-attr]
+        first, second = (held.make(served.store, identity, "/bench") for _ in range(2))
+        with pytest.raises(invitations.ForbiddenError, match="used already"):
+            held.take(served.store, first)  # a new one ends the old one
+        client.call("PATCH", "/users/operator", json={"disabled": True, "reason": "left"})
+        with pytest.raises(invitations.ForbiddenError):
+            held.take(served.store, second)
+    administrator = invitations.Identity(served.store.users.credentials("administrator").user, "administrator")  # type: ignore[union-attr]
+    last = Invitations(valid_s=-1.0)
+    with pytest.raises(invitations.ForbiddenError):
+        last.take(served.store, last.make(served.store, administrator, "/bench"))
