@@ -8,7 +8,7 @@ import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Waiting, go, h
 import { bound, bytes, duration, number, percent, said, t } from "./words.js";
 
 const STATES = () => ({ queued: t("waiting"), running: t("at work"), done: t("done"), failed: t("failed"), cancelled: t("cancelled") });
-const KINDS = () => ({ train: t("Training"), search: t("Search"), evaluate: t("Measurement"), compare: t("Comparison"), teach: t("Teaching"), check: t("Check"), import: t("Import"), explain: t("Explanation") });
+const KINDS = () => ({ train: t("Training"), search: t("Search"), evaluate: t("Measurement"), compare: t("Comparison"), teach: t("Teaching"), check: t("Check"), import: t("Import"), explain: t("Explanation"), improve: t("Improvement"), study: t("Study") });
 const OVER = ["done", "failed", "cancelled"];
 
 /** A job, asked for each second until it is over. */

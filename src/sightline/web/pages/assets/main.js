@@ -18,11 +18,13 @@ const PAGES = [
   ["/recipes", "recipes", "Recipes"], ["/recipes/:hash", "recipes", "Recipe"], ["/bench", "bench", "Bench"], ["/decide/:hash", "decide", "Decide"],
   ["/statistics", "statistics", "Statistics"], ["/drift", "drift", "Drift"], ["/learning", "learning", "Learning"], ["/site", "site", "Site"],
   ["/login", "login", "Login"], ["/join", "invitation", "Join"], ["/setup", "login", "Setup"],
+  ["/studies", "studies", "Studies"], ["/studies/new", "studies", "Design"], ["/studies/:number", "studies", "Study"], ["/studies/:number/read", "studies", "Read"],
 ];
 const ICONS = {
   live: "M2 8s3-5 8-5 8 5 8 5-3 5-8 5-8-5-8-5zm8-2.3a2.3 2.3 0 100 4.6 2.3 2.3 0 000-4.6z",
   review: "M3 3h14v10H8l-5 4zM7 8l2 2 4-4", parts: "M3 3h6v6H3zM11 3h6v6h-6zM3 11h6v6H3zM11 11h6v6h-6z",
   lab: "M8 2v5L3 16h14L12 7V2M6 2h8M6 12h8", recipes: "M5 2h8l3 3v13H5zM8 9h5M8 12h5",
+  studies: "M4 3h12v14H4zM7 7h6M7 10h6M7 13h3M11 14l1.5 1.5L16 12",
   statistics: "M3 17V3M3 17h14M7 14V9M11 14V5M15 14v-3", site: "M10 2v3M10 15v3M2 10h3M15 10h3M10 6a4 4 0 100 8 4 4 0 000-8z",
 };
 const MENU = [
@@ -32,6 +34,7 @@ const MENU = [
   ["/jobs", () => t("Lab"), "lab", "operator", ["/collect"]],
   ["/recipes", () => t("Recipes"), "recipes", "operator", ["/decide", "/bench"]],
   ["/statistics", () => t("Statistics"), "statistics", "operator", ["/drift", "/learning"]],
+  ["/studies", () => t("Studies"), "studies", "operator", []],
   ["/site", () => t("Site"), "site", "operator", []],
 ];
 
