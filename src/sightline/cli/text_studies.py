@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.core.errors import SettingError
 
 if TYPE_CHECKING:
+    from sightline.improve.pilot import Targets
     from sightline.operations.studies import Progressed
     from sightline.store.records import Signature
     from sightline.store.studies import Reading, Study, Turn
@@ -93,3 +94,52 @@ def signature_json(found: Signature) -> dict[str, Any]:
 def signature(found: Signature) -> str:
     """A signature in words."""
     return f"{found.author} signed record {found.record_id} as {found.meaning}: {found.hash}"
+
+
+def targets(escape: float, overkill: float, review: float, parts: int, prices: list[str] | None) -> Targets:
+    """A pilot's targets out of what was typed. Raises SettingError, InputError."""
+    from sightline.evaluate.prices import Prices
+    from sightline.improve.pilot import Targets
+
+    given: dict[str, float] = {}
+    for text in prices or []:
+        key, _, value = text.partition("=")
+        if key not in ("escape", "overkill", "review", "defect_rate"):
+            raise SettingError(f"'{text}' is no price. Use escape=, overkill=, review= or defect_rate=")
+        try:
+            given[key] = float(value)
+        except ValueError as error:
+            raise SettingError(f"'{text}' is no price. Write it as escape=50") from error
+    return Targets(escape, overkill, review, parts, Prices(**given))
+
+
+def begun(found: dict[str, Any]) -> str:
+    """What a pilot begins with."""
+    lines = [f"{found['title']}, record {found['id']}"]
+    lines += [
+        f"  {'met' if one['met'] else 'not met'}: {one['name']} ({one['why']})" for one in found["content"]["criteria"]
+    ]
+    return "\n".join(lines)
+
+
+def standing(found: dict[str, Any]) -> str:
+    """How a pilot stands."""
+    cost = ""
+    if found["cost"] is not None:
+        cost = f"\nPer 1,000 parts it costs {found['cost']:.1f}, without it {found['cost_without']:.1f}."
+    return f"{found['sentence']}{cost}\nAdvice: {found['advice']} ({found['why']})"
+
+
+def record(found: dict[str, Any]) -> str:
+    """A record in a line, and who signed it."""
+    signed = ", ".join(f"{one['author']} ({one['meaning']})" for one in found["signatures"]) or "not signed"
+    return f"Record {found['id']}: {found['title']}, {found['created'][:16]}, {signed}, SHA-256 {found['hash'][:16]}"
+
+
+def qualified(found: dict[str, Any]) -> str:
+    """Every check of a qualification, then where its record is."""
+    lines = [
+        f"{one['stage']} {'passed' if one['passed'] else 'FAILED'}  {one['name']}: {one['found']}"
+        for one in found["content"]["checks"]
+    ]
+    return "\n".join([*lines, f"{found['content']['answer'].upper()}. {record(found)}"])

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sightline.core.errors import ForbiddenError, InputError
 from sightline.improve.documents.document import Document
 from sightline.improve.documents.html import write_html
 from sightline.improve.documents.pdf import write_pdf
+from sightline.improve.pilot_report import pilot_document
+from sightline.improve.qualification import qualification_document
 from sightline.improve.studies.report import study_document
 from sightline.operations import people
+from sightline.operations.opening import opened_store
 from sightline.store.records import Meaning, Record, Signature
-from sightline.store.store import Store
+from sightline.store.store import Store, StoreLocation
 from sightline.store.tables.base import to_us
 from sightline.store.users import ENGINEER, OPERATOR, RANK, REVIEWER
 
@@ -22,11 +26,21 @@ Form = Literal["pdf", "html", "json"]
 MAX_COMMENT = 1000
 # The least role that a signature of this meaning needs.
 MAY: dict[str, str] = {"performed": OPERATOR, "reviewed": REVIEWER, "approved": ENGINEER}
-DOCUMENTS: dict[str, Callable[[Record, tuple[Signature, ...]], Document]] = {"study": study_document}
+DOCUMENTS: dict[str, Callable[[Record, tuple[Signature, ...]], Document]] = {
+    "study": study_document,
+    "pilot": pilot_document,
+    "qualification": qualification_document,
+}
 
 
 def sign(
-    store: Store, id: int, name: str, password: str, meaning: Meaning, comment: str = "", shown: str | None = None
+    where: Store | StoreLocation,
+    id: int,
+    name: str,
+    password: str,
+    meaning: Meaning,
+    comment: str = "",
+    shown: str | None = None,
 ) -> Signature:
     """Sign a record: the password proves who signs, whoever is logged in. `shown` is the hash of what was looked at.
 
@@ -35,10 +49,28 @@ def sign(
     """
     if len(comment) > MAX_COMMENT:
         raise InputError(f"the comment has {len(comment)} characters. Say it in {MAX_COMMENT}")
-    user = people.prove(store, name, password)
-    if meaning in MAY and RANK[user.role] < RANK[MAY[meaning]]:
-        raise ForbiddenError(f"'{meaning}' needs the role {MAY[meaning]}, and {name} is {user.role}. Ask one of them")
-    return store.records.sign(id, user, meaning, comment, shown)
+    with opened_store(where) as store:
+        user = people.prove(store, name, password)
+        if meaning in MAY and RANK[user.role] < RANK[MAY[meaning]]:
+            raise ForbiddenError(
+                f"'{meaning}' needs the role {MAY[meaning]}, and {name} is {user.role}. Ask one of them"
+            )
+        return store.records.sign(id, user, meaning, comment, shown)
+
+
+def show(where: Store | StoreLocation, kind: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest records with their signatures, without their content; of one kind, or all."""
+    with opened_store(where) as store:
+        found = [to_json(one, store.records.signatures(one.id)) for one in store.records.page(kind, limit=limit)]
+        return [{key: value for key, value in one.items() if key != "content"} for one in found]
+
+
+def export(where: Store | StoreLocation, id: int, output: Path) -> Path:
+    """Write a record with its signatures: .pdf, .html or .json. Raises as `write`."""
+    with opened_store(where) as store:
+        form: Any = output.suffix.removeprefix(".").lower()
+        output.write_bytes(write(store, id, form))
+        return output
 
 
 def write(store: Store, id: int, form: Form) -> bytes:

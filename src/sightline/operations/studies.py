@@ -152,9 +152,7 @@ def sign(where: Where, id: int, name: str, password: str, meaning: Meaning, comm
 def export(where: Where, id: int, output: Path) -> Path:
     """Write a closed study's report: .pdf, .html or .json (the whole record). Raises InputError, ConflictError."""
     with opened_store(where) as store:
-        form: Any = output.suffix.removeprefix(".").lower()
-        output.write_bytes(signing.write(store, _record(store, id), form))
-        return output
+        return signing.export(store, _record(store, id), output)
 
 
 def verify(where: Where) -> str:

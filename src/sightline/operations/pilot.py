@@ -1,0 +1,134 @@
+"""A pilot on the line: begun with targets and prices, followed in words, ended with a decision and its evidence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import sightline
+from sightline.core.errors import ConflictError, InputError
+from sightline.core.result import Verdict
+from sightline.evaluate.prices import Prices
+from sightline.improve.pilot import Criterion, Exit, Standing, Targets, standing
+from sightline.improve.rates import LiveRates, live_rates
+from sightline.operations import signing
+from sightline.operations.opening import author as who
+from sightline.operations.opening import opened_store
+from sightline.store.inspections import Filter
+from sightline.store.records import Record
+from sightline.store.store import Store, StoreLocation
+
+Where = Store | StoreLocation
+RECENT = timedelta(days=1)
+
+
+def begin(where: Where, station: str, targets: Targets, author: str = "", note: str = "") -> dict[str, Any]:
+    """Begin a pilot at a station. Entry criteria that are not met need a note that says why it begins all the same.
+
+    Raises ConflictError for a pilot that runs already, or criteria that are not met.
+    """
+    with opened_store(where) as store:
+        if (running := _running(store, station)) is not None:
+            raise ConflictError(f"{station} has a pilot already, since {running.created:%Y-%m-%d}. End it first")
+        criteria = _criteria(store, station)
+        missing = [f"{one.name} ({one.why})" for one in criteria if not one.met]
+        if missing and not note.strip():
+            told = "; ".join(missing)
+            raise ConflictError(
+                f"{station} is not ready for a pilot: {told}. Mend it, or say with --note why it begins"
+            )
+        content = {
+            "station": station, "targets": {**targets.to_json(), "prices": asdict(targets.prices)}, "note": note,
+            "criteria": [one.to_json() for one in criteria], "software": sightline.__version__,
+        }  # fmt: skip
+        kept = store.records.add("pilot", _subject(station), f"Pilot at {station}: beginning", content, author or who())
+        return _told(store, kept)
+
+
+def status(where: Where, station: str) -> dict[str, Any]:
+    """How the pilot of a station stands, by the line's own record and what people said. Raises NotFoundError."""
+    with opened_store(where) as store:
+        begun = _must_run(store, station)
+        now, rates, _ = _stands(store, begun)
+        return {
+            **now.to_json(),
+            "sentence": now.sentence(),
+            "rates": rates.to_json(),
+            "begun": begun.created.isoformat(),
+        }
+
+
+def end(where: Where, station: str, decision: Exit, author: str = "", note: str = "") -> dict[str, Any]:
+    """End a pilot with a decision: scale, redesign or stop. Its record has the evidence; people sign it.
+
+    A decision against the advice needs a note. Raises InputError, ConflictError.
+    """
+    if decision not in get_args(Exit) or decision == "go on":
+        raise InputError(f"'{decision}' is no exit. A pilot ends with: scale, redesign or stop")
+    with opened_store(where) as store:
+        begun = _must_run(store, station)
+        now, rates, until = _stands(store, begun)
+        if decision != now.advice and not note.strip():
+            raise ConflictError(f"the advice is: {now.advice} ({now.why}). Say with --note why you decide otherwise")
+        content = {
+            **{key: begun.content[key] for key in ("station", "targets", "criteria")}, "begin": begun.id, "note": note,
+            "decision": decision, "standing": now.to_json(), "sentence": now.sentence(), "rates": rates.to_json(),
+            "from": f"{begun.created:%Y-%m-%d %H:%M}", "until": f"{until:%Y-%m-%d %H:%M}",
+            "software": sightline.__version__,
+        }  # fmt: skip
+        kept = store.records.add(
+            "pilot", _subject(station), f"Pilot at {station}: {decision}", content, author or who()
+        )
+        return _told(store, kept)
+
+
+def _told(store: Store, record: Record) -> dict[str, Any]:
+    return signing.to_json(record, store.records.signatures(record.id))
+
+
+def _subject(station: str) -> str:
+    return f"pilot {station}"
+
+
+def _running(store: Store, station: str) -> Record | None:
+    newest = next(iter(store.records.page(subject=_subject(station), limit=1)), None)
+    return None if newest is None or "decision" in newest.content else newest
+
+
+def _must_run(store: Store, station: str) -> Record:
+    found = _running(store, station)
+    if found is None:
+        raise ConflictError(f"{station} has no pilot. Begin one with: sightline pilot begin {station}")
+    return found
+
+
+def _stands(store: Store, begun: Record) -> tuple[Standing, LiveRates, datetime]:
+    given = dict(begun.content["targets"])
+    targets = Targets(**{**given, "prices": Prices(**given["prices"])})
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    rates = live_rates(store.review_figures.strata(begun.created, until, begun.content["station"]))
+    return standing(targets, rates), rates, until
+
+
+def _criteria(store: Store, station: str) -> list[Criterion]:
+    """What has to be so before: parts come, the machine does not act on them yet, people see some of the OK ones."""
+    since = datetime.now(UTC) - RECENT
+    newest = next(iter(store.inspections.page(Filter(station=station, since=since), limit=1)), None)
+    found = [
+        Criterion("the station records", newest is not None, "no part within a day" if newest is None else "parts come")
+    ]
+    if newest is None:
+        return found
+    mode = newest.details.get("mode", "production")
+    found.append(Criterion("pilot mode", mode == "pilot", f"the newest part was judged in {mode} mode"))
+    known = newest.recipe_hash or ""
+    measured = store.evaluations.of(known) if known else ()
+    why = f"{len(measured)} evaluations of recipe {known[:12]}" if known else "the part names no recipe"
+    found.append(Criterion("the recipe was measured on parts it has not seen", bool(measured), why))
+    strata = store.review_figures.strata(since - 6 * RECENT, datetime.now(UTC) + RECENT, station)
+    ok = next(one for one in strata if one.verdict is Verdict.OK)
+    asked = ok.good + ok.defective
+    sampled = "set review_ok in the station's file" if not asked else f"{asked} OK parts were looked at in a week"
+    found.append(Criterion("people see a random share of the OK parts", asked > 0, sampled))
+    return found
