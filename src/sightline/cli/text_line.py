@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sightline.operations.line import Watch
     from sightline.operations.transfer import Transferred
     from sightline.store.adaptations import StoredAdaptation
+    from sightline.store.rollouts import Assignment, Rollout
 
 
 def station(settings: StationSettings) -> str:
@@ -198,6 +199,27 @@ def change(one: StoredAdaptation) -> str:
 def change_json(one: StoredAdaptation) -> dict[str, Any]:
     """The same as plain JSON values."""
     return {**{name: getattr(one, name) for name in type(one).__slots__}, "created": one.created.isoformat()}
+
+
+def rollout(one: Rollout, assigned: Sequence[Assignment]) -> str:
+    """A rollout, and what its stations run."""
+    lines = [f"{one.id:>4}  {one.product}  {one.recipe_hash[:12]}  {one.state}  {one.author}  {one.reason or one.note}"]
+    for number, name in enumerate(one.stations):
+        row = next((row for row in assigned if row.station == name), None)
+        runs = "waits for its turn" if row is None else f"runs {(row.running_hash or '-')[:12]}"
+        lines.append(f"      {name}{' (canary)' * (number == 0)}: {row.fault if row and row.fault else runs}")
+    return "\n".join(lines)
+
+
+def rollout_json(one: Rollout, assigned: Sequence[Assignment]) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    told = {**_plain(one), "stations": list(one.stations), "before": dict(one.before)}
+    return {**told, "assignments": [_plain(row) for row in assigned]}
+
+
+def _plain(one: Rollout | Assignment) -> dict[str, Any]:
+    values = {name: getattr(one, name) for name in type(one).__slots__}
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in values.items()}
 
 
 def rates(found: LiveRates) -> str:

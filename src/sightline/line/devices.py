@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from sightline.core.errors import SightlineError
+from sightline.core.errors import RecipeError, SightlineError
 from sightline.core.signals import Command, CommandKind, Signal, Status
 from sightline.devices.cameras.camera import Camera
 from sightline.devices.cameras.table import open_camera
@@ -21,6 +21,7 @@ from sightline.devices.sinks.port import Aborting, Controller, Sink
 from sightline.devices.sinks.table import open_sink, read_sink
 from sightline.line.adaptations import Adaptations
 from sightline.line.answering import answer_for_the_dead, take_over, tell
+from sightline.line.assigned import Assigned
 from sightline.line.inspection_client import InspectionWorker, Shadow
 from sightline.line.inspection_worker import Load
 from sightline.line.journal import open_store
@@ -155,6 +156,7 @@ class Devices:
     names: Sequence[str]  # of the sinks
     pilot: Pilot
     adaptations: Adaptations
+    assigned: Assigned
     remote: Remote | None = None  # the machine, where the watchdog's process holds it
     changes: Sequence[str] = ()  # recipes whose files are others than at the last start, in words
     shadow: Shadow = field(default_factory=Shadow)
@@ -232,7 +234,7 @@ class Devices:
         found += [f"sink {name}: {health.error or 'not connected'}" for name, health in healths if not health.connected]
         if not self.worker.ready and self.worker.fault:
             found.append(self.worker.fault)
-        found += [fault for fault in (self.recorder.fault, self.adaptations.fault) if fault]
+        found += [fault for fault in (self.recorder.fault, self.adaptations.fault, self.assigned.fault) if fault]
         if self.worker.adaptation_fault:
             found.append(f"what was learned is not used: {self.worker.adaptation_fault}")
         return found
@@ -242,6 +244,7 @@ class Devices:
         closing = [camera.close for camera in self.cameras] + [sink.close for sink in self.sinks]
         for close in (
             self.adaptations.close,
+            self.assigned.close,
             *closing,
             self.worker.close,
             self.recorder.close,
@@ -268,7 +271,9 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         pilot = Pilot(settings)
         register = Register(settings.folder / "parts.db", settings.repeat_s)
         undo.callback(register.close)
-        loaded = Loaded(settings.folder, Recipes(settings).files())
+        assigned = Assigned(settings, partial(open_store, settings))
+        undo.callback(assigned.close)
+        loaded = Loaded(settings.folder, assigned.files(Recipes(settings).files()))
         on = settings.public_key is None if settings.adaptations is None else settings.adaptations
         learned = Adaptations(settings.name, settings.folder, loaded.hashes.values(), partial(open_store, settings), on)
         undo.callback(learned.close)
@@ -290,7 +295,7 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         names = [read_sink(values).name for values in (settings.controller, *settings.sinks)]
         devices = Devices(
             CommandQueue(machine), [], sinks, worker, recorder, metrics, hold, register, names, pilot,
-            learned, remote, loaded.changes,
+            learned, assigned, remote, loaded.changes,
         )  # fmt: skip
         # Before anything that takes its time: the machine waits for these.
         devices.take_over(settings, alive=False)
@@ -300,7 +305,12 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         for view in settings.views:
             devices.cameras.append(open_camera(view.camera))
             undo.callback(devices.cameras[-1].close)
-        worker.wait_ready()
+        try:
+            worker.wait_ready()
+        except RecipeError as error:
+            assigned.give_up(str(error))  # the next start runs the station's own
+            raise
+        assigned.follow(loaded.hashes)
         undo.pop_all()
     return devices
 

@@ -166,6 +166,9 @@ class StationSettings(Settings):
     )
     precision: Literal["f32", "bf16"] = Field("f32", description="what it computes in")
     frame_mb: float = Field(32.0, gt=0, le=4096, description="largest frame of a view, in MB")
+    rollouts: bool = Field(
+        False, description="run recipes that are rolled out to this station in the store, in place of those below"
+    )
     adaptations: bool | None = Field(
         None,
         description="inspect with what was learned since a recipe was made (docs/how-to/self-learning.md); none: yes, "

@@ -14,6 +14,7 @@ from sightline.core.errors import CameraError, SightlineError, StoreError
 from sightline.core.sample import Frame
 from sightline.core.signals import Command, CommandKind, ErrorCode, Status
 from sightline.line.answering import signal_of
+from sightline.line.assigned import PAUSE_S
 from sightline.line.cameras import Cameras
 from sightline.line.continuous import Continuous
 from sightline.line.decision import CAMERA_CODES, Decision, ViewResult, combine, not_told, refuse
@@ -50,7 +51,7 @@ class Station:
         self._deadline = Deadline(self._too_late)
         devices.controller.on_abort(self._deadline.abort)
         self._continuous = Continuous(settings.continuous_ms, devices.cameras)
-        self._number, self._polled_s = 0, 0.0
+        self._number, self._polled_s, self._busy_s = 0, 0.0, time.monotonic()
         self._error = ErrorCode.NONE
         self._part: Part | None = None  # under way
         self._cameras = Cameras(devices.cameras, settings.picture_lead_ms)
@@ -66,6 +67,7 @@ class Station:
                 trigger = self._continuous.trigger()
                 command = self.devices.controller.wait(0.0 if trigger else self._continuous.wait_s(IDLE_S) * 1e3)
                 if command is not None:
+                    self._busy_s = time.monotonic()
                     self._obey(command)
                 elif trigger is not None:
                     self._process_next(trigger)
@@ -342,6 +344,10 @@ class Station:
             if compared is not None:
                 self._record_shadow(*compared)
         self.gate.tick(datetime.datetime.now().astimezone())
+        assigned, pause = self.devices.assigned, now - self._busy_s > PAUSE_S
+        if assigned.renew.is_set() and (pause or assigned.urgent) and not self._continuous.job:
+            self.devices.note("rollout", "another recipe was rolled out: the station starts anew with it")
+            self.stopping.set()
         self._show()
 
     def _record_shadow(self, part: Part, active: ViewResult, shadow: ViewResult) -> None:

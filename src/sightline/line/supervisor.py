@@ -239,6 +239,8 @@ class Supervisor:
             LOG.error("station %s gives no sign of life and is restarted", station.settings.name)
             station.process.kill()
             station.process.join(1.0)
+        elif station.process.exitcode == 0:
+            LOG.info("station %s starts anew", station.settings.name)
         else:
             LOG.error("station %s has gone (exit code %s)", station.settings.name, station.process.exitcode)
         if not station.budget.spend():

@@ -1,6 +1,6 @@
 """The worker: takes jobs from the store and does each in a process of its own, which it can end at any time.
 
-Beside that it watches the line for drift, and has stations learn that are switched to it.
+Beside that it watches the line for drift, has stations learn that are switched to it, and watches rollouts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from sightline.core.errors import Cancelled, SightlineError, StoreError
 from sightline.core.progress import Tell
-from sightline.operations import drift, learning
+from sightline.operations import drift, learning, rollouts
 from sightline.store.database import VARIABLE as DATABASE
 from sightline.store.images import VARIABLE as IMAGES
 from sightline.store.jobs import GO_ON, LOST, QUEUED, RUNNING, Job
@@ -57,7 +57,7 @@ def worker(location: StoreLocation, folder: Path, *, tell: Tell, with_parent: bo
     with Store.open(*location) as store:
         tell(f"working on jobs of {store.database.name}")
         # Threads of their own: a job may take hours, and the line's drift is seen and slow change followed meanwhile.
-        beside = {"drift": drift.follow, "learning": learning.follow}
+        beside = {"drift": drift.follow, "learning": learning.follow, "rollouts": rollouts.follow}
         watching = [
             threading.Thread(target=follow, args=(store, stopping), name=name, daemon=True)
             for name, follow in beside.items()

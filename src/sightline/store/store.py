@@ -33,6 +33,7 @@ from sightline.store.records import Records
 from sightline.store.replies import Replies
 from sightline.store.review_figures import ReviewFigures
 from sightline.store.reviews import Reviews
+from sightline.store.rollouts import Rollouts
 from sightline.store.samples import Catalogue, samples
 from sightline.store.stations import Stations
 from sightline.store.statistics import Statistics
@@ -72,6 +73,7 @@ class Store:
         self.places = DefectPlaces(database)
         self.records = Records(database)
         self.studies = Studies(database)
+        self.rollouts = Rollouts(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

@@ -2,6 +2,7 @@
 import { useState } from "./vendor/preact.js";
 import { address, get, post } from "./api.js";
 import { Choice, Empty, Field, Head, Moment, Reason, Stat, Table, Waiting, go, html, useAction, useList, useQuery, useRemote, useSession } from "./parts.js";
+import { Rollouts } from "./rollout.js";
 import { bound, number, percent, said, score, t } from "./words.js";
 
 const STATES = () => ({ candidate: t("candidate"), shadow: t("on probation"), promoted: t("promoted"), retired: t("retired") });
@@ -64,6 +65,7 @@ export function Recipe({ hash }) {
         ${one.state === "candidate" && html`<button onClick=${() => state("shadow", t("Put on probation"), t("It judges beside the present one and decides nothing."))}>${t("Put on probation")}</button>`}
         ${one.state === "promoted" && before && html`<button onClick=${back}>${t("Roll back")}</button>`}
         ${one.state !== "retired" && html`<button class="danger" onClick=${() => state("retired", t("Retire"))}>${t("Retire")}</button>`}</div></section>
+      <${Rollouts} recipe=${one} />
       <section class="panel"><h2>${t("Measure")}</h2><form class="stack" onSubmit=${measure}><${Field} label=${t("On the test part of")}><${Data} versions=${versions.data} product=${one.product} /></${Field}><div><button disabled=${busy}>${t("Measure")}</button></div></form></section>`}
       <section class="panel"><h2>${t("Origin")}</h2><dl class="facts"><dt>${t("Hash")}</dt><dd><code>${hash}</code></dd><dt>${t("Learned from")}</dt><dd>${one.version || "–"}</dd><dt>${t("By")}</dt><dd>${one.author}</dd><dt>${t("Made")}</dt><dd><${Moment} at=${one.created} style="long" /></dd></dl></section></div></div>
     <${Reason} ask=${asking} close=${() => ask(null)} />`;
