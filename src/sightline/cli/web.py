@@ -1,4 +1,4 @@
-"""`sightline serve`: the web app and its API."""
+"""`sightline serve`: the web app, its API, and what runs recipes in browsers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 
 from sightline.cli import console
 from sightline.cli.app import app
+from sightline.cli.options import Json
 from sightline.cli.store import Database, Images
+from sightline.core.progress import progress
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 picks a free one.")]
@@ -54,3 +56,18 @@ def worker(
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     worker.worker((db, images), folder, tell=console.complain, with_parent=with_parent)
+
+
+@app.command("browser-runtime")
+def browser_runtime(
+    folder: Annotated[Path, typer.Option(help="Server folder for job files.")] = Path("sightline-work"),
+    package: Annotated[Path | None, typer.Option(help="The npm package, fetched elsewhere.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch what runs recipes in browsers (onnxruntime-web, MIT). Example: sightline browser-runtime"""
+    from sightline.operations import browser_runtime
+
+    with progress(as_json) as bar:
+        found = browser_runtime.fetch(folder, package, bar)
+    text = f"{found['version']} is in {found['folder']} ({found['bytes'] / 1e6:.0f} MB)"
+    console.say_json(found) if as_json else console.say(text)

@@ -16,6 +16,7 @@ from sightline.core.card import Card
 from sightline.core.errors import ConflictError, InputError, StoreError
 from sightline.core.result import SEVERITY, Verdict
 from sightline.imaging.image import Image, read_encoded
+from sightline.operations.browser_runtime import refusals
 from sightline.operations.judges import Judges
 from sightline.runtime.handheld import Placement, Presented, State, state_by_looks
 from sightline.runtime.inspection import Inspection
@@ -135,10 +136,11 @@ class Bench:
             presented = replace(presented, state=state_by_looks(result.appearance, inspector.card))
         return presented, result
 
-    def placement(self, recipe: str) -> Placement:
-        """How the pictures of a recipe show their part. Raises NotFoundError."""
+    def placement(self, recipe: str) -> tuple[Placement, tuple[str, ...]]:
+        """How the pictures of a recipe show their part, and what it needs that browsers lack. Raises NotFoundError."""
         found = self._store.recipes.find(recipe)
-        return self._placement(found.hash, Card.model_validate(found.card))
+        card = Card.model_validate(found.card)
+        return self._placement(found.hash, card), refusals(card)
 
     def _placement(self, digest: str, card: Card) -> Placement:
         with self._lock:

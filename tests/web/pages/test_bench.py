@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +18,13 @@ from tests.web.pages import bench_film as film
 from tests.web.pages.conftest import CHROMIUM, QUIET, WAIT_MS
 
 import sightline
+from sightline.core.errors import InputError
 from sightline.core.sample import Sample
+from sightline.operations import browser_runtime
+from sightline.operations.bench import Bench
+from sightline.operations.judges import Judges
 from sightline.runtime.recipe import Recipe
+from sightline.runtime.session import TOLERANCE
 from sightline.store.book import Page as BookPage
 
 # Follows the page's own copy of each frame: its number, and where the part is drawn in it.
@@ -91,6 +98,19 @@ def browser(shot: tuple[Path, list[tuple[str, film.Hand | None]]]) -> Iterator[B
         found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET, *camera])
         yield found
         found.close()
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a server that has fetched the runtime for browsers."""
+    folder = tmp_path_factory.mktemp("runtime")
+    try:
+        browser_runtime.fetch(folder)
+    except InputError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return folder
 
 
 @pytest.fixture
@@ -257,3 +277,69 @@ def test_a_part_that_is_not_ok_is_shown_again_and_the_book_says_what_it_is(
     again, first = served.store.inspections.page()[:2]
     assert (first.details["attempt"], again.details["attempt"]) == (1, 2)
     assert str(first.key)[:-2] == str(again.key)[:-2]
+
+
+LOOK = """async ([recipe, frame]) => {
+  const base = document.querySelector("script[type=module]").src.replace("main.js", "");
+  if (!window.judge) {
+    const { Device } = await import(base + "device.js");
+    const place = await (await fetch("/api/v1/bench/place?recipe=" + recipe)).json();
+    window.judge = new Device(recipe, place, () => {});
+    await window.judge.ready;
+  }
+  const bytes = Uint8Array.from(atob(frame), (one) => one.charCodeAt(0)), canvas = document.createElement("canvas");
+  const picture = await createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" });
+  Object.assign(canvas, { width: picture.width, height: picture.height });
+  canvas.getContext("2d", { willReadFrequently: true }).drawImage(picture, 0, 0);
+  return window.judge.look({ canvas });
+}"""
+
+
+def test_a_recipe_in_the_browser_says_what_the_server_says(
+    learned: str, served: Served, browser: Browser, runtime: Path, parts_shown: tuple[list[film.Part], film.Part]
+) -> None:
+    (served.folder / "work").mkdir(exist_ok=True)
+    (served.folder / "work" / browser_runtime.FOLDER).symlink_to(runtime / browser_runtime.FOLDER)
+    (*_, good), flawed = parts_shown
+    two = good.onto(good.onto(good.ground, film.Hand(320, 360, 0, 0.75)), film.Hand(960, 360, 0, 0.75))
+    frames = [
+        good.shown(film.Hand()), flawed.shown(film.Hand(600, 350, 2, 1.05)), good.shown(film.Hand(700, 340, -3, 0.93)),
+        good.shown(film.Hand(size=0.24)), two, good.ground, np.asarray(good.shown(film.Hand()) // 3, np.uint8),
+        np.asarray(cv2.GaussianBlur(good.shown(film.Hand()), (0, 0), 4), np.uint8),
+    ]  # fmt: skip
+    server = Bench(served.store, Judges(served.store, 1, 1, 1))
+    states = set()
+    with phone(browser, served) as context:
+        page = entered(context, served, learned)
+        for frame in frames:
+            png = cv2.imencode(".png", frame[..., ::-1])[1].tobytes()
+            there, here = server.look(learned, png), page.evaluate(LOOK, [learned, base64.b64encode(png).decode()])
+            states.add(there["state"])
+            assert (here["state"], here["verdict"]) == (there["state"], there["verdict"])
+            if there["view"] is not None:
+                assert here["view"] == pytest.approx(there["view"], abs=8)
+            if there["score"] is not None and list(there["view"]) == here["view"]:
+                assert abs(here["score"] - there["score"]) <= TOLERANCE * max(1, abs(there["score"]))
+                states.add("compared")
+            if there["defects"]:
+                (x, y, w, h), middle = there["defects"][0]["box"], here["defects"][0]["box"]
+                assert abs(x + w / 2 - middle[0] - middle[2] / 2) < 0.1 * flawed.wide
+                assert abs(y + h / 2 - middle[1] - middle[3] / 2) < 0.1 * flawed.wide
+        # The page itself takes it, inspects with it, and the server agrees for the record.
+        page.get_by_text("Settings of this device").click()
+        page.get_by_label("The recipe runs").select_option("device")
+        expect(page.locator(".settings .facts")).to_contain_text("this device", timeout=40_000)
+        page.wait_for_function("() => document.querySelector('.bench .told').innerText === 'Recorded'", timeout=60_000)
+        page.wait_for_load_state("networkidle")
+    assert states >= {"ready", "far", "several", "none", "dark", "blurred", "compared"}
+    assert served.store.inspections.page()[0].details["device"] is not None
+
+
+def test_without_the_runtime_the_page_stays_with_the_server_and_says_how(
+    learned: str, served: Served, browser: Browser
+) -> None:
+    with phone(browser, served) as context:
+        page = entered(context, served, learned)
+        page.get_by_text("Settings of this device").click()
+        expect(page.locator(".settings")).to_contain_text("sightline browser-runtime")
+        page.wait_for_load_state("networkidle")

@@ -39,7 +39,7 @@ from sightline.web.api.problems import Problem, add_handlers, responses
 from sightline.web.api.session import SECURITY
 from sightline.web.api.shield import Shield
 from sightline.web.api.site import Here, Site
-from sightline.web.pages import files
+from sightline.web.pages import files, runtime
 from sightline.web.settings import WebSettings
 
 PREFIX = "/api/v1"
@@ -84,6 +84,7 @@ def create_app(store: Store, settings: WebSettings) -> FastAPI:
     app.include_router(root)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    app.include_router(runtime.router)
     app.include_router(files.router)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app

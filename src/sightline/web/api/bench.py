@@ -19,6 +19,7 @@ from sightline.web.api.datasets import ANY_BYTES
 from sightline.web.api.identity import Inspecting
 from sightline.web.api.problems import responses
 from sightline.web.api.site import Here, Site
+from sightline.web.pages.runtime import runtime_place
 
 router = APIRouter(tags=["bench"], responses=responses(401, 403, 404, 409, 413, 422, 429))
 Recipe = Annotated[str, Query(pattern="^[0-9a-f]{8,64}$", description="hash of the recipe, or its first digits")]
@@ -31,19 +32,23 @@ Moment = Annotated[AwareDatetime | None, Query(description="when the part was sh
 class Place(BaseModel):
     """How a recipe's pictures show their part: width and height in px, and the part's box in shares of the picture.
 
-    `part` is null where there is no ground around it.
+    `part` is null where there is no ground around it. `runtime` is where the browser finds what runs recipes in it, ""
+    where that was not fetched; `refused` names what this recipe needs that no browser can do.
     """
 
     width: int
     height: int
     part: tuple[float, float, float, float] | None
+    runtime: str
+    refused: list[str]
 
 
 @router.get("/bench/place")
 def place(recipe: Recipe, site: Here, identity: Inspecting) -> Place:
     """How a recipe's pictures show their part: what a page draws for people to aim with."""
-    found = site.bench.placement(recipe)
-    return Place(width=found.size[1], height=found.size[0], part=found.part)
+    found, refused = site.bench.placement(recipe)
+    height, width = found.size
+    return Place(width=width, height=height, part=found.part, runtime=runtime_place(site), refused=list(refused))
 
 
 @router.websocket("/bench/live")

@@ -24,12 +24,15 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+# Of scripts that run in a worker of their own and compile WebAssembly; the pages themselves may not.
+COMPILING = f"{POLICY}; script-src 'self' 'wasm-unsafe-eval'"
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",  # with it, a recipe in the browser may use several threads
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))

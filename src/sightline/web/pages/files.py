@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from sightline.core.errors import NotFoundError
+from sightline.web.api.shield import COMPILING
 
 ASSETS = Path(__file__).parent / "assets"
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json"}
@@ -18,6 +19,7 @@ PAGES = (
     *("live", "review", "parts", "samples", "label", "book", "findings", "collect", "jobs", "decide", "recipes"),
     *("statistics", "drift", "learning", "site", "login", "setup", "join", "bench", "agreement", "studies"),
 )
+COMPILES = "device_worker.js"
 router = APIRouter(include_in_schema=False)
 
 
@@ -53,9 +55,10 @@ def asset(version: str, name: str) -> Response:
     data = assets().get(name) if version == revision() else None
     if data is None:
         raise NotFoundError(f"there is no file {name!r} of this version. Load the page again")
-    return Response(
-        data, media_type=TYPES[Path(name).suffix], headers={"Cache-Control": "public, max-age=31536000, immutable"}
-    )
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    if name == COMPILES:
+        headers["Content-Security-Policy"] = COMPILING
+    return Response(data, media_type=TYPES[Path(name).suffix], headers=headers)
 
 
 for _page in PAGES:

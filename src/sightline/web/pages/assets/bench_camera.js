@@ -1,7 +1,8 @@
 // The bench's camera: the verdict in letters that are read at arm's length, over the live picture; buttons for one thumb and gloves.
 import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { get } from "./api.js";
-import { Eye, Server } from "./eye.js";
+import { Device } from "./device.js";
+import { Eye, Server, usualTrip } from "./eye.js";
 import { Guide, useBook } from "./bench_guide.js";
 import { Settings, useSettings } from "./bench_settings.js";
 import { Kept } from "./kept.js";
@@ -15,11 +16,26 @@ const WORDS = () => ({
   turned: t("Hold the camera straight above, and turn the part as learned"),
 });
 
+const SLOW_MS = 400, AWAY_MS = 20000; // a round trip that is too slow, and for how long the server is then left alone
+
+/** Who judges now: the server, or the device where that is wished, or where the server is away or slow. */
+function chooser(wish, server, device, eye) {
+  let until = 0;
+  return () => {
+    const own = device.current && device.current.open ? device.current : null;
+    if (wish.current.where === "device" && device.current && !device.current.problem) return own;
+    if (wish.current.where === "server" || !own) return server.current;
+    if (usualTrip(eye.current) > SLOW_MS) { until = performance.now() + AWAY_MS; eye.current.trips = []; }
+    return server.current.open && performance.now() > until ? server.current : own;
+  };
+}
+
 /** What is in the way of a verdict, in words; "" where nothing is. */
-function obstacle(state, online, handsFree, armed) {
+function obstacle(state, online, handsFree, armed, loading) {
   if (state.problem) return state.problem === "withdrawn" ? t("The camera is gone: it was unplugged, or its permission was withdrawn.") : state.problem;
   if (!state.camera) return t("The camera is being opened …");
   if (state.silent) return t("The camera gives no picture.");
+  if (!online && loading) return t("The recipe is being loaded into this device …");
   if (!online) return t("The server does not answer. What was inspected is kept and sent later.");
   const { answer } = state;
   if (!answer) return t("Looking …");
@@ -38,9 +54,8 @@ const refusal = (error) => ({
 
 export function Camera({ recipe, query }) {
   const session = useSession();
-  const video = useRef(), canvas = useRef(), eye = useRef(null), kept = useRef(null), server = useRef(null);
+  const video = useRef(), canvas = useRef(), eye = useRef(null), kept = useRef(null), server = useRef(null), device = useRef(null);
   const [state, setState] = useState(null);
-  const [online, setOnline] = useState(false);
   const [waiting, setWaiting] = useState(0);
   const [done, setDone] = useState([]);
   const [note, setNote] = useState("");
@@ -65,14 +80,15 @@ export function Camera({ recipe, query }) {
       eye.current.amend(key, { recorded: reply.inspection, verdict: reply.verdict });
       setNote("");
     };
-    server.current = new Server(recipe.hash, () => setOnline(server.current.open));
+    server.current = new Server(recipe.hash, () => setState((old) => old && { ...old }));
     eye.current = new Eye({
-      video: video.current, canvas: canvas.current, judge: () => server.current, changed: setState,
+      video: video.current, canvas: canvas.current, judge: chooser(wish, server, device, eye), changed: setState,
       counted: (part, blob) => {
         if (wish.current.voice) sayAloud(spoken(part.verdict));
         if (wish.current.shake) shake(part.verdict);
         const { attempt, seconds, shown } = part;
-        kept.current.put({ key: part.key, bytes: blob, query: { recipe: recipe.hash, station, attempt, seconds: seconds.toFixed(2), shown } })
+        const own = part.device ? { device_verdict: part.verdict, device_score: part.score } : {};
+        kept.current.put({ key: part.key, bytes: blob, query: { recipe: recipe.hash, station, attempt, seconds: seconds.toFixed(2), shown, ...own } })
           .catch((error) => { setNote(t("Not recorded: {why}", { why: told(error) })); eye.current.take(); });
         setWaiting((count) => count + 1);
       },
@@ -83,9 +99,14 @@ export function Camera({ recipe, query }) {
     eye.current.armed = wish.current.handsFree;
     if (navigator.mediaDevices) open(settings.device);
     else eye.current.tell({ problem: t("A browser opens its camera only by TLS or on this machine itself.") });
-    return () => { eye.current.end(); server.current.close(); kept.current.close(); };
+    return () => { eye.current.end(); server.current.close(); kept.current.close(); if (device.current) device.current.close(); };
   }, []);
   useEffect(() => { if (eye.current) eye.current.place = place.data || null; }, [place.data]);
+  const able = place.data && place.data.runtime && !place.data.refused.length;
+  useEffect(() => {
+    if (!able || device.current || settings.where === "server") return;
+    device.current = new Device(recipe.hash, place.data, () => setState((old) => ({ ...old })));
+  }, [able, settings.where]);
 
   const part = state && state.part;
   const next = () => { setNote(""); eye.current.take(); };
@@ -98,7 +119,8 @@ export function Camera({ recipe, query }) {
   }, [settings.commands, part && part.key]);
   useEffect(() => { if (eye.current && settings.handsFree && !part) eye.current.armed = true; }, [settings.handsFree]);
 
-  const why = state ? obstacle(state, online, settings.handsFree, eye.current && eye.current.armed) : "";
+  const judge = eye.current && eye.current.judge();
+  const why = state ? obstacle(state, !!judge && judge.open, settings.handsFree, eye.current && eye.current.armed, settings.where === "device" && device.current && !device.current.problem) : "";
   const verdict = part && state.inSight && !state.problem && !state.silent ? part.verdict : "";
   const flawed = part && part.verdict !== "OK";
   return html`<div class=${`bench ${settings.contrast ? "contrast" : ""}`}>
@@ -115,5 +137,5 @@ export function Camera({ recipe, query }) {
       <section class="panel"><h2>${t("This round")}</h2><div class="stats"><${Stat} value=${number(done.length)} label=${t("recorded")} />
         ${["OK", "NG", "REVIEW"].map((one) => html`<${Stat} value=${number(done.filter((other) => other.verdict === one).length)} label=${one} />`)}
         <${Stat} value=${number(waiting)} label=${t("waiting to be sent")} /><${Stat} value=${part ? duration(part.seconds) : "–"} label=${t("for this part")} /></div></section>
-      <${Settings} settings=${settings} change=${change} state=${state} open=${open} station=${station} /></div></div>`;
+      <${Settings} settings=${settings} change=${change} state=${state} open=${open} station=${station} place=${place.data} device=${device.current} judge=${judge} /></div></div>`;
 }

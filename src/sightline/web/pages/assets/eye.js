@@ -160,8 +160,9 @@ export class Eye {
     this.busy = true;
     try {
       const shot = { at: now, date: new Date(), stream: this.stream, grey: this.grey, still: this.still(now), tracker: this.tracker, motion: this.tracker && this.tracker.motion, canvas: this.large };
-      shot.blob = await new Promise((done) => this.large.toBlob(done, "image/jpeg", QUALITY));
-      const answer = await judge.look(shot);
+      const encoded = new Promise((done) => this.large.toBlob(done, "image/jpeg", QUALITY));
+      const answer = judge.device ? await judge.look(shot) : await encoded.then((blob) => judge.look({ blob }));
+      shot.blob = await encoded;
       if (shot.stream !== this.stream || this.judge() !== judge) return;
       if (answer) this.hear(answer, shot, judge);
       else this.forget();
@@ -172,7 +173,7 @@ export class Eye {
 
   hear(answer, shot, judge) {
     const tripMs = performance.now() - shot.at;
-    this.trips = [...this.trips.slice(-29), tripMs];
+    if (!judge.device) this.trips = [...this.trips.slice(-29), tripMs];
     if (answer.error) { this.clear(); this.tell({ answer, tripMs }); return; }
     const box = boxOf(answer), before = this.tracker;
     const same = this.follow(box, shot, before);
