@@ -8,7 +8,7 @@ import pytest
 
 from sightline.core.card import Card, GoldenCard, Tiles
 from sightline.core.errors import InputError
-from sightline.operations.browser_runtime import FILES, fetch, is_there, refusals, runtime_file
+from sightline.operations.browser_runtime import FILES, browser_runtime, is_there, refusals, runtime_file
 from sightline.runtime.recipe import Recipe
 
 
@@ -16,9 +16,9 @@ def test_another_package_is_refused_and_nothing_is_written(tmp_path: Path) -> No
     package = tmp_path / "onnxruntime-web.tgz"
     package.write_bytes(b"not what was published")
     with pytest.raises(InputError, match="is not onnxruntime-web"):
-        fetch(tmp_path / "work", package)
+        browser_runtime(tmp_path / "work", package)
     with pytest.raises(InputError, match="cannot be read"):
-        fetch(tmp_path / "work", tmp_path / "gone.tgz")
+        browser_runtime(tmp_path / "work", tmp_path / "gone.tgz")
     assert not (tmp_path / "work").exists()
     assert not is_there(tmp_path / "work")
 

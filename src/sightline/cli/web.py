@@ -65,9 +65,9 @@ def browser_runtime(
     as_json: Json = False,
 ) -> None:
     """Fetch what runs recipes in browsers (onnxruntime-web, MIT). Example: sightline browser-runtime"""
-    from sightline.operations import browser_runtime
+    from sightline.operations import browser_runtime as operations
 
     with progress(as_json) as bar:
-        found = browser_runtime.fetch(folder, package, bar)
+        found = operations.browser_runtime(folder, package, bar)
     text = f"{found['version']} is in {found['folder']} ({found['bytes'] / 1e6:.0f} MB)"
     console.say_json(found) if as_json else console.say(text)

@@ -1,4 +1,4 @@
-"""The runtime that inspects in browsers: fetched once from npm, checked, and kept in a folder that the server serves."""
+"""The runtime that inspects in browsers: fetched once from npm, checked, kept in a folder of the server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMEOUT_S = 60.0
 CHUNK = 1 << 20
 
 
-def fetch(folder: Path, package: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def browser_runtime(folder: Path, package: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Put the runtime into a server's folder, from npm or from a `package` file that was downloaded elsewhere.
 
     Returns where it is, its version and its size. Raises InputError where it cannot be had or is not what was
