@@ -6,6 +6,7 @@ import { duration, number, t } from "./words.js";
 
 const DEFAULTS = { handsFree: true, voice: false, shake: true, contrast: false, commands: false, device: "", where: "auto" };
 
+const PLACES = () => ({ auto: t("on the server, on this device when that is away or slow"), server: t("always on the server"), device: t("on this device") });
 const NEEDS = () => ({ tiles: t("tiles of large pictures"), alignment: t("alignment to a golden part"), "known types": t("known defect types"), grades: t("grades"), "no good parts": t("learned without good parts") });
 
 /** Why the recipe cannot run in this device; "" where it can, or may. */
@@ -37,7 +38,7 @@ export function Settings({ settings, change, state, open, station, place, device
     ${choice("shake", t("Vibrate"), shakes ? "" : t("This device cannot vibrate."), shakes)}
     ${choice("commands", t("Commands by voice: next, again, inspect"), hears ? t("Some browsers send what they hear to their maker.") : t("This browser does not listen."), hears)}
     ${choice("contrast", t("High contrast"))}
-    <${Field} label=${t("The recipe runs")} hint=${unable(place, device)}><select onChange=${(event) => change({ where: event.target.value })}>${Object.entries({ auto: t("on the server, on this device when that is away or slow"), server: t("always on the server"), device: t("on this device") }).map(([key, word]) => html`<option value=${key} selected=${key === settings.where} disabled=${key === "device" && !!unable(place, device)}>${word}</option>`)}</select></${Field}>
+    <${Field} label=${t("The recipe runs")} hint=${unable(place, device)}><select onChange=${(event) => change({ where: event.target.value })}>${Object.entries(PLACES()).map(([key, word]) => html`<option value=${key} selected=${key === settings.where} disabled=${key === "device" && !!unable(place, device)}>${word}</option>`)}</select></${Field}>
     ${cameras.length > 1 && html`<${Field} label=${t("Camera")}><select onChange=${(event) => { change({ device: event.target.value }); open(event.target.value); }}>${cameras.map((one) => html`<option value=${one.deviceId} selected=${camera && one.deviceId === camera.id}>${one.label || one.deviceId.slice(0, 8)}</option>`)}</select></${Field}>`}
     <dl class="facts"><dt>${t("Station")}</dt><dd>${station}</dd>${camera && html`<dt>${t("Camera")}</dt><dd>${camera.label}${facing && html` (${facing})`}</dd>`}
       <dt>${t("Inspecting now")}</dt><dd>${!judge || !judge.open ? "–" : judge.device ? t("this device") : t("the server")}</dd><dt>${t("Round trip")}</dt><dd>${state && state.tripMs ? duration(state.tripMs / 1000) : "–"}</dd><dt>${t("Pictures per second")}</dt><dd>${state ? number(state.framesPerS) : "–"}</dd></dl></details>`;
