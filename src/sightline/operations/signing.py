@@ -8,7 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sightline.core.errors import ForbiddenError, InputError
+import cv2
+import numpy as np
+
+from sightline.core.errors import ForbiddenError, InputError, StoreError
+from sightline.improve.audit_report import audit_document
 from sightline.improve.documents.document import Document
 from sightline.improve.documents.html import write_html
 from sightline.improve.documents.pdf import write_pdf
@@ -24,6 +28,7 @@ from sightline.store.users import ENGINEER, OPERATOR, RANK, REVIEWER
 
 Form = Literal["pdf", "html", "json"]
 MAX_COMMENT = 1000
+REPORT_SIDE = 900  # px of a photo in a report
 # The least role that a signature of this meaning needs.
 MAY: dict[str, str] = {"performed": OPERATOR, "reviewed": REVIEWER, "approved": ENGINEER}
 DOCUMENTS: dict[str, Callable[[Record, tuple[Signature, ...]], Document]] = {
@@ -83,8 +88,29 @@ def write(store: Store, id: int, form: Form) -> bytes:
         raise InputError(f"'{form}' is no form of a report. Use one of: {', '.join(get_args(Form))}")
     if form == "json":
         return json.dumps(to_json(record, signatures), ensure_ascii=False, indent=1).encode()
-    document = DOCUMENTS[record.kind](record, signatures)
+    if record.kind == "audit":
+        document = audit_document(record, signatures, _photos(store, record))
+    else:
+        document = DOCUMENTS[record.kind](record, signatures)
     return write_pdf(document) if form == "pdf" else write_html(document).encode()
+
+
+def _photos(store: Store, record: Record) -> dict[str, bytes]:
+    """The pictures that an audit's record names, as JPEGs small enough for a report; those that are gone left out."""
+    wanted = {one["photo"] for one in record.content["findings"]}
+    wanted |= {one["limit_sample"] for one in record.content["plan"]["steps"]}
+    found = {}
+    for hash in wanted - {None}:
+        try:
+            pixels = cv2.imdecode(np.frombuffer(store.images.read(hash), np.uint8), cv2.IMREAD_COLOR)
+        except StoreError:
+            continue
+        if pixels is None:
+            continue
+        shrink = min(1.0, REPORT_SIDE / max(pixels.shape[:2]))
+        small = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        found[hash] = cv2.imencode(".jpg", small)[1].tobytes()
+    return found
 
 
 def to_json(record: Record, signatures: tuple[Signature, ...]) -> dict[str, Any]:

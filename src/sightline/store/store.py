@@ -28,6 +28,7 @@ from sightline.store.inspections import Inspections
 from sightline.store.jobs import Jobs
 from sightline.store.parts import Parts
 from sightline.store.places import DefectPlaces
+from sightline.store.product_audits import ProductAudits
 from sightline.store.recipes import Recipes
 from sightline.store.records import Records
 from sightline.store.replies import Replies
@@ -72,6 +73,7 @@ class Store:
         self.statistics = Statistics(database, self.inspections)
         self.places = DefectPlaces(database)
         self.records = Records(database)
+        self.product_audits = ProductAudits(database)
         self.studies = Studies(database)
         self.rollouts = Rollouts(database)
 

@@ -109,3 +109,67 @@ class KeptImageRow(Base):
 
     hash: Mapped[Hash] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
+
+
+class AuditPlanRow(Base):
+    """The steps of a product's audit. Rows are only ever added: another plan takes the place of an older one."""
+
+    __tablename__ = "audit_plans"
+
+    id: Mapped[Key]
+    product: Mapped[str]
+    name: Mapped[str]
+    steps: Mapped[list[Any]]  # as sightline.store.product_audits.Step
+    blind: Mapped[bool]  # the person answers before seeing what the model says
+    recipe_hash: Mapped[Hash | None]
+    author: Mapped[str]
+    created: Mapped[datetime]
+
+
+class ProductAuditRow(Base):
+    """One part that is audited by a plan. Only its state and its record change."""
+
+    __tablename__ = "product_audits"
+
+    id: Mapped[Key]
+    plan_id: Mapped[int] = mapped_column(ForeignKey("audit_plans.id"))
+    serial: Mapped[str]
+    lot: Mapped[str]
+    state: Mapped[str] = mapped_column(default="open")  # or closed
+    record_id: Mapped[int | None] = mapped_column(ForeignKey("records.id"))
+    author: Mapped[str]
+    created: Mapped[datetime]
+
+
+class AuditAnswerRow(Base):
+    """What was found at one step. Rows are only ever added."""
+
+    __tablename__ = "audit_answers"
+
+    audit_id: Mapped[int] = mapped_column(ForeignKey("product_audits.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    answer: Mapped[str]  # OK or NG
+    reason: Mapped[str]
+    value: Mapped[float | None]
+    photo: Mapped[Hash | None]
+    opinion: Mapped[dict[str, Any]]  # of the model, with whether it was seen before the answer; {} without one
+    author: Mapped[str]
+    created: Mapped[datetime]
+
+
+class DeviationRow(Base):
+    """Something that an audit found and that has to be followed up."""
+
+    __tablename__ = "deviations"
+
+    id: Mapped[Key]
+    audit_id: Mapped[int] = mapped_column(ForeignKey("product_audits.id"))
+    step: Mapped[int]
+    text: Mapped[str]
+    state: Mapped[str] = mapped_column(default="open")  # or done
+    note: Mapped[str] = mapped_column(default="")  # what was done
+    done_by: Mapped[str | None]
+    created: Mapped[datetime]
+    done: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "state", "id"),)

@@ -55,6 +55,12 @@ class RecordSignature(BaseModel):
     hash: str
 
 
+class SignedRecord(RecordSummary):
+    """A record and the signatures under it."""
+
+    signatures: list[RecordSignature]
+
+
 class NewSignature(Form):
     """`password` proves once more who signs; `hash` is that of the record as it was shown."""
 
@@ -77,6 +83,14 @@ def records(
     """Records, the newest first."""
     found = site.store.records.page(kind, None, place(after, int), limit)
     return listed([RecordSummary.model_validate(one) for one in found], limit, lambda one: one.id)
+
+
+@router.get("/records/{number}/signatures")
+def signatures(number: int, site: Here, identity: Reading) -> SignedRecord:
+    """A record, without its content, and the signatures under it."""
+    record, found = site.store.records.get(number), site.store.records.signatures(number)
+    summary = RecordSummary.model_validate(record).model_dump()
+    return SignedRecord(**summary, signatures=[RecordSignature.model_validate(one) for one in found])
 
 
 @router.get("/records/soundness")

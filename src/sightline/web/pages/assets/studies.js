@@ -28,7 +28,7 @@ export function Studies() {
   const found = useList("/studies", { limit: 50 });
   const mine = (one) => one.appraisers.find((each) => each.name === session.user && each.kind === "person" && each.done < one.readings_each && one.state === "open");
   return html`<${Head} title=${t("Studies")} about=${t("What people and machines can do, proven with the statistics that an auditor accepts.")}>
-      ${session.may("engineer") && html`<a class="button primary" href="/studies/new">${t("Design a study")}</a>`}</${Head}>
+      <a class="button" href="/audits">${t("Product audits")}</a>${session.may("engineer") && html`<a class="button primary" href="/studies/new">${t("Design a study")}</a>`}</${Head}>
     ${!found.items ? html`<${Waiting} of=${found} />` : found.items.length === 0 ? html`<${Empty} title=${t("No study yet")}>${t("A measurement system analysis is a good first one: 30 to 50 parts, three people and the machine, three trials.")}</${Empty}>`
       : html`<div class="panel flat"><${Table} label=${t("Studies")} rows=${found.items} to=${(one) => `/studies/${one.id}`} columns=${[
         [t("Study"), (one) => `${one.id} · ${one.name}`], [t("Kind"), (one) => word(KINDS, one.kind)[0]], [t("Product"), (one) => one.product],
@@ -179,14 +179,19 @@ function Attribute({ figures }) {
     ${figures.between.length > 0 && html`<${Table} label=${t("Kappa between")} rows=${figures.between.map((one) => ({ ...one, id: `${one.first} ${one.second}` }))} columns=${[[t("Appraisers"), (one) => `${one.first} – ${one.second}`], [t("Kappa"), (one) => kappa(one.kappa)]]} />`}</div>`;
 }
 
+/** Reports of a record, as files. */
+export function Reports({ record }) {
+  const report = (form) => save(`/records/${record}/report`, { form }).catch((error) => say(told(error), true));
+  return html`<span class="row"><button onClick=${() => report("pdf")}>PDF</button><button onClick=${() => report("html")}>HTML</button><button onClick=${() => report("json")}>JSON</button></span>`;
+}
+
 function Result({ study }) {
   const session = useSession();
   const [signing, setSigning] = useState(false);
   const found = useRemote((signal) => get(`/studies/${study.id}/result`, {}, signal), [study.id]);
   if (!found.data) return html`<${Waiting} of=${found} />`;
   const { result, signatures, tampered, hash, id } = found.data;
-  const report = (form) => save(`/records/${id}/report`, { form }).catch((error) => say(told(error), true));
-  return html`<section class="panel"><div class="row between"><h2>${t("Result")}</h2><span class="row"><button onClick=${() => report("pdf")}>PDF</button><button onClick=${() => report("html")}>HTML</button><button onClick=${() => report("json")}>JSON</button></span></div>
+  return html`<section class="panel"><div class="row between"><h2>${t("Result")}</h2><${Reports} record=${id} /></div>
     <div class="stack">${tampered && html`<div class="note bad" role="alert">${t("This is not as it was kept: {what}", { what: tampered })}</div>`}
       <p class=${`outcome ${GOOD[result.answer] || ""}`}><b>${word(ANSWERS, result.answer)}</b> ${result.sentence}</p>
       ${result.kind === "attribute" && html`<${Attribute} figures=${result.figures} />`}
