@@ -58,7 +58,7 @@ def limits():
 def trunks():
     """Images per second, from uint8 in the machine's memory to float32 maps on the GPU."""
     from sightline.core.errors import SightlineError
-    from sightline.train.backbone.extractor import TorchExtractor
+    from sightline.train.backbone.torch_extractor import TorchExtractor
 
     rows = {}
     for name, size in TRUNKS.items():

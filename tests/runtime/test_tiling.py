@@ -397,25 +397,27 @@ def _texture(seed: int, high: int, wide: int) -> Image:
 
 def _large_recipe(folder: Path) -> Path:
     """A graph of the default size with random numbers in it: memory does not ask what a recipe knows."""
-    import torch
-
     from sightline.models.anomaly import OutOfDistribution
     from sightline.models.memory_bank import AnomalyHead, Level
     from sightline.train.backbone.extractor import backbone_onnx
     from sightline.train.export.graph import recipe_model, with_card
 
-    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+
+    def numbers(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
     sizes = {"fine": (4096, (40, 112)), "coarse": (2048, (112, 320))}
     names = {"fine": ("stride_8", "stride_16"), "coarse": ("stride_16", "stride_32")}
     levels = {
         name: Level(
-            names[name], channels, True, torch.zeros(sum(channels)), torch.randn(sum(channels), 64),
-            torch.randn(entries, 64),
+            names[name], channels, True, np.zeros(sum(channels), np.float32), numbers(sum(channels), 64),
+            numbers(entries, 64),
         )
         for name, (entries, channels) in sizes.items()
     }  # fmt: skip
     head = AnomalyHead(levels, 0.7, (0.003, 0.03, 0.3))
-    head.ood = OutOfDistribution(names["coarse"], torch.zeros(864, 864), torch.zeros(864))
+    head.ood = OutOfDistribution(names["coarse"], np.zeros((864, 864), np.float32), np.zeros(864, np.float32))
     none = Bounded(count=0, of=9, upper=0.3, confidence=0.95)
     calibration = Calibration(
         method="leave-one-image-out", good=9, defective=0, overkill=none, review=none, escape=None,

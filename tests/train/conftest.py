@@ -14,7 +14,8 @@ from sightline.models.backbone import backbone
 from sightline.models.memory_bank import AnomalyHead
 from sightline.train.anomaly.fitting import HeldOut, fit_anomaly_head
 from sightline.train.anomaly.memory_bank import Maps
-from sightline.train.backbone.extractor import OnnxExtractor, TorchExtractor, backbone_onnx
+from sightline.train.backbone.extractor import OnnxExtractor, backbone_onnx
+from sightline.train.backbone.torch_extractor import TorchExtractor
 from sightline.train.export.graph import recipe_model
 from sightline.train.images.loader import ImageLoader, InputSize, Part, accept
 from sightline.train.settings import TrainSettings

@@ -48,6 +48,10 @@ class BusyError(SightlineError):
         self.wait_s = wait_s
 
 
+class LateError(SightlineError):
+    """No verdict before its deadline: the part was not inspected."""
+
+
 class ImageError(InputError):
     """An image that cannot be inspected. `reason` says why, in one word.
 

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from sightline.models.arrays import Array, Numbers, joined
 
 # Distances in units of their standard deviation over held-out good parts: this lets heads of different kinds be added.
 
 
-class Scaled(nn.Module):
+class Scaled(Numbers):
     """Centre, scale (a standard deviation) and floor of distances, and their weight in the heat.
 
     Distances below `floor` count as `floor`: so near, they are the rounding of the distance formula.
     """
 
-    centre: Tensor
-    scale: Tensor
-    floor: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
         self.weight = 1.0
-        self.register_buffer("centre", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("floor", torch.zeros(()))
+        self.centre, self.scale, self.floor = 0.0, 1.0, 0.0
 
-    def standardise(self, distances: Tensor) -> Tensor:
+    def standardise(self, distances: Array) -> Array:
         """Distances (N, 1, h, w) in units of `scale`, their deviation over held-out good patches."""
-        return (distances.clamp_min(self.floor) - self.centre) / self.scale
+        return (distances.clip(min=self.floor) - self.centre) / self.scale
 
 
 # The discriminator: what sets synthetic defects apart from good patches, as a small network at every cell.
@@ -44,23 +35,17 @@ class Scaled(nn.Module):
 class Discriminator(Scaled):
     """Hidden weights (H, C) and bias (H,) on a level's C features, and the readout (H,)."""
 
-    weights: Tensor
-    bias: Tensor
-    readout: Tensor
-
-    def __init__(self, weights: Tensor, bias: Tensor, readout: Tensor) -> None:
+    def __init__(self, weights: Array, bias: Array, readout: Array) -> None:
         super().__init__()
-        self.register_buffer("weights", weights)
-        self.register_buffer("bias", bias)
-        self.register_buffer("readout", readout)
+        self.weights, self.bias, self.readout = weights, bias, readout
 
-    def logits(self, rows: Tensor) -> Tensor:
+    def logits(self, rows: Array) -> Array:
         """Features (P, C) -> log odds of a defect, but for a constant, (P,)."""
-        return F.relu(F.linear(rows, self.weights, self.bias)) @ self.readout
+        return (rows @ self.weights.T + self.bias).clip(min=0) @ self.readout
 
-    def distances(self, rows: Tensor, grid: tuple[int, int]) -> Tensor:
+    def distances(self, rows: Array, grid: tuple[int, int]) -> Array:
         """Features (N * h * w, C) -> evidence as a map (N, 1, h, w); grid is (h, w)."""
-        return self.logits(rows).view(-1, 1, *grid)
+        return self.logits(rows).reshape(-1, 1, *grid)
 
 
 # How far a whole image lies from the good ones: is this the product at all?
@@ -73,28 +58,24 @@ class Discriminator(Scaled):
 # limit.
 
 
-class OutOfDistribution(nn.Module):
+class OutOfDistribution(Numbers):
     """Backbone maps {name: (N, Ci, h, w)} -> whitened deviation (N, 2 C); a length above 1 lies outside.
 
     `weights` (2 C, 2 C) and `bias` (2 C,) act on `map_moments` of the maps `names`. The deviation is linear in those,
     so the deviation of an image that is read in tiles is the mean of its tiles' deviations.
     """
 
-    weights: Tensor
-    bias: Tensor
-
-    def __init__(self, names: Sequence[str], weights: Tensor, bias: Tensor) -> None:
-        super().__init__()
+    def __init__(self, names: Sequence[str], weights: Array, bias: Array) -> None:
         self.names = tuple(names)
-        self.register_buffer("weights", weights)
-        self.register_buffer("bias", bias)
+        self.weights, self.bias = weights, bias
 
-    def forward(self, maps: dict[str, Tensor]) -> Tensor:
+    def __call__(self, maps: dict[str, Array]) -> Array:
         return map_moments(maps, self.names) @ self.weights.T + self.bias
 
 
-def map_moments(maps: dict[str, Tensor], names: Sequence[str]) -> Tensor:
+def map_moments(maps: dict[str, Array], names: Sequence[str]) -> Array:
     """Means of maps {name: (N, Ci, h, w)} over their cells, and standard deviations, joined: (N, 2 C)."""
-    means = [maps[name].mean(dim=(2, 3)) for name in names]
-    deviations = [maps[name].std(dim=(2, 3), correction=0) for name in names]
-    return torch.cat([*means, *deviations], dim=1)
+    flat = [maps[name].reshape(*maps[name].shape[:2], -1) for name in names]
+    means = [values.mean(axis=2) for values in flat]
+    away = [values - mean[..., None] for values, mean in zip(flat, means, strict=True)]
+    return joined([*means, *((values * values).mean(axis=2) ** 0.5 for values in away)], axis=1)

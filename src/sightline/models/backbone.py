@@ -6,12 +6,16 @@ A new backbone is one file beside this one and one line in the table.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
-from sightline.models import dinov2, efficientnet_lite, hub
+from sightline.models.pretrained import DINOV2_DIGEST, DINOV2_PATCH_PX, DINOV2_TAPS, TAPS, VARIANTS
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HUB_PREFIX = "hf:"
 
@@ -24,7 +28,8 @@ class Backbone(NamedTuple):
     joins; the first of a level gives its grid. A cell of the fine grid is `stride_px` wide, sides of the input are
     multiples of `step_px`, and the spatial mean of the map `embedding` describes the whole image. Where `any_size`
     is false, an export holds for one input size only. `pooled` says whether averaging a map over 3x3 cells helps: it
-    steadies a CNN's cells, while a ViT's tokens have seen each other already and only lose detail.
+    steadies a CNN's cells, while a ViT's tokens have seen each other already and only lose detail. `written` is the
+    variant whose graph `train.backbone.lite_graph` writes without torch; None where a network must be exported.
     """
 
     load: Callable[[], nn.Module]
@@ -36,6 +41,7 @@ class Backbone(NamedTuple):
     embedding: str
     any_size: bool = True
     pooled: bool = True
+    written: str | None = None
 
     @property
     def whole(self) -> tuple[str, ...]:
@@ -45,6 +51,15 @@ class Backbone(NamedTuple):
         """
         middle = len(self.maps) // 2
         return (self.embedding,) if self.pooled else self.maps[max(0, middle - 1) : middle + 1]
+
+    def size_of(self, images: NDArray[np.uint8]) -> tuple[int, int]:
+        """Height and width. What lies beyond the last whole step would not be looked at, so such a size is refused."""
+        height, width = images.shape[1:3]
+        if height % self.step_px or width % self.step_px:
+            raise InputError(
+                f"an input of {width} x {height} px: the backbone needs sides that are multiples of {self.step_px}"
+            )
+        return height, width
 
 
 def finer(source: Backbone) -> Backbone | None:
@@ -59,32 +74,46 @@ def finer(source: Backbone) -> Backbone | None:
 
 
 def _lite(variant: str) -> Backbone:
+    def load() -> nn.Module:
+        from sightline.models import efficientnet_lite
+
+        return efficientnet_lite.load(variant)
+
     return Backbone(
-        load=lambda: efficientnet_lite.load(variant),
-        identity=f"{variant}-{efficientnet_lite.VARIANTS[variant][2][:12]}",
-        maps=tuple(f"stride_{stride}" for stride in efficientnet_lite.TAPS.values()),
+        load=load,
+        identity=f"{variant}-{VARIANTS[variant][2][:12]}",
+        maps=tuple(f"stride_{stride}" for stride in TAPS.values()),
         levels={"fine": ("stride_8", "stride_16"), "coarse": ("stride_16", "stride_32")},
         stride_px=8,
         step_px=32,
         embedding="stride_32",
+        written=variant,
     )
 
 
 def _dinov2() -> Backbone:
-    maps = tuple(f"block_{number}" for number in dinov2.TAPS)
+    maps = tuple(f"block_{number}" for number in DINOV2_TAPS)
+
+    def load() -> nn.Module:
+        from sightline.models import dinov2
+
+        return dinov2.load()
+
     return Backbone(
-        load=dinov2.load,
-        identity=f"dinov2-s-{dinov2.DIGEST[:12]}",
+        load=load,
+        identity=f"dinov2-s-{DINOV2_DIGEST[:12]}",
         maps=maps,
         levels={"fine": maps[:2], "coarse": maps[-2:]},
-        stride_px=dinov2.PATCH_PX,
-        step_px=dinov2.PATCH_PX,
+        stride_px=DINOV2_PATCH_PX,
+        step_px=DINOV2_PATCH_PX,
         embedding=maps[-1],
         pooled=False,
     )
 
 
 def _hub(name: str) -> Backbone:
+    from sightline.models import hub
+
     facts = hub.facts(name)
     maps = tuple(facts.indices)
     return Backbone(
@@ -100,7 +129,7 @@ def _hub(name: str) -> Backbone:
     )
 
 
-BACKBONES: dict[str, Backbone] = {name: _lite(name) for name in efficientnet_lite.VARIANTS}
+BACKBONES: dict[str, Backbone] = {name: _lite(name) for name in VARIANTS}
 BACKBONES["dinov2-s"] = _dinov2()
 
 

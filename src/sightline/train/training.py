@@ -6,37 +6,40 @@ import hashlib
 import platform
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from sightline.core.card import Card, OutOfDistribution, Provenance, Tiles
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, MissingExtraError
 from sightline.core.progress import Progress, unwatched
-from sightline.core.result import NEVER, Band, Verdict
+from sightline.core.result import NEVER, Band
 from sightline.core.sample import TRAIN, Sample, readable_name
 from sightline.evaluate.statistics.intervals import rate
 from sightline.evaluate.thresholds import Targets, calibrate, calibrate_known
-from sightline.models.backbone import backbone
+from sightline.models.backbone import Backbone, backbone
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import TOLERANCE
-from sightline.train.anomaly.fitting import HeldOut
+from sightline.train.anomaly.fitting import FittedModel, HeldOut
 from sightline.train.anomaly.held_out_distances import Outlier, again
 from sightline.train.anomaly.memory_bank import check_enough
 from sightline.train.appearance import how_it_looks
-from sightline.train.backbone.extractor import backbone_onnx
-from sightline.train.classify.validation import Learned, learn_labelled_defects
+from sightline.train.backbone.blas import one_thread
+from sightline.train.backbone.extractor import FeatureExtractor, backbone_onnx, has_torch
 from sightline.train.export.graph import recipe_model, with_card
 from sightline.train.export.memory_crops import gather_explanation
 from sightline.train.export.parity import IMAGES, check_parity
-from sightline.train.finetune.selection import FittedModel, choose_backbone
 from sightline.train.images.loader import ImageLoader, Part, accept, release_memory, warn
+from sightline.train.labels.targets import vocabulary
 from sightline.train.plans import fit_best, offer_plans
 from sightline.train.settings import TrainSettings
 from sightline.train.units import find_units, group_keys, shared_weights, worst_of_each
+
+if TYPE_CHECKING:
+    from sightline.train.classify.validation import Learned
 
 GATED_TILES = 2  # of a part, that the parity gate sees
 NAMED = 5  # parts that a warning names
@@ -67,20 +70,26 @@ def train(
         raise InputError(f"settings are given as an object and by name ({', '.join(options)}). Give one of the two")
     settings = settings or TrainSettings.parse(options)
     report: Progress = progress if callable(progress) else unwatched
-    torch.set_num_threads(settings.threads)
+    with one_thread():
+        return _train(samples, settings, report)
+
+
+def _train(samples: Iterable[Sample], settings: TrainSettings, report: Progress) -> Recipe:
     name = str(getattr(samples, "name", "product"))
     good, known, by_unit, units = _parts([sample for sample in samples if sample.split in (TRAIN, None)], settings)
+    if not has_torch():
+        _tell_what_needs_torch(good, known, settings)
     plans, reasons = offer_plans(good, settings)
     reasons |= {"units": units} if units else {}
     best = fit_best(good, plans, settings, report, known)
     plan, fitted, loader, extractor = best.plan, best.fitted, best.loader, best.extractor
     defects, source = best.defects, backbone(settings.backbone)
     _tell(fitted.outliers, settings)
-    learned = learn_labelled_defects(extractor, source, (loader, defects), settings, report, by_unit)
+    learned = _learned(extractor, source, (loader, defects), settings, report, by_unit)
     if good[0].sample.defective and (learned is None or not learned.label_map.types):
         raise InputError("no good parts, and no type with at least 2 examples. Add good parts, or more of each type")
     frozen = FittedModel(source, extractor, best.int8, best.int8 is not None, fitted, learned)
-    fitted_model, why = choose_backbone(frozen, (loader, defects), settings, report, by_unit)
+    fitted_model, why = _on_what(frozen, (loader, defects), settings, report, by_unit)
     scores, caught = _known_defects(fitted_model, defects, report)
     card = _card(name, settings, fitted_model, (scores, caught), loader, defects, by_unit)
     _tell_of_escapes(card, scores, caught, _scored(fitted_model, defects))
@@ -89,6 +98,47 @@ def train(
     named, told = _named(fitted_model.learned)
     card = card.model_copy(update={"golden": golden, "choices": reasons | card.choices | told | why} | named)
     return _export(fitted_model, card, loader, defects)
+
+
+def _tell_what_needs_torch(good: Sequence[Part], known: Sequence[Part], settings: TrainSettings) -> None:
+    """Say before the work what is left out without torch. Raises MissingExtraError where nothing would be left."""
+    if good[0].sample.defective or settings.backbone_training == "fine-tuned":
+        raise MissingExtraError("torch", "train")
+    said = "torch is not installed: memory bank, discriminator and thresholds are fitted without it. Left out: "
+    label_map = vocabulary([*good, *known])
+    names = (*label_map.types, *label_map.grades) if settings.classify else ()
+    what = f"known defects are not named ({', '.join(names[:NAMED])}), and " if names else ""
+    warn(f"{said}{what}types, grades, boxes, fine-tuning, a GPU and other backbones than lite0 to lite2. "
+         "For them, install 'sightline[train]'")  # fmt: skip
+
+
+def _learned(
+    extractor: FeatureExtractor,
+    source: Backbone,
+    loaders: Sequence[ImageLoader],
+    settings: TrainSettings,
+    report: Progress,
+    by_unit: bool,
+) -> Learned | None:
+    if not has_torch() or not settings.classify:
+        return None
+    label_map = vocabulary([part for loader in loaders for part in loader.parts])
+    if not label_map.types and not label_map.grades:
+        return None
+    from sightline.train.classify.validation import learn_labelled_defects
+
+    return learn_labelled_defects(extractor, source, loaders, settings, report, by_unit)
+
+
+def _on_what(
+    frozen: FittedModel, loaders: Sequence[ImageLoader], settings: TrainSettings, report: Progress, by_unit: bool
+) -> tuple[FittedModel, dict[str, str]]:
+    """The model on its frozen backbone, or on a fine-tuned one where that is wanted and better; and why."""
+    if settings.backbone_training == "frozen":
+        return frozen, {}
+    from sightline.train.finetune.selection import choose_backbone
+
+    return choose_backbone(frozen, loaders, settings, report, by_unit)
 
 
 def _tell(outliers: Iterable[Outlier], settings: TrainSettings) -> None:
@@ -253,7 +303,6 @@ def _scored(fitted_model: FittedModel, loader: ImageLoader) -> list[Part]:
     return [part for part in loader.parts if fitted_model.unseen is None or part.hash in fitted_model.unseen]
 
 
-@torch.inference_mode()
 def _known_defects(
     fitted_model: FittedModel, loader: ImageLoader, progress: Progress
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -263,17 +312,15 @@ def _known_defects(
     """
     scores, caught, parts = [], [], _scored(fitted_model, loader)
     learned = fitted_model.learned
-    band = None if learned is None or learned.card is None else learned.card.band
     for index, part in enumerate(parts):
         progress("scoring known defects", index, len(parts))
         worst, type_logit, held_out = [], -np.inf, fitted_model.fitted.marked.get(part.hash)
         for image in again(loader, part).images:  # one tile's maps at a time, for the memory and for the types
             maps = fitted_model.extractor(image[None])
-            worst.append(float(fitted_model.fitted.head(maps)[1]) if held_out is None else held_out)
-            if learned is not None and band is not None:
-                type_logit = max(type_logit, float(learned.net.type_logits(learned.net(maps).types).amax()))
+            worst.append(float(fitted_model.fitted.head(maps)[1][0]) if held_out is None else held_out)
+            type_logit = max(type_logit, -np.inf if learned is None else learned.strongest(maps))
         scores.append(np.max(worst))  # NaN stays NaN
-        caught.append(band is not None and band.decide(type_logit) is not Verdict.OK)
+        caught.append(learned is not None and learned.catches(type_logit))
     return np.array(scores, np.float64), np.array(caught, bool)
 
 
@@ -299,8 +346,16 @@ def _provenance(parts: Sequence[Part], settings: TrainSettings) -> Provenance:
         dataset=hashlib.sha256("".join(sorted(part.hash for part in parts)).encode()).hexdigest()[:16],
         settings=values,
         seed=settings.seed,
-        versions={"python": platform.python_version()} | {package: version(package) for package in packages},
+        versions={"python": platform.python_version()}
+        | {name: found for name in packages if (found := _version(name))},
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _export(fitted_model: FittedModel, card: Card, loader: ImageLoader, defects: ImageLoader) -> Recipe:

@@ -36,6 +36,11 @@ class WebSettings(BaseModel):
     logins_per_minute: int = Field(30, ge=1, le=10_000, description="login attempts from one address")
     inspect_at_once: int = Field(2, ge=1, le=64, description="uploaded images that are inspected at the same time")
     recipes_open: int = Field(3, ge=1, le=64, description="recipes that are kept open for uploaded images")
+    batch: int = Field(8, ge=1, le=64, description="most uploaded images of a recipe that are inspected together")
+    batch_wait_ms: float = Field(
+        5.0, ge=0, le=1000, description="time that an uploaded image waits for others to be inspected with"
+    )
+    waiting: int = Field(64, ge=1, le=10_000, description="uploaded images of a recipe that may wait; others: 429")
     repeat_every: int = Field(
         25, ge=0, le=10_000, description="one of this many answers brings the part again; 0: none"
     )

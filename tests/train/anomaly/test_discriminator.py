@@ -11,11 +11,11 @@ from sightline.train.anomaly.discriminator import FOLDS, MIN_UNITS, Discriminato
 SIZE, UNITS = 12, 9
 
 
-def _cells(count: int, shift: float, seed: int) -> tuple[Tensor, Tensor]:
+def _cells(count: int, shift: float, seed: int) -> tuple[Tensor, np.ndarray]:
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(count, SIZE)).astype(np.float32) * 3 + 5
     features[:, 0] += shift
-    return torch.from_numpy(features), torch.from_numpy(rng.integers(0, UNITS, count))
+    return torch.from_numpy(features), rng.integers(0, UNITS, count)
 
 
 def _taught(seed: int = 0) -> Discriminators:
@@ -62,12 +62,12 @@ def test_a_network_has_not_seen_its_own_fold() -> None:
     """Defects that only one fold shows are news to that fold's network, and to no other's."""
     folds = deal_units(range(UNITS), 0)
     good, beside = _cells(900, 0, 1), _cells(300, 0, 3)
-    own = torch.tensor([unit for unit, fold in folds.items() if fold == 0])
+    own = [unit for unit, fold in folds.items() if fold == 0]
     defects, units = _cells(300, 12, 2)
     strange = defects.clone()
     strange[:, 0] -= 12
     strange[:, 1] += 12
-    mixed = torch.where(torch.isin(units, own)[:, None], strange, defects)
+    mixed = torch.where(torch.from_numpy(np.isin(units, own))[:, None], strange, defects)
     taught = teach_discriminators(good, (mixed, units), beside, folds, 0)
     plain, _ = _cells(300, 0, 8)
     held_out_maps, _ = _cells(300, 0, 9)

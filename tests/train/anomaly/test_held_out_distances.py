@@ -18,9 +18,9 @@ UNITS, EACH = 12, 200
 
 
 def _head() -> AnomalyHead:
-    level = Level(("a",), (2,), True, torch.zeros(2), torch.eye(2), torch.zeros(1, 2))
-    level.centre = torch.tensor(10.0)
-    return AnomalyHead({"fine": level}, 0.7, (0.03, 0.3)).eval()
+    level = Level(("a",), (2,), True, np.zeros(2), np.eye(2), np.zeros((1, 2)))
+    level.centre = 10.0
+    return AnomalyHead({"fine": level}, 0.7, (0.03, 0.3))
 
 
 def _held_out_of(offsets: list[float], seed: int = 0) -> HeldOutDistances:
@@ -28,8 +28,8 @@ def _held_out_of(offsets: list[float], seed: int = 0) -> HeldOutDistances:
     maps = rng.normal(10, 1, (len(offsets), 1, 12, 16)) + rng.normal(0, 0.1, (len(offsets), 1, 1, 1))
     maps += np.array(offsets)[:, None, None, None]
     parts = tuple(Part(Sample(Path(f"{i}.png"), False), f"{i:016}", i) for i in range(len(offsets)))
-    distances = {"fine": torch.from_numpy(maps.astype(np.float32))}
-    return HeldOutDistances(parts, distances, torch.arange(len(offsets)), [1] * len(offsets), True)
+    distances = {"fine": maps.astype(np.float32)}
+    return HeldOutDistances(parts, distances, np.arange(len(offsets)), [1] * len(offsets), True)
 
 
 def test_strangers_are_named_farthest_first() -> None:
@@ -63,24 +63,24 @@ def test_few_parts_do_not_judge_each_other() -> None:
 
 def test_a_held_out_part_scores_as_a_new_one_does() -> None:
     """Parts of one kind: without what others hold in place of its entries, a part looks stranger than a new one."""
-    generator = torch.Generator().manual_seed(0)
-    keys = torch.randn(UNITS * EACH, 6, generator=generator)
-    units = torch.arange(UNITS).repeat_interleave(EACH)
-    chosen = farthest_points(keys, 300, generator)
+    rng = np.random.default_rng(0)
+    keys = rng.normal(size=(UNITS * EACH, 6)).astype(np.float32)
+    units = np.repeat(np.arange(UNITS), EACH)
+    chosen = farthest_points(keys, 300, rng)
     bank, owners = keys[chosen], find_owners(keys[chosen], units[chosen], keys, units)
     held_out, with_holes = [], []
     for unit in range(UNITS):
         own = keys[units == unit]
         held_out.append(float(nearest(own, *owners.without(bank, unit)).mean()))
         with_holes.append(float(nearest(own, bank, owners.units == unit).mean()))
-    new = float(nearest(torch.randn(4000, 6, generator=generator), bank).mean())
+    new = float(nearest(rng.normal(size=(4000, 6)).astype(np.float32), bank).mean())
     assert abs(sum(held_out) / UNITS / new - 1) < 0.025
     assert sum(with_holes) / UNITS / new > 1.05
 
 
 def test_what_stands_in_is_another_units() -> None:
     keys = torch.tensor([[0.0], [0.1], [0.3]])
-    units = torch.tensor([0, 0, 1])
+    units = np.array([0, 0, 1])
     owners = find_owners(keys[:1], units[:1], keys, units)
     assert owners.others.tolist() == [[keys[2].item()]] and owners.of.tolist() == [1]
     there, banned = owners.without(keys[:1], 0)
@@ -90,16 +90,16 @@ def test_what_stands_in_is_another_units() -> None:
 
 
 def test_without_another_unit_an_entry_is_banned() -> None:
-    keys, units = torch.tensor([[0.0], [1.0]]), torch.tensor([4, 4])
+    keys, units = torch.tensor([[0.0], [1.0]]), np.array([4, 4])
     owners = find_owners(keys, units, keys, units)
     assert owners.without(keys, 4)[1].tolist() == [True, True]
     assert bool(nearest(keys, *owners.without(keys, 4)).isinf().all())
 
 
 def test_units_that_are_forgotten_stand_in_no_more() -> None:
-    keys, units = torch.tensor([[0.0], [0.5], [9.0], [0.2]]), torch.tensor([0, 1, 2, 1])
+    keys, units = torch.tensor([[0.0], [0.5], [9.0], [0.2]]), np.array([0, 1, 2, 1])
     owners = find_owners(keys[:3], units[:3], keys, units)
     assert owners.of.tolist() == [1, -1, -1]
-    owners.keep(torch.tensor([True, False, True]), torch.tensor([1]))
+    owners.keep(np.array([True, False, True]), np.array([1]))
     assert owners.units.tolist() == [0, 2]
     assert owners.of.tolist() == [-1, -1]

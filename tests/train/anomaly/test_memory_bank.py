@@ -21,8 +21,8 @@ def _keys(count: int = 2000, size: int = 8, seed: int = 0) -> Tensor:
     return torch.from_numpy((centres[rng.integers(0, 12, count)] + rng.normal(0, 1, (count, size))).astype(np.float32))
 
 
-def _choose(keys: Tensor, size: int, seed: int = 0) -> Tensor:
-    return farthest_points(keys, size, torch.Generator().manual_seed(seed))
+def _choose(keys: Tensor, size: int, seed: int = 0) -> np.ndarray:
+    return farthest_points(keys, size, np.random.default_rng(seed))
 
 
 def _radius(keys: Tensor, chosen: Tensor) -> float:
@@ -49,7 +49,7 @@ def test_rounds_cover_as_closely_as_one_by_one(size: int, seed: int) -> None:
 
 def test_chosen_points_cover_better_than_random_ones() -> None:
     keys = _keys()
-    random = torch.randperm(len(keys), generator=torch.Generator().manual_seed(0))[:150]
+    random = np.random.default_rng(0).permutation(len(keys))[:150]
     assert _radius(keys, _choose(keys, 150)) < 0.85 * _radius(keys, random)
 
 
@@ -66,8 +66,8 @@ def test_a_bank_that_holds_all_holds_all(size: int) -> None:
 
 def test_equal_seeds_give_equal_banks() -> None:
     keys = _keys()
-    assert torch.equal(_choose(keys, 100, seed=1), _choose(keys, 100, seed=1))
-    assert not torch.equal(_choose(keys, 100, seed=1), _choose(keys, 100, seed=2))
+    assert np.array_equal(_choose(keys, 100, seed=1), _choose(keys, 100, seed=1))
+    assert not np.array_equal(_choose(keys, 100, seed=1), _choose(keys, 100, seed=2))
 
 
 def test_points_that_are_all_equal_are_no_problem() -> None:
@@ -88,16 +88,16 @@ def test_directions_are_those_of_the_singular_value_decomposition() -> None:
 
 
 def test_directions_keep_lengths_and_come_by_strength() -> None:
-    features = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 20)) * np.linspace(5, 0.5, 20))
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 20)) * np.linspace(5, 0.5, 20)).float()
     mean, directions = principal_directions(features, 8)
-    assert torch.allclose(directions.T @ directions, torch.eye(8, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(directions.T @ directions, torch.eye(8), atol=1e-5)
     variances = ((features - mean) @ directions).var(0)
     assert torch.equal(variances, variances.sort(descending=True).values)
     assert float(variances[0] / variances[-1]) > 1.5  # not whitened
 
 
 def test_there_are_no_more_directions_than_channels() -> None:
-    mean, directions = principal_directions(torch.randn(50, 5, generator=torch.Generator().manual_seed(0)), 64)
+    mean, directions = principal_directions(np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32), 64)
     assert (mean.shape, directions.shape) == ((5,), (5, 5))
 
 
@@ -106,10 +106,10 @@ def test_there_are_no_more_directions_than_channels() -> None:
 SIZE = InputSize(96, 128, 1.0)
 
 
-def _found(fitted: Any, count: int, seed: int = 0) -> dict[str, torch.Tensor]:
+def _found(fitted: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:
     loader = ImageLoader(fitted.parts, SIZE, (0.0, 0.0, 1.0, 1.0))
     maps_of = Maps(fitted.extractor, backbone("lite0"))
-    return light_directions(maps_of, loader, count, torch.Generator().manual_seed(seed))
+    return light_directions(maps_of, loader, count, np.random.default_rng(seed))
 
 
 def test_directions_are_orthonormal(fitted: Any) -> None:
@@ -117,7 +117,7 @@ def test_directions_are_orthonormal(fitted: Any) -> None:
     assert set(found) == {"fine", "coarse"}
     for name, directions in found.items():
         assert directions.shape == (sum(fitted.head.levels[name].channels), 3)
-        assert torch.allclose(directions.T @ directions, torch.eye(3), atol=1e-5)
+        assert np.allclose(directions.T @ directions, np.eye(3), atol=1e-5)
 
 
 def test_no_directions_cost_nothing(fitted: Any) -> None:
@@ -135,8 +135,8 @@ def test_keys_move_less_in_another_light(fitted: Any, factor: float) -> None:
     image, letterbox = next(loader(fitted.parts[-1]).some(1))  # type: ignore[union-attr]
     plain, _ = level.rows(fitted.extractor(image[None]))
     lit, _ = level.rows(fitted.extractor(brightened(image, letterbox, factor)[None]))
-    moved = (lit - plain).norm(dim=1).mean()
-    assert float(without(lit - plain, ignored).norm(dim=1).mean()) < 0.75 * float(moved)
+    moved = np.linalg.norm(lit - plain, axis=1).mean()
+    assert np.linalg.norm(without(lit - plain, ignored), axis=1).mean() < 0.75 * float(moved)
 
 
 def test_the_keys_know_nothing_of_what_is_ignored() -> None:
@@ -154,10 +154,10 @@ def test_the_keys_know_nothing_of_what_is_ignored() -> None:
 def test_a_discriminator_knows_nothing_of_what_is_ignored() -> None:
     rng = np.random.default_rng(1)
 
-    def cells(shift: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def cells(shift: float) -> tuple[torch.Tensor, np.ndarray]:
         features = rng.normal(size=(300, 8)).astype(np.float32)
         features[:, 0] += shift
-        return torch.from_numpy(features), torch.from_numpy(rng.integers(0, 6, 300))
+        return torch.from_numpy(features), rng.integers(0, 6, 300)
 
     ignored = torch.eye(8)[:, 2:4]
     made = teach_discriminators(cells(0), cells(6), cells(0), deal_units(range(6), 0), 0, ignored).joined()

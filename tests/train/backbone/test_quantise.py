@@ -43,7 +43,7 @@ def test_the_backbone_is_smaller_and_near_the_float_one(int8: bytes, draw: Any) 
     assert len(int8) < 0.4 * len(backbone_onnx("lite0"))
     assert list(exact) == list(rough)
     for name, values in exact.items():
-        assert (rough[name] - values).norm() <= 0.25 * values.norm(), name
+        assert np.linalg.norm(rough[name] - values) <= 0.25 * np.linalg.norm(values), name
 
 
 def test_any_size_and_batch_still_run(int8: bytes) -> None:
@@ -93,7 +93,7 @@ def test_its_card_says_so_and_carries_its_proof(int8_recipe: Recipe, recipe: Rec
     assert int8_recipe.card.provenance.settings["precision"] == "int8"
     assert recipe.card.provenance.settings["precision"] == "f32"
     assert int8_recipe.card.parity is not None
-    assert int8_recipe.card.parity.reference.startswith("int8 backbone and torch ")
+    assert int8_recipe.card.parity.reference.startswith("int8 backbone and numpy ")
     assert int8_recipe.card.parity.max_relative_difference <= 1e-3
     assert len(int8_recipe.data) < len(recipe.data)
 

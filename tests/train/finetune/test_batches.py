@@ -14,7 +14,7 @@ from torch import Tensor
 from sightline.data.augment import LOOKS, MOVES, Augmentation
 from sightline.imaging.image import Image
 from sightline.train.backbone.cache import CachedMaps
-from sightline.train.backbone.extractor import TorchExtractor
+from sightline.train.backbone.torch_extractor import TorchExtractor
 from sightline.train.classify import classifier
 from sightline.train.classify.classifier import fit_classifier
 from sightline.train.finetune.batches import Views, augmented, label, split_parts

@@ -21,7 +21,8 @@ from sightline.core.sample import Sample
 from sightline.models.backbone import backbone
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.recipe import Recipe
-from sightline.train.backbone.extractor import OnnxExtractor, TorchExtractor, export_backbone
+from sightline.train.backbone.extractor import OnnxExtractor
+from sightline.train.backbone.torch_extractor import TorchExtractor, export_backbone
 from sightline.train.classify import classifier
 from sightline.train.finetune import loop, selection
 from sightline.train.finetune.selection import tuned_backbone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
 
@@ -27,6 +28,27 @@ def test_a_picture_is_judged_with_a_recipe_of_the_store(served: Served, kept: st
             assert caught.value.status == 422
         with pytest.raises(NotFoundError):
             client.send("/recipes/00000000/inspect", bad)
+
+
+def test_of_several_pictures_each_gets_its_own_answer(served: Served, kept: str, parts_folder: Path) -> None:
+    good, bad = ((parts_folder / f"images/{name}.png").read_bytes() for name in ("good/00", "stain/100"))
+    with served.client("operator") as client:
+        sent = [base64.b64encode(data).decode() for data in (good, b"no picture", bad)]
+        told = client.http.post(f"/recipes/{kept}/inspect-many", json={"images": sent}).json()
+        assert [one["verdict"] for one in told] == ["OK", "NG", "NG"]
+        assert told[1]["inspection"] is None and "image" in told[1]["problem"]
+        alone = client.send(f"/recipes/{kept}/inspect", good)
+        assert told[0]["inspection"]["score"] == pytest.approx(alone["score"], abs=1e-4)
+
+
+def test_a_missed_deadline_is_never_a_verdict(served: Served, kept: str, parts_folder: Path) -> None:
+    good, late = (parts_folder / "images/good/00.png").read_bytes(), {"X-Deadline-Ms": "0.01"}
+    with served.client("operator") as client:
+        answer = client.http.post(f"/recipes/{kept}/inspect", content=good, headers=late)
+        assert answer.status_code == 504 and "not inspected" in answer.json()["detail"]
+        sent = {"images": [base64.b64encode(good).decode()]}
+        (told,) = client.http.post(f"/recipes/{kept}/inspect-many", json=sent, headers=late).json()
+        assert told["verdict"] == "NG" and "not inspected" in told["problem"]
 
 
 def test_a_recipe_can_be_listed_read_and_fetched(served: Served, kept: str) -> None:

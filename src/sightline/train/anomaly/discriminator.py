@@ -11,13 +11,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from sightline.data.synthetic.painters import GROUPS
 from sightline.models.anomaly import Discriminator
+from sightline.models.arrays import Array, joined, like, to_numpy
 from sightline.train.anomaly.memory_bank import without
 
 FOLDS = len(GROUPS)
@@ -27,8 +25,12 @@ HIDDEN, STEPS = 32, 200
 LEARNING_RATE, WEIGHT_DECAY, DROP = 4e-3, 1e-2, 0.3
 WARM_UP, BETA_1, BETA_2 = 40, 0.9, 0.999
 DEFECTIVE, GOOD, BESIDE = 256, 384, 128  # cells of a step: drawn, on good parts, on drawn parts beside the defect
+MAX_ODDS = 60.0  # of the logit
 MAX_GOOD = 16_000  # cells of good parts, kept while teaching
 DEVIATION_SHARE = 0.1  # of the mean one, added to every feature's: one that never moves on good parts must not rule
+
+
+Cells = tuple[Array, NDArray[np.int64]]  # features (P, C) and the unit (P,) that each comes from
 
 
 def deal_units(units: Sequence[int], seed: int) -> dict[int, int]:
@@ -45,104 +47,110 @@ class Discriminators:
     `offsets` (F,) are added to what each says, so that all of them speak on one scale.
     """
 
-    def __init__(self, weights: Tensor, bias: Tensor, readout: Tensor, offsets: Tensor, folds: dict[int, int]) -> None:
+    def __init__(
+        self, weights: Array, bias: Array, readout: Array, offsets: Sequence[float], folds: dict[int, int]
+    ) -> None:
         self._weights, self._bias, self._readout, self._folds = weights, bias, readout, folds
-        self._offsets = offsets - offsets.mean()  # the mean network has none
+        self._offsets = [float(offset - np.mean(offsets)) for offset in offsets]  # the mean network has none
 
-    def distances(self, rows: Tensor, unit: int) -> Tensor:
+    def distances(self, rows: Array, unit: int) -> Array:
         """What the network that does not know the unit says of its features (P, C): (P,)."""
         fold = self._folds[unit]
-        output = F.relu(rows @ self._weights[fold] + self._bias[fold]) @ self._readout[fold]
+        output = (rows @ self._weights[fold] + self._bias[fold]).clip(min=0) @ self._readout[fold]
         return output[:, 0] + self._offsets[fold]
 
     def joined(self) -> Discriminator:
         """The mean of all networks, as one with a wider hidden layer."""
-        weights = self._weights.permute(0, 2, 1).flatten(0, 1)
-        return Discriminator(weights, self._bias.flatten(), self._readout.flatten() / len(self._readout))
+        weights = self._weights.swapaxes(1, 2).reshape(FOLDS * HIDDEN, -1)
+        return Discriminator(weights, self._bias.reshape(-1), self._readout.reshape(-1) / len(self._readout))
 
 
 def teach_discriminators(
-    good: tuple[Tensor, Tensor], defective: tuple[Tensor, Tensor], beside: tuple[Tensor, Tensor],
-    folds: dict[int, int], seed: int, ignored: Tensor | None = None,
-) -> Discriminators:  # fmt: skip
+    good: Cells, defective: Cells, beside: Cells, folds: dict[int, int], seed: int, ignored: Array | None = None
+) -> Discriminators:
     """Networks that tell cells of synthetic defects from those of good parts and those beside the defects.
 
-    Each of the three is features (P, C) and the unit (P,) they come from. What lies along the orthonormal directions
-    `ignored` (C, k) plays no part.
+    What lies along the orthonormal directions `ignored` (C, k) plays no part.
     """
     good_rows = without(good[0], ignored)
-    mean = good_rows.mean(0)
-    deviation = good_rows.std(0)
+    mean = good_rows.mean(axis=0)
+    deviation = ((good_rows - mean) ** 2).mean(axis=0) ** 0.5
     deviation = deviation + DEVIATION_SHARE * deviation.mean()
     del good_rows
     kinds = (defective, good, beside)
-    pools = [(without(features, ignored).sub(mean).div_(deviation), _others(units, folds)) for features, units in kinds]
-    generator = torch.Generator().manual_seed(seed)
-    size = good[0].shape[1]
-    net = _Nets(size, generator).to(mean.device)
-    step_by = _Adam(list(net.parameters()))
-    truth = torch.cat([torch.ones(DEFECTIVE), torch.zeros(GOOD + BESIDE)]).to(mean.device).expand(FOLDS, -1)
+    pools = [((without(features, ignored) - mean) / deviation, _others(units, folds)) for features, units in kinds]
+    rng = np.random.default_rng(seed)
+    nets = _Nets(good[0].shape[1], rng, mean)
+    step_by = _Adam(nets.values)
+    counts = (DEFECTIVE, GOOD, BESIDE)
     for step in range(STEPS):
-        counts = (DEFECTIVE, GOOD, BESIDE)
-        batch = torch.cat([_draw(*pool, count, generator) for pool, count in zip(pools, counts, strict=True)], dim=1)
-        kept = torch.rand(batch.shape, generator=generator).to(batch.device) >= DROP
-        loss = F.binary_cross_entropy_with_logits(net(batch * kept / (1 - DROP)), truth) * FOLDS
-        step_by(torch.autograd.grad(loss, step_by.values), step)
-    weights = net.weights.detach() / deviation[:, None]
-    bias = net.bias.detach() - (mean @ weights)[:, None]
-    weights = without(weights.mT, ignored).mT
-    offsets = net.offset.detach().flatten()
-    return Discriminators(weights, bias.reshape(FOLDS, 1, HIDDEN), net.readout.detach(), offsets, folds)
+        batch = joined([_draw(*pool, count, rng) for pool, count in zip(pools, counts, strict=True)], axis=1)
+        kept = (rng.random(tuple(batch.shape), np.float32) >= DROP) / np.float32(1 - DROP)
+        step_by(nets.gradients(batch * like(kept, batch)), step)
+    weights, bias, readout, offsets = nets.values
+    weights = weights / deviation[:, None]
+    bias = bias - (mean @ weights)[:, None]
+    weights = without(weights.swapaxes(1, 2), ignored).swapaxes(1, 2)
+    return Discriminators(weights, bias, readout, to_numpy(offsets).ravel().tolist(), folds)
 
 
-class _Nets(nn.Module):
-    """The folds' networks side by side: standardised features (F, B, C) -> log odds (F, B)."""
+class _Nets:
+    """The folds' networks side by side, as `values`: weights (F, C, H), bias (F, 1, H), readout (F, H, 1) and
+    offset (F, 1, 1).
+    """
 
-    def __init__(self, size: int, generator: torch.Generator) -> None:
-        super().__init__()
-        reach, inner = size**-0.5, HIDDEN**-0.5  # the bounds that torch's own linear layers start from
+    def __init__(self, size: int, rng: np.random.Generator, kind: Array) -> None:
+        reach, inner = size**-0.5, HIDDEN**-0.5  # the bounds that linear layers usually start from
+        starts = (((size, HIDDEN), reach), ((1, HIDDEN), reach), ((HIDDEN, 1), inner), ((1, 1), inner))
+        self.values = [
+            like(rng.uniform(-bound, bound, (FOLDS, *shape)).astype(np.float32), kind) for shape, bound in starts
+        ]
+        truth = np.zeros((DEFECTIVE + GOOD + BESIDE, 1), np.float32)
+        truth[:DEFECTIVE] = 1
+        self._truth = like(truth, kind)
 
-        def start(*shape: int, bound: float) -> nn.Parameter:
-            return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
-
-        self.weights, self.bias = start(FOLDS, size, HIDDEN, bound=reach), start(FOLDS, 1, HIDDEN, bound=reach)
-        self.readout, self.offset = start(FOLDS, HIDDEN, 1, bound=inner), start(FOLDS, 1, 1, bound=inner)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return (F.relu(features @ self.weights + self.bias) @ self.readout + self.offset)[..., 0]
+    def gradients(self, features: Array) -> list[Array]:
+        """Of the folds' mean binary cross-entropies over standardised features (F, B, C), for each of the values."""
+        weights, bias, readout, offset = self.values
+        hidden = (features @ weights + bias).clip(min=0)
+        odds = (hidden @ readout + offset).clip(min=-MAX_ODDS)
+        wrong = (1 / (1 + math.e ** (-odds)) - self._truth) / len(self._truth)
+        back = wrong @ readout.swapaxes(1, 2) * (hidden > 0)
+        return [
+            features.swapaxes(1, 2) @ back,
+            back.sum(axis=1, keepdims=True),
+            hidden.swapaxes(1, 2) @ wrong,
+            wrong.sum(axis=1, keepdims=True),
+        ]
 
 
 class _Adam:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019), its rate falling by half a cosine.
+    """Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019), its rate falling by half a cosine."""
 
-    Written out because torch's own optimisers load its compiler first, which takes longer than all that is learned.
-    """
+    def __init__(self, values: list[Array]) -> None:
+        self._values = values
+        self._first, self._second = ([value * 0 for value in values] for _ in range(2))
 
-    def __init__(self, values: list[nn.Parameter]) -> None:
-        self.values = values
-        self._first, self._second = ([torch.zeros_like(x) for x in values] for _ in range(2))
-
-    @torch.no_grad()
-    def __call__(self, gradients: Sequence[Tensor], step: int) -> None:
+    def __call__(self, gradients: Sequence[Array], step: int) -> None:
         rate = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS)) * min(1.0, (step + 1) / WARM_UP)
-        for value, gradient, first, second in zip(self.values, gradients, self._first, self._second, strict=True):
-            first.lerp_(gradient, 1 - BETA_1)
-            second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+        for value, gradient, first, second in zip(self._values, gradients, self._first, self._second, strict=True):
+            first += (1 - BETA_1) * (gradient - first)
+            second += (1 - BETA_2) * (gradient * gradient - second)
             centred = first / (1 - BETA_1 ** (step + 1))
-            deviation = (second / (1 - BETA_2 ** (step + 1))).sqrt_().add_(1e-8)
-            value.mul_(1 - rate * WEIGHT_DECAY).addcdiv_(centred, deviation, value=-rate)
+            deviation = (second / (1 - BETA_2 ** (step + 1))) ** 0.5 + 1e-8
+            value *= 1 - rate * WEIGHT_DECAY
+            value -= rate * centred / deviation
 
 
-def _others(units: Tensor, folds: dict[int, int]) -> list[Tensor]:
+def _others(units: NDArray[np.int64], folds: dict[int, int]) -> list[NDArray[np.int64]]:
     """For each fold, which of the cells that come from `units` (P,) are all the others'."""
-    fold = torch.tensor([folds.get(int(unit), -1) for unit in units])
-    return [torch.nonzero((fold >= 0) & (fold != turn))[:, 0] for turn in range(FOLDS)]
+    fold = np.array([folds.get(int(unit), -1) for unit in units])
+    return [np.flatnonzero((fold >= 0) & (fold != turn)) for turn in range(FOLDS)]
 
 
-def _draw(features: Tensor, others: list[Tensor], count: int, generator: torch.Generator) -> Tensor:
+def _draw(features: Array, others: list[NDArray[np.int64]], count: int, rng: np.random.Generator) -> Array:
     """`count` random rows of the features (P, C) for each fold: (F, count, C)."""
-    picked = [rows[torch.randint(len(rows), (count,), generator=generator)] for rows in others]
-    return features[torch.stack(picked).to(features.device)]
+    return features[np.stack([rows[rng.integers(len(rows), size=count)] for rows in others])]
 
 
 # The discriminator in the recipe's graph.
@@ -167,8 +175,8 @@ def discriminator_constants(taught: Discriminator, key_values: int) -> dict[str,
     return {
         "key_values": np.array([key_values]),
         "every_value": np.array([key_values + hidden]),
-        "taught_readout": taught.readout.cpu().numpy().reshape(1, hidden, 1, 1),
-        "taught_floor": taught.floor.cpu().numpy(),
-        "taught_centre": taught.centre.cpu().numpy(),
-        "taught_spread": taught.scale.cpu().numpy() / np.float32(taught.weight),
+        "taught_readout": to_numpy(taught.readout).reshape(1, hidden, 1, 1),
+        "taught_floor": np.array(taught.floor, np.float32),
+        "taught_centre": np.array(taught.centre, np.float32),
+        "taught_spread": np.array(taught.scale / taught.weight, np.float32),
     }

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from sightline.core.card import Tuning
 from sightline.core.progress import Progress
+from sightline.models.arrays import Array, joined, to_numpy
+from sightline.models.backbone import Backbone
 from sightline.models.memory_bank import AnomalyHead, Level
 from sightline.train.anomaly.held_out_distances import (
     Comparer,
@@ -38,9 +39,13 @@ from sightline.train.anomaly.memory_bank import (
 )
 from sightline.train.anomaly.out_of_distribution import fit_out_of_distribution
 from sightline.train.anomaly.selection import choose
+from sightline.train.backbone.extractor import FeatureExtractor
 from sightline.train.images.loader import ImageLoader, Part, release_memory
 from sightline.train.settings import TrainSettings
 from sightline.train.units import worst_of_each
+
+if TYPE_CHECKING:
+    from sightline.train.classify.validation import Learned
 
 MAX_ENTRIES = 4096  # of the fine level's bank, where the choice is not set
 FIRST = 4  # the bank that shows which patches are rare has this part of the entries
@@ -88,9 +93,27 @@ class Fitted:
     reasons: dict[str, str]
     outliers: tuple[Outlier, ...]
     validation_score: float
-    origins: Tensor
+    origins: NDArray[np.int32]
     sampled: tuple[Part, ...]
     marked: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """Backbone, guard and classifier of a recipe.
+
+    `exported` is the backbone's ONNX where it is not the cached one, `int8` whether that is quantised. `unseen` are the
+    hashes of the parts that the backbone has not learned from, None where it has learned from none.
+    """
+
+    source: Backbone
+    extractor: FeatureExtractor
+    exported: bytes | None
+    int8: bool
+    fitted: Fitted
+    learned: Learned | None
+    unseen: frozenset[str] | None = None
+    tuning: Tuning | None = None
 
 
 def fit_anomaly_head(
@@ -106,14 +129,14 @@ def fit_anomaly_head(
     `defects` are known defective parts: what people marked on them teaches the discriminator.
     Where the backbone has learned from some of them, the hashes `unseen` name the others: only those are scored.
     """
-    generator = torch.Generator().manual_seed(settings.seed)
+    rng = np.random.default_rng(settings.seed)
     light, why = light_step(loader, settings.brightness)
     sampled = tuple(loader.parts)
-    samples, pooled = sample_patches(maps_of, loader, settings.sample_patches, light, generator, progress)
-    good = good_cells(samples["fine"], settings, generator, defects)
-    ignored = light_directions(maps_of, loader, settings.light_directions, generator)
+    samples, pooled = sample_patches(maps_of, loader, settings.sample_patches, light, rng, progress)
+    good = good_cells(samples["fine"], settings, rng, defects)
+    ignored = light_directions(maps_of, loader, settings.light_directions, rng)
     release_memory()
-    head, owners, origins = _with_banks(maps_of, loader, samples, ignored, light, settings, generator, progress)
+    head, owners, origins = _with_banks(maps_of, loader, samples, ignored, light, settings, rng, progress)
     release_memory()
     parts = _parts_to_score(loader, settings, unseen)
     compared = partial(
@@ -135,15 +158,14 @@ def fit_anomaly_head(
     held_out = HeldOut(scores, peaks, far, held_out_maps.held_out.parts)
     reasons = {"light": f"{why}; directions left out of the keys: {settings.light_directions}", **chosen.reasons}
     marked = _marked_scores(head, held_out_maps)
-    return Fitted(head.eval(), held_out, reasons, outliers, chosen.validation_score, origins, sampled, marked)
+    return Fitted(head, held_out, reasons, outliers, chosen.validation_score, origins, sampled, marked)
 
 
-@torch.inference_mode()
 def _marked_scores(head: AnomalyHead, maps: HeldOutMaps) -> dict[str, float]:
     """Scores of the marked defects by hash, each without what was learned from it."""
     if maps.marked is None or head.discriminator is None:
         return {}
-    scores = head.score(head.fuse(maps.marked.distances))
+    scores = to_numpy(head.score(head.fuse(maps.marked.distances)))
     return {part.hash: float(score) for part, score in zip(maps.marked_parts, scores, strict=True)}
 
 
@@ -158,12 +180,12 @@ def _with_banks(
     maps_of: Maps,
     loader: ImageLoader,
     samples: dict[str, Samples],
-    ignored: dict[str, Tensor],
+    ignored: dict[str, Array],
     light: float,
     settings: TrainSettings,
-    generator: torch.Generator,
+    rng: np.random.Generator,
     progress: Progress,
-) -> tuple[AnomalyHead, dict[str, Owners], Tensor]:
+) -> tuple[AnomalyHead, dict[str, Owners], NDArray[np.int32]]:
     """A head whose levels know their banks but not yet their scales, who owns each entry, and where the
     first level's entries come from.
 
@@ -171,7 +193,7 @@ def _with_banks(
     bank is chosen from.
     """
     levels, owners, origins, pools = {}, {}, [], {}
-    source, device = maps_of.source, maps_of.extractor.device
+    source = maps_of.source
     most = settings.bank_size or MAX_ENTRIES
     # The coarse grid has fewer cells and smoother keys: half of the entries cover it as well.
     sizes = {name: most if name == "fine" else most // 2 for name in source.levels}
@@ -180,31 +202,33 @@ def _with_banks(
         features, units = block.take()
         mean, directions = principal_directions(features, settings.key_size, ignored.get(name))
         keys = projected(features, mean, directions)
-        first = keys[farthest_points(keys, sizes[name] // FIRST, generator)]
-        levels[name] = Level(names, block.channels, source.pooled, mean, directions, first).to(device)
+        first = keys[farthest_points(keys, sizes[name] // FIRST, rng)]
+        levels[name] = Level(names, block.channels, source.pooled, mean, directions, first)
         pools[name] = (keys, units, block.origins)
         del block, features
     rare = rare_patches(maps_of, loader, levels, RARE * settings.sample_patches, light, progress)
     for step, (name, level) in enumerate(levels.items()):
         progress("choosing the bank", step, len(levels))
         (more, whose), (keys, units, where) = rare[name].take(), pools.pop(name)
-        keys, units = torch.cat([keys, more]), torch.cat([units, whose])
-        chosen = farthest_points(keys, sizes[name], generator)
+        keys, units = joined([keys, more]), np.concatenate([units, whose])
+        chosen = farthest_points(keys, sizes[name], rng)
         level.bank = keys[chosen]
         owners[name] = find_owners(keys[chosen], units[chosen], keys, units)
-        origins.append(torch.cat([where, rare.pop(name).origins])[chosen.cpu()])
-    return AnomalyHead(levels, settings.sigma_cells, settings.top_fractions).to(device), owners, origins[0]
+        origins.append(np.concatenate([where, rare.pop(name).origins])[chosen])
+    return AnomalyHead(levels, settings.sigma_cells, settings.top_fractions), owners, origins[0]
 
 
-def forget(head: AnomalyHead, owners: dict[str, Owners], loader: ImageLoader, outliers: tuple[Outlier, ...]) -> Tensor:
+def forget(
+    head: AnomalyHead, owners: dict[str, Owners], loader: ImageLoader, outliers: tuple[Outlier, ...]
+) -> NDArray[np.bool_]:
     """Remove the outliers' entries from the banks and their images from the good parts.
 
     Returns which entries of the first level stay, (M,) bool.
     """
-    units = torch.tensor(sorted({outlier.part.unit for outlier in outliers}))
-    first = ~torch.isin(owners[next(iter(head.levels))].units.cpu(), units)
+    units = np.array(sorted({outlier.part.unit for outlier in outliers}))
+    first = ~np.isin(owners[next(iter(head.levels))].units, units)
     for name, level in head.levels.items():
-        stay = ~torch.isin(owners[name].units, units.to(level.bank.device))
+        stay = ~np.isin(owners[name].units, units)
         level.bank = level.bank[stay]
         owners[name].keep(stay, units)
     gone = {outlier.part.hash for outlier in outliers}
@@ -213,13 +237,12 @@ def forget(head: AnomalyHead, owners: dict[str, Owners], loader: ImageLoader, ou
     return first
 
 
-@torch.inference_mode()
 def _held_out(
     head: AnomalyHead,
     compare: Comparer,
     loader: ImageLoader,
     held_out: HeldOutDistances,
-    heat: Tensor,
+    heat: Array,
     progress: Progress,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores (n,) and hottest cells (n,). A part scores as its worst tile does, as on the line.
@@ -227,16 +250,17 @@ def _held_out(
     Where all tiles are among those that the scales were fitted on, their heat is at hand; else every part is scored
     in a second pass, tile by tile, and no map is kept.
     """
-    found = [_worst(head, tiles) for tiles in heat.split(held_out.counts)]
+    ends = zip(held_out.starts, held_out.counts, strict=True)
+    found = [_worst(head, heat[start : start + count]) for start, count in ends]
     if not held_out.complete:
         found = []
         for index, part in enumerate(held_out.parts):
             progress("scoring every tile", index, len(held_out.parts))
             tiles = [head.fuse(compare(image, part.unit)) for image in again(loader, part).images]
-            found.append(_worst(head, torch.cat(tiles)))
+            found.append(_worst(head, joined(tiles)))
     return np.array([score for score, _ in found]), np.array([peak for _, peak in found])
 
 
-def _worst(head: AnomalyHead, heat: Tensor) -> tuple[float, float]:
+def _worst(head: AnomalyHead, heat: Array) -> tuple[float, float]:
     """The highest score and the hottest cell of a part's tiles, heat (K, 1, h, w)."""
-    return float(head.score(heat).amax()), float(heat.amax())
+    return float(head.score(heat).max()), float(heat.max())

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from sightline.core.errors import InputError
 from sightline.core.progress import Progress
 from sightline.core.sample import readable_name
 from sightline.imaging.image import Image
+from sightline.models.arrays import Array, empty, like, namespace, to_numpy
 from sightline.models.memory_bank import DISCRIMINATOR, AnomalyHead, ImageScore, Level, nearest, over_bank
 from sightline.train.anomaly.discriminator import Discriminators
 from sightline.train.anomaly.memory_bank import Maps
@@ -20,7 +20,7 @@ from sightline.train.images.loader import ImageLoader, Part, Prepared
 
 FITTED_MAPS = 256  # distance maps that the scales are fitted on; every part gives one at least
 
-Distances = dict[str, Tensor]
+Distances = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,14 @@ class HeldOutDistances:
 
     parts: tuple[Part, ...]
     distances: Distances
-    units: Tensor
+    units: NDArray[np.int64]
     counts: list[int]
     complete: bool
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """The first map of each part."""
+        return np.cumsum([0, *self.counts[:-1]])
 
 
 @dataclass
@@ -46,37 +51,39 @@ class Owners:
     passed over for its sake are not there. It would look stranger than a new part does.
     """
 
-    units: Tensor
-    others: Tensor
-    of: Tensor
+    units: NDArray[np.int64]
+    others: Array
+    of: NDArray[np.int64]
 
-    def without(self, bank: Tensor, unit: int) -> tuple[Tensor, Tensor]:
+    def without(self, bank: Array, unit: int) -> tuple[Array, Array]:
         """The bank (M, d) that would be there without `unit`, and which of its entries (M,) may not be used."""
         own = self.units == unit
-        return torch.where(own[:, None], self.others, bank), own & (self.of < 0)
+        there = namespace(bank).where(like(own[:, None], bank), self.others, bank)
+        return there, like(own & (self.of < 0), bank)
 
-    def keep(self, stay: Tensor, gone: Tensor) -> None:
+    def keep(self, stay: NDArray[np.bool_], gone: NDArray[np.int64]) -> None:
         """Forget all but the entries `stay` (M,) bool, and what comes from the units `gone`."""
         self.units, self.others, self.of = self.units[stay], self.others[stay], self.of[stay]
-        self.of[torch.isin(self.of, gone.to(self.of.device))] = -1
+        self.of[np.isin(self.of, gone)] = -1
 
 
-def find_owners(bank: Tensor, owners: Tensor, keys: Tensor, units: Tensor) -> Owners:
+def find_owners(bank: Array, owners: NDArray[np.int64], keys: Array, units: NDArray[np.int64]) -> Owners:
     """Owners of a bank (M, d) chosen from `keys` (P, d): `owners` (M,) and `units` (P,) name the units of both.
 
     What stands in for a unit's entries is what the choice of farthest points would go on with if they were taken out,
     among the keys that lose their nearest entry.
     """
-    nearest_owner = owners[over_bank(keys, bank, lambda products: products.argmax(1), torch.long)]
-    others, of = bank.clone(), torch.full_like(owners, -1)
-    for unit in owners.unique():
+    nearest_owner = owners[to_numpy(over_bank(keys, bank, lambda products: products.argmax(axis=1), "int64"))]
+    others, of = bank + 0.0, np.full_like(owners, -1)
+    for unit in np.unique(owners):
         own = owners == unit
-        bare = torch.nonzero((nearest_owner == unit) & (units != unit))[:, 0]
-        around, distance = keys[bare], nearest(keys[bare], bank, own).square()
-        for entry in torch.nonzero(own)[: len(bare), 0]:
-            pick = distance.argmax()
+        bare = np.flatnonzero((nearest_owner == unit) & (units != unit))
+        around = keys[bare]
+        distance = nearest(around, bank, like(own, bank)) ** 2
+        for entry in np.flatnonzero(own)[: len(bare)]:
+            pick = int(distance.argmax())
             others[entry], of[entry] = around[pick], units[bare[pick]]
-            distance = torch.minimum(distance, (around - around[pick]).square().sum(1))
+            distance = namespace(keys).minimum(distance, ((around - around[pick]) ** 2).sum(axis=1))
     return Owners(owners, others, of)
 
 
@@ -92,21 +99,19 @@ class Comparer:
         """The level whose features the discriminators judge."""
         return self._head.levels["fine"]
 
-    @torch.inference_mode()
     def __call__(self, image: Image, unit: int, key: str | None = None) -> Distances:
         """Distances (1, 1, h, w) of one image to each level's bank, and the evidence."""
         return self.distances(self.maps_of(image, key), unit)
 
-    @torch.inference_mode()
     def distances(self, maps: Distances, unit: int) -> Distances:
         """The same, of an image's maps."""
         found: Distances = {}
         for name, level in self._head.levels.items():
             rows, grid = level.rows(maps)
             keys, first = level.project(rows), not found
-            found[name] = nearest(keys, *self._owners[name].without(level.bank, unit)).view(1, 1, *grid)
+            found[name] = nearest(keys, *self._owners[name].without(level.bank, unit)).reshape(1, 1, *grid)
             if first and self.discriminators is not None:
-                found[DISCRIMINATOR] = self.discriminators.distances(rows, unit).view(1, 1, *grid)
+                found[DISCRIMINATOR] = self.discriminators.distances(rows, unit).reshape(1, 1, *grid)
         return found
 
 
@@ -126,13 +131,13 @@ def held_out_distances(
             found = compare(image, part.unit, part.hash if len(prepared) == 1 else None)
             for name, values in found.items():
                 if name not in distances:
-                    distances[name] = values.new_empty(len(parts) * most, *values.shape[1:])
+                    distances[name] = empty((len(parts) * most, *values.shape[1:]), values)
                 distances[name][len(units)] = values[0]
             units.append(part.unit)
         counts.append(min(most, len(prepared)))
         complete = complete and len(prepared) <= most
     blocks = {name: block[: len(units)] for name, block in distances.items()}
-    return HeldOutDistances(tuple(parts), blocks, torch.tensor(units), counts, complete)
+    return HeldOutDistances(tuple(parts), blocks, np.array(units), counts, complete)
 
 
 def again(loader: ImageLoader, part: Part) -> Prepared:
@@ -164,7 +169,6 @@ class Outlier:
         )
 
 
-@torch.inference_mode()
 def find_outliers(head: AnomalyHead, held_out: HeldOutDistances) -> tuple[Outlier, ...]:
     """Parts whose held-out score lies far above the others', farthest first.
 
@@ -175,9 +179,9 @@ def find_outliers(head: AnomalyHead, held_out: HeldOutDistances) -> tuple[Outlie
     if len(held_out.parts) < MIN_PARTS:
         return ()
     heat = head.fuse(held_out.distances)
-    score = ImageScore(head.score.fractions).to(heat.device)
+    score = ImageScore(head.score.fractions)
     score.fit(heat)
-    scores = np.array([float(score(tiles).amax()) for tiles in heat.split(held_out.counts)])
+    scores = np.maximum.reduceat(to_numpy(score(heat)).astype(float), held_out.starts)
     median = np.median(scores)
     scale = max(1.4826 * float(np.median(np.abs(scores - median))), 1e-6)
     far = (scores - median) / scale

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from sightline.core.progress import Progress
 from sightline.models.anomaly import Discriminator
+from sightline.models.arrays import Array
 from sightline.models.memory_bank import AnomalyHead
-from sightline.train.anomaly.discriminator import MAX_GOOD, MIN_DRAWINGS, deal_units, teach_discriminators
+from sightline.train.anomaly.discriminator import MAX_GOOD, MIN_DRAWINGS, Cells, deal_units, teach_discriminators
 from sightline.train.anomaly.held_out_distances import (
     Comparer,
     HeldOutDistances,
@@ -25,8 +25,6 @@ from sightline.train.anomaly.selection import fit_scales
 from sightline.train.anomaly.synthetic import DefectMaps, cells_to_teach, discriminated, synthesize_defects
 from sightline.train.images.loader import ImageLoader, Part, release_memory, warn
 from sightline.train.settings import TrainSettings
-
-Cells = tuple[Tensor, Tensor]  # features (P, C) and the unit (P,) that each comes from
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def compute_held_out_maps(
     head: AnomalyHead,
     owners: dict[str, Owners],
     loaders: tuple[ImageLoader, ImageLoader | None],
-    ignored: Tensor | None,
+    ignored: Array | None,
     settings: TrainSettings,
     progress: Progress,
     parts: Sequence[Part],
@@ -89,7 +87,7 @@ def compute_held_out_maps(
 
 
 def good_cells(
-    samples: Samples, settings: TrainSettings, generator: torch.Generator, defects: ImageLoader | None
+    samples: Samples, settings: TrainSettings, rng: np.random.Generator, defects: ImageLoader | None
 ) -> Cells | None:
     """Some of the sampled patches, to teach discriminators with; None where none are wanted, or there are too few
     defects to learn from, drawn or marked."""
@@ -100,12 +98,11 @@ def good_cells(
                  f"{MIN_DRAWINGS} are needed. Set synthetic={MIN_DRAWINGS} or more")  # fmt: skip
         return None
     features, units = samples.take()
-    pick = torch.randperm(len(features), generator=generator)[:MAX_GOOD].to(features.device)
+    pick = rng.permutation(len(features))[:MAX_GOOD]
     return features[pick], units[pick]
 
 
 def cells_without(good: Cells, outliers: Iterable[Outlier]) -> Cells:
     """The cells of good parts that do not come from outliers."""
-    units = torch.tensor(sorted({outlier.part.unit for outlier in outliers}))
-    keep = ~torch.isin(good[1].cpu(), units).to(good[1].device)
+    keep = ~np.isin(good[1], [outlier.part.unit for outlier in outliers])
     return good[0][keep], good[1][keep]

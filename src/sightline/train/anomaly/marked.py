@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from sightline.core.progress import Progress
+from sightline.models.arrays import Array, cast, joined
 from sightline.train.anomaly.discriminator import FOLDS
 from sightline.train.anomaly.held_out_distances import Comparer, Distances
 from sightline.train.anomaly.synthetic import DefectMaps, touched_cells
@@ -33,7 +33,7 @@ def read_marked_defects(
         return None
     order = sorted(np.random.default_rng(seed).permutation(len(candidates))[:MAX_MARKED])
     label_map = LabelMap(tuple(sorted({name for p in candidates for name in types_of(p.sample)})), (), False)
-    distances: dict[str, list[torch.Tensor]] = {}
+    distances: dict[str, list[Array]] = {}
     shares, parts, maps_of_parts = [], [], []
     for turn, part in enumerate(candidates[index] for index in order):
         progress("reading marked defects", turn, len(order))
@@ -52,13 +52,13 @@ def read_marked_defects(
             distances.setdefault(name, []).append(values)
         shares.append(1 - target[0])
         parts.append(part)
-        maps_of_parts.append({name: maps[name].half() for name in compare.fine.names})
+        maps_of_parts.append({name: cast(maps[name], "float16") for name in compare.fine.names})
     if len(parts) < MIN_MARKED:
         return None
     cells, clear = touched_cells(shares)
-    joined: Distances = {name: torch.cat(values) for name, values in distances.items()}
+    whole: Distances = {name: joined(values) for name, values in distances.items()}
     units = tuple(part.unit for part in parts)
-    return DefectMaps(joined, cells, clear, units, tuple(maps_of_parts), marked=True), tuple(parts)
+    return DefectMaps(whole, cells, clear, units, tuple(maps_of_parts), marked=True), tuple(parts)
 
 
 def deal_marked(marked: DefectMaps, folds: dict[int, int], seed: int) -> dict[int, int]:

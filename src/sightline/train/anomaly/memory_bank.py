@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.progress import Progress
 from sightline.imaging.image import Image
 from sightline.models.anomaly import map_moments
+from sightline.models.arrays import Array, cast, empty, highest, joined, namespace, to_numpy, top
 from sightline.models.backbone import Backbone
 from sightline.models.memory_bank import Level, level_features, nearest
 from sightline.train.backbone.extractor import FeatureExtractor
@@ -35,10 +34,10 @@ class Maps:
         self.extractor = extractor
         self.source = source
         self._wanted = sorted(set(source.whole).union(*source.levels.values()))
-        self._cached: dict[str, dict[str, Tensor]] = {}
+        self._cached: dict[str, dict[str, Array]] = {}
         self._room = CACHE_BYTES
 
-    def __call__(self, image: Image, key: str | None = None) -> dict[str, Tensor]:
+    def __call__(self, image: Image, key: str | None = None) -> dict[str, Array]:
         """Maps of one image (H, W, 3) uint8; `key` names the image where it comes again."""
         if key is not None and key in self._cached:
             return self._cached[key]
@@ -54,28 +53,28 @@ class Maps:
 class Samples:
     """Patches of one level, kept in one block: small tensors between large passing ones would fragment the heap."""
 
-    def __init__(self, rows: int, channels: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, rows: int, channels: tuple[int, ...], kind: Array) -> None:
         self.channels = channels
-        self._features = torch.empty(rows, sum(channels), device=device)
-        self._units = torch.empty(rows, dtype=torch.long, device=device)
-        self._origins = torch.empty(rows, 4, dtype=torch.int32)
+        self._features = empty((rows, sum(channels)), kind)
+        self._units = np.empty(rows, np.int64)
+        self._origins = np.empty((rows, 4), np.int32)
         self._filled = 0
 
-    def add(self, features: Tensor, unit: int, origin: tuple[int, int, int], cells: Tensor) -> None:
+    def add(self, features: Array, unit: int, origin: tuple[int, int, int], cells: NDArray[np.int64]) -> None:
         """Features (P, C) of `cells` (P,) of one image; `origin` is part, turn and number of `Prepared.some`."""
         end = self._filled + len(features)
         self._features[self._filled : end] = features
         self._units[self._filled : end] = unit
-        self._origins[self._filled : end, :3] = torch.tensor(origin, dtype=torch.int32)
+        self._origins[self._filled : end, :3] = origin
         self._origins[self._filled : end, 3] = cells
         self._filled = end
 
     @property
-    def origins(self) -> Tensor:
+    def origins(self) -> NDArray[np.int32]:
         """Where each patch comes from (P, 4) int32: part, turn, number of the image in that turn, cell."""
         return self._origins[: self._filled]
 
-    def take(self) -> tuple[Tensor, Tensor]:
+    def take(self) -> tuple[Array, NDArray[np.int64]]:
         """Features (P, C) and the owning unit (P,) of each."""
         return self._features[: self._filled], self._units[: self._filled]
 
@@ -87,7 +86,7 @@ class PooledParts:
     `units` (n,) says what each row's part is held out with, `hashes` the part's content hash, "" for a copy.
     """
 
-    rows: Tensor
+    rows: Array
     units: NDArray[np.int64]
     hashes: tuple[str, ...]
 
@@ -104,7 +103,7 @@ class Look:
     plain: bool
     tiles: int
     of: int
-    maps: Iterator[dict[str, Tensor]]
+    maps: Iterator[dict[str, Array]]
 
 
 def looks(maps_of: Maps, loader: ImageLoader, light: float, stage: str, progress: Progress) -> Iterator[Look]:
@@ -123,15 +122,14 @@ def looks(maps_of: Maps, loader: ImageLoader, light: float, stage: str, progress
             yield Look(part, (index, turn), factor == 1.0, len(tiles), len(parts) * len(factors), maps)
 
 
-@torch.inference_mode()
 def sample_patches(
-    maps_of: Maps, loader: ImageLoader, most: int, light: float, generator: torch.Generator, progress: Progress
+    maps_of: Maps, loader: ImageLoader, most: int, light: float, rng: np.random.Generator, progress: Progress
 ) -> tuple[dict[str, Samples], PooledParts]:
     """About `most` random patches of all parts at the first level, and half as many at others, which have fewer cells;
     with copies `light` darker and brighter where it is not 0. And the moments of the maps of each part and copy.
     """
     samples: dict[str, Samples] = {}
-    pooled: list[tuple[Tensor, int, str]] = []
+    pooled: list[tuple[Array, int, str]] = []
     for look in looks(maps_of, loader, light, "learning good parts", progress):
         means = []
         for number, maps in enumerate(look.maps):
@@ -140,19 +138,18 @@ def sample_patches(
                 flat = _rows(maps, names, maps_of.source.pooled)
                 quota = max(1, most // look.of)
                 quota = quota if level == 0 else -(-quota // 2)
-                cells = torch.randperm(len(flat), generator=generator)[: -(-quota // look.tiles)]
+                cells = rng.permutation(len(flat))[: -(-quota // look.tiles)]
                 if name not in samples:
                     most_rows = min(quota + SAMPLED_TILES, SAMPLED_TILES * len(flat))
-                    samples[name] = Samples(look.of * most_rows, tuple(maps[n].shape[1] for n in names), flat.device)
+                    samples[name] = Samples(look.of * most_rows, tuple(maps[n].shape[1] for n in names), flat)
                 origin = (*look.origin, number)
-                samples[name].add(flat[cells.to(flat.device)], look.part.unit, origin, cells)
-        pooled.append((torch.cat(means).mean(0), look.part.unit, look.part.hash if look.plain else ""))
+                samples[name].add(flat[cells], look.part.unit, origin, cells)
+        pooled.append((joined(means).mean(axis=0)[None], look.part.unit, look.part.hash if look.plain else ""))
     check_enough(loader.parts)
-    moments = torch.stack([row for row, _, _ in pooled])
+    moments = joined([row for row, _, _ in pooled])
     return samples, PooledParts(moments, np.array([u for _, u, _ in pooled]), tuple(x for _, _, x in pooled))
 
 
-@torch.inference_mode()
 def rare_patches(
     maps_of: Maps, loader: ImageLoader, levels: dict[str, Level], most: int, light: float, progress: Progress
 ) -> dict[str, Samples]:
@@ -167,11 +164,11 @@ def rare_patches(
             for turn, (name, level) in enumerate(levels.items()):
                 keys, _ = level.keys(maps)
                 quota = -(-most // (look.of * (1 if turn == 0 else 2)))
-                cells = nearest(keys, level.bank).topk(min(-(-quota // look.tiles), len(keys))).indices
+                _, cells = top(nearest(keys, level.bank), min(-(-quota // look.tiles), len(keys)))
                 if name not in found:
                     rows = look.of * min(quota + SAMPLED_TILES, SAMPLED_TILES * len(keys))
-                    found[name] = Samples(rows, (keys.shape[1],), keys.device)
-                found[name].add(keys[cells], look.part.unit, (*look.origin, number), cells.cpu())
+                    found[name] = Samples(rows, (keys.shape[1],), keys)
+                found[name].add(keys[cells], look.part.unit, (*look.origin, number), to_numpy(cells))
     return found
 
 
@@ -215,31 +212,35 @@ CANDIDATES = 256
 ROWS = 4096  # features that are centred at a time
 
 
-def principal_directions(features: Tensor, size: int, ignored: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def principal_directions(features: Array, size: int, ignored: Array | None = None) -> tuple[Array, Array]:
     """PCA without whitening of features (P, C): mean (C,) and directions (C, min(size, C)).
 
     Whitening would give the weak, noisy directions the weight of the strong ones. What lies along the orthonormal
     directions `ignored` (C, k) plays no part.
     """
-    mean = features.mean(0)
-    second = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64, device=features.device)
-    for rows in features.split(ROWS):  # few at a time: a copy of all features would be the training's largest array
-        centred = without(rows - mean, ignored)
-        second += centred.T @ centred
-    _, vectors = torch.linalg.eigh(second / len(features))
-    kept = vectors[:, -size:].flip(1).to(features.dtype)
-    return mean, without(kept.T, ignored).T.contiguous()
+    mean, second = features.mean(axis=0), 0.0
+    for begin in range(0, len(features), ROWS):  # few at a time: a copy of all would be the training's largest array
+        centred = without(features[begin : begin + ROWS] - mean, ignored)
+        second = second + cast(centred.T @ centred, "float64")
+    directions = cast(_strongest(second / len(features), size), "float32")
+    return mean, without(directions.T, ignored).T
 
 
-def projected(features: Tensor, mean: Tensor, directions: Tensor) -> Tensor:
+def _strongest(second: Array, count: int) -> Array:
+    """Eigenvectors (C, count) of a symmetric matrix with the largest eigenvalues, falling."""
+    _, vectors = namespace(second).linalg.eigh(second)
+    return vectors[:, np.arange(vectors.shape[1])[::-1][:count].copy()]
+
+
+def projected(features: Array, mean: Array, directions: Array) -> Array:
     """Keys (P, d) of features (P, C), without a copy of them."""
-    keys = features.new_empty(len(features), directions.shape[1])
-    for rows, own in zip(features.split(ROWS), keys.split(ROWS), strict=True):
-        torch.mm(rows - mean, directions, out=own)
+    keys = empty((len(features), directions.shape[1]), features)
+    for begin in range(0, len(features), ROWS):
+        keys[begin : begin + ROWS] = (features[begin : begin + ROWS] - mean) @ directions
     return keys
 
 
-def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tensor:
+def farthest_points(keys: Array, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Indices (min(size, P),) of keys (P, d) that cover all others as closely as possible.
 
     Farthest-point sampling (Gonzalez 1985) in rounds: the `CANDIDATES` farthest points are ranked greedily among
@@ -248,31 +249,33 @@ def farthest_points(keys: Tensor, size: int, generator: torch.Generator) -> Tens
     """
     count = len(keys)
     if count <= size:
-        return torch.arange(count, device=keys.device)
-    norms = keys.square().sum(1)
-    first = int(torch.randint(count, (1,), generator=generator))
+        return np.arange(count)
+    norms, xp = (keys * keys).sum(axis=1), namespace(keys)
+    first = int(rng.integers(count))
     chosen = [first]
-    distance = (keys - keys[first]).square().sum(1)
+    distance = ((keys - keys[first]) ** 2).sum(axis=1)
     while len(chosen) < size:
         # Few at a time while few are chosen: one round's candidates all lie on the side that is farthest so far.
         take = min(PER_ROUND, max(1, len(chosen) // 4), size - len(chosen))
         picked = _round(keys, distance, take)
         chosen += picked
         new = keys[picked]
-        squared = torch.addmm(new.square().sum(1), keys, new.T, alpha=-2).amin(1) + norms
-        distance = torch.minimum(distance, squared.clamp_min_(0))
-    return torch.tensor(chosen, device=keys.device)
+        products = keys @ new.T
+        products -= 0.5 * (new * new).sum(axis=1)
+        distance = xp.minimum(distance, (norms - 2 * highest(products, 1)).clip(min=0))
+    return np.array(chosen)
 
 
-def _round(keys: Tensor, distance: Tensor, take: int) -> list[int]:
-    far = distance.topk(min(CANDIDATES, len(keys)))
-    among, left = keys[far.indices], far.values.clone()
-    apart = torch.cdist(among, among).square()
+def _round(keys: Array, distance: Array, take: int) -> list[int]:
+    left, indices = top(distance, min(CANDIDATES, len(keys)))
+    left, indices, among = to_numpy(left), to_numpy(indices), to_numpy(keys[indices])
+    lengths = (among * among).sum(axis=1)
+    apart = np.maximum(lengths[:, None] + lengths - 2 * among @ among.T, 0)
     picked = []
     for _ in range(take):
         best = int(left.argmax())
-        picked.append(int(far.indices[best]))
-        left = torch.minimum(left, apart[best])
+        picked.append(int(indices[best]))
+        left = np.minimum(left, apart[best])
     return picked
 
 
@@ -287,14 +290,13 @@ MAX_PARTS = 5  # light does the same to all parts
 MAX_CELLS = 256  # of a copy
 
 
-@torch.inference_mode()
-def light_directions(maps_of: Maps, loader: ImageLoader, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+def light_directions(maps_of: Maps, loader: ImageLoader, count: int, rng: np.random.Generator) -> dict[str, Array]:
     """Orthonormal directions (C, count) of each level's raw features, the strongest first.
 
     The leading right singular vectors of the differences that a change of light makes, not centred: their mean is
     the most important part of them.
     """
-    moved: dict[str, list[Tensor]] = {name: [] for name in maps_of.source.levels}
+    moved: dict[str, list[Array]] = {name: [] for name in maps_of.source.levels}
     step = max(1, len(loader.parts) // MAX_PARTS)
     for part in list(loader.parts)[::step][:MAX_PARTS] if count else ():
         prepared = loader(part)
@@ -305,21 +307,21 @@ def light_directions(maps_of: Maps, loader: ImageLoader, count: int, generator: 
         copies = [maps_of(brightened(image, letterbox, factor)) for factor in FACTORS]
         for name, names in maps_of.source.levels.items():
             own = _rows(plain, names, maps_of.source.pooled)
-            pick = torch.randperm(len(own), generator=generator)[:MAX_CELLS].to(own.device)
+            pick = rng.permutation(len(own))[:MAX_CELLS]
             moved[name] += [_rows(copy, names, maps_of.source.pooled)[pick] - own[pick] for copy in copies]
-    return {name: leading(torch.cat(rows), count) for name, rows in moved.items() if rows}
+    return {name: leading(joined(rows), count) for name, rows in moved.items() if rows}
 
 
-def _rows(maps: dict[str, Tensor], names: Sequence[str], pooled: bool) -> Tensor:
-    return level_features([maps[name] for name in names], pooled)[0].flatten(1).T
+def _rows(maps: dict[str, Array], names: Sequence[str], pooled: bool) -> Array:
+    features = level_features([maps[name] for name in names], pooled)[0]
+    return features.reshape(len(features), -1).T
 
 
-def leading(rows: Tensor, count: int) -> Tensor:
+def leading(rows: Array, count: int) -> Array:
     """Eigenvectors (C, count) of the rows' second moments with the largest eigenvalues."""
-    _, vectors = torch.linalg.eigh(rows.T @ rows)
-    return vectors[:, -count:].flip(1).contiguous()
+    return _strongest(rows.T @ rows, count)
 
 
-def without(rows: Tensor, directions: Tensor | None) -> Tensor:
+def without(rows: Array, directions: Array | None) -> Array:
     """Features (P, C) with what lies along orthonormal directions (C, k) taken out."""
     return rows if directions is None else rows - (rows @ directions) @ directions.T

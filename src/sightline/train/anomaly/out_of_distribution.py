@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sightline.imaging.image import Image
 from sightline.models.anomaly import OutOfDistribution, map_moments
+from sightline.models.arrays import like, to_numpy
 from sightline.runtime.letterbox import Letterbox
 from sightline.train.anomaly.held_out_distances import again
 from sightline.train.anomaly.memory_bank import FACTORS, MAX_PARTS, Maps, PooledParts, leading, without
@@ -25,6 +24,7 @@ NOISE, EVEN = (3.0, 8.0, 20.0, 60.0), (0.0, 0.5, 1.0, 2.0)  # grey values of noi
 MID_GREY = 110.0  # noise comes around it as well as around the part's own colour
 TOWARDS = 0.15  # in ratio, from the farthest good part: a wrong OK costs more than a look
 BLUR = 1 / 60  # of a side: sigma of a picture far out of focus
+Rows = NDArray[np.float64]
 MOMENTS_TEXT = """
     ood_{i}_mean = ReduceMean<keepdims=1>({map}, spatial)
     ood_{i}_away = Sub({map}, ood_{i}_mean)
@@ -39,7 +39,6 @@ OOD_TEXT = """
 """
 
 
-@torch.inference_mode()
 def fit_out_of_distribution(
     maps_of: Maps,
     loader: ImageLoader,
@@ -56,44 +55,48 @@ def fit_out_of_distribution(
     """
     names = maps_of.source.whole
     known = np.isin(pooled.units, list(learned))
-    inside = pooled.rows[torch.from_numpy(known).to(pooled.rows.device)][:, pooled.rows.shape[1] // 2 :].mean(0)
-    scale = (inside + 1e-6).repeat(2).double().cpu()
+    moments = to_numpy(pooled.rows).astype(np.float64)
+    inside = moments[known][:, moments.shape[1] // 2 :].mean(axis=0)
+    scale = np.tile(inside + 1e-6, 2)
     strangers, moved = _strangers_and_light(maps_of, loader, settings)
     count = settings.light_directions
-    light = leading((moved.double().cpu() / scale).float(), count).double() if count else None
-    rows = without(pooled.rows.double().cpu() / scale, light)
+    light = leading(moved / scale, count) if count else None
+    rows = without(moments / scale, light)
     scored = np.unique([part.unit for part in parts])
     distances = np.zeros(len(rows))
     for fold in np.array_split(scored, min(MAX_FOLDS, len(scored))):
         held_out = np.isin(pooled.units, fold)
-        mean, factor = _covariance(rows[torch.from_numpy(known & ~held_out)])
-        distances[held_out] = _distances(rows[torch.from_numpy(held_out)], mean, factor)
+        mean, factor = _covariance(rows[known & ~held_out])
+        distances[held_out] = _distances(rows[held_out], mean, factor)
     row_of = {digest: row for row, digest in enumerate(pooled.hashes)}
     found = distances[[row_of[part.hash] for part in parts]]
-    mean, factor = _covariance(rows[torch.from_numpy(known)])
-    away = _distances(without(strangers.double().cpu() / scale, light), mean, factor)
+    mean, factor = _covariance(rows[known])
+    away = _distances(without(strangers / scale, light), mean, factor)
     limit = max(FACTOR * float(np.median(found)), TAIL_FACTOR * float(np.quantile(found, TAIL)), 1e-9)
     # A strange picture that lies among the good parts, as half of a textile may, cannot be told from them by any limit.
     farthest = float(found.max())
     if (away > farthest).any():
         limit = min(limit, max(float(farthest * (away[away > farthest].min() / farthest) ** TOWARDS), 1e-9))
-    whitening = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=factor.dtype), upper=False)
-    weights = without(whitening, light) / limit
+    weights = without(np.linalg.inv(factor), light) / limit
     bias = -(weights @ mean)
-    device = maps_of.extractor.device
-    return OutOfDistribution(names, (weights / scale).float(), bias.float()).to(device), found / limit
+    numbers = (like(x.astype(np.float32), pooled.rows) for x in (weights / scale, bias))
+    return OutOfDistribution(names, *numbers), found / limit
 
 
-def _strangers_and_light(maps_of: Maps, loader: ImageLoader, settings: TrainSettings) -> tuple[Tensor, Tensor]:
+def _strangers_and_light(maps_of: Maps, loader: ImageLoader, settings: TrainSettings) -> tuple[Rows, Rows]:
     """Moments (s, 2 C) of pictures that show no part, and what a change of light adds to those of parts (p, 2 C)."""
-    names, moved = maps_of.source.whole, []
+    moved = []
     image, letterbox = next(again(loader, loader.parts[0]).some(1))
-    strangers = [map_moments(maps_of(x), names) for x in strange_pictures(image, letterbox, settings.seed)]
+    strangers = [_moments(maps_of, x) for x in strange_pictures(image, letterbox, settings.seed)]
     for part in list(loader.parts)[:: max(1, len(loader.parts) // MAX_PARTS)][:MAX_PARTS]:
         image, letterbox = next(again(loader, part).some(1))
-        plain = map_moments(maps_of(image), names)
-        moved += [map_moments(maps_of(brightened(image, letterbox, factor)), names) - plain for factor in FACTORS]
-    return torch.cat(strangers), torch.cat(moved)
+        plain = _moments(maps_of, image)
+        moved += [_moments(maps_of, brightened(image, letterbox, factor)) - plain for factor in FACTORS]
+    return np.concatenate(strangers), np.concatenate(moved)
+
+
+def _moments(maps_of: Maps, image: Image) -> Rows:
+    return to_numpy(map_moments(maps_of(image), maps_of.source.whole)).astype(np.float64)
 
 
 def strange_pictures(image: Image, letterbox: Letterbox, seed: int) -> list[Image]:
@@ -117,24 +120,24 @@ def strange_pictures(image: Image, letterbox: Letterbox, seed: int) -> list[Imag
     return pictures
 
 
-def _covariance(rows: Tensor) -> tuple[Tensor, Tensor]:
+def _covariance(rows: Rows) -> tuple[Rows, Rows]:
     """Mean (D,) of rows (n, D), and the Cholesky factor (D, D) of their shrunk covariance.
 
     The covariance gets the mean variance of the directions that the rows span on its diagonal: between sphere and
     sample, and sound from five rows on.
     """
-    mean = rows.mean(0)
+    mean = rows.mean(axis=0)
     deviations = rows - mean
     spanned = max(1, min(len(rows) - 1, rows.shape[1]))
     covariance = deviations.T @ deviations / max(1, len(rows) - 1)
     # Rows that are all the same picture still need a length to measure by: that of rounding.
-    base = max(float(covariance.trace()) / spanned, 1e-6 * float(mean.square().mean()), 1e-12)
-    return mean, torch.linalg.cholesky(covariance + base * torch.eye(len(covariance), dtype=rows.dtype))
+    base = max(float(covariance.trace()) / spanned, 1e-6 * float((mean * mean).mean()), 1e-12)
+    return mean, np.linalg.cholesky(covariance + base * np.eye(len(covariance)))
 
 
-def _distances(rows: Tensor, mean: Tensor, factor: Tensor) -> NDArray[np.float64]:
+def _distances(rows: Rows, mean: Rows, factor: Rows) -> Rows:
     """Mahalanobis distances (n,) of rows (n, D)."""
-    return np.asarray(torch.linalg.solve_triangular(factor, (rows - mean).T, upper=False).norm(dim=0).numpy())
+    return np.asarray(np.linalg.norm(np.linalg.solve(factor, (rows - mean).T), axis=0))
 
 
 def out_of_distribution_text(names: tuple[str, ...]) -> str:
@@ -146,4 +149,4 @@ def out_of_distribution_text(names: tuple[str, ...]) -> str:
 
 def out_of_distribution_constants(test: OutOfDistribution) -> dict[str, NDArray[np.generic]]:
     """The numbers that the lines need."""
-    return {"ood_weights": test.weights.cpu().numpy(), "ood_bias": test.bias.cpu().numpy()}
+    return {"ood_weights": to_numpy(test.weights), "ood_bias": to_numpy(test.bias)}

@@ -13,18 +13,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from torch import Tensor
 
 from sightline.evaluate.metrics.pixel import aupro_of_cells
-from sightline.models.memory_bank import (
-    DISCRIMINATOR,
-    AnomalyHead,
-    ImageScore,
-    Level,
-    gaussian,
-    smooth,
-    weighted_sum,
-)
+from sightline.models.arrays import Array, namespace, smooth, to_numpy
+from sightline.models.memory_bank import DISCRIMINATOR, AnomalyHead, ImageScore, Level, gaussian, weighted_sum
 from sightline.train.anomaly.held_out_distances import HeldOutDistances
 from sightline.train.anomaly.synthetic import DefectMaps
 from sightline.train.settings import TrainSettings
@@ -58,7 +50,7 @@ class Candidate:
 class Chosen:
     """Held-out heat (K, 1, h, w) of the good parts under the choice, what was chosen and why, and how good it is."""
 
-    heat: Tensor
+    heat: Array
     reasons: dict[str, str]
     validation_score: float
 
@@ -105,7 +97,7 @@ class _Trial:
     def __init__(
         self, head: AnomalyHead, held_out: HeldOutDistances, defects: DefectMaps | None, settings: TrainSettings
     ) -> None:
-        self.defects, self.kernel = defects, gaussian(settings.sigma_cells).to(head.kernel.device)
+        self.defects, self.kernel = defects, gaussian(settings.sigma_cells)
         self._head, self._held_out_of = head, held_out
         self._view, self.validation_score = cache(self._standardised), cache(self._judged)
 
@@ -114,7 +106,7 @@ class _Trial:
         enough = max(self.validation_score(candidate) for candidate in candidates) - MARGIN
         return next(candidate for candidate in candidates if self.validation_score(candidate) >= enough)
 
-    def heats(self, candidate: Candidate) -> tuple[Tensor, Tensor | None]:
+    def heats(self, candidate: Candidate) -> tuple[Array, Array | None]:
         """Smoothed heat of the good parts, and of the defects."""
         views = [(weight, self._view(name)) for name in self._head.scaled if (weight := candidate.weights[name])]
         good = smooth(weighted_sum((weight, view[0]) for weight, view in views), self.kernel)
@@ -128,27 +120,28 @@ class _Trial:
             return 0.0
         return 0.5 * (_auroc(good, bad) + _aupro(good, bad, self.defects))
 
-    def _standardised(self, name: str) -> tuple[Tensor, Tensor | None]:
+    def _standardised(self, name: str) -> tuple[Array, Array | None]:
         """Standardised distances of good parts and of the defects."""
         distances = self._held_out_of.distances[name]
         own_level = self._head.scaled[name]
         least = least_scale(own_level) if isinstance(own_level, Level) else 0.0
         centre, scale, floor = scales(distances, name, least)
-        bad = None if self.defects is None else (self.defects.distances[name].clamp_min(floor) - centre) / scale
-        return (distances.clamp_min(floor) - centre) / scale, bad
+        bad = None if self.defects is None else (self.defects.distances[name].clip(min=floor) - centre) / scale
+        return (distances.clip(min=floor) - centre) / scale, bad
 
 
-def scales(distances: Tensor, name: str, least: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+def scales(distances: Array, name: str, least: float = 0.0) -> tuple[float, float, float]:
     """Centre, scale (standard deviation) and floor of held-out distances; the scale is `least` or more."""
-    finite = distances[distances.isfinite()]
-    centre = finite.mean()
-    floor = finite.amin() if name == DISCRIMINATOR else NEAR * centre  # evidence may be negative, a distance not
-    return centre, finite.std().maximum(SCALE_FLOOR * centre.clamp_min(SCALE_FLOOR)).clamp_min(least), floor
+    finite = distances[namespace(distances).isfinite(distances)]
+    centre = float(finite.mean())
+    floor = float(finite.min()) if name == DISCRIMINATOR else NEAR * centre  # evidence may be negative, a distance not
+    deviation = float(((finite - centre) ** 2).mean()) ** 0.5
+    return centre, max(deviation, SCALE_FLOOR * max(centre, SCALE_FLOOR), least), floor
 
 
 def least_scale(level: Level) -> float:
     """A share of how far the bank's entries lie from one another: where all pictures are one, the rest is rounding."""
-    return MIN_SCALE * float((level.bank - level.bank.mean(0)).square().sum(1).mean().sqrt())
+    return MIN_SCALE * float(((level.bank - level.bank.mean(axis=0)) ** 2).sum(axis=1).mean()) ** 0.5
 
 
 def fit_scales(head: AnomalyHead, held_out: HeldOutDistances) -> None:
@@ -157,22 +150,22 @@ def fit_scales(head: AnomalyHead, held_out: HeldOutDistances) -> None:
         level.centre, level.scale, level.floor = scales(held_out.distances[name], name, least_scale(level))
 
 
-def _auroc(good: Tensor, bad: Tensor) -> float:
+def _auroc(good: Array, bad: Array) -> float:
     """The share of pairs that are ranked rightly: what the area under the ROC curve is, without a large import."""
-    score = ImageScore(FRACTIONS).to(good.device)
+    score = ImageScore(FRACTIONS)
     score.fit(good)
-    above = score(bad)[:, None] - score(good)[None]
-    return float(((above > 0).float() + 0.5 * (above == 0).float()).mean())
+    above = np.sign(to_numpy(score(bad))[:, None] - to_numpy(score(good)))
+    return float(0.5 + 0.5 * above.mean())
 
 
-def _aupro(good: Tensor, bad: Tensor, defects: DefectMaps) -> float:
-    clean = good[:: max(1, len(good) // JUDGED_MAPS), 0].cpu().numpy()
-    hot = bad[:, 0].cpu().numpy()
+def _aupro(good: Array, bad: Array, defects: DefectMaps) -> float:
+    clean = to_numpy(good[:: max(1, len(good) // JUDGED_MAPS), 0])
+    hot = to_numpy(bad[:, 0])
     normal = np.concatenate([clean.ravel(), hot[~defects.cells]])
     return aupro_of_cells(normal, hot[defects.cells], defects.weights)
 
 
-def _apply(head: AnomalyHead, held_out: HeldOutDistances, best: Candidate, kernel: Tensor) -> None:
+def _apply(head: AnomalyHead, held_out: HeldOutDistances, best: Candidate, kernel: Array) -> None:
     if best.coarse == 0 and "coarse" in head.levels:
         del head.levels["coarse"]
     if best.discriminator == 0:

@@ -8,16 +8,15 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sightline.core.progress import Progress
 from sightline.data.synthetic.painters import GROUPS, draw
 from sightline.evaluate.metrics.pixel import region_weights
 from sightline.imaging.image import Image
+from sightline.models.arrays import Array, cast, joined
 from sightline.models.memory_bank import DISCRIMINATOR, Level
-from sightline.train.anomaly.discriminator import Discriminators
+from sightline.train.anomaly.discriminator import Cells, Discriminators
 from sightline.train.anomaly.held_out_distances import Comparer, Distances, again
 from sightline.train.images.loader import ImageLoader, Part
 
@@ -60,7 +59,7 @@ def synthesize_defects(
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(parts))
-    distances: dict[str, list[Tensor]] = {}
+    distances: dict[str, list[Array]] = {}
     shares, units, kept = [], [], []
     for turn in range(count):
         progress("drawing defects", turn, count)
@@ -71,14 +70,14 @@ def synthesize_defects(
         for name, values in compare.distances(maps, part.unit).items():
             distances.setdefault(name, []).append(values)
         if folds:
-            kept.append({name: maps[name].half() for name in compare.fine.names})
+            kept.append({name: cast(maps[name], "float16") for name in compare.fine.names})
         shares.append(share)
         units.append(part.unit)
     if not shares:
         return None
     grid = next(iter(distances.values()))[0].shape[2:]
     touched = touched_cells([np.asarray(cv2.resize(x, grid[::-1], interpolation=cv2.INTER_AREA)) for x in shares])
-    found = {name: torch.cat(values) for name, values in distances.items()}
+    found = {name: joined(values) for name, values in distances.items()}
     return DefectMaps(found, *touched, tuple(units), tuple(kept))
 
 
@@ -105,28 +104,26 @@ def _drawing(
     return changed, mask
 
 
-def cells_to_teach(defects: DefectMaps, level: Level, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def cells_to_teach(defects: DefectMaps, level: Level, seed: int) -> tuple[Cells, Cells]:
     """Raw features (P, C) and units (P,) of the defective cells, and of some beside the defects."""
     rng = np.random.default_rng(seed)
     hot, beside = [], []
     for maps, marked, clear, unit in zip(defects.maps, defects.cells, defects.clear, defects.units, strict=True):
-        rows, _ = level.rows({name: values.float() for name, values in maps.items()})
+        rows, _ = level.rows({name: cast(values, "float32") for name, values in maps.items()})
         away = rng.permutation(np.flatnonzero(clear))[:BESIDE]
         hot.append((rows[np.flatnonzero(marked)], unit))
         beside.append((rows[away], unit))
     return _with_units(hot), _with_units(beside)
 
 
-def _with_units(found: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-    units = torch.cat([torch.full((len(rows),), unit) for rows, unit in found])
-    return torch.cat([rows for rows, _ in found]), units
+def _with_units(found: Sequence[tuple[Array, int]]) -> Cells:
+    return joined([rows for rows, _ in found]), np.repeat([unit for _, unit in found], [len(rows) for rows, _ in found])
 
 
-@torch.inference_mode()
 def discriminated(defects: DefectMaps, level: Level, discriminators: Discriminators) -> DefectMaps:
     """The defects with what each is to the network that knows neither its part nor its kind; their maps are let go."""
     found = []
     for maps, unit in zip(defects.maps, defects.units, strict=True):
-        rows, grid = level.rows({name: values.float() for name, values in maps.items()})
-        found.append(discriminators.distances(rows, unit).view(1, 1, *grid))
-    return replace(defects, distances=defects.distances | {DISCRIMINATOR: torch.cat(found)}, maps=())
+        rows, grid = level.rows({name: cast(values, "float32") for name, values in maps.items()})
+        found.append(discriminators.distances(rows, unit).reshape(1, 1, *grid))
+    return replace(defects, distances=defects.distances | {DISCRIMINATOR: joined(found)}, maps=())

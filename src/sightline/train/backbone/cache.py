@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sightline.core.files import cache_folder
 from sightline.imaging.image import Image
+from sightline.models.arrays import Array
 from sightline.models.backbone import Backbone
 from sightline.train.backbone.extractor import FeatureExtractor
 from sightline.train.images.loader import warn
@@ -27,6 +28,11 @@ CACHE_BYTES = 1 << 30  # in memory; what goes beyond lies on disk
 
 Maps = dict[str, Tensor]
 View = tuple[str, bool, bool]  # of an image: its key, whether mirrored from left to right, whether upside down
+
+
+def as_tensors(maps: dict[str, Array]) -> Maps:
+    """Maps of an extractor as torch's, which networks take."""
+    return {name: torch.as_tensor(values) for name, values in maps.items()}
 
 
 class CachedMaps:
@@ -53,7 +59,7 @@ class CachedMaps:
             return cached
         seen = image[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
         found = self._extractor(np.ascontiguousarray(seen)[None])
-        maps = {name: found[name].half().cpu() for name in self.names}
+        maps = {name: x.half().cpu() for name, x in as_tensors(found).items() if name in self.names}
         self._remember(view, maps)
         return maps
 

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sightline.models.arrays import enlarge
 from sightline.models.classifier import EPS, EVIDENT, Classifier, hottest
-from sightline.models.memory_bank import enlarge, top_count
+from sightline.models.memory_bank import top_count
 from sightline.train.backbone.cache import CachedMaps
 from sightline.train.labels.targets import Labelled
 

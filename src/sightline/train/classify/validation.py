@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from sightline.core.card import Bounded, Calibration, Recognition
 from sightline.core.errors import InputError
 from sightline.core.progress import Progress
-from sightline.core.result import Band
+from sightline.core.result import Band, Verdict
 from sightline.evaluate.metrics.probabilities import fit_temperature
 from sightline.evaluate.statistics.intervals import rate
 from sightline.evaluate.thresholds import Targets, calibrate
+from sightline.models.arrays import Array
 from sightline.models.backbone import Backbone
 from sightline.models.classifier import Classifier
 from sightline.models.detector import BoxHead
-from sightline.train.backbone.cache import CachedMaps
+from sightline.train.backbone.cache import CachedMaps, as_tensors
 from sightline.train.backbone.extractor import FeatureExtractor
 from sightline.train.classify.classifier import fit_classifier
 from sightline.train.classify.detector import learn_boxes
@@ -51,6 +52,15 @@ class Learned:
     settings: TrainSettings | None = None
     boxes: BoxHead | None = None
 
+    @torch.inference_mode()
+    def strongest(self, maps: dict[str, Array]) -> float:
+        """The highest calibrated logit of a type that the backbone's maps give."""
+        return float(self.net.type_logits(self.net(as_tensors(maps)).types).amax())
+
+    def catches(self, logit: float) -> bool:
+        """Whether the evidence for known types alone keeps a part out of OK."""
+        return self.card is not None and self.card.band is not None and self.card.band.decide(logit) is not Verdict.OK
+
     def with_boxes(self, boxes: BoxHead | None) -> Learned:
         """The same with what draws boxes, None where nothing does."""
         card = None if self.card is None else self.card.model_copy(update={"boxes": boxes is not None})
@@ -66,8 +76,7 @@ def learn_labelled_defects(
     by_unit: bool,
 ) -> Learned | None:
     """What the labels of the loaders' parts teach; None where they name no type and no grade."""
-    if not settings.classify:
-        return None
+    torch.set_num_threads(settings.threads)
     label_map = vocabulary([part for loader in loaders for part in loader.parts])
     if not label_map.types and not label_map.grades:
         return None

@@ -1,4 +1,4 @@
-"""Bilinear enlarging of a map in the recipe's graph: ONNX's words for `models.memory_bank.enlarge`."""
+"""The classifier of known defects in the recipe's graph."""
 
 from __future__ import annotations
 
@@ -11,22 +11,9 @@ from torch import Tensor, nn
 from sightline.models.classifier import CLEAR, EPS, EVIDENT, HOTTEST, Classifier, Standardised
 from sightline.models.detector import BoxHead
 from sightline.models.memory_bank import top_count
-
-Grid = tuple[int, int]
-
-ENLARGE_TEXT = """    {to} = Resize<mode="linear", coordinate_transformation_mode="half_pixel">({x}, , {to}_scale)
-"""
-
-
-def enlarging(grid: Grid, target: Grid) -> NDArray[np.float32]:
-    """The constant `{to}_scale` of `ENLARGE_TEXT`: from a grid (h, w) to the target's."""
-    # Enough more than the ratio that rounding down cannot lose a cell, too little to move any.
-    return np.array([1, 1, target[0] / grid[0] * (1 + 1e-6), target[1] / grid[1] * (1 + 1e-6)], np.float32)
-
+from sightline.train.export.enlarging import ENLARGE_TEXT, Arrays, Grid, enlarging
 
 # The classifier, written out as ONNX text: standardising is folded into the convolutions and matrices after it.
-
-Arrays = dict[str, NDArray[np.generic]]
 
 LATERAL_TEXT = "    {p}_{i}_lateral = Conv({map}, {p}_{i}_weights, {p}_{i}_bias)\n"
 JOIN_TEXT = """    {p}_{i}_both = Add({p}_{i}_up, {p}_{i}_lateral)

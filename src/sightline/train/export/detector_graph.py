@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from sightline.models.classifier import Classifier
 from sightline.models.detector import EPS, GROUPS, LONGEST, BoxHead, Tower
 from sightline.train.export.classifier_graph import (
-    Arrays,
-    Grid,
     array_of,
     classifier_constants,
     classifier_outputs,
@@ -20,6 +15,7 @@ from sightline.train.export.classifier_graph import (
     top_down_constants,
     top_down_text,
 )
+from sightline.train.export.enlarging import Arrays, Grid, Head
 
 TOWER_TEXT = """    box_{t}_mixed = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>({x}, box_{t}_weights, box_{t}_bias)
     box_{t}_grouped = Reshape(box_{t}_mixed, box_groups)
@@ -98,16 +94,6 @@ def _convolution(name: str, layer: nn.Conv2d) -> Arrays:
 
 
 # What learned heads add to the recipe's graph.
-
-
-class Head(NamedTuple):
-    """What a network on the backbone's maps adds to the graph: operators, outputs as ONNX declares them, and
-    numbers.
-    """
-
-    text: str
-    outputs: list[str]
-    constants: dict[str, NDArray[np.generic]]
 
 
 def heads(grids: dict[str, Grid], net: Classifier | None, boxes: BoxHead | None) -> list[Head]:

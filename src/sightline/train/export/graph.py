@@ -8,6 +8,7 @@ parity gate compares two independent statements of the same computation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -17,15 +18,17 @@ from onnx import ModelProto, compose, helper, numpy_helper, parser
 from sightline.core.card import EXPLANATION_KEY, METADATA_KEY, Card, ExplanationData
 from sightline.core.errors import RecipeError
 from sightline.models.anomaly import Discriminator, OutOfDistribution
-from sightline.models.classifier import Classifier
-from sightline.models.detector import BoxHead
+from sightline.models.arrays import to_numpy
 from sightline.models.memory_bank import AnomalyHead, Level, top_count
 from sightline.runtime.session import OnnxSession
 from sightline.train.anomaly.discriminator import DISCRIMINATOR_TEXT, discriminator_constants
 from sightline.train.anomaly.out_of_distribution import out_of_distribution_constants, out_of_distribution_text
-from sightline.train.backbone.extractor import OPSET
-from sightline.train.export.classifier_graph import ENLARGE_TEXT, Grid, enlarging
-from sightline.train.export.detector_graph import Head, heads
+from sightline.train.backbone.lite_graph import OPSET
+from sightline.train.export.enlarging import ENLARGE_TEXT, Grid, Head, enlarging
+
+if TYPE_CHECKING:
+    from sightline.models.classifier import Classifier
+    from sightline.models.detector import BoxHead
 
 OUTPUTS = (
     "float[N] score",
@@ -108,7 +111,7 @@ def recipe_model(
     if head.ood is None:
         raise RecipeError("the recipe lacks the test for pictures that do not show the product. Train it again")
     wanted = sorted({embedding, *head.ood.names}.union(*read))
-    answers = _anomaly_head_model(head, grids, embedding, wanted, heads(grids, classifier, boxes), head.ood)
+    answers = _anomaly_head_model(head, grids, embedding, wanted, _known(grids, classifier, boxes), head.ood)
     model = compose.merge_models(
         network,
         answers,
@@ -122,11 +125,19 @@ def recipe_model(
         if length is not None:
             graph.input[0].type.tensor_type.shape.dim[axis].dim_value = length
     for name, level in head.levels.items():
-        graph.initializer.append(numpy_helper.from_array(level.bank.cpu().numpy(), f"bank_{name}"))
+        graph.initializer.append(numpy_helper.from_array(to_numpy(level.bank), f"bank_{name}"))
     graph.initializer.append(numpy_helper.from_array(calibration, "calibration"))
     model.producer_name = "sightline"
     onnx.checker.check_model(model)
     return model
+
+
+def _known(grids: dict[str, Grid], classifier: Classifier | None, boxes: BoxHead | None) -> list[Head]:
+    if classifier is None and boxes is None:
+        return []
+    from sightline.train.export.detector_graph import heads  # they were learned in torch; the rest needs none
+
+    return heads(grids, classifier, boxes)
 
 
 def map_grids(backbone: bytes, size: tuple[int, int]) -> dict[str, Grid]:
@@ -221,7 +232,7 @@ def _enlarged(x: str, to: str, grid: Grid, target: Grid) -> str:
 def _constants(head: AnomalyHead, grids: dict[str, Grid], grid: Grid) -> dict[str, NDArray[np.generic]]:
     height, width = grid
     cells = height * width
-    kernel = head.kernel.cpu().numpy()
+    kernel = head.kernel
     radius = len(kernel) // 2
     counts = [top_count(fraction, cells) for fraction in head.score.fractions]
     constants: dict[str, NDArray[np.generic]] = {
@@ -238,9 +249,9 @@ def _constants(head: AnomalyHead, grids: dict[str, Grid], grid: Grid) -> dict[st
         "minus_half": np.array(-0.5, np.float32),
         "kernel_row": kernel.reshape(1, 1, 1, -1),
         "kernel_column": kernel.reshape(1, 1, -1, 1),
-        "score_centres": head.score.centres.cpu().numpy(),
+        "score_centres": to_numpy(head.score.centres),
         # Tensors of a recipe keep the name `spread` for a scale: an older line would not open a recipe with another.
-        "score_spreads": head.score.scales.cpu().numpy(),
+        "score_spreads": to_numpy(head.score.scales),
     }
     constants |= {f"count_{i}": np.array([count]) for i, count in enumerate(counts)}
     taught = head.discriminator
@@ -261,20 +272,20 @@ def _level_constants(
     Keys have one more value, always 1 (from the bias), that meets the entries' -|b|^2 / 2 in the product: no pass
     over the (patches x entries) matrix for a bias.
     """
-    directions, mean = level.directions.cpu().numpy(), level.mean.cpu().numpy()
+    directions, mean = to_numpy(level.directions), to_numpy(level.mean)
     weights = np.vstack([directions.T, np.zeros((1, len(directions)), np.float32)])
     bias = np.append(-(mean @ directions), np.float32(1))
     if taught is not None:
-        weights = np.vstack([weights, taught.weights.cpu().numpy()])
-        bias = np.append(bias, taught.bias.cpu().numpy())
+        weights = np.vstack([weights, to_numpy(taught.weights)])
+        bias = np.append(bias, to_numpy(taught.bias))
     parts = np.split(weights[:, :, None, None], np.cumsum(level.channels)[:-1], axis=1)
     grid = grids[level.names[0]]
     constants: dict[str, NDArray[np.generic]] = {
         f"{name}_bias": bias[None, :, None, None],
         f"{name}_shape": np.array([-1, 1, *grid]),
-        f"{name}_floor": level.floor.cpu().numpy(),
-        f"{name}_centre": level.centre.cpu().numpy(),
-        f"{name}_spread": level.scale.cpu().numpy() / np.float32(level.weight),
+        f"{name}_floor": np.array(level.floor, np.float32),
+        f"{name}_centre": np.array(level.centre, np.float32),
+        f"{name}_spread": np.array(level.scale / level.weight, np.float32),
     }
     for i, (source, part) in enumerate(zip(level.names, parts, strict=True)):
         constants |= {f"{name}_{i}_weights": part.copy(), f"{name}_{i}_scale": enlarging(grids[source], grid)}

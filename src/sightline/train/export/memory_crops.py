@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sightline.core.card import ACROSS, CROP_PX, MAX_CROPS, MAX_SOURCES, VIEW_PX, ExplanationData, MemoryCrops
 from sightline.core.sample import readable_name
 from sightline.imaging.image import Image
-from sightline.models.classifier import Classifier
+from sightline.models.arrays import like, to_numpy, top
 from sightline.models.memory_bank import Level, nearest
 from sightline.runtime.drawing import view_of
 from sightline.runtime.letterbox import Letterbox
@@ -22,6 +22,9 @@ from sightline.train.anomaly.fitting import Fitted
 from sightline.train.anomaly.memory_bank import SAMPLED_TILES
 from sightline.train.backbone.extractor import FeatureExtractor
 from sightline.train.images.loader import ImageLoader, Part
+
+if TYPE_CHECKING:
+    from sightline.models.classifier import Classifier
 
 ASKED = 10  # parts of each kind that say which entries are used
 HOT_SHARE = 0.05  # of their cells: those that an explanation would point at
@@ -75,7 +78,6 @@ def _images(loader: ImageLoader, part: Part, turn: int) -> list[tuple[Image, Let
     return [] if prepared is None else list(prepared.some(SAMPLED_TILES, turn))
 
 
-@torch.inference_mode()
 def _grid(extractor: FeatureExtractor, level: Level, loader: ImageLoader) -> tuple[int, int]:
     """Cells (h, w) of the level's grid."""
     empty = np.zeros((1, loader.size.height, loader.size.width, 3), np.uint8)
@@ -112,7 +114,6 @@ def _wanted(
     return list(dict.fromkeys([*most_used, *range(len(level.bank))]))[:MAX_CROPS]
 
 
-@torch.inference_mode()
 def _nearest(
     extractor: FeatureExtractor, level: Level, fitted: Fitted, loader: ImageLoader, part: Part
 ) -> Sequence[int]:
@@ -124,12 +125,12 @@ def _nearest(
     keys, _ = level.keys(extractor(image[None]))
     own = None
     if part in fitted.sampled:
-        own = (fitted.origins[:, 0] == fitted.sampled.index(part)).to(keys.device)
-    hot = nearest(keys, level.bank, own).topk(max(1, int(HOT_SHARE * len(keys)))).indices
-    squared = level.bank.square().sum(1) - 2 * keys[hot] @ level.bank.T
+        own = like(fitted.origins[:, 0] == fitted.sampled.index(part), keys)
+    _, hot = top(nearest(keys, level.bank, own), max(1, int(HOT_SHARE * len(keys))))
+    squared = to_numpy((level.bank * level.bank).sum(axis=1) - 2 * keys[hot] @ level.bank.T)
     if own is not None:
-        squared[:, own] = torch.inf
-    found: list[int] = squared.argmin(1).tolist()
+        squared[:, to_numpy(own)] = np.inf
+    found: list[int] = squared.argmin(axis=1).tolist()
     return found
 
 

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sightline.core.card import Parity
 from sightline.core.errors import RecipeError
 from sightline.core.result import Band
-from sightline.models.backbone import Backbone
-from sightline.models.classifier import Classifier
-from sightline.models.detector import BoxHead
+from sightline.models.arrays import Array
+from sightline.models.backbone import Backbone, backbone
 from sightline.models.memory_bank import AnomalyHead
-from sightline.runtime.session import TOLERANCE, OnnxSession, relative_difference
-from sightline.train.backbone.extractor import FeatureExtractor, OnnxExtractor, TorchExtractor
+from sightline.runtime.session import TOLERANCE, OnnxSession
+from sightline.train.backbone.extractor import FeatureExtractor, OnnxExtractor, backbone_onnx, has_torch
 from sightline.train.images.loader import release_memory
+
+if TYPE_CHECKING:
+    from sightline.models.classifier import Classifier
+    from sightline.models.detector import BoxHead
 
 IMAGES = 8
 
 
-@torch.inference_mode()
 def check_parity(
     model: bytes,
-    backbone: str | Backbone,
+    source: str | Backbone,
     head: AnomalyHead,
     images: Iterable[NDArray[np.uint8]],
     band: Band,
@@ -36,38 +37,51 @@ def check_parity(
     net: Classifier | None = None,
     boxes: BoxHead | None = None,
 ) -> Parity:
-    """Score images (H, W, 3) uint8 in torch and in the recipe's graph. Raises RecipeError where they differ.
+    """Score images (H, W, 3) uint8 by the head and in the recipe's graph. Raises RecipeError where they differ.
 
-    An `int8` backbone's reference is that backbone by itself in onnxruntime, which the thresholds were fitted on.
+    The head reads the backbone's maps in torch; where that is not installed, those of the backbone alone in
+    onnxruntime, not optimised. An `int8` backbone's reference is that backbone by itself in onnxruntime, which the
+    thresholds were fitted on.
     A difference above `TOLERANCE` relative to max(1, |score|), or one changed verdict, is a failure; so it is for
     the logits of types and the grade that `net` gives, and the answers of `boxes`.
     """
     probes = list(images)
     answers = _answers(model, probes)
-    extractor: FeatureExtractor
-    extractor = TorchExtractor(backbone) if int8 is None else OnnxExtractor(backbone, 2, int8)
-    head = copy.deepcopy(head).to("cpu")
+    extractor, reference = _reference(backbone(source), int8, (probes[0].shape[0], probes[0].shape[1]))
+    head = head.on_cpu()
     worst, flips = 0.0, 0
     for image, outputs in zip(probes, answers, strict=True):
         maps = extractor(image[None])
-        expected, actual = float(head(maps)[1]), float(outputs["score"][0])
-        learned = max(_recognised(net, maps, outputs), _boxed(boxes, maps, outputs))
+        expected, actual = float(head(maps)[1][0]), float(outputs["score"][0])
+        learned = _known_difference(net, boxes, maps, outputs)
         difference = max(abs(actual - expected) / max(1.0, abs(expected)), learned)
         worst = max(worst, difference if np.isfinite(difference) else np.inf)
         # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
         flips += band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
     if worst > TOLERANCE or flips:
         raise RecipeError(
-            f"parity gate: the exported graph differs from torch by {worst:.2g} (limit {TOLERANCE}) with {flips} "
+            f"parity gate: the exported graph differs from {reference} by {worst:.2g} (limit {TOLERANCE}) with {flips} "
             f"changed verdicts on {len(probes)} images, so no recipe was written. Reinstall with the pinned constraints"
         )
     return Parity(
         images=len(probes),
         max_relative_difference=worst,
         verdict_flips=flips,
-        reference=("int8 backbone and " if int8 else "") + f"torch {torch.__version__}",
+        reference=reference,
         engine=f"onnxruntime {onnxruntime.__version__}",
     )
+
+
+def _reference(source: Backbone, int8: bytes | None, size: tuple[int, int]) -> tuple[FeatureExtractor, str]:
+    """What gives the maps that the head reads, and its name."""
+    if int8 is not None:
+        return OnnxExtractor(source, 2, int8), f"int8 backbone and numpy {np.__version__}"
+    if not has_torch():
+        plain = OnnxExtractor(source, 2, backbone_onnx(source, size), optimise=False)
+        return plain, f"backbone, not optimised, and numpy {np.__version__}"
+    from sightline.train.backbone.torch_extractor import TorchExtractor
+
+    return TorchExtractor(source), f"torch {version('torch')} and numpy {np.__version__}"
 
 
 def _answers(model: bytes, images: Iterable[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
@@ -79,20 +93,11 @@ def _answers(model: bytes, images: Iterable[NDArray[np.uint8]]) -> list[dict[str
     return found
 
 
-def _recognised(net: Classifier | None, maps: dict[str, Tensor], outputs: dict[str, NDArray[np.float32]]) -> float:
-    """Largest difference of a type's logit or the grade, relative to max(1, |value|)."""
-    if net is None:
+def _known_difference(
+    net: Classifier | None, boxes: BoxHead | None, maps: dict[str, Array], outputs: dict[str, NDArray[np.float32]]
+) -> float:
+    if net is None and boxes is None:
         return 0.0
-    predicted = net(maps)
-    pairs = [(net.type_logits(predicted.types)[0].numpy(), outputs["type_logits"][0])]
-    if predicted.quality is not None:
-        pairs.append((net.grade(predicted.quality).numpy(), outputs["grade"]))
-    return max(relative_difference(a, b) for a, b in pairs)
+    from sightline.train.export.known_parity import known_difference  # these were learned in torch
 
-
-def _boxed(boxes: BoxHead | None, maps: dict[str, Tensor], outputs: dict[str, NDArray[np.float32]]) -> float:
-    """Largest difference of a box's score or side, relative to max(1, |value|)."""
-    if boxes is None:
-        return 0.0
-    pairs = zip(boxes.answers(maps), (outputs["box_scores"], outputs["boxes"]), strict=True)
-    return max(relative_difference(a.numpy(), b) for a, b in pairs)
+    return known_difference(net, boxes, maps, outputs)

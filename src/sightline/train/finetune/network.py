@@ -20,7 +20,7 @@ from sightline.models.backbone import Backbone
 from sightline.models.classifier import Classifier, Recognised
 from sightline.models.detector import BoxHead
 from sightline.models.efficientnet_lite import fold_frozen
-from sightline.train.backbone.extractor import ImageExtractor
+from sightline.train.backbone.torch_extractor import ImageExtractor
 from sightline.train.labels.targets import Labelled
 from sightline.train.settings import TrainSettings
 

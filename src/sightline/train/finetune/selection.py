@@ -17,10 +17,11 @@ from sightline.core.card import Tuning
 from sightline.core.progress import Progress
 from sightline.models.backbone import Backbone
 from sightline.models.classifier import Classifier
-from sightline.train.anomaly.fitting import Fitted, fit_anomaly_head
+from sightline.train.anomaly.fitting import FittedModel, fit_anomaly_head
 from sightline.train.anomaly.memory_bank import Maps
 from sightline.train.backbone.cache import CachedMaps
-from sightline.train.backbone.extractor import FeatureExtractor, OnnxExtractor, TorchExtractor, export_backbone
+from sightline.train.backbone.extractor import FeatureExtractor, OnnxExtractor
+from sightline.train.backbone.torch_extractor import TorchExtractor, export_backbone
 from sightline.train.classify.classifier import fit_classifier
 from sightline.train.classify.detector import learn_boxes
 from sightline.train.classify.grades import fit_kernel_ordinal
@@ -36,24 +37,6 @@ from sightline.train.settings import TrainSettings
 from sightline.train.teach.replay import replay
 
 GUARD_LOSS = 0.02  # of the mean of AUROC and AUPRO on synthetic defects, that is more than noise: the guard comes first
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """Backbone, guard and classifier of a recipe.
-
-    `exported` is the backbone's ONNX where it is not the cached one, `int8` whether that is quantised. `unseen` are the
-    hashes of the parts that the backbone has not learned from, None where it has learned from none.
-    """
-
-    source: Backbone
-    extractor: FeatureExtractor
-    exported: bytes | None
-    int8: bool
-    fitted: Fitted
-    learned: Learned | None
-    unseen: frozenset[str] | None = None
-    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import Base64Bytes, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from sightline.core.errors import SightlineError
 from sightline.operations.recipes import revise
 from sightline.store.recipes import StoredRecipe
 from sightline.web.api.datasets import ANY_BYTES
@@ -23,11 +24,30 @@ from sightline.web.api.site import Here
 
 router = APIRouter(tags=["recipes"], route_class=Route, responses=responses(401, 403, 404, 409, 412, 422))
 # Nothing is changed by a picture, so that none is kept for a second request.
-inspecting = APIRouter(tags=["recipes"], responses=responses(401, 403, 404, 413, 422, 429))
+inspecting = APIRouter(tags=["recipes"], responses=responses(401, 403, 404, 413, 422, 429, 504))
 Hash = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$", description="SHA-256 of the file, or its first digits")]
 OtherHash = Annotated[str, Query(pattern="^[0-9a-f]{8,64}$")]
 State = Literal["candidate", "shadow", "promoted", "retired"]
 MODEL = "application/octet-stream"
+
+
+DeadlineMs = Annotated[
+    float | None, Header(alias="X-Deadline-Ms", gt=0, le=600_000, description="ms until a verdict is of no use")
+]
+
+
+class Pictures(Form):
+    """Image files in base64."""
+
+    images: list[Base64Bytes] = Field(min_length=1, max_length=64)
+
+
+class Judged(BaseModel):
+    """What was found in one of several images, or why it could not be inspected; then the verdict is NG."""
+
+    verdict: Literal["OK", "NG", "REVIEW"]
+    inspection: dict[str, Any] | None = None
+    problem: str | None = None
 
 
 class RecipeSummary(BaseModel):
@@ -149,10 +169,30 @@ def set_thresholds(hash: Hash, form: Thresholds, site: Here, identity: Engineeri
 
 @inspecting.post("/recipes/{hash}/inspect", openapi_extra=ANY_BYTES)
 async def inspect(
-    hash: Hash, request: Request, site: Here, identity: Inspecting, overlay: bool = False
+    hash: Hash, request: Request, site: Here, identity: Inspecting, overlay: bool = False, deadline: DeadlineMs = None
 ) -> dict[str, Any]:
-    """Judge an image, whose bytes are the body. With `overlay`, a picture of what was found comes along."""
-    return await run_in_threadpool(site.judges.inspect, hash, await request.body(), overlay)
+    """Judge an image, whose bytes are the body. With `overlay`, a picture of what was found comes along.
+
+    Without a verdict within `X-Deadline-Ms` (30 s if it is not given) the answer is 504: the part was not inspected.
+    """
+    return await run_in_threadpool(site.judges.inspect, hash, await request.body(), overlay, _seconds(deadline))
+
+
+@inspecting.post("/recipes/{hash}/inspect-many")
+def inspect_many(
+    hash: Hash, form: Pictures, site: Here, identity: Inspecting, deadline: DeadlineMs = None
+) -> list[Judged]:
+    """Judge several images, in order. One that is damaged, late or too many is refused by itself, as NG."""
+    found = site.judges.inspect_many(hash, form.images, _seconds(deadline))
+    return [
+        Judged(verdict="NG", problem=str(one)) if isinstance(one, SightlineError)
+        else Judged(verdict=one["verdict"], inspection=one)
+        for one in found
+    ]  # fmt: skip
+
+
+def _seconds(deadline: float | None) -> float | None:
+    return None if deadline is None else deadline / 1e3
 
 
 def _summary(recipe: StoredRecipe) -> RecipeSummary:

@@ -13,6 +13,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from sightline.core.errors import BusyError, ForbiddenError
+from sightline.operations.batching import Limits
 from sightline.operations.bench import Bench
 from sightline.operations.invitations import Invitations
 from sightline.operations.judges import Judges
@@ -54,8 +55,9 @@ class Site:
     def __init__(self, store: Store, settings: WebSettings) -> None:
         self.store, self.settings = store, settings
         self.attempts = Attempts(settings.logins_per_minute)
+        limits = Limits(settings.batch, settings.batch_wait_ms / 1e3, settings.waiting)
         self.invitations = Invitations()
-        self.judges = Judges(store, settings.recipes_open, settings.inspect_at_once, settings.threads)
+        self.judges = Judges(store, settings.recipes_open, settings.inspect_at_once, settings.threads, limits)
         self.bench = Bench(store, self.judges)
         self.feeds = Feeds(settings.live_per_second)
         self.events = Events(store)
