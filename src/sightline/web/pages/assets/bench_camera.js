@@ -125,8 +125,8 @@ export function Camera({ recipe, query }) {
   const flawed = part && part.verdict !== "OK";
   return html`<div class=${`bench ${settings.contrast ? "contrast" : ""}`}>
     <div class="eye"><${Banner} of=${verdict} word=${verdict ? null : t("NOT INSPECTED")} />
-      <div class="sight" style=${state && state.size ? `aspect-ratio:${state.size.join("/")}` : ""}><video ref=${video} muted playsinline></video><canvas ref=${canvas}></canvas>
-        <p class="told" role="status" aria-live="polite">${why || (part && (part.recorded ? t("Recorded") : t("Being recorded …")))}</p></div>
+      <div class="sight" style=${state && state.size ? `aspect-ratio:${state.size.join("/")}` : ""}><video ref=${video} muted playsinline></video><canvas ref=${canvas}></canvas></div>
+      <p class="told" role="status" aria-live="polite">${why || (part && (part.recorded ? t("Recorded") : t("Being recorded …")))}</p>
       <div class="hand">
         ${state && state.problem ? html`<button class="primary" onClick=${() => open(settings.device)}>${t("Try again")}</button>`
           : part ? html`<button class="primary" onClick=${next}>${t("Next part")}</button>` : html`<button class="primary" onClick=${next} disabled=${settings.handsFree}>${settings.handsFree ? t("Inspects by itself") : t("Inspect")}</button>`}

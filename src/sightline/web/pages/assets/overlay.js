@@ -1,7 +1,8 @@
 // The live picture with what was found in it, drawn together so that neither moves without the other: the part's outline, its defects with their numbers, and where to aim.
 import { apply } from "./tracking.js";
 
-export const COLOURS = { OK: "#2ea043", NG: "#e5383b", REVIEW: "#e3a008", "": "#9fb4c4" };
+const COLOURS = { OK: "#3fb950", NG: "#e5383b", REVIEW: "#e3a008" };
+const OUTLINE = "#e6edf3"; // of a part that is not OK: its defects are to be seen
 
 function line(context, points, colour, thick) {
   context.beginPath();
@@ -58,7 +59,7 @@ export function drawOver(canvas, scene) {
   const parts = found ? found.parts || [] : [];
   if (scene.place && (!found || !parts.length)) aim(context, scene.place, to, wide, high);
   if (!found) return null;
-  const colour = COLOURS[scene.verdict || ""];
+  const colour = scene.verdict === "OK" ? COLOURS.OK : OUTLINE;
   for (const part of parts) line(context, part.outline.map(moved), parts.length > 1 ? COLOURS.REVIEW : colour, 3 * ratio);
   (found.defects || []).forEach((defect, n) => {
     const outline = defect.contour.map(moved);
