@@ -95,6 +95,26 @@ def design(
     return studies.design(location, study, table(tmp_path / "parts.csv", rows), author="eve")
 
 
+def test_a_plan_says_how_many_parts_a_claim_needs() -> None:
+    done = CliRunner().invoke(app, ["study", "plan", "0.05", "--good", "0.002"])
+    assert done.exit_code == 0 and "0 of 59 parts" in done.stdout and "1 of 93 parts" in done.stdout
+    assert "Two samples: accept with 0 of" in done.stdout
+    told = json.loads(CliRunner().invoke(app, ["study", "plan", "0.01", "--json"]).stdout)
+    assert told["parts"] == {"0": 299, "1": 473, "2": 628, "3": 773, "5": 1049} and told["double"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("acceptance", "agreed limits"), ("capability", "a lower or an upper"), ("limit", "the size of every")],
+)
+def test_what_can_never_be_concluded_is_not_begun(
+    location: tuple[str, None], tmp_path: Path, kind: str, told: str
+) -> None:
+    study = Study("x", kind, "p", (Appraiser("ann"),))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=told):
+        studies.design(location, study, table(tmp_path / "parts.csv", [{"label": "a"}]))
+
+
 def test_who_leaves_is_left_out_and_said_so(location: tuple[str, None], tmp_path: Path) -> None:
     design(location, tmp_path)
     with pytest.raises(InputError, match="nobody has read all parts"):

@@ -31,6 +31,22 @@ def _say(found: Any, text: str, as_json: bool) -> None:
 
 
 @study.command()
+def plan(
+    limit: Annotated[
+        float, typer.Argument(help="Largest rate that is to be proven, such as 0.01.", show_default=False)
+    ],
+    good: Annotated[float | None, typer.Option(help="Usual rate of good lots, for a double sampling plan.")] = None,
+    confidence: Annotated[float, typer.Option(help="How sure the claim has to be.")] = 0.95,
+    as_json: Json = False,
+) -> None:
+    """Say how many parts a claim needs. Example: sightline study plan 0.01"""
+    from sightline.operations import studies
+
+    found = studies.plan(limit, good, confidence)
+    _say(found.to_json(), text_studies.planned(found), as_json)
+
+
+@study.command()
 def design(
     name: Annotated[str, typer.Argument(help="What it is called.", show_default=False)],
     parts: Annotated[str, typer.Argument(help="Folder, store:PRODUCT, or a CSV table of parts.", show_default=False)],

@@ -10,7 +10,7 @@ from sightline.core.errors import SettingError
 
 if TYPE_CHECKING:
     from sightline.improve.pilot import Targets
-    from sightline.operations.studies import Progressed
+    from sightline.operations.studies import Planned, Progressed
     from sightline.store.records import Signature
     from sightline.store.studies import Reading, Study, Turn
 
@@ -46,6 +46,18 @@ def reading(answer: str | None, value: float | None) -> Reading | None:
     from sightline.store.studies import Reading
 
     return None if answer is None and value is None else Reading(answer and answer.upper(), value)
+
+
+def planned(found: Planned) -> str:
+    """How many parts a claim needs."""
+    lines = [f"At most {100 * found.limit:g} % at {100 * found.confidence:g} %:"]
+    lines += [f"  {events} of {parts:,} parts" for events, parts in found.parts.items()]
+    lines.append(f"By the rule of three, none of {found.parts[0]:,} bounds the rate by {100 * found.three:.3g} %.")
+    if (two := found.double) is not None:
+        lines.append(f"Two samples: accept with {two.accept_1} of {two.first:,}, refuse with more than {two.accept_2};")
+        lines.append(f"  else {two.second:,} more, and accept with at most {two.accept_2} in both.")
+        lines.append(f"  Good lots need {found.expected:,.0f} parts in the mean.")
+    return "\n".join(lines)
 
 
 def progressed(found: Progressed) -> str:

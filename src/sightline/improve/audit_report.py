@@ -32,7 +32,7 @@ def audit_document(record: Record, signatures: tuple[Signature, ...], photos: Ma
     sections += signed_by(record, signatures)
     told = f"{len(findings)} steps, {len(bad)} not in order." if bad else f"All {len(findings)} steps are in order."
     footer = f"record {record.id}, SHA-256 {record.hash}, Sightline {content['software']}"
-    answer = f"Result: {len(bad)} deviations" if bad else "Result: no deviation"
+    answer = f"Result: {len(bad) or 'no'} deviation{'s' if len(bad) > 1 else ''}"
     return Document(record.title, answer, not bad, told, tuple(sections), footer)
 
 

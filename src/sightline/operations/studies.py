@@ -12,9 +12,11 @@ from typing import Any
 
 import sightline
 from sightline.core.errors import ConflictError, InputError
+from sightline.core.figures import Figures
 from sightline.core.progress import Progress, unwatched
 from sightline.core.result import Result, Verdict
 from sightline.core.sample import Sample
+from sightline.improve.studies.acceptance import DoubleSampling, double_sampling, parts_needed, rule_of_three
 from sightline.improve.studies.analysis import analyse
 from sightline.operations import signing
 from sightline.operations.learning import stored_recipe
@@ -45,6 +47,33 @@ class Progressed:
         for moment in ("created", "closed"):
             told[moment] = told[moment] and told[moment].isoformat()
         return {**told, "done": self.done, "readings_each": self.of}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Figures):
+    """What a claim needs: parts by the number of events among them, and a plan with two samples where asked for.
+
+    `three` is what no event among the first of these numbers of parts bounds the rate by, by the rule of three.
+    """
+
+    limit: float
+    confidence: float
+    parts: dict[int, int]
+    three: float
+    double: DoubleSampling | None
+    expected: float | None
+
+
+def plan(limit: float, good: float | None = None, confidence: float = 0.95) -> Planned:
+    """How many parts prove a rate of at most `limit`, with 0, 1, 2, 3 or 5 events among them; with `good`, the usual
+    rate of good lots, a double sampling plan that accepts it in nine of ten cases, and the parts it needs in the mean.
+
+    Raises InputError for rates outside (0, 1) or too near to each other.
+    """
+    parts = {count: parts_needed(limit, count, confidence) for count in (0, 1, 2, 3, 5)}
+    double = None if good is None else double_sampling(good, limit, confidence)
+    expected = None if double is None or good is None else double.expected_parts(good)
+    return Planned(limit, confidence, parts, rule_of_three(parts[0]), double, expected)
 
 
 def design(

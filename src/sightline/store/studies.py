@@ -282,6 +282,13 @@ def _check(study: Study, parts: Sequence[StudyPart]) -> None:
     ):  # fmt: skip
         if not 1 <= value <= most:
             raise InputError(f"{value} {what} are not possible. Give 1 to {most}")
+    settings = study.settings or {}
+    if study.kind == "acceptance" and not settings.get("limits"):
+        raise InputError("an acceptance needs agreed limits. Give for instance escape=0.01 and overkill=0.02")
+    if study.kind == "capability" and settings.get("lower") is None and settings.get("upper") is None:
+        raise InputError("a capability needs a lower or an upper limit. Give lower=, upper= or both")
+    if study.kind == "limit" and any(one.size is None for one in parts):
+        raise InputError("a limit-sample study needs the size of every part. Give them, for instance in a table")
     if wrong := [one.label for one in parts if one.reference not in (None, *ANSWERS)]:
         raise InputError(f"{wrong[0]}: a reference is OK or NG. Correct it, or leave it out")
 

@@ -63,7 +63,7 @@ def test_an_audit_goes_from_photo_to_signature(
     document.close()
     for word in (
         "Audit of plates S-17",
-        "1 deviations",
+        "Result: 1 deviation",
         "1. Front side: OK",
         "too wide",
         "0.8 mm",

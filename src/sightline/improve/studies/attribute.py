@@ -33,7 +33,7 @@ OK, NG, MISSING = 0, 1, -1
 Judgement = Literal["acceptable", "marginal", "unacceptable"]
 JUDGEMENTS: tuple[Judgement, ...] = ("acceptable", "marginal", "unacceptable")
 # AIAG MSA 4: (acceptable, marginal) limits; beyond the second it is unacceptable.
-EFFECTIVENESS, MISS, FALSE_ALARM, KAPPA = (0.90, 0.80), (0.02, 0.05), (0.05, 0.10), (0.75, 0.40)
+EFFECTIVENESS, MISS, FALSE_ALARM = (0.90, 0.80), (0.02, 0.05), (0.05, 0.10)
 Readings = NDArray[np.int8]
 
 

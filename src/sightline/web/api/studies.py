@@ -54,6 +54,16 @@ class StudyState(BaseModel):
     closed: datetime | None
 
 
+class StudySettings(Form):
+    """What was agreed: largest rates by name (escape, overkill, a defect type), limits of values, the least Ppk."""
+
+    limits: dict[str, Annotated[float, Field(gt=0, lt=1)]] | None = Field(None, max_length=50)
+    lower: float | None = Field(None, allow_inf_nan=False)
+    upper: float | None = Field(None, allow_inf_nan=False)
+    subgroup: int | None = Field(None, ge=1, le=100)
+    ppk: float | None = Field(None, gt=0, le=100)
+
+
 class StudyDesign(Form):
     """A study to design: `parts` pictures of the product are drawn at random, half of them defective where there are so
     many. `settings`: agreed limits, such as {"limits": {"escape": 0.01}} or {"lower": 4.0, "upper": 4.2}.
@@ -69,7 +79,7 @@ class StudyDesign(Form):
     question: str = Field("", max_length=500, examples=["Is this part good?"])
     seed: int = Field(0, ge=0, lt=2**31)
     blind: bool = True
-    settings: dict[str, Any] = Field({}, max_length=20)
+    settings: StudySettings | None = None
 
 
 class StudyTurn(BaseModel):
@@ -112,11 +122,20 @@ def studies(site: Here, identity: Looking, after: After = None, limit: Limit = 5
 @router.post("/studies", status_code=201)
 def design(form: StudyDesign, site: Here, identity: Engineering) -> StudyState:
     """Design a study. Its parts, appraisers and orders are fixed from now on."""
+    settings = {} if form.settings is None else form.settings.model_dump(exclude_none=True)
     people = tuple(Appraiser(name) for name in form.people) + tuple(
         Appraiser(name, "machine") for name in form.machines
     )
     study = Study(
-        form.name, form.kind, form.product, people, form.trials, form.question, form.seed, form.blind, form.settings
+        form.name,
+        form.kind,
+        form.product,
+        people,
+        form.trials,
+        form.question,
+        form.seed,
+        form.blind,
+        settings,
     )
     return _state(work.design(site.store, study, f"store:{form.product}", form.parts, identity.name))
 

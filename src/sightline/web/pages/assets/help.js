@@ -17,6 +17,8 @@ const PAGES = {
   collect: () => [t("20 good parts of several lots are a beginning. Defective ones are not needed to learn; some in the test part show what would be missed.")],
   recipes: () => [t("A recipe is one file that a station judges by. Promoting says that it may be used; the station changes over when it is told to.")],
   decide: () => [t("Move the limits and see what errors would have been made on parts that were not learned from. Bounds hold for thresholds that were not chosen by looking at these parts.")],
+  studies: () => [t("Everybody reads alone, in an order of their own. Nothing is shown of what others say before the study is closed."), key("O", "OK"), key("N", "NG")],
+  audits: () => [t("One step after the other. NG needs a reason, and becomes something to follow up.")],
   statistics: () => [t("Red points break a rule of the p-chart: something has changed, for better or worse. A bar leads to its parts.")],
 };
 
