@@ -31,7 +31,7 @@ from sightline.operations.browser_runtime import browser_runtime  # noqa: E402
 from sightline.runtime.handheld import Placement  # noqa: E402
 from sightline.store.store import Store  # noqa: E402
 
-SECONDS, WANTED_MS, WANTED_SHARE = 20.0, 300, 0.03
+SECONDS, WANTED_MS, WANTED_SHARE = 15.0, 300, 0.03
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--use-fake-device-for-media-stream"]
 
 

@@ -2,9 +2,10 @@
 const WIDTH = 240; // px of the small picture
 const COARSE = 4; // of its pixels are one in the first, rough search
 const BLOCK = 14, GRID = 4; // side of a block in px, and blocks in a row over the part
-const REACH = 5, FAR = 6; // px that a block is looked for around its place: fine ones, and those of the rough search
+const REACH = 5, FAR = 6, FIRST = 14; // px that a block is looked for around its place: fine ones, and those of the rough search
 const PLAIN = 14; // variance of grey levels below which a block says nothing about where it lies
-const LOST = 26; // mean difference in grey levels above which a block is not the same any more
+const ALIKE = 0.7, LEAST = 6; // of a block's standard deviation, and grey levels: a mean difference above both is another thing
+const GROWN = 0.2, TURNED = 0.35; // share and radian by which a part changes at most between two looks; more is a mistake
 export const STAY = { a: 1, b: 0, x: 0, y: 0 }; // x' = a x - b y + x0, y' = b x + a y + y0
 
 /** A video's present frame in grey, small: {values, width, height, scale}, scale being small px for each px of the frame. */
@@ -32,6 +33,15 @@ function reduced({ values, width, height }) {
   }
   return { values: small, width: w, height: h };
 }
+
+function variance({ values, width }, left, top, wide, high) {
+  let sum = 0, squares = 0;
+  for (let y = top; y < top + high; y++) for (let x = left; x < left + wide; x++) { const value = values[y * width + x]; sum += value; squares += value * value; }
+  return squares / (wide * high) - (sum / (wide * high)) ** 2;
+}
+
+/** The mean difference up to which a block is found again. */
+const limitOf = (grey, left, top, wide, high) => Math.max(LEAST, ALIKE * Math.sqrt(Math.max(0, variance(grey, left, top, wide, high))));
 
 /** Mean absolute difference of a block of one picture and a place in another; Infinity where it does not lie inside. */
 function difference(one, x0, y0, two, x1, y1, wide, high) {
@@ -91,14 +101,12 @@ export class Tracker {
     this.blocks = [];
     for (let n = 0; n < GRID * GRID; n++) {
       const left = Math.round(x + ((n % GRID) + 0.5) * (w / GRID) - BLOCK / 2), top = Math.round(y + (Math.floor(n / GRID) + 0.5) * (h / GRID) - BLOCK / 2);
-      if (left >= 0 && top >= 0 && left + BLOCK <= grey.width && top + BLOCK <= grey.height && this.varies(left, top)) this.blocks.push([left, top]);
+      if (left >= 0 && top >= 0 && left + BLOCK <= grey.width && top + BLOCK <= grey.height && variance(grey, left, top, BLOCK, BLOCK) > PLAIN) this.blocks.push([left, top, limitOf(grey, left, top, BLOCK, BLOCK)]);
     }
-  }
-
-  varies(left, top) {
-    let sum = 0, squares = 0;
-    for (let y = top; y < top + BLOCK; y++) for (let x = left; x < left + BLOCK; x++) { const value = this.grey.values[y * this.grey.width + x]; sum += value; squares += value * value; }
-    return squares / BLOCK ** 2 - (sum / BLOCK ** 2) ** 2 > PLAIN;
+    [this.left, this.top] = [Math.max(0, Math.floor(x / COARSE)), Math.max(0, Math.floor(y / COARSE))];
+    this.wide = Math.min(Math.ceil(w / COARSE), this.coarse.width - this.left);
+    this.high = Math.min(Math.ceil(h / COARSE), this.coarse.height - this.top);
+    this.limit = limitOf(this.coarse, this.left, this.top, this.wide, this.high);
   }
 
   /** The motion from the first frame to this one; `lost` where the part is not found again. */
@@ -107,12 +115,15 @@ export class Tracker {
     const { scale } = this.grey;
     let motion = { ...this.motion, x: this.motion.x * scale, y: this.motion.y * scale };
     const rough = this.roughly(reduced(grey), motion);
+    this.lost = rough === null;
+    if (this.lost) return this.motion;
     motion = { ...motion, x: motion.x + rough[0], y: motion.y + rough[1] };
+    const guess = motion;
     let pairs = [];
-    for (const [left, top] of this.blocks) {
+    for (const [left, top, limit] of this.blocks) {
       const [cx, cy] = apply(motion, left + BLOCK / 2, top + BLOCK / 2);
       const [x, y, wrong] = search(this.grey, left, top, BLOCK, BLOCK, grey, Math.round(cx - BLOCK / 2), Math.round(cy - BLOCK / 2), REACH);
-      if (wrong < LOST) pairs.push([left + BLOCK / 2, top + BLOCK / 2, x + BLOCK / 2, y + BLOCK / 2]);
+      if (wrong < limit) pairs.push([left + BLOCK / 2, top + BLOCK / 2, x + BLOCK / 2, y + BLOCK / 2]);
     }
     this.lost = pairs.length < Math.max(2, this.blocks.length / 3);
     if (this.lost) return this.motion;
@@ -123,19 +134,22 @@ export class Tracker {
       if (kept.length === pairs.length || kept.length < 3) break;
       pairs = kept;
     }
+    const [x, y, w, h] = this.box.map((value) => value * scale), middle = [x + w / 2, y + h / 2], [there, guessed] = [apply(motion, ...middle), apply(guess, ...middle)];
+    const size = Math.hypot(motion.a, motion.b) / Math.hypot(guess.a, guess.b), turn = Math.abs(Math.atan2(motion.b, motion.a) - Math.atan2(guess.b, guess.a));
+    this.lost = Math.abs(size - 1) > GROWN || turn > TURNED || Math.hypot(there[0] - guessed[0], there[1] - guessed[1]) > REACH + COARSE;
+    if (this.lost) return this.motion;
     this.motion = { ...motion, x: motion.x / scale, y: motion.y / scale };
     return this.motion;
   }
 
-  /** How far the part as a whole has moved beyond `motion`, in px of the small picture; hands are fast. */
+  /** How far the part as a whole has moved beyond `motion`, in px of the small picture; null where it is not found. */
   roughly(coarse, motion) {
-    const [x, y, w, h] = this.box.map((value) => (value * this.grey.scale) / COARSE);
-    const left = Math.max(0, Math.floor(x)), top = Math.max(0, Math.floor(y));
-    const wide = Math.min(Math.ceil(w), this.coarse.width - left), high = Math.min(Math.ceil(h), this.coarse.height - top);
+    const { left, top, wide, high, limit } = this;
     const [cx, cy] = apply(motion, (left + wide / 2) * COARSE, (top + high / 2) * COARSE);
     const [fromX, fromY] = [cx / COARSE - wide / 2, cy / COARSE - high / 2];
-    const found = search(this.coarse, left, top, wide, high, coarse, Math.round(fromX), Math.round(fromY), FAR);
-    return found[2] < LOST ? [(found[0] - fromX) * COARSE, (found[1] - fromY) * COARSE] : [0, 0];
+    const found = search(this.coarse, left, top, wide, high, coarse, Math.round(fromX), Math.round(fromY), this.moved ? FAR : FIRST);
+    this.moved = true;
+    return found[2] < limit ? [(found[0] - fromX) * COARSE, (found[1] - fromY) * COARSE] : null;
   }
 }
 
