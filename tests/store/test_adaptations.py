@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightline.core.errors import ConflictError, InputError, NotFoundError
+from sightline.store import adaptations
 from sightline.store.adaptations import ACTIVE, REFUSED, REPLACED, SUGGESTED
 from sightline.store.store import Store
 
@@ -65,3 +66,12 @@ def test_self_learning_is_off_until_somebody_switches_it(store: Store) -> None:
         store.adaptations.set_mode("press", "always", "eva")  # type: ignore[arg-type]
     with pytest.raises(NotFoundError):
         store.adaptations.get(99)
+
+
+def test_of_two_at_the_same_moment_the_second_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have read the same newest number; the database's own rule lets one of them write."""
+    first = store.adaptations.add("press", RECIPE, 1, "learned", b"1", {}, "eva")
+    monkeypatch.setattr(adaptations, "_newest", lambda *_: 0)
+    with pytest.raises(ConflictError, match="press"):
+        store.adaptations.add("press", RECIPE, 1, "learned", b"2", {}, "ben", based_on=first.id)
+    assert store.adaptations.file(first.id) == b"1"

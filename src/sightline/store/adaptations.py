@@ -78,30 +78,29 @@ class Adaptations:
         """
         if state not in (ACTIVE, SUGGESTED):
             raise InputError(f"a new adaptation is {ACTIVE} or {SUGGESTED}, not {state}")
-        try:
-            with self._database.writing() as session:
-                active = _active(session, station, recipe_hash)
-                if number != _newest(session, station, recipe_hash) + 1 or based_on != active:
-                    raise ConflictError(_CHANGED.format(station=station))
-                if state == ACTIVE:
-                    _replace(session, station, recipe_hash)
-                row = AdaptationRow(station=station, recipe_hash=recipe_hash, number=number, kind=kind, state=state)
-                row.data, row.digest = data, hashlib.sha256(data).hexdigest()[:DIGITS]
-                row.details = {**details, "based_on": based_on}
-                row.author, row.note, row.created = author, note, now()
-                session.add(row)
-                session.flush()
-                audit(session, author, f"adapt: {kind}", f"station {station}", note, adaptation=row.id, state=state)
-                return _stored(row)
-        except IntegrityError as error:
-            raise ConflictError(_CHANGED.format(station=station)) from error
+        changed = _CHANGED.format(station=station)
+        with self._database.writing() as session, _alone(changed):
+            active = _active(session, station, recipe_hash)
+            if number != _newest(session, station, recipe_hash) + 1 or based_on != active:
+                raise ConflictError(changed)
+            if state == ACTIVE:
+                _replace(session, station, recipe_hash)
+            row = AdaptationRow(station=station, recipe_hash=recipe_hash, number=number, kind=kind, state=state)
+            row.data, row.digest = data, hashlib.sha256(data).hexdigest()[:DIGITS]
+            row.details = {**details, "based_on": based_on}
+            row.author, row.note, row.created = author, note, now()
+            session.add(row)
+            session.flush()
+            audit(session, author, f"adapt: {kind}", f"station {station}", note, adaptation=row.id, state=state)
+            return _stored(row)
 
     def decide(self, id: int, admitted: bool, author: str, note: str = "") -> StoredAdaptation:
         """Make a suggested change active, or refuse it.
 
         Raises ConflictError where it is not suggested any more, or where another change came after it.
         """
-        with self._alone(id), self._database.writing() as session:
+        meanwhile = f"change {id} was decided meanwhile. Look at it again"
+        with self._database.writing() as session, _alone(meanwhile):
             row = _find(session, id)
             if row.state != SUGGESTED:
                 raise ConflictError(f"change {id} is {row.state}, not {SUGGESTED}. Look at it again")
@@ -115,14 +114,6 @@ class Adaptations:
             audit(session, author, f"adapt: {told}", f"station {row.station}", note, adaptation=id)
             session.flush()
             return _stored(row)
-
-    @contextmanager
-    def _alone(self, id: int) -> Iterator[None]:
-        """Two at once: the second is told so."""
-        try:
-            yield
-        except IntegrityError as error:
-            raise ConflictError(f"change {id} was decided meanwhile. Look at it again") from error
 
     def active(self, station: str, recipe_hash: str) -> StoredAdaptation | None:
         """What a station inspects with beside its recipe; None: the recipe alone."""
@@ -191,6 +182,15 @@ class Adaptations:
 
 
 _CHANGED = "what station {station} has learned was changed meanwhile. Look at it again, then repeat"
+
+
+@contextmanager
+def _alone(otherwise: str) -> Iterator[None]:
+    """Inside of a transaction: where another one was first, the second is told so."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise ConflictError(otherwise) from error
 
 
 def _newest(session: Session, station: str, recipe_hash: str) -> int:
