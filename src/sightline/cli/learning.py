@@ -149,3 +149,25 @@ def improve(
     with progress(as_json) as bar:
         found = improving.improve((db, images), product, output, effort, bar)
     console.say_json(found.to_json()) if as_json else console.say(text_line.improved(found))
+
+
+@app.command()
+def schedule(
+    product: Annotated[str | None, typer.Argument(help="The product; none: list all schedules.")] = None,
+    labels: Annotated[int | None, typer.Option(help="Improve after so many new labels.")] = None,
+    days: Annotated[float | None, typer.Option(help="Improve after so many days, where anything was labelled.")] = None,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Improve after an alarm, where something was labelled.")
+    ] = False,
+    off: Annotated[bool, typer.Option("--off", help="Only when somebody asks for it.")] = False,
+    author: Author = "",
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Improve a recipe without being asked. Example: sightline schedule cookies --labels 50 --days 7 --drift"""
+    from sightline.operations import schedules
+
+    found = schedules.schedule((db, None), product, labels, days, drift, off, author)
+    console.say_json([text_line.schedule_json(one) for one in found]) if as_json else console.say(
+        "\n".join(text_line.schedule(one) for one in found) or "recipes are improved when somebody asks for it"
+    )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sightline.operations.transfer import Transferred
     from sightline.store.adaptations import StoredAdaptation
     from sightline.store.rollouts import Assignment, Rollout
+    from sightline.store.schedules import Schedule
 
 
 def station(settings: StationSettings) -> str:
@@ -217,7 +218,22 @@ def rollout_json(one: Rollout, assigned: Sequence[Assignment]) -> dict[str, Any]
     return {**told, "assignments": [_plain(row) for row in assigned]}
 
 
-def _plain(one: Rollout | Assignment) -> dict[str, Any]:
+def schedule(one: Schedule) -> str:
+    """When a product's recipe is improved."""
+    when = [f"{one.labels} new labels"] if one.labels is not None else []
+    when += [f"{one.days:g} days"] if one.days is not None else []
+    when += ["an alarm"] if one.drift else []
+    return (
+        f"{one.product}: improved after {' or '.join(when)}, counted from {one.begun:%Y-%m-%d %H:%M} UTC ({one.author})"
+    )
+
+
+def schedule_json(one: Schedule) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    return _plain(one)
+
+
+def _plain(one: Rollout | Assignment | Schedule) -> dict[str, Any]:
     values = {name: getattr(one, name) for name in type(one).__slots__}
     return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in values.items()}
 

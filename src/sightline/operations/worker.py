@@ -1,6 +1,7 @@
 """The worker: takes jobs from the store and does each in a process of its own, which it can end at any time.
 
-Beside that it watches the line for drift, has stations learn that are switched to it, and watches rollouts.
+Beside that it watches the line for drift, has stations learn that are switched to it, watches rollouts, and
+asks for improvements when they are due.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 from sightline.core.errors import Cancelled, SightlineError, StoreError
 from sightline.core.progress import Tell
-from sightline.operations import drift, learning, rollouts
+from sightline.operations import drift, learning, rollouts, schedules
 from sightline.store.database import VARIABLE as DATABASE
 from sightline.store.images import VARIABLE as IMAGES
 from sightline.store.jobs import GO_ON, LOST, QUEUED, RUNNING, Job
@@ -57,7 +58,8 @@ def worker(location: StoreLocation, folder: Path, *, tell: Tell, with_parent: bo
     with Store.open(*location) as store:
         tell(f"working on jobs of {store.database.name}")
         # Threads of their own: a job may take hours, and the line's drift is seen and slow change followed meanwhile.
-        beside = {"drift": drift.follow, "learning": learning.follow, "rollouts": rollouts.follow}
+        beside = {"drift": drift.follow, "learning": learning.follow}
+        beside |= {"rollouts": rollouts.follow, "schedules": schedules.follow}
         watching = [
             threading.Thread(target=follow, args=(store, stopping), name=name, daemon=True)
             for name, follow in beside.items()

@@ -36,6 +36,7 @@ from sightline.store.review_figures import ReviewFigures
 from sightline.store.reviews import Reviews
 from sightline.store.rollouts import Rollouts
 from sightline.store.samples import Catalogue, samples
+from sightline.store.schedules import Schedules
 from sightline.store.stations import Stations
 from sightline.store.statistics import Statistics
 from sightline.store.studies import Studies
@@ -76,6 +77,7 @@ class Store:
         self.product_audits = ProductAudits(database)
         self.studies = Studies(database)
         self.rollouts = Rollouts(database)
+        self.schedules = Schedules(database)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

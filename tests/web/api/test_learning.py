@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 from tests.web.conftest import Served
 
 from sightline.core.errors import SightlineError
 from sightline.improve.patches import PatchReader
+from sightline.operations.store import add_image
 from sightline.runtime.recipe import Recipe
+
+PICTURE = cv2.imencode(".png", np.full((24, 32, 3), 90, np.uint8))[1].tobytes()
 
 
 def test_a_mode_is_switched_by_engineers_and_seen_by_all(served: Served) -> None:
@@ -48,3 +53,19 @@ def test_suggestions_are_admitted_once(served: Served, recipe: Recipe) -> None:
 def test_a_part_without_a_picture_cannot_be_called_harmless(served: Served) -> None:
     with served.client("reviewer") as client, pytest.raises(SightlineError, match="inspection"):
         client.post("/inspections/4711/harmless", {"view": "view"})
+
+
+def test_an_engineer_sets_when_recipes_are_improved(served: Served) -> None:
+    add_image(served.store, product := "plates", "1.png", PICTURE, "ann")
+    path, wanted = f"/schedules/{product}", {"labels": 5, "days": 7, "drift": True}
+    with served.client("reviewer") as client, pytest.raises(SightlineError, match="engineer"):
+        client.call("PUT", path, json=wanted)
+    with served.client("engineer") as client:
+        with pytest.raises(SightlineError, match="no product nothing"):
+            client.call("PUT", "/schedules/nothing", json=wanted)
+        (one,) = client.call("PUT", path, json=wanted)
+        assert wanted.items() <= one.items()
+        assert (one["product"], one["author"]) == (product, "engineer")
+        assert client.get("/schedules") == [one]
+        client.call("DELETE", path)
+        assert client.get("/schedules") == []

@@ -15,6 +15,7 @@ from tests.web.pages.conftest import Enter
 
 from sightline.core.result import Verdict
 from sightline.improve.patches import PatchReader
+from sightline.operations.store import add_image
 from sightline.runtime.recipe import Recipe
 from sightline.store.inspections import Record
 
@@ -84,4 +85,22 @@ def test_an_engineer_switches_learning_and_admits_a_suggestion(served: Served, r
     assert saved[1].split(",")[1].endswith("Z") or "+00:00" in saved[1]
     row.get_by_role("button", name="Admit").click()
     expect(row).to_contain_text("in effect")
+    page.wait_for_load_state("networkidle")
+
+
+def test_an_engineer_sets_when_a_recipe_is_improved(
+    served: Served, enter: Enter, look: Callable[[Page, str], None]
+) -> None:
+    picture = cv2.imencode(".png", np.full((24, 32, 3), 90, np.uint8))[1].tobytes()
+    add_image(served.store, "plates", "1.png", picture, "ann")
+    page = enter("/learning", "engineer")
+    panel = page.get_by_role("region", name="Retraining")
+    panel.get_by_label("New labels").fill("20")
+    panel.get_by_label("after an alarm").check()
+    panel.get_by_role("button", name="Set", exact=True).click()
+    expect(panel).to_contain_text("after 20 new labels, after an alarm")
+    look(page, "retraining")
+    panel.get_by_role("button", name="End it").click()
+    expect(panel.get_by_role("table")).to_have_count(0)
+    assert served.store.schedules.page() == ()
     page.wait_for_load_state("networkidle")

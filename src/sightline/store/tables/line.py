@@ -319,3 +319,17 @@ class LearningRow(Base):
     mode: Mapped[str]  # off, suggest or on
     author: Mapped[str]
     updated: Mapped[datetime]
+
+
+class ScheduleRow(Base):
+    """When a product's recipe is to be improved without anybody asking for it."""
+
+    __tablename__ = "schedules"
+
+    product: Mapped[str] = mapped_column(primary_key=True)
+    labels: Mapped[int | None]  # after so many new labels; null: not by these
+    days: Mapped[float | None]  # after so many days
+    drift: Mapped[bool] = mapped_column(default=False)  # after an alarm of one of its recipes
+    author: Mapped[str]
+    updated: Mapped[datetime]
+    begun: Mapped[datetime]  # since then labels, days and alarms count: the last time, or when it was set up

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.operations import learning as work
+from sightline.operations import schedules as times
 from sightline.store.adaptations import Mode, StoredAdaptation
-from sightline.web.api.identity import Labelling, Operating, Reading
+from sightline.store.schedules import MAX_DAYS, MAX_LABELS
+from sightline.web.api.identity import Engineering, Labelling, Operating, Reading
 from sightline.web.api.inspections import Text
 from sightline.web.api.problems import responses
 from sightline.web.api.replies import Route
@@ -104,6 +106,28 @@ class Note(Form):
     note: str = Field("", max_length=1000, examples=["it was oil, not glare"])
 
 
+class ImproveSchedule(BaseModel):
+    """When a product's recipe is improved: after so many new labels or days, or an alarm, counted since `begun`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    product: str
+    labels: int | None
+    days: float | None
+    drift: bool
+    author: str
+    updated: datetime
+    begun: datetime
+
+
+class NewSchedule(Form):
+    """At least one of the three."""
+
+    labels: int | None = Field(None, ge=1, le=MAX_LABELS, examples=[50])
+    days: float | None = Field(None, gt=0, le=MAX_DAYS, examples=[7])
+    drift: bool = False
+
+
 @router.get("/stations/{name}/learning")
 def station_learning(
     name: str, site: Here, identity: Reading, limit: Annotated[int, Query(ge=1, le=200)] = 50
@@ -144,6 +168,25 @@ def decide(number: int, form: Decision, site: Here, identity: Operating) -> Lear
 def undo(number: int, form: Note, site: Here, identity: Labelling) -> LearnedChange:
     """Take one change back; what other changes brought stays."""
     return _shown(work.undo(site.store, number, identity.name, form.note))[0]
+
+
+@router.get("/schedules")
+def schedules(site: Here, identity: Reading) -> list[ImproveSchedule]:
+    """When recipes are improved without anybody asking for it."""
+    return [ImproveSchedule.model_validate(one) for one in times.schedule(site.store)]
+
+
+@router.put("/schedules/{product}")
+def put_schedule(product: str, form: NewSchedule, site: Here, identity: Engineering) -> list[ImproveSchedule]:
+    """Have a product's recipe improved after new labels, days, or an alarm; into shadow at most."""
+    found = times.schedule(site.store, product, form.labels, form.days, form.drift, author=identity.name)
+    return [ImproveSchedule.model_validate(one) for one in found]
+
+
+@router.delete("/schedules/{product}", status_code=204)
+def remove_schedule(product: str, site: Here, identity: Engineering) -> None:
+    """Have it improved only when somebody asks for it."""
+    times.schedule(site.store, product, off=True, author=identity.name)
 
 
 def _shown(*found: StoredAdaptation) -> list[LearnedChange]:

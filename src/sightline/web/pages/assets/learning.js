@@ -1,6 +1,6 @@
 // What stations have learned since their recipes were made: their modes, every change, and what a person calls harmless.
 import { useState } from "./vendor/preact.js";
-import { get, post, put } from "./api.js";
+import { get, post, put, remove } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Table, Verdict, Waiting, html, useAction, useQuery, useRemote, useSession } from "./parts.js";
 import { number, t } from "./words.js";
 
@@ -66,6 +66,31 @@ const about = ({ note, details }) => [
   details.canary && t("{n} known defects guarded", { n: number(details.canary.defective) }), details.undone && t("change {n}", { n: details.undone }),
 ].filter(Boolean).join(" · ");
 
+/** When recipes are improved without anybody asking for it. */
+function Schedules() {
+  const session = useSession();
+  const found = useRemote((signal) => get("/schedules", {}, signal), []);
+  const products = useRemote((signal) => get("/products", { limit: 200 }, signal), []);
+  const [set, busy] = useAction(async (event) => {
+    event.preventDefault();
+    const form = new FormData(event.target);
+    const amount = (name) => (form.get(name) ? Number(form.get(name)) : null);
+    await put(`/schedules/${encodeURIComponent(form.get("product"))}`, { labels: amount("labels"), days: amount("days"), drift: form.has("drift") });
+    event.target.reset();
+    found.reload();
+  }, t("Set."));
+  const [end] = useAction(async (one) => { await remove(`/schedules/${encodeURIComponent(one.product)}`); found.reload(); }, t("Done."));
+  const names = ((products.data || {}).items || []).map((one) => one.product);
+  if (!found.data || (!found.data.length && !session.may("engineer"))) return null;
+  const when = (one) => [one.labels && t("after {n} new labels", { n: number(one.labels) }), one.days && t("after {n} days", { n: number(one.days) }), one.drift && t("after an alarm")].filter(Boolean).join(", ");
+  return html`<section class="panel" aria-label=${t("Retraining")}><h2>${t("Retraining")}</h2>
+    <p class="muted">${t("A new recipe is trained from people's answers and compared with the one in use. It runs beside it at most; a person promotes it.")}</p>
+    ${found.data.length > 0 && html`<${Table} label=${t("Schedules")} rows=${found.data.map((one) => ({ ...one, id: one.product }))} columns=${[[t("Product"), (one) => one.product], [t("When"), when], [t("Counted since"), (one) => html`<${Moment} at=${one.begun} />`], [t("By"), (one) => one.author], ["", (one) => session.may("engineer") && html`<button onClick=${() => end(one)}>${t("End it")}</button>`]]} />`}
+    ${session.may("engineer") && names.length > 0 && html`<form class="row" style="margin-top:12px" onSubmit=${set}><${Field} label=${t("Product")}><select name="product">${names.map((one) => html`<option value=${one}>${one}</option>`)}</select></${Field}>
+      <${Field} label=${t("New labels")}><input name="labels" type="number" min="1" max="100000" defaultValue="50" /></${Field}><${Field} label=${t("Days")}><input name="days" type="number" min="1" max="366" /></${Field}>
+      <label class="row"><input type="checkbox" name="drift" /> ${t("after an alarm")}</label><button disabled=${busy}>${t("Set")}</button></form>`}</section>`;
+}
+
 export function Learning() {
   const [query, set] = useQuery();
   const found = useRemote((signal) => get("/learning", { station: query.station }, signal), [query.station], 10);
@@ -83,5 +108,6 @@ export function Learning() {
       <select aria-label=${t("Station")} onChange=${(event) => set({ station: event.target.value })}><option value="">${t("all stations")}</option>${names.map((name) => html`<option selected=${query.station === name}>${name}</option>`)}</select></${Head}>
     <div class="stack">${query.station && html`<${Mode} key=${query.station} station=${query.station} />`}
       ${!found.data ? html`<${Waiting} of=${found} />` : changes.length === 0 ? html`<${Empty} title=${t("Nothing was learned yet")}>${query.station ? t("Switch learning on above, or call what stops a good part harmless on the part's page.") : t("Choose a station to switch its learning, or call what stops a good part harmless on the part's page.")}</${Empty}>`
-        : html`<section class="panel flat"><${Table} label=${t("Changes")} rows=${changes} columns=${columns} /></section>`}</div>`;
+        : html`<section class="panel flat"><${Table} label=${t("Changes")} rows=${changes} columns=${columns} /></section>`}
+      <${Schedules} /></div>`;
 }

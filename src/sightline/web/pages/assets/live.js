@@ -162,7 +162,7 @@ function Changeover({ name, recipes, open, close, done }) {
     done();
   }, t("Asked for. The station says when it is ready."));
   return html`<${Dialog} open=${open} title=${t("Changeover")} close=${close}><form class="stack" onSubmit=${run}>
-    <${Field} label=${t("Recipe")}><select name="recipe">${recipes.map((one) => html`<option>${one}</option>`)}</select></${Field}>
+    <${Field} label=${t("Recipe")}><select name="recipe">${recipes.map((one) => html`<option value=${one}>${one}</option>`)}</select></${Field}>
     <${Field} label=${t("Why")}><input name="reason" maxlength="1000" /></${Field}>
     <div class="row"><button class="primary" disabled=${busy}>${t("Change over")}</button><button type="button" class="quiet" onClick=${close}>${t("Cancel")}</button></div></form></${Dialog}>`;
 }

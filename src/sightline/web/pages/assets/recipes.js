@@ -72,7 +72,7 @@ export function Recipe({ hash }) {
 }
 
 /** A choice of what to measure on: the product as it is now, or one of its versions. */
-const Data = ({ versions, product }) => html`<select name="data">${((versions || {}).items || []).map((version) => html`<option>${`${product}@${version.number}`}</option>`)}<option value=${product}>${t("{product} as it is now", { product })}</option></select>`;
+const Data = ({ versions, product }) => html`<select name="data">${((versions || {}).items || []).map((version) => html`<option value=${`${product}@${version.number}`}>${`${product}@${version.number}`}</option>`)}<option value=${product}>${t("{product} as it is now", { product })}</option></select>`;
 
 /** What the card says of the thresholds and what they rest on. */
 function Promises({ card }) {

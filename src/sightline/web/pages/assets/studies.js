@@ -110,7 +110,7 @@ function Machine({ study }) {
   }, t("Asked for. It is read as soon as the worker is free."));
   if (!machines.length) return null;
   return html`<section class="panel"><h2>${t("Have a recipe read")}</h2>${!recipes.data ? html`<${Waiting} of=${recipes} />` : html`<form class="stack" onSubmit=${run}>
-    <${Field} label=${t("Machine")}><select name="machine">${machines.map((each) => html`<option>${each.name}</option>`)}</select></${Field}>
+    <${Field} label=${t("Machine")}><select name="machine">${machines.map((each) => html`<option value=${each.name}>${each.name}</option>`)}</select></${Field}>
     <${Field} label=${t("Recipe")} hint=${t("REVIEW counts as NG: such a part does not pass by itself.")}><select name="recipe" required>${recipes.data.items.map((one) => html`<option value=${one.hash}>${one.product} · ${one.name} · ${one.hash.slice(0, 12)}</option>`)}</select></${Field}>
     <div class="row"><button disabled=${busy}>${t("Have it read")}</button></div></form>`}</section>`;
 }
