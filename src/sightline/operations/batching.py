@@ -1,7 +1,8 @@
-"""Pictures of several callers, judged together: one pass of a graph over eight takes less than eight over one.
+"""Pictures of several callers, judged in turn or together, each before its deadline or not at all.
 
-A batch starts when it is full, when its first picture has waited long enough, or when waiting longer would make one of
-its pictures late. Nothing is ever answered late: a picture whose time is up gets an error, which is no verdict.
+On a processor a batch gains nothing (benchmarks/serving.md), so one picture at a time is the default. A batch starts when
+it is full, when its first picture has waited long enough, or when waiting longer would make one of its pictures late.
+Nothing is ever answered late: a picture whose time is up gets an error, which is no verdict.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Many(Protocol):
 class Limits:
     """`most` pictures in a batch, whose first waits `wait_s` at most for others; `waiting` pictures in all."""
 
-    most: int = 8
+    most: int = 1
     wait_s: float = 0.005
     waiting: int = 64
 

@@ -36,7 +36,7 @@ class WebSettings(BaseModel):
     logins_per_minute: int = Field(30, ge=1, le=10_000, description="login attempts from one address")
     inspect_at_once: int = Field(2, ge=1, le=64, description="batches of uploaded images that are inspected at once")
     recipes_open: int = Field(3, ge=1, le=64, description="recipes that are kept open for uploaded images")
-    batch: int = Field(8, ge=1, le=64, description="most uploaded images of a recipe that are inspected together")
+    batch: int = Field(1, ge=1, le=64, description="most uploaded images of a recipe that are inspected together")
     batch_wait_ms: float = Field(
         5.0, ge=0, le=1000, description="time that an uploaded image waits for others to be inspected with"
     )
