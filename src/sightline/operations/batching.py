@@ -1,8 +1,8 @@
 """Pictures of several callers, judged in turn or together, each before its deadline or not at all.
 
-On a processor a batch gains nothing (benchmarks/serving.md), so one picture at a time is the default. A batch starts when
-it is full, when its first picture has waited long enough, or when waiting longer would make one of its pictures late.
-Nothing is ever answered late: a picture whose time is up gets an error, which is no verdict.
+On a processor a batch gains nothing (benchmarks/serving.md), so one picture at a time is the default. A batch starts
+when it is full, when its first picture has waited long enough, or when waiting longer would make one of its pictures
+late. Nothing is ever answered late: a picture whose time is up gets an error, which is no verdict.
 """
 
 from __future__ import annotations
