@@ -80,8 +80,10 @@ def test_a_late_verdict_is_an_error_and_never_given(batcher: Batcher, judge: Jud
     with pytest.raises(LateError, match="never as OK"):
         batcher.submit(picture(1), soon(0.25)).result(5)
     assert judge.batches == [[1]], "it was judged, but too late"
+    ahead = batcher.submit(picture(2), soon())
     with pytest.raises(LateError):  # known to be too late before it is taken
-        batcher.submit(picture(2), soon(0.25))
+        batcher.submit(picture(3), soon(0.25))
+    assert ahead.result(5) == 2
 
 
 def test_a_picture_whose_time_is_up_is_not_judged(batcher: Batcher, judge: Judge) -> None:
@@ -123,3 +125,20 @@ def test_closing_answers_what_waits_and_takes_no_more(judge: Judge) -> None:
     assert answer.result(0) == 5
     with pytest.raises(BusyError):
         batcher.submit(picture(6), soon())
+
+
+def test_one_slow_picture_does_not_have_all_that_follow_refused(batcher: Batcher, judge: Judge) -> None:
+    judge.takes_s = 0.5
+    assert batcher.submit(picture(1), soon()).result(5) == 1
+    judge.takes_s = 0.0
+    for number in range(2, 6):
+        assert batcher.submit(picture(number), soon(0.4)).result(5) == number
+
+
+def test_a_judge_that_forgets_a_picture_leaves_nobody_without_an_answer(judge: Judge) -> None:
+    forgetful = Batcher(lambda images: [], Limits())
+    with pytest.raises(RuntimeError, match="0 verdicts on 1 pictures"):
+        forgetful.submit(picture(1), soon()).result(5)
+    with pytest.raises(RuntimeError):
+        forgetful.submit(picture(2), soon()).result(5)
+    forgetful.close()

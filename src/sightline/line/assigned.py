@@ -29,8 +29,8 @@ LOG = logging.getLogger("sightline.line.assigned")
 
 
 class Assigned:
-    """What is rolled out to a station. `renew` is set once something else is to be run than at the start, and `urgent`
-    where what is run was taken back.
+    """What is rolled out to a station. `renew` is set while something else is to be run than what is run now, `urgent`
+    where that was taken back.
     """
 
     def __init__(self, settings: StationSettings, open_store: Callable[[], Store]) -> None:
@@ -39,6 +39,7 @@ class Assigned:
         self._entries = {entry.product or entry.name: entry for entry in settings.recipes}
         self._refused = self._read_refused()
         self._ran: dict[str, str] = {}
+        self._own = set(self._entries)  # products whose recipe in the station's file is run
         self._reported: dict[str, tuple[Wanted, str | None, str]] = {}
         self.fault = ""
         self.urgent = False
@@ -61,6 +62,7 @@ class Assigned:
             return
         views = [view.name for view in self._settings.views]
         self._ran = {product: running[entry.name, views[0]] for product, entry in self._entries.items()}
+        self._own = {product for product in self._entries if not self._path(product).is_file()}
         self._thread = threading.Thread(target=self._follow, name="assigned", daemon=True)
         self._thread.start()
 
@@ -119,8 +121,9 @@ class Assigned:
             for digest in gone:  # asked for once more, it is tried once more
                 del self._refused[str(digest)]
             self._keep_refused()
+        needed = {}
         for product, wanted in all_wanted.items():
-            fault, running = "", self._ran.get(product)
+            fault, running, needed[product] = "", self._ran.get(product), False
             entry = self._entries.get(product)
             if entry is None:
                 fault = f"no recipe of this station is for {product}"
@@ -128,28 +131,32 @@ class Assigned:
                 fault = self._refused[str(wanted.recipe_hash)]
             else:
                 try:
-                    self._bring(store, product, entry, wanted.recipe_hash)
+                    needed[product] = self._bring(store, product, entry, wanted.recipe_hash)
                 except (SightlineError, OSError) as error:
                     fault = str(error)
-            self.urgent = self.urgent or (wanted.urgent and self.renew.is_set())
             if self._reported.get(product) != (wanted, running, fault):
                 store.rollouts.report(self._settings.name, product, running, fault)
                 self._reported[product] = wanted, running, fault
+        self.urgent = any(need and all_wanted[product].urgent for product, need in needed.items())
+        if any(needed.values()):
+            self.renew.set()
+        else:
+            self.renew.clear()
 
-    def _bring(self, store: Store, product: str, entry: RecipeEntry, wanted: str | None) -> None:
-        """Bring one product's file to what is wanted. Raises RecipeError for a recipe that may not be run here."""
-        path = self._path(product)
-        if wanted is None:
-            if path.is_file():
-                path.unlink()
-                self.renew.set()
-            return
-        if self._ran.get(product) == wanted and not path.is_file():
-            return  # the station's own file is that recipe
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
-            if self._ran.get(product) != wanted:
-                self.renew.set()
-            return
+    def _bring(self, store: Store, product: str, entry: RecipeEntry, wanted: str | None) -> bool:
+        """Bring one product's file to what is wanted; whether the station has to start anew to run that.
+
+        Raises RecipeError for a recipe that may not be run here.
+        """
+        path, own = self._path(product), product in self._own
+        if wanted is None or (own and self._ran.get(product) == wanted):
+            path.unlink(missing_ok=True)
+            return not own
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+            self._fetch(store, path, product, entry, wanted)
+        return self._ran.get(product) != wanted
+
+    def _fetch(self, store: Store, path: Path, product: str, entry: RecipeEntry, wanted: str) -> None:
         if len(self._settings.views) > 1:
             raise RecipeError(f"recipe {entry.name} has several views; replace its files by hand")
         data = store.recipes.file(wanted)
@@ -166,4 +173,3 @@ class Assigned:
         finally:
             new.unlink(missing_ok=True)
         LOG.info("recipe %s was rolled out: it is run after the next pause", wanted[:12])
-        self.renew.set()

@@ -22,7 +22,7 @@ from sightline.devices.sinks.table import open_sink, read_sink
 from sightline.line.adaptations import Adaptations
 from sightline.line.answering import answer_for_the_dead, take_over, tell
 from sightline.line.assigned import Assigned
-from sightline.line.inspection_client import InspectionWorker, Shadow
+from sightline.line.inspection_client import InspectionWorker, Shadow, WorkerError
 from sightline.line.inspection_worker import Load
 from sightline.line.journal import open_store
 from sightline.line.live import Live
@@ -307,7 +307,7 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
             undo.callback(devices.cameras[-1].close)
         try:
             worker.wait_ready()
-        except RecipeError as error:
+        except (RecipeError, WorkerError) as error:
             assigned.give_up(str(error))  # the next start runs the station's own
             raise
         assigned.follow(loaded.hashes)

@@ -35,7 +35,7 @@ class Limits:
 
     most: int = 1
     wait_s: float = 0.005
-    waiting: int = 64
+    waiting: int = 32  # below the server's 40 threads, one of which each of them holds
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Batcher:
                 raise BusyError(
                     f"{len(self._waiting)} pictures are already waiting. Try again in a few seconds", max(1.0, queued_s)
                 )
-            if asked.came + queued_s + self._each_s > deadline:
+            # Of an empty queue it is tried: an estimate from one slow picture must not refuse all that follow.
+            if self._waiting and asked.came + queued_s + self._each_s > deadline:
                 raise _late(asked, asked.came)
             self._waiting.append(asked)
             self._changed.notify()
@@ -113,6 +114,8 @@ class Batcher:
             with self._turn:
                 start = time.monotonic()
                 found = self._judge([asked.image for asked in batch])
+            if len(found) != len(batch):
+                raise RuntimeError(f"{len(found)} verdicts on {len(batch)} pictures")
         except Exception as error:  # noqa: BLE001 - whatever failed, each caller hears of its own picture
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)

@@ -154,7 +154,7 @@ class Rollouts:
                 there = {name: session.get(AssignmentRow, (name, row.product)) for name in row.stations}
                 # What a later rollout has assigned stays.
                 mine = {name for name, one in there.items() if one is not None and one.rollout == id}
-                _assign(session, row, {name: row.before.get(name) for name in mine})
+                _assign(session, row, {name: _before(session, row, name) for name in mine})
             if state in (DONE, ROLLED_BACK):
                 row.ended = now()
             audit(session, author, "move rollout", f"recipe {row.recipe_hash}", reason, rollout=id, state=state)
@@ -198,15 +198,18 @@ class Rollouts:
     ) -> Tally:
         """What a recipe has judged at a station, after one inspection and up to another, the `newest` of these."""
         row = InspectionRow
-        query = select(row.verdict, row.error, row.details["purpose"].as_string()).where(
-            row.station == station, row.id > after, ~row.shadow
-        )
+        said = row.details["purpose"].as_string(), row.details["source"].as_string()
+        query = select(row.verdict, row.error, *said).where(row.station == station, row.id > after, ~row.shadow)
         query = query.where(row.recipe_hash == recipe_hash)
         if until is not None:
             query = query.where(row.id <= until)
         with self._database.reading() as session:
             found = session.execute(query.order_by(row.id.desc()).limit(newest)).all()
-        counted = [(verdict, error) for verdict, error, purpose in found if purpose in (None, "production")]
+        counted = [
+            (verdict, error)
+            for verdict, error, purpose, source in found
+            if purpose in (None, "production") and source != "bench"
+        ]
         sound = [verdict for verdict, error in counted if not error]
         return Tally(len(sound), sum(one != Verdict.OK for one in sound), len(counted) - len(sound))
 
@@ -218,6 +221,20 @@ def _assign(session: Session, rollout: RolloutRow, hashes: Mapping[str, str | No
         )
         row.recipe_hash, row.rollout, row.fault, row.updated = hash, rollout.id, "", now()
         session.add(row)
+
+
+def _before(session: Session, rollout: RolloutRow, station: str) -> str | None:
+    """What a station ran before a rollout, without what was taken back since."""
+    row: RolloutRow | None = rollout
+    while row is not None:
+        hash: str | None = row.before.get(station)
+        query = select(RolloutRow).where(RolloutRow.product == rollout.product, RolloutRow.recipe_hash == hash)
+        there = session.scalars(query.order_by(RolloutRow.id.desc()))
+        newest = next((one for one in there if station in one.before), None)
+        if newest is None or newest.state != ROLLED_BACK or newest.id >= row.id:
+            return hash
+        row = newest
+    return None
 
 
 def _find(session: Session, id: int, lock: bool = False) -> RolloutRow:

@@ -40,7 +40,7 @@ class WebSettings(BaseModel):
     batch_wait_ms: float = Field(
         5.0, ge=0, le=1000, description="time that an uploaded image waits for others to be inspected with"
     )
-    waiting: int = Field(64, ge=1, le=10_000, description="uploaded images of a recipe that may wait; others: 429")
+    waiting: int = Field(32, ge=1, le=10_000, description="uploaded images of a recipe that may wait; others: 429")
     repeat_every: int = Field(
         25, ge=0, le=10_000, description="one of this many answers brings the part again; 0: none"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -175,15 +176,18 @@ async def inspect(
 
     Without a verdict within `X-Deadline-Ms` (30 s if it is not given) the answer is 504: the part was not inspected.
     """
-    return await run_in_threadpool(site.judges.inspect, hash, await request.body(), overlay, _seconds(deadline))
+    came = time.monotonic()  # before it waits for a thread
+    body = await request.body()
+    return await run_in_threadpool(site.judges.inspect, hash, body, overlay, _seconds(deadline), came)
 
 
 @inspecting.post("/recipes/{hash}/inspect-many")
-def inspect_many(
+async def inspect_many(
     hash: Hash, form: Pictures, site: Here, identity: Inspecting, deadline: DeadlineMs = None
 ) -> list[Judged]:
     """Judge several images, in order. One that is damaged, late or too many is refused by itself, as NG."""
-    found = site.judges.inspect_many(hash, form.images, _seconds(deadline))
+    came = time.monotonic()
+    found = await run_in_threadpool(site.judges.inspect_many, hash, form.images, _seconds(deadline), came)
     return [
         Judged(verdict="NG", problem=str(one)) if isinstance(one, SightlineError)
         else Judged(verdict=one["verdict"], inspection=one)
