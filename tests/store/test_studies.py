@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
 from sightline.core.errors import ConflictError, ForbiddenError, InputError, StoreError
+from sightline.operations.signing import tampered
+from sightline.store.records import record_hash
 from sightline.store.store import Store
 from sightline.store.studies import Appraiser, Reading, Study, StudyPart, order
 
@@ -28,7 +32,7 @@ def unguarded(store: Store, table: str) -> Iterator[Callable[[str], object]]:
     with store.database.engine.begin() as connection:
         if store.database.is_sqlite:
             for action in ("UPDATE", "DELETE"):
-                connection.execute(text(f"DROP TRIGGER guard_{table}_{action}"))
+                connection.execute(text(f"DROP TRIGGER IF EXISTS guard_{table}_{action}"))
             yield lambda statement: connection.execute(text(statement))
             return
         connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER guard_{table}"))
@@ -107,6 +111,28 @@ def test_tampering_is_noticed(store: Store, table: str, statement: str, told: st
     with unguarded(store, table) as execute:
         execute(statement)
     assert re.search(told, store.records.verify().broken or store.studies.tampered(study.id))
+
+
+def test_records_that_nobody_has_signed_are_compared_with_the_audit(store: Store) -> None:
+    for title in ("first", "second"):
+        store.records.add("pilot", "line 1", title, {"escapes": 3}, "eve")
+    assert tampered(store) == ""
+    better = replace(store.records.get(1), content={"escapes": 0})
+    forged = f"UPDATE records SET content = '{json.dumps(better.content)}', hash = '{record_hash(better)}' WHERE id = 1"
+    columns = "kind, subject, title, content, hash, author, created"
+    copied = f"INSERT INTO records (id, {columns}) SELECT 9, {columns} FROM records WHERE id = 1"
+    restored = f"UPDATE records SET content = '{{\"escapes\": 3}}', hash = '{store.records.get(1).hash}' WHERE id = 1"
+    for statement, told in (
+        (forged, "record 1 was altered"),
+        (restored, ""),
+        (copied, "record 9 was added"),
+        ("DELETE FROM records WHERE id = 9", ""),
+        ("DELETE FROM records WHERE id = 2", "record 2 was taken out"),
+    ):
+        with unguarded(store, "records") as execute:
+            execute(statement.replace(":", "\\:"))
+        found = tampered(store)
+        assert found.startswith(told) and bool(found) == bool(told), (statement, found)
 
 
 def test_a_design_that_cannot_be_read_is_refused(store: Store) -> None:

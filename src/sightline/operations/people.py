@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sightline.core.errors import BusyError, ForbiddenError, InputError, MissingExtraError
 from sightline.store.access import Token
@@ -47,6 +47,11 @@ class Identity:
     def name(self) -> str:
         """As the audit calls them."""
         return self.user.name
+
+    @property
+    def means(self) -> Literal["password", "PIN", "token"]:
+        """By what they proved who they are; a screen that another one invited counts as by PIN."""
+        return "token" if self.scopes is not None else "PIN" if self.by_pin else "password"
 
     def check(self, role: str, scope: str) -> None:
         """Raises ForbiddenError where role or scope do not allow it."""

@@ -7,12 +7,21 @@ from typing import Any
 
 import sightline
 from sightline.core.errors import ConflictError, InputError
-from sightline.store.product_audits import Finding, ProductAudit
+from sightline.store.product_audits import AuditPlan, Finding, ProductAudit
 from sightline.store.records import Record
 from sightline.store.store import Store
 from sightline.store.tables.base import now
 
 Inspect = Callable[[str, bytes], dict[str, Any]]  # a recipe's hash and an encoded picture -> a result as JSON
+
+
+def add_plan(store: Store, plan: AuditPlan, author: str) -> AuditPlan:
+    """Keep a plan. Raises InputError for a limit sample that is no picture of the store, and as the store does."""
+    for step in plan.steps:
+        if step.limit_sample is not None and not store.images.holds(step.limit_sample):
+            told = f"{step.title}: the limit sample {step.limit_sample[:16]} is no picture of this store"
+            raise InputError(f"{told}. Add the picture first")
+    return store.product_audits.add_plan(plan, author)
 
 
 def add_photo(store: Store, id: int, data: bytes) -> str:
@@ -24,12 +33,15 @@ def add_photo(store: Store, id: int, data: bytes) -> str:
 
 
 def opinion(store: Store, id: int, step: int, photo: str, inspect: Inspect) -> dict[str, Any]:
-    """What the model says of a step's photo. Raises ConflictError in a blind plan before the person has answered."""
+    """What the model says of a step's photo. Raises ConflictError in a blind plan before the person has answered that
+    step with that photo: one answered step would tell of the photos of all others.
+    """
     found = store.product_audits.get(id)
     if found.plan.recipe_hash is None:
         raise InputError(f"the plan {found.plan.name} names no recipe. Make one that does")
-    if found.plan.blind and all(one.step != step for one in found.findings):
-        raise ConflictError(f"step {step} is to be answered first: this plan shows the model's opinion afterwards")
+    if found.plan.blind and all((one.step, one.photo) != (step, photo) for one in found.findings):
+        told = f"step {step} is to be answered first, with this photo"
+        raise ConflictError(f"{told}: this plan shows the model's opinion afterwards")
     return _opinion(store, found, photo, inspect)
 
 
@@ -41,7 +53,8 @@ def answer(
     found = store.product_audits.get(id)
     seen: dict[str, Any] = {}
     if photo is not None and found.plan.recipe_hash is not None and found.state == "open":
-        seen = {**_opinion(store, found, photo, inspect), "seen_before": not found.plan.blind}
+        seen_before = not found.plan.blind or any(one.photo == photo for one in found.findings)
+        seen = {**_opinion(store, found, photo, inspect), "seen_before": seen_before}
     return store.product_audits.answer(id, Finding(step, said, reason, value, photo, seen, author, now()))
 
 

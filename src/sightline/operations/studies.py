@@ -90,7 +90,7 @@ def design(
         known = {user.name for user in store.users.page(limit=10_000)}
         if missing := [one.name for one in study.appraisers if one.kind == "person" and one.name not in known]:
             raise InputError(f"{', '.join(missing)}: no user of this store. Add them first, or name them as machines")
-        if str(source).lower().endswith(".csv"):
+        if not str(source).startswith("store:") and str(source).lower().endswith(".csv"):
             parts = _table(store, Path(source), progress)
         else:
             parts = _drawn(store, str(source), count, study.seed, progress)

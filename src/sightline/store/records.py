@@ -125,7 +125,7 @@ class Records:
             return tuple(_signature(row) for row in session.scalars(query))
 
     def verify(self) -> Chain:
-        """Compute every record's and signature's hash anew; the audit knows of each signature, those cut off, too."""
+        """Compute every record's and signature's hash anew; the audit knows each of them, those cut off, too."""
         with self._database.reading() as session:
             records = {}
             for record in session.scalars(select(RecordRow).order_by(RecordRow.id)):
@@ -133,9 +133,22 @@ class Records:
                     return Chain(0, "", f"record {record.id} ({record.title}) was altered")
                 records[record.id] = record.hash
             rows = session.scalars(select(SignatureRow).order_by(SignatureRow.id)).all()
-            query = select(AuditRow.details).where(AuditRow.action == "sign record").order_by(AuditRow.id)
-            noted = [details["signature"] for details in session.scalars(query)]
-        return _check_chain(rows, records, noted)
+            query = select(AuditRow.action, AuditRow.details).order_by(AuditRow.id)
+            noted = session.execute(query.where(AuditRow.action.in_(("record", "sign record")))).all()
+        kept = {details["record"]: details["record_hash"] for action, details in noted if action == "record"}
+        if broken := _check_kept(records, kept):
+            return Chain(0, "", broken)
+        signed = [details["signature"] for action, details in noted if action == "sign record"]
+        return _check_chain(rows, records, signed)
+
+
+def _check_kept(records: Mapping[int, str], kept: Mapping[int, str]) -> str:
+    """What is wrong with the first record that is not there as the audit noted its hash; empty where all are."""
+    for id in sorted({*records, *kept}):
+        if records.get(id) != kept.get(id):
+            what = "taken out" if id not in records else "added" if id not in kept else "altered"
+            return f"record {id} was {what}: the audit knows it otherwise"
+    return ""
 
 
 def _check_chain(rows: Sequence[SignatureRow], records: Mapping[int, str], noted: Sequence[str]) -> Chain:

@@ -131,7 +131,7 @@ def add_audit_plan(form: NewAuditPlan, site: Here, identity: Engineering) -> Sto
     recipe = None if form.recipe is None else site.store.recipes.find(form.recipe).hash
     steps = tuple(Step(**one.model_dump()) for one in form.steps)
     plan = AuditPlan(form.product, form.name, steps, form.blind, recipe)
-    return _plan(site.store.product_audits.add_plan(plan, identity.name))
+    return _plan(work.add_plan(site.store, plan, identity.name))
 
 
 @router.get("/product-audits")
@@ -162,7 +162,7 @@ async def add_photo(number: int, request: Request, site: Here, identity: Inspect
 
 @router.post("/product-audits/{number}/steps/{step}/opinion")
 def opinion(number: int, step: int, form: OpinionForm, site: Here, identity: Inspecting) -> dict[str, Any]:
-    """What the recipe says of a photo; in a blind plan, only after the person has answered."""
+    """What the recipe says of a photo; in a blind plan, only after the person has answered the step with it."""
     return work.opinion(site.store, number, step, form.photo, site.judges.inspect)
 
 

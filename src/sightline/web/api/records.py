@@ -112,7 +112,7 @@ def report(
 @signing.post("/records/{number}/signatures", status_code=201)
 def sign(number: int, form: NewSignature, request: Request, site: Here, identity: Reading) -> RecordSignature:
     """Sign a record. People sign, with their password; tokens and sessions by PIN do not."""
-    if identity.scopes is not None or identity.by_pin:
+    if identity.means != "password":
         raise ForbiddenError("a token or a PIN cannot sign. Log in with the password to sign")
     site.attempts.count(request.client.host if request.client is not None else "")
     how = form.meaning, form.comment, form.hash

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from sightline.core.errors import ForbiddenError, NotFoundError, StoreError
+from sightline.imaging.decoding import kind_of
 from sightline.operations import studies as work
 from sightline.operations.jobs import Name
+from sightline.operations.people import Identity
 from sightline.operations.studies import Progressed
 from sightline.store.studies import Appraiser, Reading, Study, Turn
 from sightline.web.api.identity import Engineering, Inspecting
@@ -21,6 +24,7 @@ from sightline.web.api.session import Form
 from sightline.web.api.site import Here
 
 router = APIRouter(tags=["studies"], route_class=Route, responses=responses(401, 403, 404, 409, 422))
+PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "the picture"}}
 Kind = Literal["attribute", "knapp", "acceptance", "repeatability", "limit", "capability"]
 People = Annotated[str, Field(min_length=1, max_length=64, examples=["ann"])]
 
@@ -92,7 +96,7 @@ class StudyTurn(BaseModel):
     place: int
     of: int
     label: str | None
-    image: str | None = Field(description="hash of the picture")
+    picture: bool = Field(description="whether there is one, at /studies/{number}/turn/picture")
     question: str
     measured: bool
 
@@ -149,15 +153,33 @@ def study(number: int, site: Here, identity: Looking) -> StudyState:
 @router.get("/studies/{number}/turn")
 def turn(number: int, site: Here, identity: Looking) -> StudyTurn | None:
     """The part that whoever is logged in reads next; null where all are read."""
-    return _turn(site.store.studies.get(number), site.store.studies.turn(number, identity.name))
+    study = site.store.studies.get(number)
+    return _turn(study, site.store.studies.turn(number, _reader(study, identity)))
+
+
+@router.get("/studies/{number}/turn/picture", response_class=Response, responses=PICTURE)
+def turn_picture(number: int, site: Here, identity: Looking) -> Response:
+    """The picture of the part that whoever is logged in reads next. Neither its address nor its headers name it."""
+    found = site.store.studies.turn(number, _reader(site.store.studies.get(number), identity))
+    hash = None if found is None else _image(found)
+    if hash is None:
+        raise NotFoundError(f"study {number} has no picture to show now. Ask whose turn it is")
+    try:
+        data = site.store.images.read(hash)
+    except StoreError as error:
+        raise NotFoundError(str(error)) from error
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": "sandbox; default-src 'none'"}
+    return Response(data, media_type=kind_of(data[:64]) or "application/octet-stream", headers=headers)
 
 
 @router.post("/studies/{number}/readings", status_code=201)
 def read(number: int, form: StudyReading, site: Here, identity: Inspecting) -> StudyTurn | None:
     """Say what the part is. What comes next is the answer; no reading is ever changed."""
-    reading = Reading(form.answer, form.value)
-    site.store.studies.read(number, identity.name, reading, identity.name, trial=form.trial, place=form.place)
-    return _turn(site.store.studies.get(number), site.store.studies.turn(number, identity.name))
+    study = site.store.studies.get(number)
+    name = _reader(study, identity)
+    reading = Reading(form.answer, form.value, {} if identity.means == "password" else {"by": identity.means})
+    site.store.studies.read(number, name, reading, name, trial=form.trial, place=form.place)
+    return _turn(study, site.store.studies.turn(number, name))
 
 
 @router.post("/studies/{number}/close")
@@ -195,14 +217,30 @@ def _state(found: Progressed) -> StudyState:
     return StudyState(**values, settings=settings, appraisers=people, readings_each=found.of, record=one.record_id)
 
 
+def _reader(study: Study, identity: Identity) -> str:
+    """The name of the person who reads. Raises ForbiddenError for the name of a machine, which reads by a recipe, and
+    in a blind study for a token or a PIN.
+    """
+    if Appraiser(identity.name) not in study.appraisers:
+        raise ForbiddenError(f"{identity.name} is no appraiser of study {study.id}. Log in as a person who reads it")
+    if study.blind and identity.means != "password":
+        raise ForbiddenError("a token or a PIN cannot read in a blind study. Log in with the password to read")
+    return identity.name
+
+
+def _image(found: Turn) -> str | None:
+    """The hash of the picture that this trial shows."""
+    images = found.part.images
+    return images[(found.trial - 1) % len(images)] if images else None
+
+
 def _turn(study: Study, found: Turn | None) -> StudyTurn | None:
     if found is None:
         return None
-    images = found.part.images
-    image = images[(found.trial - 1) % len(images)] if images else None
-    label = None if study.blind and image else found.part.label
+    picture = _image(found) is not None
+    label = None if study.blind and picture else found.part.label
     measured = study.kind in ("repeatability", "capability")
     return StudyTurn(
-        trial=found.trial, trials=study.trials, place=found.place, of=found.of, label=label, image=image,
+        trial=found.trial, trials=study.trials, place=found.place, of=found.of, label=label, picture=picture,
         question=study.question, measured=measured,
     )  # fmt: skip

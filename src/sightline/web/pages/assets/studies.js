@@ -1,6 +1,6 @@
 // Studies: designed in a few steps, read one part at a time without earlier answers, closed, signed, and reported.
 import { useState } from "./vendor/preact.js";
-import { get, image, post, save } from "./api.js";
+import { address, get, post, save } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Table, Waiting, go, html, say, told, useAction, useKeys, useList, useRemote, useSession } from "./parts.js";
 import { number, percent, t } from "./words.js";
 
@@ -149,8 +149,8 @@ export function Read({ number: id }) {
   if (turn === null) return html`<${Head} title=${t("Study {id}", { id })} /><${Empty} title=${t("All parts are read. Thank you.")} actions=${html`<a class="button" href=${`/studies/${id}`}>${t("To the study")}</a>`} />`;
   return html`<${Head} title=${turn.question || t("Is this part good?")} about=${t("Trial {trial} of {trials}, part {place} of {of}", turn)} />
     <div class="asked"><div class="bar" role="progressbar" aria-label=${t("This trial")} aria-valuemin="0" aria-valuemax=${turn.of} aria-valuenow=${turn.place - 1}><i style=${`width:${(100 * (turn.place - 1)) / turn.of}%`}></i></div>
-      ${turn.image ? html`<img key=${`${turn.trial} ${turn.place}`} src=${image(turn.image)} alt=${t("The part to judge")} />` : html`<p class="banner plain">${turn.label}</p>`}
-      ${turn.image && turn.label && html`<p class="muted">${turn.label}</p>`}
+      ${turn.picture ? html`<img key=${`${turn.trial} ${turn.place}`} src=${address(`/studies/${id}/turn/picture`, { trial: turn.trial, place: turn.place })} alt=${t("The part to judge")} />` : html`<p class="banner plain">${turn.label}</p>`}
+      ${turn.picture && turn.label && html`<p class="muted">${turn.label}</p>`}
       ${turn.measured && html`<${Field} label=${t("Measured value")}><input type="number" step="any" value=${value} onInput=${(event) => setValue(event.target.value)} /></${Field}>`}
       <div class="row answers"><button class="ok" disabled=${busy} onClick=${() => send("OK")}>OK <kbd>O</kbd></button><button class="ng" disabled=${busy} onClick=${() => send("NG")}>NG <kbd>N</kbd></button></div></div>`;
 }
