@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from sightline.core.card import Card
-from sightline.core.errors import ConflictError, InputError, StoreError
+from sightline.core.errors import ConflictError, InputError, NotFoundError, StoreError
 from sightline.core.result import SEVERITY, Verdict
 from sightline.imaging.image import Image, read_encoded
 from sightline.operations.browser_runtime import refusals
@@ -28,7 +28,7 @@ from sightline.store.store import Store
 MOST_PX = 4096  # of a frame's side: what cameras of phones stream
 PICTURES = 5  # good parts that tell where in the view a part lies
 PLACEMENTS = 16  # of recipes that are remembered
-VIEW = "hand"
+VIEW, SOURCE = "hand", "bench"
 WHY = {
     State.NONE: "no part is in view",
     State.SEVERAL: "several parts are in view",
@@ -81,10 +81,12 @@ class Bench:
     def keep(self, shown: Shown, frame: bytes) -> dict[str, Any]:
         """Inspect a frame for the record, and keep both; a part whose key is there already is not recorded again.
 
-        The server judges by itself, whatever the device has found; the graver verdict counts. Raises InputError,
-        ConflictError where the frame does not count, NotFoundError, BusyError, StoreError.
+        The server judges by itself, whatever the device has found; the graver verdict counts. What a recipe that is not
+        promoted finds is a trial, and in no figures. Raises InputError, ConflictError where the frame does not count,
+        where `station` has parts of its own or `key` names another part, NotFoundError, BusyError, StoreError.
         """
         image = _read(frame)
+        self._check_name(shown.station)
         begun = datetime.now(UTC)
         with self._judges.using(shown.recipe) as inspector:
             presented, result = self._inspect(inspector, image)
@@ -109,9 +111,12 @@ class Bench:
             recipe_hash=digest,
             image_hash=picture.hash,
             key=shown.key,
-            details=_details(shown, result, digest),
+            details=_details(shown, result, digest) | {"purpose": self._purpose(digest)},
         )
         number = self._store.inspections.record(replace(record, verdict=verdict))
+        kept = self._store.inspections.get(number)
+        if (kept.station, kept.recipe_hash, kept.image_hash) != (shown.station, digest, picture.hash):
+            raise ConflictError(f"the key {shown.key} names another part already. Show the part again")
         origin = Origin(
             product=product,
             name=f"{shown.station}/{shown.key}.png",
@@ -125,7 +130,12 @@ class Bench:
         )
         collect(self._store.database, picture, origin)
         self._store.embeddings.keep(shown.key, VIEW, picture.hash, digest, pack(result.embedding))
-        return _told(presented, result) | {"recipe": digest, "verdict": str(verdict), "inspection": number}
+        return _told(presented, result) | {
+            "recipe": digest,
+            "verdict": str(kept.verdict),
+            "inspection": number,
+            "purpose": kept.details["purpose"],
+        }
 
     def _inspect(self, inspector: Any, image: Image) -> tuple[Presented, Inspection | None]:
         presented = self._placement(inspector.digest, inspector.card).present(image, inspector.card)
@@ -135,6 +145,16 @@ class Bench:
         if presented.state is State.READY and result.appearance is not None:
             presented = replace(presented, state=state_by_looks(result.appearance, inspector.card))
         return presented, result
+
+    def _check_name(self, station: str) -> None:
+        """Nobody writes by hand into a station's record. Its oldest and newest part tell: reading all takes long."""
+        with suppress(NotFoundError):
+            raise _taken(self._store.stations.get(station).name)
+        if any(one.details.get("source") != SOURCE for one in self._store.inspections.ends(station)):
+            raise _taken(station)
+
+    def _purpose(self, digest: str) -> str:
+        return "production" if self._store.recipes.find(digest).state == "promoted" else "trial"
 
     def placement(self, recipe: str) -> tuple[Placement, tuple[str, ...]]:
         """How the pictures of a recipe show their part, and what it needs that browsers lack. Raises NotFoundError."""
@@ -165,6 +185,10 @@ class Bench:
         return pictures
 
 
+def _taken(station: str) -> ConflictError:
+    return ConflictError(f"{station} is a station of the line. Give the bench a name of its own")
+
+
 def _read(frame: bytes) -> Image:
     if not frame:
         raise InputError("no frame was sent. Send the bytes of a JPEG or PNG")
@@ -181,8 +205,7 @@ def _details(shown: Shown, result: Inspection, digest: str) -> dict[str, Any]:
     view = {"view": VIEW, "recipe_hash": digest, "size": [wide, high], "ood_distance": found["ood_distance"], **seen}
     device = None if shown.device is None else {"verdict": str(shown.device[0]), "score": shown.device[1]}
     return {
-        "purpose": "production",
-        "source": "bench",
+        "source": SOURCE,
         "inspected_by": shown.author,
         "attempt": shown.attempt,
         "seconds": shown.seconds,

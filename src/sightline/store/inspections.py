@@ -181,8 +181,8 @@ class Inspections:
             if there is not None:
                 return int(there)
             number = connection.execute(self._one, _values(record)).scalar_one()
-            if not record.shadow:
-                connection.execute(self._count, _hours((record,)))
+            if hours := _hours((record,)):
+                connection.execute(self._count, hours)
             _ask(connection, [number], [record], {})
         return int(number)
 
@@ -250,6 +250,15 @@ class Inspections:
             found = [_rows(session, wanted, verdict, before, limit) for verdict in wanted.verdicts or (None,)]
         merged = heapq.merge(*found, key=lambda record: record.cursor, reverse=True)
         return tuple(record for record, _ in zip(merged, range(limit), strict=False))
+
+    def ends(self, station: str) -> tuple[Record, ...]:
+        """The oldest and the newest record of a station, shadows among them; none where it has none."""
+        row = InspectionRow
+        mine = select(row).where(row.station == station).limit(1)
+        first, last = (row.triggered, row.id), (row.triggered.desc(), row.id.desc())
+        with self._database.reading() as session:
+            found = (session.scalar(mine.order_by(*order)) for order in (first, last))
+            return tuple(record_of(one) for one in found if one is not None)
 
     def newest_id(self) -> int:
         """The id of the record that was kept last; 0 where there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import cv2
 import httpx
@@ -14,8 +15,10 @@ from tests.web.conftest import Serve, Served
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from sightline.operations import invitations
+from sightline.core.result import Verdict
+from sightline.operations import invitations, people
 from sightline.operations.invitations import Invitations
+from sightline.store.inspections import Record
 
 
 def frame(seed: int = 3, flawed: bool = False, blur: float = 0.0) -> bytes:
@@ -112,6 +115,49 @@ def test_the_graver_verdict_of_server_and_device_counts(served: Served, kept: st
     assert good_one.details["device"] == {"verdict": "NG", "score": 1.0}
 
 
+def keep(served: Served, picture: bytes, **values: object) -> httpx.Response:
+    with served.client("operator") as client:
+        return client.http.post("/bench/inspections", params=values, content=picture)
+
+
+def test_nobody_writes_by_hand_into_the_record_of_a_station(served: Served, kept: str) -> None:
+    served.store.inspections.record(Record(station="press-3", verdict=Verdict.OK, triggered=datetime.now(UTC)))
+    served.store.stations.put("press-4", "http://127.0.0.1:9", "", "ann")
+    for number, station in enumerate(("press-3", "press-4")):
+        refused = keep(served, frame(), recipe=kept, key=f"part-000{number}", station=station)
+        assert refused.status_code == 409
+        assert f"{station} is a station of the line" in refused.json()["detail"]
+    assert len(served.store.inspections.page()) == 1
+    for number in range(2):
+        assert keep(served, frame(), recipe=kept, key=f"part-001{number}", station="desk").status_code == 201
+
+
+@pytest.mark.parametrize(("hours", "status"), [(-25.0, 422), (-23.0, 201), (1 / 120, 201), (1 / 20, 422)])
+def test_a_part_was_shown_today(served: Served, kept: str, hours: float, status: int) -> None:
+    shown = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+    assert keep(served, frame(), recipe=kept, key="part-0001", shown=shown).status_code == status
+    assert all(one.triggered <= datetime.now(UTC) for one in served.store.inspections.page())
+
+
+def test_a_key_names_one_part_for_good(served: Served, kept: str) -> None:
+    assert keep(served, frame(), recipe=kept, key="part-0001").status_code == 201
+    other = keep(served, frame(6, flawed=True), recipe=kept, key="part-0001")
+    elsewhere = keep(served, frame(), recipe=kept, key="part-0001", station="desk")
+    assert (other.status_code, elsewhere.status_code) == (409, 409)
+    assert "names another part already" in other.json()["detail"]
+    assert len(served.store.inspections.page()) == 1
+
+
+def test_only_a_promoted_recipe_counts(served: Served, kept: str) -> None:
+    hour = datetime.now(UTC) - timedelta(hours=1)
+    for number, state in enumerate(("candidate", "promoted", "retired")):
+        served.store.recipes.set_state(kept, state, "ann")
+        told = keep(served, frame(), recipe=kept, key=f"part-000{number}").json()
+        assert told["purpose"] == ("production" if state == "promoted" else "trial")
+    assert sum(one.parts for one in served.store.inspections.hourly_yield(hour, hour + timedelta(hours=3))) == 1
+    assert [one.counts for one in served.store.inspections.page()] == [False, True, False]
+
+
 def test_a_link_logs_in_once_as_an_operator(served: Served) -> None:
     with served.client("engineer") as client:
         link = client.call("POST", "/session/links", json={"to": "/bench?recipe=abc"})
@@ -120,6 +166,7 @@ def test_a_link_logs_in_once_as_an_operator(served: Served) -> None:
     assert (link["user"], link["reachable"]) == ("engineer", False)
     token = link["address"].partition("#")[2]
     with httpx.Client(base_url=served.url + "/api/v1") as phone:
+        assert phone.post("/session/link", json={"token": token}).json() == {"user": "engineer"}
         joined = phone.post("/session/join", json={"token": token})
         assert joined.status_code == 201
         assert (joined.json()["user"], joined.json()["role"], joined.json()["to"]) == (
@@ -128,8 +175,11 @@ def test_a_link_logs_in_once_as_an_operator(served: Served) -> None:
         assert phone.get("/session").json()["role"] == "operator"
         headers = {"X-CSRF-Token": joined.json()["csrf_token"]}
         assert phone.post("/jobs", json={"job": {"kind": "check", "product": "x"}}, headers=headers).status_code == 403
+        again = phone.post("/session/links", json={"to": "/bench"}, headers=headers)
+        assert (again.status_code, "only who logged in with the password" in again.text) == (403, True)
     for wrong in (token, "", "x" * 43):
-        assert httpx.post(served.url + "/api/v1/session/join", json={"token": wrong}).status_code == 401
+        for route in ("join", "link"):
+            assert httpx.post(f"{served.url}/api/v1/session/{route}", json={"token": wrong}).status_code == 401
     actions = [entry.action for entry in served.store.audit.page(limit=10)]
     assert {"make link", "log in"} <= set(actions)
 
@@ -149,6 +199,12 @@ def test_links_run_out_and_a_shut_out_person_has_none(serve: Serve, monkeypatch:
         first, second = (held.make(served.store, identity, "/bench") for _ in range(2))
         with pytest.raises(invitations.ForbiddenError, match="used already"):
             held.take(served.store, first)  # a new one ends the old one
+        third = held.make(served.store, identity, "/bench")
+        people.change_user(served.store, "operator", "ann", password="another long sentence")
+        with pytest.raises(invitations.ForbiddenError):
+            held.take(served.store, third)
+        identity = invitations.Identity(served.store.users.credentials("operator").user, "operator")  # type: ignore[union-attr]
+        second = held.make(served.store, identity, "/bench")
         client.call("PATCH", "/users/operator", json={"disabled": True, "reason": "left"})
         with pytest.raises(invitations.ForbiddenError):
             held.take(served.store, second)

@@ -10,7 +10,13 @@ from tests.web.conftest import Serve
 from sightline.store.users import RANK, ROLES
 from sightline.web.api.app import PREFIX, permissions
 
-OPEN = {("GET", "/health"), ("POST", "/setup"), ("POST", "/session"), ("POST", "/session/join")}
+OPEN = {
+    ("GET", "/health"),
+    ("POST", "/setup"),
+    ("POST", "/session"),
+    ("POST", "/session/join"),
+    ("POST", "/session/link"),
+}
 ROUTES = [(method, path.removeprefix(PREFIX), wanted) for method, path, wanted in permissions()]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, WebSocket
@@ -26,7 +26,8 @@ Recipe = Annotated[str, Query(pattern="^[0-9a-f]{8,64}$", description="hash of t
 Key = Annotated[str, Query(pattern=r"^[\w.-]{8,80}$", description="names the part for good; sent twice, kept once")]
 Station = Annotated[str, Query(pattern=r"^[\w.-]{1,64}$", description="name of the bench, as of a station")]
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
-Moment = Annotated[AwareDatetime | None, Query(description="when the part was shown; by default now")]
+Moment = Annotated[AwareDatetime | None, Query(description="when the part was shown, at most 24 h ago; by default now")]
+OLDEST, AHEAD = timedelta(hours=24), timedelta(minutes=1)  # of `shown`
 
 
 class Place(BaseModel):
@@ -90,9 +91,11 @@ async def keep(
     device_verdict: Annotated[Verdict | None, Query(description="what the device itself found")] = None,
     device_score: Annotated[float | None, Query(allow_inf_nan=False)] = None,
 ) -> dict[str, Any]:
-    """Inspect a frame, whose bytes are the body, and record the part. 409 where the frame does not count.
+    """Inspect a frame, whose bytes are the body, and record the part. 409 where the frame does not count, where `key`
+    names another part already, or `station` is one of the line.
 
-    The server judges by itself; of its verdict and the device's, the graver one counts.
+    The server judges by itself; of its verdict and the device's, the graver one counts. `purpose` is "production", or
+    "trial" where the recipe is not promoted: such a part is in no figures.
     """
     if (device_verdict is None) != (device_score is None):
         raise InputError("device_verdict and device_score belong together. Send both or none")
@@ -111,5 +114,10 @@ async def keep(
 
 
 def _past(shown: datetime | None) -> datetime | None:
-    """A device's clock may be wrong; a record of the future would stay on top of all lists."""
-    return None if shown is None else min(shown, datetime.now(shown.tzinfo))
+    """A device's clock may be wrong: what it dates elsewhere than today would change figures that were read already."""
+    now = datetime.now(UTC)
+    if shown is not None and not now - OLDEST <= shown <= now + AHEAD:
+        raise InputError(
+            "the part was shown more than 24 h ago, or later than now. Set the device's clock right, and show it again"
+        )
+    return None if shown is None else min(shown, now)

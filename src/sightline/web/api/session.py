@@ -83,6 +83,12 @@ class Join(Form):
     token: str = Field(max_length=200)
 
 
+class Invited(BaseModel):
+    """Whom a link logs in."""
+
+    user: str
+
+
 class Session(BaseModel):
     """Who is logged in. `csrf_token` goes into the header X-CSRF-Token of every change that comes with the cookie."""
 
@@ -138,6 +144,13 @@ def invite(form: Invite, request: Request, site: Here, identity: Reading) -> Lin
         user=identity.name,
         reachable=site.settings.secure and not is_own(host),
     )
+
+
+@router.post("/session/link")
+def link(form: Join, request: Request, site: Here) -> Invited:
+    """Whom a link would log in. It is not used up: a page asks its reader first."""
+    site.attempts.count(_address(request))
+    return Invited(user=site.invitations.whose(site.store, form.token))
 
 
 @router.post("/session/join", status_code=201)

@@ -3,13 +3,14 @@ import { useRef, useState } from "./vendor/preact.js";
 import { inspect } from "./api.js";
 import { Camera } from "./bench_camera.js";
 import { Invitation } from "./invitation.js";
-import { Empty, Head, Verdict, Waiting, html, useAction, useList, useQuery } from "./parts.js";
+import { Empty, Head, Verdict, Waiting, html, useAction, useList, useQuery, useSession } from "./parts.js";
 import { Picture } from "./picture.js";
 import { duration, number, percent, score, t } from "./words.js";
 
 const short = (hash) => hash.slice(0, 8);
 
 export function Bench() {
+  const session = useSession();
   const [query, set] = useQuery();
   const recipes = useList("/recipes", { limit: 100 });
   const [inviting, invite] = useState(false);
@@ -19,7 +20,7 @@ export function Bench() {
   const recipe = recipes.items.find((one) => one.hash === query.recipe) || recipes.items.find((one) => one.state === "promoted") || recipes.items[0];
   return html`<div class="bench-page"><${Head} title=${title}><label class="row">${t("By recipe")} <select onChange=${(event) => set({ recipe: event.target.value })}>${recipes.items.map((one) => html`<option value=${one.hash} selected=${one.hash === recipe.hash}>${one.product}: ${one.name} ${short(one.hash)}</option>`)}</select></label>
       <button onClick=${() => set({ picture: query.picture ? "" : "1" })}>${query.picture ? t("Use the camera") : t("Judge a picture")}</button>
-      <button onClick=${() => invite(true)}>${t("Continue on a phone")}</button></${Head}>
+      ${!session.by_pin && html`<button onClick=${() => invite(true)}>${t("Continue on a phone")}</button>`}</${Head}>
     ${query.picture ? html`<${Single} key=${recipe.hash} recipe=${recipe.hash} />` : html`<${Camera} key=${recipe.hash} recipe=${recipe} query=${query} />`}
     <${Invitation} open=${inviting} to=${`/bench?recipe=${recipe.hash}`} close=${() => invite(false)} /></div>`;
 }

@@ -8,7 +8,7 @@ import { Settings, useSettings } from "./bench_settings.js";
 import { Kept } from "./kept.js";
 import { Banner, Stat, html, told, useKeys, useRemote, useSession } from "./parts.js";
 import { command, sayAloud, shake, spoken } from "./speech.js";
-import { duration, number, t } from "./words.js";
+import { duration, number, said, t, time } from "./words.js";
 
 const WORDS = () => ({
   none: t("No part in view"), several: t("More than one part in view: take the others away"), cut: t("Show the whole part"), far: t("Move closer"),
@@ -52,11 +52,20 @@ const refusal = (error) => ({
   NotReadableError: t("Another program has the camera. Close it, then try again."),
 })[error.name] || t("The camera cannot be opened: {why}", { why: told(error) });
 
+/** What nobody may overlook: parts that the server has refused, or found graver than the page has shown. Each stays until it is read. */
+const Alarms = ({ alarms, dismiss }) => alarms.map(({ key, number: which, verdict, query, reply, refused }) => {
+  const values = { n: which ? number(which) : key, at: time(query.shown, "clock"), shown: verdict || "–" };
+  return html`<div class="note bad alarm" role="alert" key=${key}><p>${refused ? t("Part {n}, shown at {at} as {shown}, is not recorded: {why}", { ...values, why: said(refused) })
+    : t("Part {n}, shown at {at} as {shown}, is {verdict} by the server. Take it out.", { ...values, verdict: reply.verdict })}</p>
+    <button onClick=${() => dismiss(key)}>${t("I have read it")}</button></div>`;
+});
+
 export function Camera({ recipe, query }) {
   const session = useSession();
   const video = useRef(), canvas = useRef(), eye = useRef(null), kept = useRef(null), server = useRef(null), device = useRef(null);
   const [state, setState] = useState(null);
   const [waiting, setWaiting] = useState(0);
+  const [{ alarms, others }, keep] = useState({ alarms: [], others: {} });
   const [done, setDone] = useState([]);
   const [note, setNote] = useState("");
   const [settings, change] = useSettings();
@@ -68,17 +77,17 @@ export function Camera({ recipe, query }) {
 
   const open = (device) => eye.current.open(device).catch((error) => eye.current.tell({ problem: refusal(error) }));
   useEffect(() => {
-    const hear = ({ key, reply, problem, waiting: left }) => {
-      setWaiting(left);
-      if (!key) return;
-      if (problem) {
-        setNote(t("Not recorded: {why}", { why: told(problem) }));
-        if (eye.current.state.part && eye.current.state.part.key === key) eye.current.take();
-        return;
+    const hear = ({ part: sent, kept: all }) => {
+      if (all) { keep(all); setWaiting(all.parts.length); }
+      if (!sent) return;
+      const { key, reply, refused } = sent;
+      if (refused) { eye.current.amend(key, { problem: said(refused) }); return; }
+      if (reply.verdict !== sent.verdict) {
+        if (wish.current.voice) sayAloud(spoken(reply.verdict));
+        if (wish.current.shake) shake(reply.verdict);
       }
       setDone((old) => [{ key, ...reply }, ...old.filter((one) => one.key !== key)]);
-      eye.current.amend(key, { recorded: reply.inspection, verdict: reply.verdict });
-      setNote("");
+      eye.current.amend(key, { recorded: reply.inspection, purpose: reply.purpose, verdict: reply.verdict });
     };
     server.current = new Server(recipe.hash, () => setState((old) => old && { ...old }));
     eye.current = new Eye({
@@ -86,10 +95,10 @@ export function Camera({ recipe, query }) {
       counted: (part, blob) => {
         if (wish.current.voice) sayAloud(spoken(part.verdict));
         if (wish.current.shake) shake(part.verdict);
-        const { attempt, seconds, shown } = part;
+        const { attempt, seconds, shown, verdict, number: which } = part;
         const own = part.device ? { device_verdict: part.verdict, device_score: part.score } : {};
-        kept.current.put({ key: part.key, bytes: blob, query: { recipe: recipe.hash, station, attempt, seconds: seconds.toFixed(2), shown, ...own } })
-          .catch((error) => { setNote(t("Not recorded: {why}", { why: told(error) })); eye.current.take(); });
+        kept.current.put({ key: part.key, number: which, verdict, bytes: blob, query: { recipe: recipe.hash, station, attempt, seconds: seconds.toFixed(2), shown, ...own } })
+          .catch((error) => { setNote(t("Part {n} is not recorded: {why}", { n: number(which), why: told(error) })); eye.current.amend(part.key, { problem: told(error) }); });
         setWaiting((count) => count + 1);
       },
       left: () => { if (wish.current.handsFree) eye.current.take(); },
@@ -109,8 +118,8 @@ export function Camera({ recipe, query }) {
   }, [able, settings.where]);
 
   const part = state && state.part;
-  const next = () => { setNote(""); eye.current.take(); };
-  const again = () => { if (part) { setNote(""); eye.current.take(part); } };
+  const next = () => eye.current.take();
+  const again = () => { if (part) eye.current.take(part); };
   const acts = { next, inspect: next, again };
   useKeys({ " ": next, n: next, a: again });
   useEffect(() => {
@@ -121,17 +130,22 @@ export function Camera({ recipe, query }) {
 
   const judge = eye.current && eye.current.judge();
   const why = state ? obstacle(state, !!judge && judge.open, settings.handsFree, eye.current && eye.current.armed, settings.where === "device" && device.current && !device.current.problem) : "";
-  const verdict = part && state.inSight && !state.problem && !state.silent ? part.verdict : "";
-  const flawed = part && part.verdict !== "OK";
+  const verdict = part && !part.problem && state.inSight && !state.problem && !state.silent && judge && judge.open ? part.verdict : "";
+  const flawed = part && (part.problem || part.verdict !== "OK");
+  const fate = part && (part.problem ? t("Not recorded: {why}", { why: part.problem }) : !part.recorded ? t("Being recorded …") : part.purpose === "trial" ? t("Recorded as a trial") : t("Recorded"));
+  const away = Object.entries(others).map(([name, count]) => `${name} (${number(count)})`).join(", ");
   return html`<div class=${`bench ${settings.contrast ? "contrast" : ""}`}>
     <div class="eye"><${Banner} of=${verdict} word=${verdict ? null : t("NOT INSPECTED")} />
       <div class="sight" style=${state && state.size ? `aspect-ratio:${state.size.join("/")}` : ""}><video ref=${video} muted playsinline></video><canvas ref=${canvas}></canvas></div>
-      <p class="told" role="status" aria-live="polite">${why || (part && (part.recorded ? t("Recorded") : t("Being recorded …")))}</p>
+      <p class="told" role="status" aria-live="polite">${why || fate}</p>
       <div class="hand">
         ${state && state.problem ? html`<button class="primary" onClick=${() => open(settings.device)}>${t("Try again")}</button>`
           : part ? html`<button class="primary" onClick=${next}>${t("Next part")}</button>` : html`<button class="primary" onClick=${next} disabled=${settings.handsFree}>${settings.handsFree ? t("Inspects by itself") : t("Inspect")}</button>`}
         <button onClick=${again} disabled=${!flawed}>${t("Show it again")}</button></div>
-      ${note && html`<div class="note bad" role="alert">${note}</div>`}</div>
+      ${note && html`<div class="note bad alarm" role="alert"><p>${note}</p><button onClick=${() => setNote("")}>${t("I have read it")}</button></div>`}
+      <${Alarms} alarms=${alarms} dismiss=${(key) => kept.current.dismiss(key)} />
+      ${recipe.state !== "promoted" && html`<p class="note warn">${t("This recipe is not promoted: what it finds is recorded as a trial, and is in no figures.")}</p>`}
+      ${away && html`<p class="note warn">${t("Parts of other people wait on this device until these log in: {who}", { who: away })}</p>`}</div>
     <div class="stack">
       <${Guide} part=${part} book=${book} />
       <section class="panel"><h2>${t("This round")}</h2><div class="stats"><${Stat} value=${number(done.length)} label=${t("recorded")} />

@@ -19,8 +19,9 @@ const kind = (type) => (type === "unknown" ? t("unlike the good parts") : type);
 
 export function Guide({ part, book }) {
   if (!part) return html`<section class="panel"><h2>${t("This part")}</h2><p class="muted" style="margin:0">${t("Show one part on a plain ground, as in the pictures that the recipe has learned from.")}</p></section>`;
+  if (part.problem) return html`<section class="panel"><h2>${t("This part")}</h2><dl class="facts"><dt>${t("Part")}</dt><dd>${number(part.number)}</dd></dl><p style="margin:0">${t("Not recorded: {why}", { why: part.problem })}</p></section>`;
   const types = [...new Set(part.defects.map((one) => one.type))].map((type) => book.get(type)).filter(Boolean);
-  return html`<section class="panel"><h2>${t("This part")}</h2><dl class="facts"><dt>${t("Verdict")}</dt><dd><${Verdict} of=${part.verdict} /></dd><dt>${t("Score")}</dt><dd>${score(part.score)}</dd>
+  return html`<section class="panel"><h2>${t("This part")}</h2><dl class="facts"><dt>${t("Part")}</dt><dd>${number(part.number)}</dd><dt>${t("Verdict")}</dt><dd><${Verdict} of=${part.verdict} /></dd><dt>${t("Score")}</dt><dd>${score(part.score)}</dd>
       ${part.reason && html`<dt>${t("Why")}</dt><dd>${said(part.reason)}</dd>`}<dt>${t("Time")}</dt><dd>${duration(part.seconds)}</dd>
       ${part.attempt > 1 && html`<dt>${t("Shown")}</dt><dd>${t("{n} times", { n: number(part.attempt) })}</dd>`}</dl>
     ${part.defects.length > 0 && html`<ol class="found">${part.defects.map((one) => html`<li>${kind(one.type)} <span class="muted num">${score(one.score)}</span></li>`)}</ol>`}

@@ -1,6 +1,8 @@
 // The device as a judge: the recipe's own file at work in a worker of this browser, where it can be.
 import { Problem, address, get } from "./api.js";
 
+const PATIENCE_MS = 10000; // for a frame: a worker that takes longer hangs
+
 /** What the server judges a frame by, on the device. `open` once it is ready; `problem` where it will never be. */
 export class Device {
   constructor(recipe, place, changed) {
@@ -17,7 +19,7 @@ export class Device {
     })]);
     if (this.ended) throw new Error("closed");
     this.worker = new Worker(new URL("./device_worker.js", import.meta.url), { type: "module" });
-    this.worker.onmessage = ({ data: { number, reply, error } }) => { const [done, fail] = this.waiting.get(number); this.waiting.delete(number); if (error) fail(new Error(error)); else done(reply); };
+    this.worker.onmessage = ({ data: { number, reply, error } }) => { const [done, fail] = this.waiting.get(number) || [() => {}, () => {}]; this.waiting.delete(number); if (error) fail(new Error(error)); else done(reply); };
     this.worker.onerror = (event) => { for (const [, fail] of this.waiting.values()) fail(new Error(event.message || "the worker has failed")); };
     return this.ask({ start: { runtime: new URL(place.runtime, location.href).href, file, options: { card: stored.card, place } } }, [file]);
   }
@@ -32,12 +34,17 @@ export class Device {
   /** What is found in a frame; null where that failed. With `view`, in this part of it (for comparisons). */
   async look({ canvas, view }) {
     const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let timer;
+    const late = new Promise((done, fail) => { timer = setTimeout(() => fail(new Error("the worker does not answer")), PATIENCE_MS); });
     try {
-      return await this.ask({ frame: { pixels: data, width, height, view } }, [data.buffer]);
+      return await Promise.race([this.ask({ frame: { pixels: data, width, height, view } }, [data.buffer]), late]);
     } catch (error) {
       this.open = false;
       this.problem = error.message;
+      this.worker.terminate();
       return null;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -9,6 +9,8 @@ const SAME = 0.4; // overlap from which on a part that is found is the one that 
 const MISSES = 2; // answers in a row without the part: then it has left
 const PATIENCE_MS = 5000; // for an answer
 const SILENT_MS = 2500; // without a new frame, the camera does not show what is there now
+const UNJUDGED_MS = 2000; // at least: without an answer for so long, or for two round trips, nobody looks
+const GONE_MS = 300; // a part that is not found again for so long has left: no hand changes parts faster
 export const CAMERA = { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } };
 
 /** The server as a judge: one frame at a time over a WebSocket, opened again whenever it was lost. */
@@ -25,11 +27,13 @@ export class Server {
   }
 
   /** What is found in a frame; null where the server did not answer. */
-  look({ blob }) {
+  async look({ blob }) {
+    const { socket } = this; // by the time that a frame is a JPEG, the line may have been cut
+    if (!this.open || !blob) return null;
     return new Promise((done) => {
       this.pending = done;
-      this.timer = setTimeout(() => this.socket.close(), PATIENCE_MS);
-      this.socket.send(blob);
+      this.timer = setTimeout(() => socket.close(), PATIENCE_MS);
+      socket.send(blob);
     });
   }
 
@@ -63,6 +67,8 @@ export class Eye {
     this.small = document.createElement("canvas");
     this.large = document.createElement("canvas");
     this.armed = true;
+    this.number = 0; // of the last part
+    this.takenAt = this.lostAt = this.seenAt = this.heardAt = 0; // what is followed: when it was not in sight, and when it was
     this.place = null;
     this.state = { camera: null, size: null, problem: "", answer: null, moving: false, part: null, tripMs: null, framesPerS: 0, silent: false, inSight: false };
     this.trips = [];
@@ -119,7 +125,7 @@ export class Eye {
   take(attempt = null) {
     this.armed = true;
     this.attempt = attempt;
-    this.begun = performance.now();
+    this.takenAt = this.begun = performance.now();
     this.tell({ part: null });
   }
 
@@ -137,9 +143,19 @@ export class Eye {
     this.grey = greyOf(this.large, wide, high, this.small);
     if (this.tracker) this.tracker.step(this.grey);
     this.note(now);
+    this.doubt(now);
     const judge = this.judge();
     if (judge && judge.open && !this.busy) this.ask(judge, now);
     this.draw();
+  }
+
+  /** Lets no verdict stand of a part that has left, or at which nobody looks any more. */
+  doubt(now) {
+    if (this.tracker && !this.tracker.lost) this.seenAt = now;
+    else this.lostAt = now;
+    const { part, answer, tripMs } = this.state;
+    const left = part && now - this.seenAt > GONE_MS, unjudged = now - this.heardAt > Math.max(UNJUDGED_MS, 2 * tripMs);
+    if (left || ((part || answer) && unjudged)) this.forget();
   }
 
   /** Where the part is, for whether it is still. */
@@ -174,9 +190,11 @@ export class Eye {
   hear(answer, shot, judge) {
     const tripMs = performance.now() - shot.at;
     if (!judge.device) this.trips = [...this.trips.slice(-29), tripMs];
+    this.heardAt = performance.now();
     if (answer.error) { this.clear(); this.tell({ answer, tripMs }); return; }
     const box = boxOf(answer), before = this.tracker;
-    const same = this.follow(box, shot, before);
+    const followed = shot.at > this.lostAt; // what is in view now is what that frame shows
+    const same = this.follow(box, shot, before) && followed;
     if (this.state.part && !same) {
       this.misses += 1;
       if (this.misses >= MISSES) this.forget();
@@ -188,7 +206,7 @@ export class Eye {
     this.found = this.tracker || answer.parts.length > 1 ? answer : null;
     if (this.state.part && same) this.found = { ...answer, defects: moved(this.state.part.defects, boxOf(this.state.part), box) };
     const moving = answer.state === "ready" && !shot.still;
-    const done = answer.state === "ready" && answer.verdict && shot.still && this.armed && !this.state.part;
+    const done = answer.state === "ready" && answer.verdict && shot.still && this.armed && !this.state.part && followed && shot.at >= this.takenAt;
     this.tell({ answer, moving, tripMs, inSight: this.misses === 0, ...(done ? { part: this.count(answer, shot, judge) } : {}) });
   }
 
@@ -207,7 +225,7 @@ export class Eye {
   count(answer, shot, judge) {
     const again = this.attempt;
     const part = {
-      name: again ? again.name : once(), attempt: again ? again.attempt + 1 : 1, shown: shot.date.toISOString(), device: judge.device || false,
+      name: again ? again.name : once(), number: again ? again.number : ++this.number, attempt: again ? again.attempt + 1 : 1, shown: shot.date.toISOString(), device: judge.device || false,
       seconds: (performance.now() - (this.begun || shot.at)) / 1000, recorded: null, problem: "", ...answer,
     };
     part.key = `${part.name}-${part.attempt}`;
@@ -225,7 +243,7 @@ export class Eye {
     const lost = this.tracker && this.tracker.lost;
     const motion = this.tracker && !lost ? this.tracker.motion : STAY;
     const found = lost ? null : this.found;
-    const box = drawOver(this.canvas, { picture: this.large, size: this.size(), found, motion, verdict: part ? part.verdict : "", place: this.place });
+    const box = drawOver(this.canvas, { picture: this.large, size: this.size(), found, motion, verdict: part && !part.problem ? part.verdict : "", place: this.place });
     this.canvas.dataset.box = box ? box.map((value) => value.toFixed(1)).join(" ") : "";
   }
 }

@@ -1,7 +1,7 @@
 // A QR code that lets a phone in: its link works once, for two minutes, and never with more rights than an operator's.
-import { useContext, useEffect, useState } from "./vendor/preact.js";
+import { useContext, useEffect, useRef, useState } from "./vendor/preact.js";
 import { post } from "./api.js";
-import { Dialog, Head, Session, go, html, told, useRemote } from "./parts.js";
+import { Dialog, Head, Session, go, html, told, useAction, useRemote } from "./parts.js";
 import { number, t } from "./words.js";
 
 export function Invitation({ open, to, close }) {
@@ -28,14 +28,20 @@ function Code({ to, close }) {
     <div class="row"><button onClick=${link.reload}>${t("New link")}</button><button class="quiet" onClick=${close}>${t("Close")}</button></div></div>`;
 }
 
-/** Where the link of the code leads: what follows # in it is used up, and this device is logged in. */
+/** Where the link of the code leads: what follows # in it is used up, and this device logged in, once its reader agrees. */
 export function Join() {
   const { logIn } = useContext(Session);
+  const token = useRef(location.hash.slice(1));
+  const [user, setUser] = useState("");
   const [error, setError] = useState("");
+  const fail = (problem) => setError(told(problem));
   useEffect(() => {
-    const token = location.hash.slice(1);
     history.replaceState(null, "", "/join");
-    post("/session/join", { token }).then((joined) => { logIn(joined); go(joined.to, true); }, (problem) => setError(told(problem)));
+    post("/session/link", { token: token.current }).then((link) => setUser(link.user), fail);
   }, []);
-  return html`<${Head} title="Sightline" />${error ? html`<div class="note bad" role="alert">${error}</div><p><a class="button" href="/login">${t("Log in")}</a></p>` : html`<p aria-busy="true">${t("You are being logged in …")}</p>`}`;
+  const [join, busy] = useAction(() => post("/session/join", { token: token.current }).then((joined) => { logIn(joined); go(joined.to, true); }, fail));
+  return html`<${Head} title="Sightline" />${error ? html`<div class="note bad" role="alert">${error}</div><p><a class="button" href="/login">${t("Log in")}</a></p>`
+    : !user ? html`<p class="muted" aria-busy="true">${t("Loading …")}</p>`
+    : html`<p>${t("This device will be logged in as {name}, with an operator's rights: what it does, {name} has done.", { name: user })}</p>
+      <p><button class="primary" disabled=${busy} onClick=${join}>${t("Log in as {name}", { name: user })}</button></p>`}`;
 }
