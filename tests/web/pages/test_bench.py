@@ -330,7 +330,7 @@ def test_a_recipe_in_the_browser_says_what_the_server_says(
         page.get_by_text("Settings of this device").click()
         page.get_by_label("The recipe runs").select_option("device")
         expect(page.locator(".settings .facts")).to_contain_text("this device", timeout=40_000)
-        page.wait_for_function("() => document.querySelector('.bench .told').innerText.startsWith('Recorded')", timeout=60_000)
+        expect(page.locator(".bench .told")).to_contain_text("Recorded as a trial", timeout=60_000)
         page.wait_for_load_state("networkidle")
     assert states >= {"ready", "far", "several", "none", "dark", "blurred", "compared"}
     assert served.store.inspections.page()[0].details["device"] is not None

@@ -118,6 +118,6 @@ def _past(shown: datetime | None) -> datetime | None:
     now = datetime.now(UTC)
     if shown is not None and not now - OLDEST <= shown <= now + AHEAD:
         raise InputError(
-            "the part was shown more than 24 h ago, or later than now. Set the device's clock right, and show it again"
+            "the part was shown more than a day ago, or later than now. Set the device's clock right, and show it again"
         )
     return None if shown is None else min(shown, now)
