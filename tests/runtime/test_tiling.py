@@ -417,6 +417,7 @@ def _large_recipe(folder: Path) -> Path:
         for name, (entries, channels) in sizes.items()
     }  # fmt: skip
     head = AnomalyHead(levels, 0.7, (0.003, 0.03, 0.3))
+    head.score.centres, head.score.scales = np.zeros(3, np.float32), np.ones(3, np.float32)
     head.ood = OutOfDistribution(names["coarse"], np.zeros((864, 864), np.float32), np.zeros(864, np.float32))
     none = Bounded(count=0, of=9, upper=0.3, confidence=0.95)
     calibration = Calibration(
