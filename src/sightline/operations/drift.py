@@ -11,10 +11,11 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from sightline.core.card import Card
-from sightline.core.errors import InputError, StoreError
+from sightline.core.errors import InputError
 from sightline.improve.causes import CAUSES
 from sightline.improve.charts import CHARTED, LEARNED, NAMES, PLACE, Charts, Usual
 from sightline.improve.drift import Watch
+from sightline.operations.repeating import repeat
 from sightline.store.alarms import OPEN, Alarm
 from sightline.store.store import Store, StoreLocation
 
@@ -118,13 +119,7 @@ def watch(store: Store) -> int:
 
 def follow(store: Store, stopping: threading.Event) -> None:
     """Watch until `stopping` is set. A store that cannot be used is waited for."""
-    while not stopping.wait(EVERY_S):
-        try:
-            watch(store)
-        except StoreError as error:
-            LOG.error("drift is not watched: %s", error)
-        except Exception:  # whatever it was: the next records may be fine, and the log has the place
-            LOG.exception("drift is not watched")
+    repeat(watch, store, EVERY_S, stopping, LOG, "drift is not watched")
 
 
 def state(store: Store, station: str | None = None) -> State:

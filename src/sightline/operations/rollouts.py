@@ -6,10 +6,11 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from sightline.core.errors import InputError, StoreError
+from sightline.core.errors import InputError
 from sightline.improve.rollout import Watched, judge
 from sightline.operations.opening import author as whoever
 from sightline.operations.opening import opened_store
+from sightline.operations.repeating import repeat
 from sightline.store.alarms import OPEN
 from sightline.store.inspections import Filter
 from sightline.store.rollouts import CANARY, DONE, ROLLED_BACK, ROLLING, UNDER_WAY, Assignment, Rollout, Tally
@@ -69,13 +70,7 @@ def back(where: Store | StoreLocation, id: int, reason: str, author: str = "") -
 
 def follow(store: Store, stopping: threading.Event) -> None:
     """Watch rollouts until `stopping` is set. A store that cannot be used is waited for."""
-    while not stopping.wait(EVERY_S):
-        try:
-            advance(store)
-        except StoreError as error:
-            LOG.error("rollouts are not watched: %s", error)
-        except Exception:  # the next look may be fine, and the log has the place
-            LOG.exception("rollouts are not watched")
+    repeat(advance, store, EVERY_S, stopping, LOG, "rollouts are not watched")
 
 
 def advance(store: Store) -> tuple[Rollout, ...]:

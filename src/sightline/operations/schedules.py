@@ -6,9 +6,10 @@ import logging
 import threading
 from datetime import UTC, datetime, timedelta
 
-from sightline.core.errors import InputError, StoreError
+from sightline.core.errors import InputError
 from sightline.operations.opening import author as whoever
 from sightline.operations.opening import opened_store
+from sightline.operations.repeating import repeat
 from sightline.store.jobs import QUEUED, RUNNING, Job
 from sightline.store.schedules import News, Schedule
 from sightline.store.store import Store, StoreLocation
@@ -40,13 +41,7 @@ def schedule(
 
 def follow(store: Store, stopping: threading.Event) -> None:
     """Ask for what is due until `stopping` is set. A store that cannot be used is waited for."""
-    while not stopping.wait(EVERY_S):
-        try:
-            ask(store)
-        except StoreError as error:
-            LOG.error("schedules are not looked at: %s", error)
-        except Exception:  # the next look may be fine, and the log has the place
-            LOG.exception("schedules are not looked at")
+    repeat(ask, store, EVERY_S, stopping, LOG, "schedules are not looked at")
 
 
 def ask(store: Store, now: datetime | None = None) -> tuple[Job, ...]:
