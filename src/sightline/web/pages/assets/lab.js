@@ -195,7 +195,7 @@ export function Collect() {
       ${training && html`<${Progress} job=${training} /><${Outcome} job=${training} />`}</li>
     <li class=${finished ? "" : "later"}><h2>${t("3. First verdicts")}</h2>
       ${!finished ? html`<p class="muted">${t("When the recipe is there.")}</p>` : html`${measuring && html`<${Progress} job=${measuring} /><${Outcome} job=${measuring} />`}
-        <div class="row" style="margin-top:10px"><a class="button primary" href=${`/bench?recipe=${finished.recipe}`}>${t("Inspect by hand")}</a><a class="button" href=${`/recipes/${finished.recipe}`}>${t("To the recipe")}</a></div>`}</li></ol>`;
+        <div class="row" style="margin-top:10px"><a class="button primary" href=${`/bench?recipe=${finished.recipe}&picture=1`}>${t("Judge a picture")}</a><a class="button" href=${`/bench?recipe=${finished.recipe}`}>${t("Inspect by hand")}</a><a class="button" href=${`/recipes/${finished.recipe}`}>${t("To the recipe")}</a></div>`}</li></ol>`;
 }
 
 /** How many samples of each label a product has, and how many lie in its test part. */
