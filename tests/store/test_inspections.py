@@ -300,3 +300,12 @@ def test_a_text_that_no_database_keeps_is_said_at_once(store: Store, serial: str
     # Not a StoreError: whoever waits for a database to come back would wait for ever.
     with pytest.raises(InputError, match="cannot"):
         store.inspections.record_many([replace(keyed(0), serial=serial)])
+
+
+def test_a_batch_without_a_new_part_is_nothing(store: Store) -> None:
+    """Pictures come after their parts, alone, where the next part is a long time coming."""
+    store.inspections.record_many([], ok_share=0.5)
+    part = record(0, key="one")
+    for _ in range(2):
+        store.inspections.record_many([part], ok_share=0.5)
+    assert len(store.inspections.page(Filter())) == 1

@@ -196,11 +196,13 @@ class Inspections:
             check(record)
         with self._database.recording() as connection:
             fresh = _fresh(connection, records)
+            if not fresh:  # only pictures came, or all of it was there already
+                return
             asked = ok_share > 0 or any(record.verdict is not Verdict.OK for record in fresh)
             if asked:
                 numbers = connection.scalars(self._numbered, [_values(record) for record in fresh]).all()
                 _ask(connection, numbers, fresh, {Verdict.NG: ng_share, Verdict.OK: ok_share})
-            elif fresh:
+            else:
                 connection.execute(self._many, [_values(record) for record in fresh])
             if hours := _hours(fresh):
                 connection.execute(self._count, hours)
