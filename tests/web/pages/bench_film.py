@@ -69,7 +69,7 @@ def sample_parts(count: int, defect_rate: float, seed: int = 3) -> list[Part]:
     return [Part(part.image) for part in render("cap", count, defect_rate=defect_rate, seed=seed, lots=1)]
 
 
-def hands(count: int, seed: int = 5) -> Iterator[Hand]:
+def hands(count: int, seed: int = 7) -> Iterator[Hand]:
     """A hand that shows parts as well as hands can."""
     draw = np.random.default_rng(seed).uniform
     for _ in range(count):
