@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
+from tests.web.conftest import running
+
+from sightline.store.store import Store
 
 # A camera that shows one part, or none, to an `Eye` whose judge answers at once, or when it is told to.
 STAGE = """async () => {
@@ -34,22 +38,38 @@ STAGE = """async () => {
     video: film, canvas: document.createElement("canvas"), judge: () => judge, changed: () => {},
     counted: (part) => counted.push(part.number), left: () => eye.take(),
   });
+  // Time goes on by frames, and stands still while one is encoded.
+  let clock = 1e6;
+  performance.now = () => clock;
+  const settled = async () => { do await pause(1); while (eye.busy && !waiting.length); };
   const run = async (ms) => {
-    for (const end = performance.now() + ms; performance.now() < end; await pause(25)) eye.frame();
+    for (const end = clock + ms; clock < end; clock += 25) { eye.frame(); await settled(); }
   };
-  const say = async () => { waiting.shift()(answer); await pause(100); };
+  const say = async () => { waiting.shift()(answer); await settled(); };
   window.bench = { quick: true, eye, show, run, say, counted, Server };
   eye.seen = performance.now();
   show(true);
 }"""
 
 
+@pytest.fixture(scope="module")
+def quiet_page(
+    browser: Browser, made_store: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """A page of the app that does nothing, for its modules."""
+    folder = tmp_path_factory.mktemp("stage")
+    with made_store(folder) as store, running(store, folder) as served:
+        page = browser.new_page()
+        page.goto(f"{served.url}/login")
+        page.wait_for_selector("[name=password]")
+        yield page
+        page.close()
+
+
 @pytest.fixture
-def stage(enter: Callable[..., Page]) -> Page:
-    page = enter("/", "operator")
-    page.wait_for_load_state("networkidle")
-    page.evaluate(STAGE)
-    return page
+def stage(quiet_page: Page) -> Page:
+    quiet_page.evaluate(STAGE)
+    return quiet_page
 
 
 def test_an_answer_counts_for_no_part_that_was_put_there_since(stage: Page) -> None:
