@@ -42,7 +42,7 @@ def test_a_slow_disk_costs_the_ok_and_not_the_deadline(bench: Start, monkeypatch
     with bench(deadline_ms=400) as one:
         assert one.inspect("1").valid
         with monkeypatch.context() as patch:
-            slow_down(one.devices.recorder._journal, "append", 0.7, patch)
+            slow_down(one.devices.recorder.journal, "append", 0.7, patch)
             start = time.monotonic()
             said = one.inspect("2")
             assert time.monotonic() - start < 0.5
@@ -58,7 +58,7 @@ def test_the_deadline_answers_before_it_records(bench: Start, monkeypatch: pytes
         assert one.inspect("1").valid
         with monkeypatch.context() as patch:
             slow_down(one.devices.worker, "inspect", 0.8, patch)
-            slow_down(one.devices.recorder._journal, "append", 0.6, patch)
+            slow_down(one.devices.recorder.journal, "append", 0.6, patch)
             start = time.monotonic()
             said = one.inspect("2")
             assert said.late and time.monotonic() - start < 0.5

@@ -88,10 +88,11 @@ def test_a_station_starts_anew_with_what_was_rolled_out_and_with_its_own_when_it
 
 def looked(settings: StationSettings) -> assigned.Assigned:
     """One look at the store by a station that runs its own recipe."""
-    found = assigned.Assigned(settings, lambda: Store.open(settings.folder / "sightline.db"))
+    found = assigned.Assigned(settings, lambda: source)
     found._ran = {entry.product or entry.name: "a" * 64 for entry in settings.recipes}
     with Store.open(settings.folder / "sightline.db") as store:
-        found._look(store)
+        source = assigned.StoreRecipes(store, settings.name)
+        found._look(source)
     return found
 
 
@@ -134,9 +135,9 @@ def test_a_signed_recipe_is_kept_and_run_from_the_next_start_on(
     (file,) = found.files({("plates", "top"): "own.onnx"}).values()
     assert Path(file).read_bytes() == other.read_bytes()
     off = settings.model_copy(update={"rollouts": False})
-    assert assigned.Assigned(off, lambda: store).files({("plates", "top"): "own.onnx"}) == {
-        ("plates", "top"): "own.onnx"
-    }
+    assert assigned.Assigned(off, lambda: assigned.StoreRecipes(store, "desk")).files(
+        {("plates", "top"): "own.onnx"}
+    ) == {("plates", "top"): "own.onnx"}
 
 
 def test_one_that_cannot_be_loaded_is_given_up_and_the_station_has_its_own_again(

@@ -103,7 +103,7 @@ def test_a_record_that_cannot_be_kept_costs_the_ok(bench: Start, monkeypatch: py
             raise StoreError("no space left")
 
         with monkeypatch.context() as patch:
-            patch.setattr(one.devices.recorder._journal, "append", full)
+            patch.setattr(one.devices.recorder.journal, "append", full)
             said = one.inspect("2")
         assert (said.verdict, said.valid, said.error) == (Verdict.NG, False, ErrorCode.RECORD_FAILED)
         assert one.inspect("3").valid

@@ -65,8 +65,11 @@ FULL = Record(
 
 
 def test_a_record_comes_back_as_it_was(store):
+    before = datetime.now(UTC)
     number = store.inspections.record(FULL)
-    assert store.inspections.get(number) == replace(FULL, id=number)
+    found = store.inspections.get(number)
+    assert found == replace(FULL, id=number, received=found.received)
+    assert before <= found.received <= datetime.now(UTC)
     with pytest.raises(InputError, match="no inspection 99"):
         store.inspections.get(99)
 

@@ -176,17 +176,22 @@ def desk(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A certificate for this machine that signs itself, and its key."""
+    now = datetime.now(UTC)
+    return self_signed(tmp_path, now - timedelta(hours=1), now + timedelta(hours=1))
+
+
+def self_signed(folder: Path, since: datetime, until: datetime) -> tuple[Path, Path]:
+    """A certificate for this machine that is valid between two moments, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "desk")])
-    now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_before(since)
+        .not_valid_after(until)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    public, private = tmp_path / "server.pem", tmp_path / "server.key"
+    public, private = folder / "server.pem", folder / "server.key"
     public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     kind = serialization.PrivateFormat.PKCS8
     private.write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption()))

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from sightline.cli import console
 from sightline.cli import data as data
+from sightline.cli import fleet as fleet
 from sightline.cli import lab as lab
 from sightline.cli import labels as labels
 from sightline.cli import learning as learning

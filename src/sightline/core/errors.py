@@ -102,6 +102,10 @@ class StoreError(SightlineError):
     """A database or an image folder that cannot be used: too new, full, locked, gone, or not one of ours."""
 
 
+class FullError(StoreError):
+    """A store whose disk has no room left: nothing of what was to be kept was."""
+
+
 class MissingExtraError(SightlineError):
     """A package that belongs to an optional extra is not installed."""
 

@@ -1,5 +1,5 @@
-"""Recipes that are rolled out to the station, as the store has them: fetched, proven, kept beside the recipes' copies,
-and run in place of those of the station's file from its next start on, which comes in the next pause.
+"""Recipes that are rolled out to the station, as the store or the site has them: fetched, proven, kept beside the
+recipes' copies, and run in place of those of the station's file from its next start on, which comes in the next pause.
 
 The files are there whole or not at all, and outlive the store: a station that starts without it runs what it ran.
 """
@@ -12,9 +12,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from sightline.core.errors import RecipeError, SightlineError
+from sightline.core.errors import RecipeError, SightlineError, StoreError
 from sightline.line.inspection_worker import RecipeKey
 from sightline.line.settings import RecipeEntry, StationSettings
 from sightline.runtime.inspector import Inspector
@@ -28,13 +30,53 @@ PAUSE_S = 10.0  # without a part, before a station starts anew to take over what
 LOG = logging.getLogger("sightline.line.assigned")
 
 
+class Source(Protocol):
+    """Whoever says what is rolled out to a station, and hears what it runs: its store, or its site."""
+
+    def wanted(self) -> Mapping[str, Wanted] | None:
+        """By product, what is to be run in place of the station's own recipe; None where that is not known yet."""
+
+    def report(self, product: str, running: str | None, fault: str) -> None:
+        """Say what is run for a product, and why it is not what is wanted."""
+
+    def file(self, hash: str) -> bytes:
+        """The file of a recipe. Raises SightlineError."""
+
+    def close(self) -> None:
+        """Ask no more."""
+
+
+@dataclass(frozen=True)
+class StoreRecipes:
+    """What is rolled out to a station, as its store has it."""
+
+    store: Store
+    station: str
+
+    def wanted(self) -> Mapping[str, Wanted]:
+        """As `Source`."""
+        return self.store.rollouts.wanted(self.station)
+
+    def report(self, product: str, running: str | None, fault: str) -> None:
+        """As `Source`."""
+        self.store.rollouts.report(self.station, product, running, fault)
+
+    def file(self, hash: str) -> bytes:
+        """As `Source`."""
+        return self.store.recipes.file(hash)
+
+    def close(self) -> None:
+        """As `Source`."""
+        self.store.close()
+
+
 class Assigned:
     """What is rolled out to a station. `renew` is set while something else is to be run than what is run now, `urgent`
     where that was taken back.
     """
 
-    def __init__(self, settings: StationSettings, open_store: Callable[[], Store]) -> None:
-        self._settings, self._open = settings, open_store
+    def __init__(self, settings: StationSettings, open_source: Callable[[], Source]) -> None:
+        self._settings, self._open = settings, open_source
         self._folder = settings.folder / "assigned"
         self._entries = {entry.product or entry.name: entry for entry in settings.recipes}
         self._refused = self._read_refused()
@@ -60,11 +102,15 @@ class Assigned:
         """Look at the store from now on. `running`: hashes of what is run, by recipe and view."""
         if not self._settings.rollouts:
             return
-        views = [view.name for view in self._settings.views]
-        self._ran = {product: running[entry.name, views[0]] for product, entry in self._entries.items()}
+        self._ran = self.by_product(running)
         self._own = {product for product in self._entries if not self._path(product).is_file()}
         self._thread = threading.Thread(target=self._follow, name="assigned", daemon=True)
         self._thread.start()
+
+    def by_product(self, running: Mapping[RecipeKey, str]) -> dict[str, str]:
+        """What is run by product, of hashes by recipe and view."""
+        view = self._settings.views[0].name
+        return {product: running[entry.name, view] for product, entry in self._entries.items()}
 
     def give_up(self, why: str) -> bool:
         """Run the station's own recipes again, since what was rolled out cannot be loaded; whether there was any."""
@@ -98,12 +144,12 @@ class Assigned:
         return {}
 
     def _follow(self) -> None:
-        store: Store | None = None
+        source: Source | None = None
         try:
             while not self._stopping.is_set():
                 try:
-                    store = store or self._open()
-                    self._look(store)
+                    source = source or self._open()
+                    self._look(source)
                     self.fault = ""
                 except Exception as error:  # noqa: BLE001  # whatever it is: the thread looks again
                     if str(error) != self.fault:
@@ -111,31 +157,24 @@ class Assigned:
                     self.fault = str(error)
                 self._stopping.wait(EVERY_S)
         finally:
-            if store is not None:
-                store.close()
+            if source is not None:
+                source.close()
 
-    def _look(self, store: Store) -> None:
+    def _look(self, source: Source) -> None:
         """Bring the files to what is wanted, and say what is run."""
-        all_wanted = store.rollouts.wanted(self._settings.name)
+        all_wanted = source.wanted()
+        if all_wanted is None:
+            return
         if gone := set(self._refused) - {one.recipe_hash for one in all_wanted.values()}:
             for digest in gone:  # asked for once more, it is tried once more
                 del self._refused[str(digest)]
             self._keep_refused()
         needed = {}
         for product, wanted in all_wanted.items():
-            fault, running, needed[product] = "", self._ran.get(product), False
-            entry = self._entries.get(product)
-            if entry is None:
-                fault = f"no recipe of this station is for {product}"
-            elif wanted.recipe_hash in self._refused:
-                fault = self._refused[str(wanted.recipe_hash)]
-            else:
-                try:
-                    needed[product] = self._bring(store, product, entry, wanted.recipe_hash)
-                except (SightlineError, OSError) as error:
-                    fault = str(error)
+            running = self._ran.get(product)
+            needed[product], fault = self._try(source, product, wanted)
             if self._reported.get(product) != (wanted, running, fault):
-                store.rollouts.report(self._settings.name, product, running, fault)
+                source.report(product, running, fault)
                 self._reported[product] = wanted, running, fault
         self.urgent = any(need and all_wanted[product].urgent for product, need in needed.items())
         if any(needed.values()):
@@ -143,7 +182,21 @@ class Assigned:
         else:
             self.renew.clear()
 
-    def _bring(self, store: Store, product: str, entry: RecipeEntry, wanted: str | None) -> bool:
+    def _try(self, source: Source, product: str, wanted: Wanted) -> tuple[bool, str]:
+        """Bring one product's file; whether the station has to start anew, and what speaks against the recipe."""
+        entry = self._entries.get(product)
+        if entry is None:
+            return False, f"no recipe of this station is for {product}"
+        if wanted.recipe_hash in self._refused:
+            return False, self._refused[str(wanted.recipe_hash)]
+        try:
+            return self._bring(source, product, entry, wanted.recipe_hash), ""
+        except StoreError:
+            raise  # what cannot be reached now says nothing against the recipe
+        except (SightlineError, OSError) as error:
+            return False, str(error)
+
+    def _bring(self, source: Source, product: str, entry: RecipeEntry, wanted: str | None) -> bool:
         """Bring one product's file to what is wanted; whether the station has to start anew to run that.
 
         Raises RecipeError for a recipe that may not be run here.
@@ -153,13 +206,13 @@ class Assigned:
             path.unlink(missing_ok=True)
             return not own
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
-            self._fetch(store, path, product, entry, wanted)
+            self._fetch(source, path, product, entry, wanted)
         return self._ran.get(product) != wanted
 
-    def _fetch(self, store: Store, path: Path, product: str, entry: RecipeEntry, wanted: str) -> None:
+    def _fetch(self, source: Source, path: Path, product: str, entry: RecipeEntry, wanted: str) -> None:
         if len(self._settings.views) > 1:
             raise RecipeError(f"recipe {entry.name} has several views; replace its files by hand")
-        data = store.recipes.file(wanted)
+        data = source.file(wanted)
         if hashlib.sha256(data).hexdigest() != wanted:
             raise RecipeError("its file is damaged in the store. Register it again")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ from sightline.devices.sinks.port import Aborting, Controller, Sink
 from sightline.devices.sinks.table import open_sink, read_sink
 from sightline.line.adaptations import Adaptations
 from sightline.line.answering import answer_for_the_dead, take_over, tell
-from sightline.line.assigned import Assigned
+from sightline.line.assigned import Assigned, Source, StoreRecipes
+from sightline.line.forwarding import Forwarder
 from sightline.line.inspection_client import InspectionWorker, Shadow, WorkerError
 from sightline.line.inspection_worker import Load
 from sightline.line.journal import open_store
@@ -33,6 +34,7 @@ from sightline.line.recipes import Loaded, Recipes
 from sightline.line.recorder import Recorder
 from sightline.line.register import Register
 from sightline.line.settings import StationSettings
+from sightline.line.site import Site, SiteRecipes
 
 STAGES = ("grab", "inspect", "record", "signal", "total")
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.5, 1.0, 2.0)
@@ -157,6 +159,7 @@ class Devices:
     pilot: Pilot
     adaptations: Adaptations
     assigned: Assigned
+    forwarder: Forwarder | None = None  # to the site, where there is one
     remote: Remote | None = None  # the machine, where the watchdog's process holds it
     changes: Sequence[str] = ()  # recipes whose files are others than at the last start, in words
     shadow: Shadow = field(default_factory=Shadow)
@@ -209,6 +212,8 @@ class Devices:
             self.metrics.level("sink_connected", health.connected, "1: connected", sink=str(number))
             self.metrics.level("sink_waiting", health.waiting, "messages kept for later", sink=str(number))
         self.metrics.level("records_waiting", self.recorder.waiting, "records not yet in the database")
+        if self.forwarder is not None:
+            self.metrics.level("site_waiting", self.forwarder.waiting, "records not yet at the site")
         self.metrics.level("pictures_dropped", self.recorder.pictures_dropped, "pictures that were not kept in time")
 
     def _adapt(self) -> None:
@@ -235,6 +240,8 @@ class Devices:
         if not self.worker.ready and self.worker.fault:
             found.append(self.worker.fault)
         found += [fault for fault in (self.recorder.fault, self.adaptations.fault, self.assigned.fault) if fault]
+        if self.forwarder is not None and self.forwarder.fault:
+            found.append(self.forwarder.fault)
         if self.worker.adaptation_fault:
             found.append(f"what was learned is not used: {self.worker.adaptation_fault}")
         return found
@@ -246,6 +253,7 @@ class Devices:
             self.adaptations.close,
             self.assigned.close,
             *closing,
+            *(() if self.forwarder is None else (self.forwarder.close,)),
             self.worker.close,
             self.recorder.close,
             self.register.close,
@@ -271,7 +279,7 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         pilot = Pilot(settings)
         register = Register(settings.folder / "parts.db", settings.repeat_s)
         undo.callback(register.close)
-        assigned = Assigned(settings, partial(open_store, settings))
+        assigned = Assigned(settings, lambda: _recipes(settings, recorder, forwarder))
         undo.callback(assigned.close)
         loaded = Loaded(settings.folder, assigned.files(Recipes(settings).files()))
         on = settings.public_key is None if settings.adaptations is None else settings.adaptations
@@ -291,11 +299,14 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
             undo.callback(sinks[-1].close)
         recorder = Recorder(settings)
         undo.callback(recorder.close)
+        forwarder = _forward(settings, recorder, assigned.by_product(loaded.hashes))
+        if forwarder is not None:
+            undo.callback(forwarder.close)
         metrics = Metrics(settings.name, settings.folder)
         names = [read_sink(values).name for values in (settings.controller, *settings.sinks)]
         devices = Devices(
             CommandQueue(machine), [], sinks, worker, recorder, metrics, hold, register, names, pilot,
-            learned, assigned, remote, loaded.changes,
+            learned, assigned, forwarder, remote, loaded.changes,
         )  # fmt: skip
         # Before anything that takes its time: the machine waits for these.
         devices.take_over(settings, alive=False)
@@ -313,6 +324,24 @@ def open_devices(settings: StationSettings, remote: Remote | None = None) -> Dev
         assigned.follow(loaded.hashes)
         undo.pop_all()
     return devices
+
+
+def _forward(settings: StationSettings, recorder: Recorder, running: Mapping[str, str]) -> Forwarder | None:
+    """What sends to the site, where there is one. `running`: hashes of the recipes by product."""
+    if settings.site is None:
+        return None
+    forwarder = Forwarder(settings, recorder.journal, partial(open_store, settings))
+    forwarder.running = running
+    forwarder.start()
+    return forwarder
+
+
+def _recipes(settings: StationSettings, recorder: Recorder, forwarder: Forwarder | None) -> Source:
+    """Whoever says what is rolled out to the station."""
+    if settings.site is None or forwarder is None:
+        return StoreRecipes(open_store(settings), settings.name)
+    folder, site = settings.folder / "assigned", Site(settings.site, settings.name)
+    return SiteRecipes(site, folder, lambda: forwarder.wanted, recorder.running)
 
 
 def _load(settings: StationSettings, loaded: Loaded, learned: Adaptations) -> Load:

@@ -6,25 +6,22 @@ A database that is locked, away or slow never holds up a part, and a killed proc
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+from uuid import uuid4
 
 from sightline.core.errors import InputError, SightlineError, StoreError
 from sightline.core.files import make_private
-from sightline.core.result import Verdict
 from sightline.devices.link import Backoff
 from sightline.line.settings import StationSettings
-from sightline.store.audit import note
-from sightline.store.inspections import Record
-from sightline.store.retention import Origin, clear, collect
+from sightline.store.entries import corrected, embedding_of, note_events, origin_of, record_of
+from sightline.store.retention import clear, collect
 from sightline.store.store import Store
 
 BATCH = 200
@@ -36,11 +33,11 @@ PRAGMA journal_mode=WAL;
 PRAGMA synchronous=NORMAL;
 CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, body TEXT NOT NULL, error TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, id INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY);
 """
+DELIVERED, FORWARDED = "delivered", "forwarded"  # the last entry that the database has, and that the site has
 SETTLE_S = 5.0  # what a power cut may cost of the database; the journal's thread waits for the disk, no part does
-ORIGIN = ("station", "line", "lot", "serial", "recipe_hash", "exposure_us", "gain_db", "reason", "verdict")
-EMBEDDED = ("key", "view", "image_hash", "recipe_hash")
-TIMES = ("triggered", "captured", "inferred", "signalled")
 LOG = logging.getLogger("sightline.line.journal")
 
 
@@ -50,10 +47,24 @@ class Journal:
     `deliver` raises StoreError where it has to wait, InputError for an entry that can never be recorded: it is set
     apart for a person. `most` bounds the entries that may wait: beyond it `append` refuses, and a part without a
     record is NG. A process that is killed loses nothing; a power cut may cost what the system had not yet written.
+
+    With `site_bytes` there is a second reader, who takes entries in the same order by `peek` and says by `forwarded`
+    how far it has come; until then they stay here, unless those that are delivered have more bytes than that: then the
+    oldest of these go, and are counted in `dropped`.
     """
 
-    def __init__(self, path: Path, deliver: Callable[[Sequence[Entry]], None], most: int = 1_000_000) -> None:
-        self._deliver, self._most = deliver, most
+    def __init__(
+        self,
+        path: Path,
+        deliver: Callable[[Sequence[Entry]], None],
+        most: int = 1_000_000,
+        site_bytes: int | None = None,
+    ) -> None:
+        self._deliver, self._most, self._site_bytes = deliver, most, site_bytes
+        self.dropped = self.waiting = self._last = self._bytes = 0
+        self.name = ""  # of this journal, in which its entries have their numbers
+        self.opened = 0  # the last number when it was opened
+        self._reading: sqlite3.Connection | None = None
         self._changed = threading.Condition()
         self._closed = False
         self.error = ""
@@ -62,7 +73,7 @@ class Journal:
             make_private(path)
             self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0.05)
             self._file.executescript(SCHEMA)
-            self.waiting = int(self._file.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+            self._resume()
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"{path}: the journal cannot be opened ({error}). Check its folder and the disk"
@@ -80,11 +91,56 @@ class Journal:
                     f"{self.waiting} records are waiting for the database, which is the limit. Bring the database back"
                 )
             try:
-                self._file.execute("INSERT INTO entries (body) VALUES (?)", (body,))
+                self._last = int(self._file.execute("INSERT INTO entries (body) VALUES (?)", (body,)).lastrowid or 0)
             except sqlite3.Error as error:
                 raise StoreError(f"{self._path}: the journal cannot be written ({error}). Check the disk") from error
             self.waiting += 1
+            self._bytes += len(body)
             self._changed.notify_all()
+
+    @property
+    def to_forward(self) -> int:
+        """Entries that the second reader has not yet taken."""
+        return self._last - self._cursors[FORWARDED]
+
+    def peek(self, count: int, most_bytes: int) -> list[tuple[int, str]]:
+        """The next entries for the second reader, with their numbers, the first of them whatever its size.
+
+        Whoever asks has a connection of its own: no part waits for it. One thread at a time. Raises StoreError.
+        """
+        try:
+            if self._reading is None:
+                self._reading = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            found: list[tuple[int, str]] = []
+            size = 0
+            query = "SELECT id, body FROM entries WHERE id > ? ORDER BY id LIMIT ?"
+            for number, body in self._reading.execute(query, (self._cursors[FORWARDED], count)).fetchall():
+                size += len(body)
+                if found and size > most_bytes:
+                    break
+                found.append((int(number), str(body)))
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: the journal cannot be read ({error}). Check the disk") from error
+        return found
+
+    def forwarded(self, number: int) -> None:
+        """The second reader has taken everything up to that entry. Raises StoreError."""
+        with self._changed:
+            try:
+                self._move(FORWARDED, max(number, self._cursors[FORWARDED]))
+            except sqlite3.Error as error:
+                raise StoreError(f"{self._path}: the journal cannot be written ({error}). Check the disk") from error
+
+    def rename(self) -> None:
+        """Be another journal for the second reader, since numbers that it knows were given again after a power cut."""
+        with self._changed:
+            self.name = uuid4().hex
+            self._file.execute("UPDATE identity SET name = ?", (self.name,))
+
+    def wait(self, timeout_s: float, enough: int) -> None:
+        """Wait until so many entries are there for the second reader, at most for a time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.to_forward >= enough or self._closed, timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is delivered; whether it is."""
@@ -102,6 +158,52 @@ class Journal:
         self._thread.join(timeout=2.0)
         with self._changed:
             self._file.close()
+        if self._reading is not None:
+            self._reading.close()
+
+    def _resume(self) -> None:
+        """Where the readers are, as the file has it; without a second one, nothing is kept for it."""
+        ask = self._file.execute
+        ask("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", (uuid4().hex,))
+        self.name = str(ask("SELECT name FROM identity").fetchone()[0])
+        self._last = int(ask("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'entries'").fetchone()[0])
+        first = int(ask("SELECT COALESCE(MIN(id), ?) FROM entries", (self._last + 1,)).fetchone()[0])
+        known = dict(ask("SELECT name, id FROM cursors").fetchall())
+        self.opened = self._last
+        self._cursors = {name: int(known.get(name, first - 1)) for name in (DELIVERED, FORWARDED)}
+        if self._site_bytes is None and known:
+            ask("DELETE FROM entries WHERE id <= ?", (self._cursors[DELIVERED],))
+            ask("DELETE FROM cursors")
+        count = "SELECT COUNT(*) FROM entries WHERE id > ?"
+        self.waiting = int(ask(count, (self._cursors[DELIVERED],)).fetchone()[0])
+        self._bytes = int(ask("SELECT COALESCE(SUM(LENGTH(body)), 0) FROM entries").fetchone()[0])
+
+    def _move(self, reader: str, number: int) -> None:
+        """Note how far a reader has come, and remove what both have. Under the lock."""
+        self._cursors[reader] = number
+        if self._site_bytes is None:
+            self._file.execute("DELETE FROM entries WHERE id <= ?", (number,))
+            return
+        done = min(self._cursors.values())
+        self._file.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (reader, number))
+        gone = self._file.execute("SELECT COALESCE(SUM(LENGTH(body)), 0) FROM entries WHERE id <= ?", (done,))
+        size = int(gone.fetchone()[0])
+        self._file.execute("DELETE FROM entries WHERE id <= ?", (done,))
+        self._bytes -= size
+
+    def _make_room(self) -> None:
+        """Drop the oldest delivered entries that wait for the second reader, where all have too many bytes."""
+        more = self._site_bytes is not None
+        while more:
+            with self._changed:
+                before = self._cursors[FORWARDED]
+                until = min(before + BATCH, self._cursors[DELIVERED])
+                more = self._bytes > (self._site_bytes or 0) and until > before
+                if more:
+                    self._move(FORWARDED, until)
+                    if not self.dropped:
+                        LOG.error("more entries wait for the site than may: the oldest are only in this database")
+                    self.dropped += until - before
 
     def _run(self) -> None:
         failures = 0
@@ -125,7 +227,8 @@ class Journal:
 
     def _deliver_some(self) -> None:
         with self._changed:
-            rows = self._file.execute("SELECT id, body FROM entries ORDER BY id LIMIT ?", (BATCH,)).fetchall()
+            query = "SELECT id, body FROM entries WHERE id > ? ORDER BY id LIMIT ?"
+            rows = self._file.execute(query, (self._cursors[DELIVERED], BATCH)).fetchall()
         refused: list[tuple[int, str, str]] = []
         try:
             self._deliver([json.loads(body) for _, body in rows])
@@ -141,15 +244,18 @@ class Journal:
             self._file.execute("BEGIN IMMEDIATE")
             try:
                 self._file.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", refused)
-                self._file.executemany("DELETE FROM entries WHERE id = ?", [(number,) for number, _ in rows])
+                before = self._cursors[DELIVERED], self._bytes
+                self._move(DELIVERED, rows[-1][0])
                 self._file.execute("COMMIT")
             except BaseException:
+                self._cursors[DELIVERED], self._bytes = before
                 # SQLite may have done it already. Left open, it would take in what is appended next.
                 if self._file.in_transaction:
                     self._file.execute("ROLLBACK")
                 raise
             self.waiting -= len(rows)
             self._changed.notify_all()
+        self._make_room()
 
     def _note(self, error: str) -> None:
         if error and error != self.error:
@@ -173,22 +279,18 @@ class Ledger:
     def write(self, entries: Sequence[Entry]) -> None:
         """Record entries in order; those that are there already are left. Raises StoreError, InputError."""
         store = self._store()
-        records = [_record(entry) for entry in entries if entry.get("kind") == "part"]
+        records = [record_of(entry) for entry in entries if entry.get("kind") == "part"]
         store.inspections.record_many(records, self._settings.review_ng, self._settings.review_ok)
         for entry in entries:
             if entry.get("kind") == "correction":
-                store.inspections.correct(str(entry["key"]), Verdict(entry["verdict"]), str(entry["error"]))
+                store.inspections.correct(*corrected(entry))
             if entry.get("kind") == "picture":
                 store.inspections.set_image(str(entry["key"]), str(entry["image_hash"]))
-                if vector := entry.get("embedding"):
-                    part, view, picture, recipe = (str(entry[name]) for name in EMBEDDED)
-                    store.embeddings.keep(part, view, picture, recipe, base64.b64decode(vector))
-        events = [entry for entry in entries if entry.get("kind") == "event"]
-        if events:
-            station = f"station {self._settings.name}"
+                if vector := embedding_of(entry):
+                    store.embeddings.keep(*vector)
+        if any(entry.get("kind") == "event" for entry in entries):
             with store.writing() as session:
-                for event in events:
-                    note(session, station, str(event["event"]), station, text=event["text"], at=event["time"])
+                note_events(session, self._settings.name, entries)
 
         if time.monotonic() - self._settled > SETTLE_S:
             store.settle()
@@ -201,14 +303,7 @@ class Ledger:
         """
         store = self._store()
         image = store.images.put(data, f"part {told['key']}, view {view}")
-        origin = Origin(
-            product=told["product"] or "unknown",
-            name=f"{told['station']}/{told['key']}-{view}.png",
-            triggered=_moment(told["triggered"]),
-            details={"view": view, "part": told["key"]},
-            **cast(dict[str, Any], {name: told.get(name) for name in ORIGIN}),
-        )
-        collect(store.database, image, origin)
+        collect(store.database, image, origin_of(told, view))
         return image.hash
 
     def clear(self) -> None:
@@ -231,16 +326,3 @@ class Ledger:
 def open_store(settings: StationSettings) -> Store:
     """The store of a station's records. Raises StoreError."""
     return Store.open(settings.database or str(settings.folder / "sightline.db"), settings.images)
-
-
-def _record(entry: Mapping[str, Any]) -> Record:
-    try:
-        values = {name: value for name, value in entry.items() if name != "kind"}
-        moments = {name: _moment(values.get(name)) for name in TIMES}
-        return Record(**{**values, **moments, "verdict": Verdict(values["verdict"])})
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"a record is damaged ({error}): {str(entry)[:200]}") from error
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -197,7 +197,8 @@ def open_port(station: Station, early: Port | None = None) -> Port:
     def status() -> dict[str, Any]:
         told = {**asdict(station.status()), "station": station.settings.name, "worker_pid": devices.worker.pid}
         told |= {"pid": os.getpid(), "check_parts": station.gate.parts}
-        return told | {"records_waiting": devices.recorder.waiting, "sick": devices.faults()}
+        waiting = {} if devices.forwarder is None else {"site_waiting": devices.forwarder.waiting}
+        return told | {"records_waiting": devices.recorder.waiting, **waiting, "sick": devices.faults()}
 
     def request_recipe(recipe: str) -> bool:
         # A request for a recipe that is not here counts, too: then none is active, whoever asked (decision 28).

@@ -48,7 +48,8 @@ class Recorder:
     def __init__(self, settings: StationSettings) -> None:
         self._settings = settings
         self._ledger = Ledger(settings)
-        self._journal = Journal(settings.folder / "journal.db", self._ledger.write)
+        kept = None if settings.site is None else int(settings.site.most_mb * 1e6)
+        self.journal = Journal(settings.folder / "journal.db", self._ledger.write, site_bytes=kept)
         self._pictures: queue.Queue[CollectedFrame | None] = queue.Queue(PICTURES_WAITING)
         self._collector = Collector(settings.keep, settings.review_ok)
         self._cleared = time.monotonic()
@@ -61,16 +62,16 @@ class Recorder:
     @property
     def waiting(self) -> int:
         """Records that are not yet in the database."""
-        return self._journal.waiting + len(self._deferred)
+        return self.journal.waiting + len(self._deferred)
 
     @property
     def fault(self) -> str:
         """Why records do not reach the database; "" where they do."""
-        return self._journal.error
+        return self.journal.error
 
     def record(self, part: Part, decision: Decision, signalled: float, frames: Sequence[Frame]) -> None:
         """Keep a part's record. Raises StoreError where it cannot be kept: then the part must not be OK."""
-        self._journal.append(self._entry(part, decision, signalled))
+        self.journal.append(self._entry(part, decision, signalled))
         self._keep_pictures(part, decision, frames)
 
     def defer(self, part: Part, decision: Decision, signalled: float) -> None:
@@ -87,7 +88,7 @@ class Recorder:
         """Record what was deferred, in order, as far as that is possible now."""
         while self._deferred:
             try:
-                self._journal.append(self._deferred[0])
+                self.journal.append(self._deferred[0])
             except StoreError:
                 return
             except Exception as error:  # no later moment makes a record of this one
@@ -123,7 +124,7 @@ class Recorder:
 
     def record_shadow(self, part: Part, active: ViewResult, shadow: ViewResult) -> None:
         """Keep what a shadow recipe found in one view of a part."""
-        self._journal.append(
+        self.journal.append(
             {
                 "kind": "part",
                 **self._origin(part),
@@ -145,7 +146,11 @@ class Recorder:
 
     def note(self, kind: str, text: str) -> None:
         """Keep an event. Raises StoreError where it cannot be kept."""
-        self._journal.append({"kind": "event", "event": kind, "text": text, "time": time.time()})
+        self.journal.append({"kind": "event", "event": kind, "text": text, "time": time.time()})
+
+    def running(self, product: str, hash: str | None, fault: str) -> None:
+        """Keep what the station runs for a product that a recipe was rolled out of. Raises StoreError."""
+        self.journal.append({"kind": "running", "product": product, "running_hash": hash, "fault": fault})
 
     def close(self) -> None:
         """Write what waits, for a few seconds at most; the journal keeps the rest for the next start."""
@@ -154,7 +159,7 @@ class Recorder:
             self._pictures.put_nowait(None)
         self._thread.join(timeout=3.0)
         self.poll()
-        self._journal.close()
+        self.journal.close()
         self._ledger.close()
 
     def _origin(self, part: Part) -> dict[str, Any]:
@@ -208,13 +213,16 @@ class Recorder:
         if not done:
             raise InputError(f"part {part.id}: its picture cannot be written as PNG. Check the camera's settings")
         origin = self._origin(part) | {name: frame.metadata.get(name) for name in ("exposure_us", "gain_db")}
-        digest = self._ledger.keep(data.tobytes(), frame.camera, origin | dict(picture.details))
+        origin |= dict(picture.details)
+        digest = self._ledger.keep(data.tobytes(), frame.camera, origin)
         self._collector.took(len(data))
-        entry = {"kind": "picture", "key": part.key, "view": frame.camera, "image_hash": digest}
+        entry: Entry = {"kind": "picture", "key": part.key, "view": frame.camera, "image_hash": digest}
         if picture.result is not None and picture.result.embedding is not None:
             vector = base64.b64encode(pack(picture.result.embedding)).decode()
             entry |= {"recipe_hash": picture.result.recipe_hash, "embedding": vector}
-        self._journal.append(entry)
+        if self._settings.site is not None:
+            entry |= {"media_type": "image/png", "origin": origin}
+        self.journal.append(entry)
 
     def _clear_old(self) -> None:
         """Once an hour, pictures whose time is over make room."""

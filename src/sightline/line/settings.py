@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -22,7 +23,8 @@ from sightline.core.errors import SettingError
 from sightline.core.result import Verdict
 from sightline.devices.cameras.table import own_files, read_camera
 from sightline.devices.choice import describe
-from sightline.devices.credentials import Secret
+from sightline.devices.credentials import LOOPBACK, Secret, Tls
+from sightline.devices.link import Backoff
 from sightline.devices.sinks.table import in_role, keeps_messages, read_sink
 from sightline.line.collection import Keep
 from sightline.line.decision import Rule
@@ -119,6 +121,33 @@ class Health(Settings):
     token: Secret | None = Field(None, description="where the token is stored that changes and viewers need")
 
 
+class SiteServer(Settings):
+    """The site server, to which the station forwards what it records, and from which it fetches its recipes."""
+
+    url: str = Field(description="address of sightline serve: https, or http on this machine")
+    token: Secret = Field(description="where the station's token is stored: sightline fleet token NAME makes it")
+    tls: Tls = Field(Tls.model_validate({}), description="how the server's certificate is checked")
+    pictures: bool = Field(True, description="send the pictures that the station keeps as well")
+    every_s: float = Field(5.0, ge=0.1, le=600, description="records are sent at least so often, sooner if many wait")
+    timeout_ms: float = Field(15_000, ge=100, le=120_000, description="time for the server to answer")
+    most_mb: float = Field(
+        4000, ge=1, le=1_000_000, description="records that wait; beyond it the oldest are only in the own database"
+    )
+    backoff: Backoff = Field(
+        Backoff(first_ms=500, longest_ms=60_000), description="pauses after failed attempts; each is varied at random"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _guarded(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.path.strip("/"):
+            raise ValueError("the address must be like https://inspection.example.com")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ValueError("plain http can be read and changed on the network: use https")
+        return url.rstrip("/")
+
+
 class StationSettings(Settings):
     """Everything about one station."""
 
@@ -166,8 +195,10 @@ class StationSettings(Settings):
     )
     precision: Literal["f32", "bf16"] = Field("f32", description="what it computes in")
     frame_mb: float = Field(32.0, gt=0, le=4096, description="largest frame of a view, in MB")
+    site: SiteServer | None = Field(None, description="send all records to a site server (docs/how-to/fleet.md)")
     rollouts: bool = Field(
-        False, description="run recipes that are rolled out to this station in the store, in place of those below"
+        False,
+        description="run recipes that are rolled out to this station at the site or in the store, not those below",
     )
     adaptations: bool | None = Field(
         None,
@@ -257,6 +288,9 @@ def _from_folder(settings: StationSettings, folder: Path) -> StationSettings:
     if health.token is not None and health.token.file is not None:
         token = health.token.model_copy(update={"file": folder / health.token.file})
         health = health.model_copy(update={"token": token})
+    if settings.site is not None:
+        values_of_site = _absolute(settings.site.model_dump(), settings.site, folder)
+        settings = settings.model_copy(update={"site": SiteServer.model_validate(values_of_site)})
     update = {"recipes": recipes, "folder": own, "public_key": key, "views": tuple(views), "health": health}
     update |= {name: _address(getattr(settings, name), folder) for name in ("database", "images")}
     return settings.model_copy(update=update | {"controller": sinks[0], "sinks": tuple(sinks[1:])})

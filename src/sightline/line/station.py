@@ -346,7 +346,8 @@ class Station:
         self.gate.tick(datetime.datetime.now().astimezone())
         assigned, pause = self.devices.assigned, now - self._busy_s > PAUSE_S
         if assigned.renew.is_set() and (pause or assigned.urgent) and not self._continuous.job:
-            self.devices.note("rollout", "another recipe was rolled out: the station starts anew with it")
+            why = "the recipe was taken back" if assigned.urgent else "another recipe was rolled out"
+            self.devices.note("rollout", f"{why}: the station starts anew with the one that it is to run")
             self.stopping.set()
         self._show()
 

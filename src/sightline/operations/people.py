@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sightline.core.errors import BusyError, ForbiddenError, InputError, MissingExtraError
 from sightline.store.access import Token
+from sightline.store.stations import NAME
 from sightline.store.store import Store
 from sightline.store.tables.base import now
-from sightline.store.users import ADMINISTRATOR, OPERATOR, RANK, User
+from sightline.store.users import ADMINISTRATOR, ENGINEER, OPERATOR, RANK, User
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 SCOPES = ("read", "inspect", "label", "lab", "line", "admin")
+STATION = "station"  # "station:press-3" is the scope of a token by which that station sends, and nothing else
 MIN_PASSWORD, MAX_PASSWORD = 10, 128
 PIN_DIGITS = (4, 12)
 FREE_FAILURES = 5  # then each further one doubles the time in which nobody may try
@@ -42,6 +44,7 @@ class Identity:
     digest: str | None = None
     csrf: str = ""
     by_pin: bool = False
+    station: str = ""  # that a token belongs to
 
     @property
     def name(self) -> str:
@@ -139,14 +142,26 @@ def identify_session(store: Store, cookie: str, idle_s: float, longest_s: float)
 def identify_token(store: Store, secret: str) -> Identity | None:
     """Whose token it is; None where it is unknown, revoked or expired."""
     found = store.access.token(digest_of(secret)) if secret.startswith(TOKEN_PREFIX) else None
-    return None if found is None else Identity(found[1], found[1].role, frozenset(found[0].scopes))
+    if found is None:
+        return None
+    scopes = frozenset(one.partition(":")[0] for one in found[0].scopes)
+    station = next((one.partition(":")[2] for one in found[0].scopes if one.startswith(f"{STATION}:")), "")
+    return Identity(found[1], found[1].role, scopes, station=station)
 
 
 def add_token(
     store: Store, identity: Identity, name: str, scopes: Sequence[str], expires: datetime | None
 ) -> tuple[Token, str]:
-    """Make a token with some of the own rights: what is kept of it, and the secret, which nobody sees again."""
-    unknown = sorted(set(scopes) - set(SCOPES))
+    """Make a token with some of the own rights: what is kept of it, and the secret, which nobody sees again.
+
+    The scope station:NAME, which an engineer may give, lets that station send, and nothing else: it stands alone.
+    """
+    if scopes and scopes[0].startswith(f"{STATION}:") and NAME.match(scopes[0].partition(":")[2]):
+        identity.check(ENGINEER, "line")
+        scopes, known = scopes[:1], {scopes[0]}
+    else:
+        known = set(SCOPES)
+    unknown = sorted(set(scopes) - known)
     if unknown or not scopes:
         raise InputError(f"{', '.join(unknown) or 'none'}: not scopes. Choose from: {', '.join(SCOPES)}")
     if identity.scopes is not None:

@@ -119,6 +119,13 @@ class Access:
             found = session.execute(query.order_by(TokenRow.id.desc()).limit(limit))
             return tuple(_token(row, name) for row, name in found)
 
+    def of_scope(self, scope: str) -> tuple[Token, ...]:
+        """Tokens of that scope that nobody has revoked."""
+        query = select(TokenRow, UserRow.name).join(UserRow, UserRow.id == TokenRow.user_id)
+        with self._database.reading() as session:
+            found = session.execute(query.where(TokenRow.revoked.is_(None)).order_by(TokenRow.id))
+            return tuple(_token(row, name) for row, name in found if scope in row.scopes)
+
     def revoke(self, id: int, author: str, owner: str | None = None) -> None:
         """Make a token worthless; with `owner`, only one of that user. Raises NotFoundError."""
         query = select(TokenRow, UserRow.name).join(UserRow, UserRow.id == TokenRow.user_id).where(TokenRow.id == id)

@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, StatementError
 from sqlalchemy.orm import Session
 
-from sightline.core.errors import InputError, MissingExtraError, SettingError, StoreError, warn_caller
+from sightline.core.errors import FullError, InputError, MissingExtraError, SettingError, StoreError, warn_caller
 from sightline.core.files import make_private
 from sightline.store.audit import seal
 
@@ -238,7 +238,8 @@ def _explained(error: DBAPIError, name: str) -> StoreError:
         "connection": "Check that the server runs and can be reached",
     }
     remedy = next((text for sign, text in remedies.items() if sign.lower() in reason.lower()), "Check the database")
-    return StoreError(f"{name}: {reason}. {remedy}")
+    kind = FullError if remedy.startswith("Free space") else StoreError
+    return kind(f"{name}: {reason}. {remedy}")
 
 
 class StoreWarning(UserWarning):

@@ -4,95 +4,26 @@ from __future__ import annotations
 
 import heapq
 import json
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, cast, func, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, String, cast, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from sightline.core.errors import InputError, NotFoundError
-from sightline.core.result import Result, Verdict
+from sightline.core.result import Verdict
+from sightline.store import recording
 from sightline.store.database import Database
-from sightline.store.review_queue import question
-from sightline.store.tables.base import from_us, to_us
-from sightline.store.tables.line import HourRow, InspectionRow, ReviewRow
+from sightline.store.recording import COLUMNS, HOUR_US, Counts, Record, check
+from sightline.store.tables.base import from_us, now, to_us
+from sightline.store.tables.line import HourRow, InspectionRow
 
-HOUR_US = 3_600_000_000
+__all__ = ["MAX", "Filter", "Hour", "Inspections", "Position", "Record", "conditions", "record_of"]
 MAX = 1000  # records on a page
-AT_ONCE = 500  # keys in one query: both databases take a limited number
 Position = tuple[datetime, int]  # in the order of the record: moment of the trigger and id
-EMPTY: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One part judged at a station.
-
-    The moments are aware datetimes: when the part triggered, when its image was there, when the verdict was
-    computed, when the signal was out. `score` and `p_value` are None where nothing could be judged. `types` has the
-    probability of each defect type, `details` whatever else is to be kept (plain JSON). `late`: the signal came
-    after its deadline. `shadow`: judged by a recipe on probation, which decided nothing. `key` is the station's own
-    name for it: what is delivered twice under one key is recorded once. `id` is the store's.
-    """
-
-    station: str
-    verdict: Verdict
-    triggered: datetime
-    score: float | None = None
-    p_value: float | None = None
-    line: str | None = None
-    product: str | None = None
-    lot: str | None = None
-    serial: str | None = None
-    types: Mapping[str, float] = field(default_factory=lambda: EMPTY)
-    grade: int | None = None
-    recipe_hash: str | None = None
-    image_hash: str | None = None
-    details: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    captured: datetime | None = None
-    inferred: datetime | None = None
-    signalled: datetime | None = None
-    late: bool = False
-    error: str | None = None
-    shadow: bool = False
-    key: str | None = None
-    id: int | None = None
-
-    @classmethod
-    def of(cls, result: Result, *, station: str, triggered: datetime, **more: Any) -> Record:
-        """What was found in an image; `more` are further fields by name. Its defects, boxes, warnings and times go into
-        `details`, where `more` does not say otherwise.
-        """
-        found = result.to_json()
-        details = {name: found[name] for name in ("defects", "boxes", "warnings", "times_ms") if found.get(name)}
-        values = {
-            "verdict": result.verdict,
-            "score": result.score,
-            "p_value": result.p_value,
-            "types": dict(result.types),
-            "grade": result.grade,
-            "details": details,
-        }
-        return cls(station=station, triggered=triggered, **{**values, **more})
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is a part of the production: check parts, blocked ones and shadows are in no yield."""
-        return not self.shadow and self.details.get("purpose", "production") == "production"
-
-    @property
-    def cursor(self) -> tuple[datetime, int]:
-        """Where a page that ends here goes on."""
-        return self.triggered, self.id or 0
-
-
-COLUMNS = tuple(column.name for column in fields(Record) if column.name != "id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,36 +66,13 @@ class Hour:
         return self.ok / self.parts if self.parts else 0.0
 
 
-TEXTS = ("station", "line", "product", "lot", "serial", "recipe_hash", "image_hash", "error", "key")
-
-
-def check(record: Record) -> None:
-    """Raises InputError for a record without a station, with a moment without a time zone or a zero byte in a text."""
-    if not record.station:
-        raise InputError("an inspection needs a station. Name it")
-    for name in ("triggered", "captured", "inferred", "signalled"):
-        moment = getattr(record, name)
-        if moment is not None and moment.tzinfo is None:
-            raise InputError(f"{name}: {moment} has no time zone. Use datetime.now(UTC)")
-    for name in TEXTS:
-        if "\0" in (getattr(record, name) or ""):
-            raise InputError(f"{name}: holds a zero byte, which PostgreSQL cannot store. Cut the text there")
-
-
 class Inspections:
     """The inspections of a store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        table = InspectionRow.__table__
-        self._one = insert(InspectionRow).returning(table.c.id)
-        self._many = insert(InspectionRow)
-        self._numbered = insert(InspectionRow).returning(table.c.id, sort_by_parameter_order=True)
-        # The hour's count grows with the row, in one transaction: counting a month anew would take seconds.
-        count = (sqlite if database.is_sqlite else postgresql).insert(HourRow)
-        self._count = count.on_conflict_do_update(
-            index_elements=["hour", "station", "verdict"], set_={"count": HourRow.count + count.excluded.count}
-        )
+        self._one = insert(InspectionRow).returning(InspectionRow.__table__.c.id)
+        self.counts = Counts(database.is_sqlite)
 
     def record(self, record: Record) -> int:
         """Keep one inspection; returns its id, or that of the one whose key is the same. Of REVIEW, a review is opened.
@@ -180,10 +88,10 @@ class Inspections:
                 there = connection.scalar(select(InspectionRow.id).where(InspectionRow.key == record.key))
             if there is not None:
                 return int(there)
-            number = connection.execute(self._one, _values(record)).scalar_one()
-            if hours := _hours((record,)):
-                connection.execute(self._count, hours)
-            _ask(connection, [number], [record], {})
+            received = now()
+            number = connection.execute(self._one, recording.values_of(record, received)).scalar_one()
+            self.counts.add(connection, (record,), received)
+            recording.ask(connection, [number], [record], {})
         return int(number)
 
     def record_many(self, records: Sequence[Record], ng_share: float = 0.0, ok_share: float = 0.0) -> None:
@@ -195,41 +103,17 @@ class Inspections:
         for record in records:
             check(record)
         with self._database.recording() as connection:
-            fresh = _fresh(connection, records)
-            if not fresh:  # only pictures came, or all of it was there already
-                return
-            asked = ok_share > 0 or any(record.verdict is not Verdict.OK for record in fresh)
-            if asked:
-                numbers = connection.scalars(self._numbered, [_values(record) for record in fresh]).all()
-                _ask(connection, numbers, fresh, {Verdict.NG: ng_share, Verdict.OK: ok_share})
-            else:
-                connection.execute(self._many, [_values(record) for record in fresh])
-            if hours := _hours(fresh):
-                connection.execute(self._count, hours)
+            recording.keep(connection, self.counts, records, ng_share, ok_share)
 
     def set_image(self, key: str, image_hash: str) -> None:
         """Note the picture of an inspection that was recorded under a key; nothing where there is none."""
         with self._database.recording() as connection:
-            mine = update(InspectionRow).where(InspectionRow.key == key)
-            connection.execute(mine.values(image_hash=image_hash))
+            recording.set_image(connection, key, image_hash)
 
     def correct(self, key: str, verdict: Verdict, error: str) -> None:
         """Note that an inspection was answered late, and with what; nothing where there is none or it is noted."""
-        row = InspectionRow
         with self._database.recording() as connection:
-            mine = select(row.id, row.triggered, row.station, row.verdict, row.details).where(
-                row.key == key, row.late.is_(False)
-            )
-            found = connection.execute(mine).one_or_none()
-            if found is None:
-                return
-            late = update(row).where(row.id == found.id)
-            connection.execute(late.values(verdict=str(verdict), late=True, error=error))
-            if (found.details or {}).get("purpose", "production") != "production":
-                return
-            hour = {"hour": to_us(found.triggered) // HOUR_US, "station": found.station}
-            for name, count in ((found.verdict, -1), (str(verdict), 1)):
-                connection.execute(self._count, {**hour, "verdict": name, "count": count})
+            recording.correct(connection, self.counts, key, verdict, error)
 
     def get(self, id: int) -> Record:
         """One inspection. Raises InputError where there is none."""
@@ -290,34 +174,6 @@ class Inspections:
         )
 
 
-def _ask(
-    connection: Connection, numbers: Sequence[int], records: Sequence[Record], shares: Mapping[Verdict, float]
-) -> None:
-    """Open the reviews of new records, whose ids are `numbers`."""
-    asked = (
-        question(number, one.verdict, one.details, one.key or str(number), one.score is not None, shares)
-        for number, one in zip(numbers, records, strict=True)
-        if one.counts
-    )
-    if rows := [row for row in asked if row is not None]:
-        connection.execute(insert(ReviewRow), rows)
-
-
-def _fresh(connection: Connection, records: Sequence[Record]) -> list[Record]:
-    """The records whose keys are not there yet; the first of several with one key."""
-    wanted = {record.key for record in records if record.key is not None}
-    names, there = sorted(wanted), set[str | None]()
-    for start in range(0, len(names), AT_ONCE):
-        some = InspectionRow.key.in_(names[start : start + AT_ONCE])
-        there |= set(connection.scalars(select(InspectionRow.key).where(some)))
-    found = []
-    for record in records:
-        if record.key is None or record.key not in there:
-            found.append(record)
-            there.add(record.key)
-    return found
-
-
 def _rows(
     session: Session, wanted: Filter, verdict: Verdict | None, before: Position | None, limit: int
 ) -> Iterator[Record]:
@@ -366,30 +222,5 @@ def conditions(wanted: Filter) -> Iterator[Any]:
         yield func.replace(told, f"{json.dumps(wanted.type, ensure_ascii=False)}:", "") != told
 
 
-def _values(record: Record) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in COLUMNS}
-    values["verdict"] = str(record.verdict)
-    values["score"], values["p_value"] = _number(record.score), _number(record.p_value)
-    values["types"] = {name: _number(share) for name, share in record.types.items()}
-    values["details"] = dict(record.details)
-    return values
-
-
-def _number(value: float | None) -> float | None:
-    """A measurement that failed has no number; numpy's become Python's."""
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
 def record_of(row: InspectionRow) -> Record:
     return _record({name: getattr(row, name) for name in (*COLUMNS, "id")})
-
-
-def _hours(records: Sequence[Record]) -> list[dict[str, Any]]:
-    # In one order for all writers, so that none waits for another in a circle.
-    counts = Counter(
-        (to_us(record.triggered) // HOUR_US, record.station, str(record.verdict)) for record in records if record.counts
-    )
-    return [
-        {"hour": hour, "station": station, "verdict": verdict, "count": count}
-        for (hour, station, verdict), count in sorted(counts.items())
-    ]

@@ -175,13 +175,7 @@ class Rollouts:
     def report(self, station: str, product: str, running_hash: str | None, fault: str = "") -> None:
         """What a station runs for a product that something was assigned for, and why it is not that."""
         with self._database.writing() as session:
-            row = session.get(AssignmentRow, (station, product), with_for_update=True)
-            if row is None or (row.running_hash, row.fault) == (running_hash, fault):
-                return
-            if row.running_hash != running_hash:
-                row.since = session.scalar(select(func.max(InspectionRow.id))) or 0
-                row.ran_hash = row.running_hash
-            row.running_hash, row.fault, row.updated = running_hash, fault[:1000], now()
+            note_running(session, station, product, running_hash, fault)
 
     def assignments(self, product: str | None = None) -> tuple[Assignment, ...]:
         """What stations are to run and run, by station."""
@@ -212,6 +206,17 @@ class Rollouts:
         ]
         sound = [verdict for verdict, error in counted if not error]
         return Tally(len(sound), sum(one != Verdict.OK for one in sound), len(counted) - len(sound))
+
+
+def note_running(session: Session, station: str, product: str, running_hash: str | None, fault: str = "") -> None:
+    """As `Rollouts.report`, in the caller's transaction."""
+    row = session.get(AssignmentRow, (station, product), with_for_update=True)
+    if row is None or (row.running_hash, row.fault) == (running_hash, fault):
+        return
+    if row.running_hash != running_hash:
+        row.since = session.scalar(select(func.max(InspectionRow.id))) or 0
+        row.ran_hash = row.running_hash
+    row.running_hash, row.fault, row.updated = running_hash, fault[:1000], now()
 
 
 def _assign(session: Session, rollout: RolloutRow, hashes: Mapping[str, str | None]) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import BigInteger, func, select, type_coerce
 from sightline.core.errors import InputError
 from sightline.core.result import Verdict
 from sightline.store.database import Database
-from sightline.store.inspections import HOUR_US, Filter, Hour, Inspections, conditions
+from sightline.store.inspections import Filter, Hour, Inspections, conditions
+from sightline.store.recording import HOUR_US
 from sightline.store.tables.base import from_us, to_us
 from sightline.store.tables.line import HourRow, InspectionRow
 

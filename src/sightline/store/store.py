@@ -37,6 +37,7 @@ from sightline.store.reviews import Reviews
 from sightline.store.rollouts import Rollouts
 from sightline.store.samples import Catalogue, samples
 from sightline.store.schedules import Schedules
+from sightline.store.senders import Senders
 from sightline.store.stations import Stations
 from sightline.store.statistics import Statistics
 from sightline.store.studies import Studies
@@ -78,6 +79,7 @@ class Store:
         self.studies = Studies(database)
         self.rollouts = Rollouts(database)
         self.schedules = Schedules(database)
+        self.senders = Senders(database, self.inspections.counts)
 
     @classmethod
     def open(cls, url: str | Path | None = None, images: str | Path | None = None, *, create: bool = True) -> Store:

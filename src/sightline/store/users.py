@@ -51,9 +51,10 @@ class Users:
         self._database = database
 
     def count(self) -> int:
-        """How many there are, disabled ones included."""
+        """How many people there are, disabled ones included; a user without a password has tokens alone."""
         with self._database.reading() as session:
-            return session.scalar(select(func.count()).select_from(UserRow)) or 0
+            people = select(func.count()).select_from(UserRow).where(UserRow.password.is_not(None))
+            return session.scalar(people) or 0
 
     def add(self, name: str, role: str, password: str | None, author: str, first: bool = False) -> User:
         """Keep a new user; `password` is a hash. Raises InputError, and ConflictError for a name that is taken.
@@ -63,7 +64,8 @@ class Users:
         _check_name(name)
         _check_role(role)
         with self._database.writing() as session:
-            if first and session.scalar(select(UserRow.id).limit(1)) is not None:
+            people = select(UserRow.id).where(UserRow.password.is_not(None)).limit(1)
+            if first and session.scalar(people) is not None:
                 raise ConflictError("there are users already. Log in, or ask an administrator for a user")
             if session.scalar(select(UserRow.id).where(UserRow.name == name)) is not None:
                 raise ConflictError(f"there is a user {name} already. Choose another name")

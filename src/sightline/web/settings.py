@@ -34,6 +34,9 @@ class WebSettings(BaseModel):
     body_mb: float = Field(64.0, gt=0, le=2048, description="largest request; an image that is inspected fits in it")
     import_mb: float = Field(4096.0, gt=0, le=1_000_000, description="largest archive that can be imported")
     logins_per_minute: int = Field(30, ge=1, le=10_000, description="login attempts from one address")
+    free_mb: float = Field(
+        500.0, ge=0, description="of free disk, below which nothing is taken from stations that send over HTTP"
+    )
     inspect_at_once: int = Field(2, ge=1, le=64, description="batches of uploaded images that are inspected at once")
     recipes_open: int = Field(3, ge=1, le=64, description="recipes that are kept open for uploaded images")
     batch: int = Field(1, ge=1, le=64, description="most uploaded images of a recipe that are inspected together")

@@ -1,4 +1,4 @@
-"""Tables of recipes that are rolled out to stations."""
+"""Tables of many stations: recipes that are rolled out to them, and what they send."""
 
 from __future__ import annotations
 
@@ -50,3 +50,35 @@ class AssignmentRow(Base):
     since: Mapped[int] = mapped_column(default=0)  # the newest inspection when it was said
     fault: Mapped[str] = mapped_column(default="")  # why the station does not run it
     updated: Mapped[datetime]
+
+
+class SenderRow(Base):
+    """A station that sends its records over HTTP: which computer it is, how far it has come, and how it is."""
+
+    __tablename__ = "senders"
+
+    station: Mapped[str] = mapped_column(primary_key=True)
+    instance: Mapped[str]  # of the computer whose records are taken; empty: of the next one that sends
+    journal: Mapped[str]  # of that computer, in which its entries have their numbers
+    sequence: Mapped[int]  # the last entry of its journal that was taken
+    missing: Mapped[int] = mapped_column(default=0)  # entries that never came
+    refused: Mapped[int] = mapped_column(default=0)  # entries that nobody could record
+    heard: Mapped[datetime]
+    offset_s: Mapped[float]  # of its clock from the server's
+    waiting: Mapped[int]  # entries that it still has to send
+    version: Mapped[str]
+    running: Mapped[dict[str, Any]] = mapped_column(default=dict)  # hash of the recipe by product
+    other: Mapped[dict[str, Any]] = mapped_column(default=dict)  # who else has tried to send as this station
+
+
+class ReceivedRow(Base):
+    """Verdicts by the hour in which the store received them, shadows left out: no station's clock moves these."""
+
+    __tablename__ = "received"
+
+    hour: Mapped[int] = mapped_column(primary_key=True)  # hours since 1970, UTC
+    station: Mapped[str] = mapped_column(primary_key=True)
+    product: Mapped[str] = mapped_column(primary_key=True)  # empty: not said
+    recipe_hash: Mapped[str] = mapped_column(primary_key=True)  # empty: nothing was inspected
+    verdict: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]

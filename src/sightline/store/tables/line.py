@@ -38,6 +38,7 @@ class InspectionRow(Base):
     error: Mapped[str | None]
     shadow: Mapped[bool] = mapped_column(default=False)  # a recipe on probation, which decided nothing
     key: Mapped[str | None]  # the station's own name for it: what is delivered twice is recorded once
+    received: Mapped[datetime | None]  # when the store had it, by the store's own clock; the others are the station's
 
     # One index for each question that a page of the gallery asks; all end with the order of the page.
     __table_args__ = (

@@ -27,6 +27,7 @@ STATUS: tuple[tuple[type[errors.SightlineError], HTTPStatus], ...] = (
     (errors.ForbiddenError, HTTPStatus.FORBIDDEN),
     (errors.BusyError, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.LateError, HTTPStatus.GATEWAY_TIMEOUT),
+    (errors.FullError, HTTPStatus.INSUFFICIENT_STORAGE),
     (errors.StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.MissingExtraError, HTTPStatus.NOT_IMPLEMENTED),
     (errors.SightlineError, HTTPStatus.UNPROCESSABLE_ENTITY),

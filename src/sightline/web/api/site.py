@@ -9,6 +9,7 @@ from collections import deque
 from datetime import timedelta
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
@@ -25,6 +26,7 @@ from sightline.web.stations import Feeds
 
 MINUTE_S = 60.0
 MAX_ADDRESSES = 10_000
+SENDING_AT_ONCE = 4  # batches of stations that a PostgreSQL server takes at once
 
 
 class Attempts:
@@ -61,6 +63,8 @@ class Site:
         self.bench = Bench(store, self.judges)
         self.feeds = Feeds(settings.live_per_second)
         self.events = Events(store)
+        # SQLite has one writer: batches that wait here in turn are quicker than those that wait for its lock.
+        self.sending = CapacityLimiter(1 if store.database.is_sqlite else SENDING_AT_ONCE)
         store.access.clear(unused_since=now() - timedelta(hours=settings.session_hours))
         self.setup_token = "" if store.users.count() else secrets.token_urlsafe(24)
 

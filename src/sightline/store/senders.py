@@ -1,0 +1,201 @@
+"""Stations that send their journals over HTTP: each entry taken once, in the order of its station, whatever is sent
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sightline.core.errors import ConflictError, InputError, NotFoundError
+from sightline.store import recording
+from sightline.store.audit import note as audit
+from sightline.store.database import Database
+from sightline.store.entries import Entry, corrected, note_events, record_of
+from sightline.store.recording import Counts
+from sightline.store.rollouts import note_running
+from sightline.store.tables.base import now
+from sightline.store.tables.fleet import SenderRow
+
+MAX_WHY = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What a station says with its entries: which computer sends, and which of its journals, when by its own clock, how
+    many entries wait there, and the recipes that it runs (hash by product). `first` to `through` are the entries that
+    this is about, none where it only shows that it lives. `review` has the shares (0..1) of NG and OK parts that are
+    for review.
+    """
+
+    station: str
+    instance: str
+    journal: str
+    sent: datetime
+    version: str
+    waiting: int = 0
+    running: Mapping[str, str] = field(default_factory=dict)
+    first: int | None = None
+    through: int | None = None
+    review: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The last entry that is taken now, and those that can never be, each with the reason."""
+
+    through: int
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A station that sends, as it was last heard. `missing`: entries that never came. `offset_s`: of its clock from the
+    server's, positive where it is ahead. `other`: who else tried to send as this station, and when.
+    """
+
+    station: str
+    instance: str
+    sequence: int
+    missing: int
+    refused: int
+    heard: datetime
+    offset_s: float
+    waiting: int
+    version: str
+    running: Mapping[str, str]
+    other: Mapping[str, Any]
+
+
+FIELDS = tuple(Sender.__dataclass_fields__)
+
+
+class Senders:
+    """The senders of a store."""
+
+    def __init__(self, database: Database, counts: Counts) -> None:
+        self._database, self._counts = database, counts
+
+    def take(self, head: Head, entries: Sequence[tuple[int, Entry]]) -> Taken:
+        """Keep what has not been taken yet, all of it or, after an error, none: then it may be sent again.
+
+        Raises ConflictError where another computer sends as this station, StoreError.
+        """
+        try:
+            return self._take(head, entries)
+        except InputError as error:
+            if len(entries) == 1:
+                return self._take(head, (), ((entries[0][0], str(error)[:MAX_WHY]),))
+        # One of them cannot be kept: the others are, and that one is named.
+        refused: list[tuple[int, str]] = []
+        through = 0
+        for at, one in enumerate(entries):
+            first = head.first if at == 0 else one[0]
+            until = head.through if at == len(entries) - 1 else one[0]
+            done = self.take(replace(head, first=first, through=until), [one])
+            refused.extend(done.refused)
+            through = done.through
+        return Taken(through, tuple(refused))
+
+    def _take(
+        self, head: Head, entries: Sequence[tuple[int, Entry]], refused: tuple[tuple[int, str], ...] = ()
+    ) -> Taken:
+        with self._database.writing() as session:
+            row = _row(session, head)
+            other = row.instance != head.instance
+            if other:
+                row.other = {"instance": head.instance, "at": now().isoformat(), "version": head.version}
+            else:
+                self._keep(session, head, [entry for number, entry in entries if number > row.sequence])
+                refused = tuple(one for one in refused if one[0] > row.sequence)
+                name = f"station {head.station}"
+                for number, why in refused:
+                    audit(session, name, "refuse entry", name, why, number=number)
+                _advance(row, head, len(refused))
+            heard, known = row.heard, row.instance
+            through = row.sequence
+        if other:
+            raise ConflictError(
+                f"another computer ({known[:8]}, last heard {heard:%Y-%m-%d %H:%M} UTC) sends as station "
+                f"{head.station}, and this one ({head.instance[:8]}) may not. Give one of them another name; if this "
+                f"one replaces it, say so: sightline fleet replace {head.station}"
+            )
+        return Taken(through, refused)
+
+    def replace(self, station: str, author: str, reason: str = "") -> Sender:
+        """Take what the next computer sends as this station, and no more of the one before. Raises NotFoundError."""
+        with self._database.writing() as session:
+            row = session.get(SenderRow, station, with_for_update=True)
+            if row is None:
+                raise NotFoundError(f"station {station} has sent nothing to this server. Look its name up")
+            audit(session, author, "replace computer", f"station {station}", reason, instance=row.instance)
+            row.instance, row.journal, row.sequence, row.other = "", "", 0, {}
+            session.flush()
+            return _sender(row)
+
+    def all(self) -> tuple[Sender, ...]:
+        """All of them, by station."""
+        with self._database.reading() as session:
+            return tuple(_sender(row) for row in session.scalars(select(SenderRow).order_by(SenderRow.station)))
+
+    def _keep(self, session: Session, head: Head, entries: Sequence[Entry]) -> None:
+        try:
+            self._write(session, head, entries)
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            raise InputError(f"an entry is damaged ({error}): {str(entries[0])[:200]}") from error
+
+    def _write(self, session: Session, head: Head, entries: Sequence[Entry]) -> None:
+        connection = session.connection()
+        for entry in entries:
+            _check(head.station, entry)
+        records = [record_of(entry) for entry in entries if entry["kind"] == "part"]
+        recording.keep(connection, self._counts, records, *head.review)
+        for entry in entries:
+            if entry["kind"] == "correction":
+                recording.correct(connection, self._counts, *corrected(entry))
+            elif entry["kind"] == "running":
+                fault, running = str(entry.get("fault", "")), entry.get("running_hash")
+                note_running(session, head.station, str(entry["product"]), running and str(running), fault)
+        note_events(session, head.station, entries)
+
+
+def _check(station: str, entry: Entry) -> None:
+    """Raises InputError for an entry that is none, or that is of another station."""
+    kind = entry.get("kind") if isinstance(entry, dict) else None
+    needed = {"part": ("station", "key"), "correction": ("key",), "event": ("event", "text", "time")}
+    needed |= {"running": ("product",)}
+    if kind not in needed or any(name not in entry for name in needed[str(kind)]):
+        raise InputError(f"an entry is damaged: {str(entry)[:200]}")
+    if entry.get("station", station) != station or not str(entry.get("key", f"{station}-")).startswith(f"{station}-"):
+        raise InputError(f"an entry of station {station} is about another one: {str(entry)[:200]}")
+
+
+def _row(session: Session, head: Head) -> SenderRow:
+    row = session.get(SenderRow, head.station, with_for_update=True)
+    if row is None:
+        row = SenderRow(station=head.station, instance="", journal="", sequence=0, missing=0, refused=0, other={})
+        row.heard, row.offset_s, row.waiting, row.version, row.running = now(), 0.0, 0, "", {}
+        session.add(row)
+    row.instance = row.instance or head.instance
+    if row.instance == head.instance and row.journal != head.journal:  # a new one counts from 1 again
+        row.journal, row.sequence = head.journal, 0
+    return row
+
+
+def _advance(row: SenderRow, head: Head, refused: int) -> None:
+    if head.first is not None and head.through is not None:
+        if row.sequence:
+            row.missing += max(0, head.first - row.sequence - 1)
+        row.sequence = max(row.sequence, head.through)
+    row.refused += refused
+    row.heard, row.waiting, row.version, row.running = now(), head.waiting, head.version, dict(head.running)
+    row.offset_s = (head.sent - row.heard).total_seconds()
+
+
+def _sender(row: SenderRow) -> Sender:
+    return Sender(**{name: getattr(row, name) for name in FIELDS})
