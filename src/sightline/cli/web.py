@@ -71,3 +71,18 @@ def browser_runtime(
         found = operations.browser_runtime(folder, package, bar)
     text = f"{found['version']} is in {found['folder']} ({found['bytes'] / 1e6:.0f} MB)"
     console.say_json(found) if as_json else console.say(text)
+
+
+@app.command("bench-marker")
+def bench_marker(
+    output: Annotated[Path, typer.Argument(help="The PNG to write.", show_default=False)],
+    number: Annotated[int, typer.Option(min=0, max=49, help="Which marker of the dictionary 4x4_50.")] = 0,
+    size_mm: Annotated[float, typer.Option(min=4, max=500, help="Side of its black square, in mm.")] = 40.0,
+    as_json: Json = False,
+) -> None:
+    """Write a marker to print, which tells the bench where a part lies. Example: sightline bench-marker marker.png"""
+    from sightline.operations import bench
+
+    found = bench.bench_marker(output, number, size_mm)
+    text = f"{found['marker']}: print it unscaled, and check its black square: {found['size_mm']:g} mm a side"
+    console.say_json(found) if as_json else console.say(text)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,10 +17,12 @@ from sightline.core.card import Card
 from sightline.core.errors import ConflictError, InputError, NotFoundError, StoreError
 from sightline.core.result import SEVERITY, Verdict
 from sightline.imaging.image import Image, read_encoded
+from sightline.imaging.png import with_resolution
 from sightline.operations.browser_runtime import refusals
 from sightline.operations.judges import Judges
 from sightline.runtime.handheld import Placement, Presented, State, state_by_looks
 from sightline.runtime.inspection import Inspection
+from sightline.runtime.marker import Marker, draw_marker
 from sightline.store.embeddings import pack
 from sightline.store.inspections import Record
 from sightline.store.retention import Origin, collect
@@ -38,6 +41,8 @@ WHY = {
     State.BRIGHT: "the picture is too bright",
     State.BLURRED: "the picture is not sharp",
     State.TURNED: "the part is turned or tilted",
+    State.UNMARKED: "the marker is not in view",
+    State.AWAY: "the part does not lie where it was shown beside the marker",
 }
 
 
@@ -45,7 +50,7 @@ WHY = {
 class Shown:
     """One part that was shown: `key` names it for good, `station` the bench, `attempt` counts how often it was shown
     (more than once after rework), `seconds` is how long that took. `device` is what judged it on the device itself:
-    its verdict and score, None where the server alone judges.
+    its verdict and score, None where the server alone judges. `marker` is where the part lies beside a marker.
     """
 
     key: str
@@ -57,6 +62,21 @@ class Shown:
     serial: str | None = None
     device: tuple[Verdict, float] | None = None
     triggered: datetime | None = None
+    marker: Marker | None = None
+
+
+def bench_marker(output: Path, number: int = 0, size_mm: float = 40.0) -> dict[str, Any]:
+    """Write marker `number` of `size_mm` a side as a PNG that knows its size in print. Raises InputError."""
+    if output.suffix.lower() != ".png":
+        raise InputError(f"{output}: the marker is written as PNG, which knows its size in print. Use a name with .png")
+    output.write_bytes(marker_sheet(number, size_mm))
+    return {"marker": str(output), "number": number, "size_mm": size_mm}
+
+
+def marker_sheet(number: int, size_mm: float) -> bytes:
+    """A marker to print: the bytes of a PNG that knows its size in print. Raises InputError."""
+    sheet, px_per_mm = draw_marker(number, size_mm)
+    return with_resolution(cv2.imencode(".png", sheet)[1].tobytes(), px_per_mm * 1000)
 
 
 class Bench:
@@ -67,16 +87,22 @@ class Bench:
         self._placements: OrderedDict[str, Placement] = OrderedDict()
         self._lock = threading.Lock()
 
-    def look(self, recipe: str, frame: bytes) -> dict[str, Any]:
+    def look(self, recipe: str, frame: bytes, marker: Marker | None = None) -> dict[str, Any]:
         """What a recipe says of a frame (an encoded image), as plain JSON values, places in px of the frame.
 
-        `state` is a `runtime.handheld.State`; `verdict` is null unless it is "ready". Raises InputError, NotFoundError,
-        BusyError.
+        `state` is a `runtime.handheld.State`; `verdict` is null unless it is "ready". `marker` is where the part lies
+        beside a marker; without one, it is found by its outline. Raises InputError, NotFoundError, BusyError.
         """
         image = _read(frame)
         with self._judges.using(recipe) as inspector:
-            presented, result = self._inspect(inspector, image)
+            presented, result = self._inspect(inspector, image, marker)
         return _told(presented, result) | {"recipe": inspector.digest}
+
+    def learn_marker(self, recipe: str, frame: bytes, size_mm: float) -> Marker:
+        """Where the part in a frame lies beside the marker in it, which has `size_mm` a side. Raises InputError,
+        NotFoundError.
+        """
+        return self.placement(recipe)[0].learn(_read(frame), size_mm)
 
     def keep(self, shown: Shown, frame: bytes) -> dict[str, Any]:
         """Inspect a frame for the record, and keep both; a part whose key is there already is not recorded again.
@@ -89,7 +115,7 @@ class Bench:
         self._check_name(shown.station)
         begun = datetime.now(UTC)
         with self._judges.using(shown.recipe) as inspector:
-            presented, result = self._inspect(inspector, image)
+            presented, result = self._inspect(inspector, image, shown.marker)
             digest, product = inspector.digest, inspector.card.product
         if result is None or presented.state is not State.READY:
             raise ConflictError(f"not inspected: {WHY[presented.state]}. Show the part again")
@@ -111,7 +137,7 @@ class Bench:
             recipe_hash=digest,
             image_hash=picture.hash,
             key=shown.key,
-            details=_details(shown, result, digest) | {"purpose": self._purpose(digest)},
+            details=_details(shown, presented, result, digest) | {"purpose": self._purpose(digest)},
         )
         number = self._store.inspections.record(replace(record, verdict=verdict))
         kept = self._store.inspections.get(number)
@@ -137,8 +163,8 @@ class Bench:
             "purpose": kept.details["purpose"],
         }
 
-    def _inspect(self, inspector: Any, image: Image) -> tuple[Presented, Inspection | None]:
-        presented = self._placement(inspector.digest, inspector.card).present(image, inspector.card)
+    def _inspect(self, inspector: Any, image: Image, marker: Marker | None) -> tuple[Presented, Inspection | None]:
+        presented = self._placement(inspector.digest, inspector.card).present(image, inspector.card, marker)
         if presented.picture is None:
             return presented, None
         result = inspector.inspect(presented.picture)
@@ -198,11 +224,13 @@ def _read(frame: bytes) -> Image:
     return image
 
 
-def _details(shown: Shown, result: Inspection, digest: str) -> dict[str, Any]:
-    found = result.to_json()
+def _details(shown: Shown, presented: Presented, result: Inspection, digest: str) -> dict[str, Any]:
+    found = result.to_json() | {"defects": _in_mm(result, presented)}
     high, wide = result.image.shape[:2]
     seen = {name: found[name] for name in ("verdict", "score", "p_value", "defects", "warnings", "reason", "times_ms")}
     view = {"view": VIEW, "recipe_hash": digest, "size": [wide, high], "ood_distance": found["ood_distance"], **seen}
+    if presented.lock is not None:
+        view |= {"marker": str(shown.marker), "mm_per_px": round(presented.lock.mm_per_px, 6)}
     device = None if shown.device is None else {"verdict": str(shown.device[0]), "score": shown.device[1]}
     return {
         "source": SOURCE,
@@ -214,13 +242,30 @@ def _details(shown: Shown, result: Inspection, digest: str) -> dict[str, Any]:
     }
 
 
+def _in_mm(result: Inspection, presented: Presented) -> list[dict[str, Any]]:
+    """The defects as plain JSON values; by a marker, with their area and the sides of their box in mm."""
+    plain = [one.to_json() for one in result.defects]
+    if presented.lock is None:
+        return plain
+    scale = presented.lock.mm_per_px
+    for one in plain:
+        sides = [round(side * scale, 2) for side in one["box"][2:]]
+        one |= {"area_mm2": round(one["area_px"] * scale**2, 4), "size_mm": sides}
+    return plain
+
+
 def _told(presented: Presented, result: Inspection | None) -> dict[str, Any]:
     high, wide = presented.size
+    lock = presented.lock
+    marker = None if lock is None else {
+        "corners": lock.corners.round(1).tolist(), "onto_frame": lock.onto_frame.tolist(), "mm_per_px": lock.mm_per_px
+    }  # fmt: skip
     told: dict[str, Any] = {
         "state": str(presented.state),
         "size": [wide, high],
         "parts": [{"outline": part.contour.tolist(), "box": list(part.box)} for part in presented.parts],
         "view": presented.view,
+        "marker": marker,
         **dict.fromkeys(("verdict", "score", "p_value")),
         **{"reason": "", "defects": []},
     }
@@ -229,11 +274,11 @@ def _told(presented: Presented, result: Inspection | None) -> dict[str, Any]:
     found = result.to_json()
     ready = presented.state is State.READY
     defects = []
-    for defect, plain in zip(result.defects, found["defects"], strict=True):
+    for defect, plain in zip(result.defects, _in_mm(result, presented), strict=True):
         x, y, w, h = defect.box
-        corners = presented.onto_frame(np.array([(x, y), (x + w, y + h)]))
+        corners = presented.onto_frame(np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)]))
         outline = np.rint(presented.onto_frame(defect.contour)).astype(int).tolist()
-        box = [round(value) for value in (*corners[0], *(corners[1] - corners[0]))]
+        box = [round(value) for value in (*corners.min(axis=0), *np.ptp(corners, axis=0))]
         defects.append({**plain, "contour": outline, "box": box})
     return told | {
         "verdict": str(result.verdict) if ready else None,

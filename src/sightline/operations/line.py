@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import struct
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -24,6 +22,7 @@ from sightline.core.progress import Tell
 from sightline.devices.cameras.table import read_camera
 from sightline.devices.credentials import Secret
 from sightline.devices.sinks.table import read_sink
+from sightline.imaging.png import with_resolution
 from sightline.line.faults import FAULTS, inject
 from sightline.line.processes import VARIABLE
 from sightline.line.recipes import Recipes
@@ -40,7 +39,6 @@ LOOKED_FOR = ("path", "cti", "images")  # files and folders of cameras, which ma
 WATCHED_S = 0.25  # how often a watcher of a simulated line sees it
 FAULT_S = 3.0
 STOP_S = 5.0  # for the part that is under way at Ctrl-C
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 Watch: TypeAlias = "Callable[[Sequence[Tally], Sequence[str]], None]"  # the stations, and what was done to the line
 
@@ -306,15 +304,6 @@ def calibrate(image: Path, squares: str, square_mm: float, *, board: bool = Fals
     if not board:
         return measure_scale(image, wide, high, square_mm).to_json()
     Overlay(draw_board(wide, high, square_mm)).save(image)
-    _set_resolution(image, square_px(square_mm) / square_mm * 1000)
+    image.write_bytes(with_resolution(image.read_bytes(), square_px(square_mm) / square_mm * 1000))
     size = {"width_mm": (wide + 2) * square_mm, "height_mm": (high + 2) * square_mm}
     return {"board": str(image), "square_mm": square_mm, **size}
-
-
-def _set_resolution(png: Path, px_per_m: float) -> None:
-    """Put a pHYs chunk behind the header (PNG specification, 11.3.5.3), so that 100 % in print is true to scale."""
-    data = png.read_bytes()
-    chunk = b"pHYs" + struct.pack(">IIB", round(px_per_m), round(px_per_m), 1)
-    head = len(PNG_SIGNATURE) + 25  # the header chunk always has 25 bytes
-    framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    png.write_bytes(data[:head] + framed + data[head:])

@@ -21,8 +21,8 @@ export function Bench() {
   return html`<div class="bench-page"><${Head} title=${title}><label class="row">${t("By recipe")} <select onChange=${(event) => set({ recipe: event.target.value })}>${recipes.items.map((one) => html`<option value=${one.hash} selected=${one.hash === recipe.hash}>${one.product}: ${one.name} ${short(one.hash)}</option>`)}</select></label>
       <button onClick=${() => set({ picture: query.picture ? "" : "1" })}>${query.picture ? t("Use the camera") : t("Judge a picture")}</button>
       ${!session.by_pin && html`<button onClick=${() => invite(true)}>${t("Continue on a phone")}</button>`}</${Head}>
-    ${query.picture ? html`<${Single} key=${recipe.hash} recipe=${recipe.hash} />` : html`<${Camera} key=${recipe.hash} recipe=${recipe} query=${query} />`}
-    <${Invitation} open=${inviting} to=${`/bench?recipe=${recipe.hash}`} close=${() => invite(false)} /></div>`;
+    ${query.picture ? html`<${Single} key=${recipe.hash} recipe=${recipe.hash} />` : html`<${Camera} key=${`${recipe.hash} ${query.marker}`} recipe=${recipe} query=${query} set=${set} />`}
+    <${Invitation} open=${inviting} to=${`/bench?recipe=${recipe.hash}${query.marker ? `&marker=${query.marker}` : ""}`} close=${() => invite(false)} /></div>`;
 }
 
 /** A picture from the reader's disk, judged at once. */

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { Device } from "./device.js";
 import { Eye, Server, usualTrip } from "./eye.js";
 import { Guide, useBook } from "./bench_guide.js";
+import { Marker } from "./bench_marker.js";
 import { Settings, useSettings } from "./bench_settings.js";
 import { Kept } from "./kept.js";
 import { Banner, Stat, html, told, useKeys, useRemote, useSession } from "./parts.js";
@@ -14,6 +15,7 @@ const WORDS = () => ({
   none: t("No part in view"), several: t("More than one part in view: take the others away"), cut: t("Show the whole part"), far: t("Move closer"),
   dark: t("Too dark: more light"), bright: t("Too bright: less light"), blurred: t("Not sharp: hold still, or clean the lens"),
   turned: t("Hold the camera straight above, and turn the part as learned"),
+  unmarked: t("The marker is not in view"), away: t("The part does not lie where it was shown beside the marker"),
 });
 
 const SLOW_MS = 400, AWAY_MS = 20000; // a round trip that is too slow, and for how long the server is then left alone
@@ -60,7 +62,7 @@ const Alarms = ({ alarms, dismiss }) => alarms.map(({ key, number: which, verdic
     <button onClick=${() => dismiss(key)}>${t("I have read it")}</button></div>`;
 });
 
-export function Camera({ recipe, query }) {
+export function Camera({ recipe, query, set }) {
   const session = useSession();
   const video = useRef(), canvas = useRef(), eye = useRef(null), kept = useRef(null), server = useRef(null), device = useRef(null);
   const [state, setState] = useState(null);
@@ -73,7 +75,7 @@ export function Camera({ recipe, query }) {
   wish.current = settings;
   const place = useRemote((signal) => get("/bench/place", { recipe: recipe.hash }, signal), [recipe.hash]);
   const book = useBook(recipe.product);
-  const station = query.station || "bench";
+  const station = query.station || "bench", marker = query.marker || "";
 
   const open = (device) => eye.current.open(device).catch((error) => eye.current.tell({ problem: refusal(error) }));
   useEffect(() => {
@@ -89,7 +91,7 @@ export function Camera({ recipe, query }) {
       setDone((old) => [{ key, ...reply }, ...old.filter((one) => one.key !== key)]);
       eye.current.amend(key, { recorded: reply.inspection, purpose: reply.purpose, verdict: reply.verdict });
     };
-    server.current = new Server(recipe.hash, () => setState((old) => old && { ...old }));
+    server.current = new Server(recipe.hash, marker, () => setState((old) => old && { ...old }));
     eye.current = new Eye({
       video: video.current, canvas: canvas.current, judge: chooser(wish, server, device, eye), changed: setState,
       counted: (part, blob) => {
@@ -97,7 +99,7 @@ export function Camera({ recipe, query }) {
         if (wish.current.shake) shake(part.verdict);
         const { attempt, seconds, shown, verdict, number: which } = part;
         const own = part.device ? { device_verdict: part.verdict, device_score: part.score } : {};
-        kept.current.put({ key: part.key, number: which, verdict, bytes: blob, query: { recipe: recipe.hash, station, attempt, seconds: seconds.toFixed(2), shown, ...own } })
+        kept.current.put({ key: part.key, number: which, verdict, bytes: blob, query: { recipe: recipe.hash, station, attempt, seconds: seconds.toFixed(2), shown, ...(marker ? { marker } : {}), ...own } })
           .catch((error) => { setNote(t("Part {n} is not recorded: {why}", { n: number(which), why: told(error) })); eye.current.amend(part.key, { problem: told(error) }); });
         setWaiting((count) => count + 1);
       },
@@ -111,7 +113,7 @@ export function Camera({ recipe, query }) {
     return () => { eye.current.end(); server.current.close(); kept.current.close(); if (device.current) device.current.close(); };
   }, []);
   useEffect(() => { if (eye.current) eye.current.place = place.data || null; }, [place.data]);
-  const able = place.data && place.data.runtime && !place.data.refused.length;
+  const able = place.data && place.data.runtime && !place.data.refused.length && !marker;
   useEffect(() => {
     if (!able || device.current || settings.where === "server") return;
     device.current = new Device(recipe.hash, place.data, () => setState((old) => ({ ...old })));
@@ -151,5 +153,6 @@ export function Camera({ recipe, query }) {
       <section class="panel"><h2>${t("This round")}</h2><div class="stats"><${Stat} value=${number(done.length)} label=${t("recorded")} />
         ${["OK", "NG", "REVIEW"].map((one) => html`<${Stat} value=${number(done.filter((other) => other.verdict === one).length)} label=${one} />`)}
         <${Stat} value=${number(waiting)} label=${t("waiting to be sent")} /><${Stat} value=${part ? duration(part.seconds) : "–"} label=${t("for this part")} /></div></section>
-      <${Settings} settings=${settings} change=${change} state=${state} open=${open} station=${station} place=${place.data} device=${device.current} judge=${judge} /></div></div>`;
+      <${Marker} recipe=${recipe.hash} marker=${marker} state=${state} shot=${() => eye.current.shot()} set=${set} />
+      <${Settings} settings=${settings} change=${change} state=${state} open=${open} station=${station} place=${place.data} device=${device.current} judge=${judge} marker=${marker} /></div></div>`;
 }

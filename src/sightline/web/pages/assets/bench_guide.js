@@ -17,6 +17,9 @@ export function useBook(product) {
 
 const kind = (type) => (type === "unknown" ? t("unlike the good parts") : type);
 
+/** The sides of a defect, where a marker tells its scale. */
+const measured = ({ size_mm: size }) => (size ? ` · ${number(size[0], 1)} × ${number(size[1], 1)} mm` : "");
+
 export function Guide({ part, book }) {
   if (!part) return html`<section class="panel"><h2>${t("This part")}</h2><p class="muted" style="margin:0">${t("Show one part on a plain ground, as in the pictures that the recipe has learned from.")}</p></section>`;
   if (part.problem) return html`<section class="panel"><h2>${t("This part")}</h2><dl class="facts"><dt>${t("Part")}</dt><dd>${number(part.number)}</dd></dl><p style="margin:0">${t("Not recorded: {why}", { why: part.problem })}</p></section>`;
@@ -24,7 +27,7 @@ export function Guide({ part, book }) {
   return html`<section class="panel"><h2>${t("This part")}</h2><dl class="facts"><dt>${t("Part")}</dt><dd>${number(part.number)}</dd><dt>${t("Verdict")}</dt><dd><${Verdict} of=${part.verdict} /></dd><dt>${t("Score")}</dt><dd>${score(part.score)}</dd>
       ${part.reason && html`<dt>${t("Why")}</dt><dd>${said(part.reason)}</dd>`}<dt>${t("Time")}</dt><dd>${duration(part.seconds)}</dd>
       ${part.attempt > 1 && html`<dt>${t("Shown")}</dt><dd>${t("{n} times", { n: number(part.attempt) })}</dd>`}</dl>
-    ${part.defects.length > 0 && html`<ol class="found">${part.defects.map((one) => html`<li>${kind(one.type)} <span class="muted num">${score(one.score)}</span></li>`)}</ol>`}
+    ${part.defects.length > 0 && html`<ol class="found">${part.defects.map((one) => html`<li>${kind(one.type)} <span class="muted num">${score(one.score)}${measured(one)}</span></li>`)}</ol>`}
     ${types.map((page) => html`<div class="lesson"><h3>${page.name}</h3><p>${page.guideline || t("No guideline yet")}</p>
       ${page.pictures.length > 0 && html`<div class="thumbs small">${page.pictures.map((one) => html`<span class="thumb"><img src=${thumbnail(one.hash)} alt=${t("Example of {type}", { type: page.name })} /></span>`)}</div>`}</div>`)}
     ${part.verdict !== "OK" && html`<p class="muted" style="margin:8px 0 0">${t("After rework, press Show it again, and show it until it is OK.")}</p>`}</section>`;

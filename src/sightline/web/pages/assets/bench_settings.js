@@ -10,8 +10,9 @@ const PLACES = () => ({ auto: t("on the server, on this device when that is away
 const NEEDS = () => ({ tiles: t("tiles of large pictures"), alignment: t("alignment to a golden part"), "known types": t("known defect types"), grades: t("grades"), "no good parts": t("learned without good parts") });
 
 /** Why the recipe cannot run in this device; "" where it can, or may. */
-function unable(place, device) {
+function unable(place, device, marker) {
   if (!place) return "";
+  if (marker) return t("Markers are found by the server alone. It inspects.");
   if (!place.runtime) return t("This server has not the runtime for browsers. Whoever runs it calls: sightline browser-runtime");
   if (place.refused.length) return t("This recipe needs what browsers cannot do: {what}. The server inspects.", { what: place.refused.map((one) => NEEDS()[one] || one).join(", ") });
   return device && device.problem ? t("The recipe does not run in this browser: {why}", { why: device.problem }) : "";
@@ -24,7 +25,7 @@ export function useSettings() {
   return [settings, change];
 }
 
-export function Settings({ settings, change, state, open, station, place, device, judge }) {
+export function Settings({ settings, change, state, open, station, place, device, judge, marker }) {
   const [cameras, setCameras] = useState([]);
   const camera = state && state.camera;
   useEffect(() => {
@@ -38,7 +39,7 @@ export function Settings({ settings, change, state, open, station, place, device
     ${choice("shake", t("Vibrate"), shakes ? "" : t("This device cannot vibrate."), shakes)}
     ${choice("commands", t("Commands by voice: next, again, inspect"), hears ? t("Some browsers send what they hear to their maker.") : t("This browser does not listen."), hears)}
     ${choice("contrast", t("High contrast"))}
-    <${Field} label=${t("The recipe runs")} hint=${unable(place, device)}><select onChange=${(event) => change({ where: event.target.value })}>${Object.entries(PLACES()).map(([key, word]) => html`<option value=${key} selected=${key === settings.where} disabled=${key === "device" && !!unable(place, device)}>${word}</option>`)}</select></${Field}>
+    <${Field} label=${t("The recipe runs")} hint=${unable(place, device, marker)}><select onChange=${(event) => change({ where: event.target.value })}>${Object.entries(PLACES()).map(([key, word]) => html`<option value=${key} selected=${key === settings.where} disabled=${key === "device" && !!unable(place, device, marker)}>${word}</option>`)}</select></${Field}>
     ${cameras.length > 1 && html`<${Field} label=${t("Camera")}><select onChange=${(event) => { change({ device: event.target.value }); open(event.target.value); }}>${cameras.map((one) => html`<option value=${one.deviceId} selected=${camera && one.deviceId === camera.id}>${one.label || one.deviceId.slice(0, 8)}</option>`)}</select></${Field}>`}
     <dl class="facts"><dt>${t("Station")}</dt><dd>${station}</dd>${camera && html`<dt>${t("Camera")}</dt><dd>${camera.label}${facing && html` (${facing})`}</dd>`}
       <dt>${t("Inspecting now")}</dt><dd>${!judge || !judge.open ? "–" : judge.device ? t("this device") : t("the server")}</dd><dt>${t("Round trip")}</dt><dd>${state && state.tripMs ? duration(state.tripMs / 1000) : "–"}</dd><dt>${t("Pictures per second")}</dt><dd>${state ? number(state.framesPerS) : "–"}</dd></dl></details>`;

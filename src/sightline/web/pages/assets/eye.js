@@ -15,10 +15,10 @@ export const CAMERA = { facingMode: "environment", width: { ideal: 1280 }, heigh
 
 /** The server as a judge: one frame at a time over a WebSocket, opened again whenever it was lost. */
 export class Server {
-  constructor(recipe, changed) {
+  constructor(recipe, marker, changed) {
     this.open = false;
     this.pending = null;
-    this.stop = listen(`/bench/live?recipe=${recipe}`, (data) => this.settle(JSON.parse(data)), (how, socket) => {
+    this.stop = listen(`/bench/live?recipe=${recipe}${marker ? `&marker=${marker}` : ""}`, (data) => this.settle(JSON.parse(data)), (how, socket) => {
       this.open = how === "open";
       this.socket = socket;
       if (!this.open) this.settle(null);
@@ -129,6 +129,9 @@ export class Eye {
     this.tell({ part: null });
   }
 
+  /** The present frame as a JPEG. */
+  shot() { return new Promise((done) => this.large.toBlob(done, "image/jpeg", QUALITY)); }
+
   size() { return [this.video.videoWidth, this.video.videoHeight]; }
 
   frame() {
@@ -176,7 +179,7 @@ export class Eye {
     this.busy = true;
     try {
       const shot = { at: now, date: new Date(), stream: this.stream, grey: this.grey, still: this.still(now), tracker: this.tracker, motion: this.tracker && this.tracker.motion, canvas: this.large };
-      const encoded = new Promise((done) => this.large.toBlob(done, "image/jpeg", QUALITY));
+      const encoded = this.shot();
       const answer = judge.device ? await judge.look(shot) : await encoded.then((blob) => judge.look({ blob }));
       shot.blob = await encoded;
       if (shot.stream !== this.stream || this.judge() !== judge) return;

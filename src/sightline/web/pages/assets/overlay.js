@@ -59,6 +59,7 @@ export function drawOver(canvas, scene) {
   const parts = found ? found.parts || [] : [];
   if (scene.place && (!found || !parts.length)) aim(context, scene.place, to, wide, high);
   if (!found) return null;
+  if (found.marker) line(context, found.marker.corners.map(moved), COLOURS.REVIEW, 2 * ratio);
   const colour = scene.verdict === "OK" ? COLOURS.OK : OUTLINE;
   for (const part of parts) line(context, part.outline.map(moved), parts.length > 1 ? COLOURS.REVIEW : colour, 3 * ratio);
   (found.defects || []).forEach((defect, n) => {
