@@ -28,6 +28,7 @@ from sightline.store.store import Store
 
 BATCH, BATCH_BYTES = 500, 4_000_000  # entries, and bytes of them, in one request
 ALIVE = 4  # times `every_s`: so often a station without anything to send says that it lives
+LOG_S = 60.0  # between two different reasons for the same trouble in the log
 LEVEL = 1  # of gzip: a quarter of the size; more costs the line's processor and gains little
 LOG = logging.getLogger("sightline.line.forwarding")
 
@@ -71,7 +72,7 @@ class Forwarder:
         self._open_images = open_images
         self._images: Store | None = None  # where pictures are, once the first was sent
         self._stopping = threading.Event()
-        self._heard = 0.0
+        self._heard, self._logged = 0.0, -LOG_S
         self.running: Mapping[str, str] = {}
         self.wanted: Mapping[str, Wanted] | None = None
         self.fault, self.refused, self.pictures_lost = "", 0, 0
@@ -202,9 +203,11 @@ class Forwarder:
             LOG.error("the site does not take a picture of part %s: %s", entry["key"], error)
 
     def _note(self, fault: str) -> None:
-        if fault and fault != self.fault:
+        if fault and fault != self.fault and time.monotonic() - self._logged > LOG_S:
+            self._logged = time.monotonic()
             LOG.error("records wait for the site: %s", fault, extra={"cause": fault})
         elif self.fault and not fault:
+            self._logged = -LOG_S
             LOG.info("records reach the site again")
         self.fault = fault
 

@@ -76,10 +76,7 @@ class Site:
     ) -> tuple[int, bytes]:
         self.retry_after_s = 0.0
         try:
-            connection = self._connect()
-            sent = {**headers, "Authorization": f"Bearer {self._settings.token.read()}"}
-            connection.request(method, path, body, {**sent, "User-Agent": f"sightline/{__version__}"})
-            response = connection.getresponse()
+            response = self._send(method, path, body, headers)
             if into is not None and response.status in {200, 206}:
                 _save(response, into, append=response.status == 206)
                 return response.status, b""
@@ -100,6 +97,21 @@ class Site:
         told = response.headers.get("Retry-After", "")
         self.retry_after_s = float(told) if told.isdigit() else 0.0
         raise self._refusal(response.status, _detail(data))
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """Send a request; once more on a new connection where the server has closed the one that was idle."""
+        sent = {**headers, "Authorization": f"Bearer {self._settings.token.read()}"}
+        sent["User-Agent"] = f"sightline/{__version__}"
+        for fresh in (self._connection is None, True):
+            connection = self._connect()
+            try:
+                connection.request(method, path, body, sent)
+                return connection.getresponse()
+            except (ConnectionError, http.client.BadStatusLine):
+                self.close()
+                if fresh:
+                    raise
+        raise AssertionError("the second connection is a fresh one")
 
     def _refusal(self, status: int, detail: str) -> Exception:
         """What an answer means that is none of the good ones."""

@@ -4,6 +4,7 @@ twice.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from sightline.store.tables.base import now
 from sightline.store.tables.fleet import SenderRow
 
 MAX_WHY = 300
+GROUP = 32  # batches in one transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,57 +77,111 @@ class Sender:
 FIELDS = tuple(Sender.__dataclass_fields__)
 
 
+@dataclass(eq=False, slots=True)
+class _Batch:
+    head: Head
+    entries: Sequence[tuple[int, Entry]]
+    taken: Taken | None = None
+    error: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.taken is not None or self.error is not None
+
+
 class Senders:
-    """The senders of a store."""
+    """The senders of a store. Batches that come at once are kept in one transaction: a thousand stations cost a few
+    syncs of the disk a second.
+    """
 
     def __init__(self, database: Database, counts: Counts) -> None:
         self._database, self._counts = database, counts
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._waiting: list[_Batch] = []
 
     def take(self, head: Head, entries: Sequence[tuple[int, Entry]]) -> Taken:
         """Keep what has not been taken yet, all of it or, after an error, none: then it may be sent again.
 
         Raises ConflictError where another computer sends as this station, StoreError.
         """
-        try:
-            return self._take(head, entries)
-        except InputError as error:
-            if len(entries) == 1:
-                return self._take(head, (), ((entries[0][0], str(error)[:MAX_WHY]),))
-        # One of them cannot be kept: the others are, and that one is named.
-        refused: list[tuple[int, str]] = []
-        through = 0
-        for at, one in enumerate(entries):
-            first = head.first if at == 0 else one[0]
-            until = head.through if at == len(entries) - 1 else one[0]
-            done = self.take(replace(head, first=first, through=until), [one])
-            refused.extend(done.refused)
-            through = done.through
-        return Taken(through, tuple(refused))
+        mine = _Batch(head, entries)
+        with self._lock:
+            self._waiting.append(mine)
+        while not mine.done:
+            with self._turn:  # whoever has it does the work of all who wait
+                if not mine.done:
+                    with self._lock:
+                        group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+                    self._take(group)
+        if mine.error is not None:
+            raise mine.error
+        assert mine.taken is not None
+        return mine.taken
 
-    def _take(
-        self, head: Head, entries: Sequence[tuple[int, Entry]], refused: tuple[tuple[int, str], ...] = ()
-    ) -> Taken:
-        with self._database.writing() as session:
-            row = _row(session, head)
-            other = row.instance != head.instance
-            if other:
-                row.other = {"instance": head.instance, "at": now().isoformat(), "version": head.version}
+    def _take(self, group: Sequence[_Batch]) -> None:
+        try:
+            with self._database.writing() as session:
+                found = [self._keep(session, batch.head, batch.entries) for batch in group]
+        except BaseException as error:  # noqa: BLE001  # it is raised where the batch came from
+            if len(group) > 1:
+                for batch in group:
+                    self._take([batch])
+            elif isinstance(error, InputError) and group[0].entries:
+                self._take_apart(group[0])
             else:
-                self._keep(session, head, [entry for number, entry in entries if number > row.sequence])
-                refused = tuple(one for one in refused if one[0] > row.sequence)
-                name = f"station {head.station}"
-                for number, why in refused:
-                    audit(session, name, "refuse entry", name, why, number=number)
-                _advance(row, head, len(refused))
-            heard, known = row.heard, row.instance
-            through = row.sequence
-        if other:
-            raise ConflictError(
-                f"another computer ({known[:8]}, last heard {heard:%Y-%m-%d %H:%M} UTC) sends as station "
+                group[0].error = error
+            return
+        for batch, taken in zip(group, found, strict=True):
+            if isinstance(taken, Taken):
+                batch.taken = taken
+            else:
+                batch.error = taken
+
+    def _take_apart(self, batch: _Batch) -> None:
+        """One of the entries cannot be kept: the others are, and that one is named."""
+        head, last = batch.head, len(batch.entries) - 1
+        refused: list[tuple[int, str]] = []
+        done = 0
+        for at, (number, entry) in enumerate(batch.entries):
+            first, through = head.first if at == 0 else number, head.through if at == last else number
+            one = replace(head, first=first, through=through)
+            try:
+                with self._database.writing() as session:
+                    taken = self._keep(session, one, [(number, entry)])
+            except InputError as error:
+                with self._database.writing() as session:
+                    taken = self._keep(session, one, (), (number, str(error)[:MAX_WHY]))
+            except BaseException as error:  # noqa: BLE001
+                taken = error
+            if not isinstance(taken, Taken):
+                batch.error = taken
+                return
+            refused.extend(taken.refused)
+            done = taken.through
+        batch.taken = Taken(done, tuple(refused))
+
+    def _keep(
+        self, session: Session, head: Head, entries: Sequence[tuple[int, Entry]], refused: tuple[int, str] | None = None
+    ) -> Taken | BaseException:
+        """What was taken; a ConflictError, which is to be raised once it is noted, for another computer."""
+        row = _row(session, head)
+        if row.instance != head.instance:
+            row.other = {"instance": head.instance, "at": now().isoformat(), "version": head.version}
+            return ConflictError(
+                f"another computer ({row.instance[:8]}, last heard {row.heard:%Y-%m-%d %H:%M} UTC) sends as station "
                 f"{head.station}, and this one ({head.instance[:8]}) may not. Give one of them another name; if this "
                 f"one replaces it, say so: sightline fleet replace {head.station}"
             )
-        return Taken(through, refused)
+        try:
+            self._write(session, head, [entry for number, entry in entries if number > row.sequence])
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            raise InputError(f"an entry is damaged ({error}): {str(entries[0])[:200]}") from error
+        named = (refused,) if refused is not None and refused[0] > row.sequence else ()
+        for number, why in named:
+            name = f"station {head.station}"
+            audit(session, name, "refuse entry", name, why, number=number)
+        _advance(row, head, len(named))
+        return Taken(row.sequence, named)
 
     def replace(self, station: str, author: str, reason: str = "") -> Sender:
         """Take what the next computer sends as this station, and no more of the one before. Raises NotFoundError."""
@@ -143,24 +199,22 @@ class Senders:
         with self._database.reading() as session:
             return tuple(_sender(row) for row in session.scalars(select(SenderRow).order_by(SenderRow.station)))
 
-    def _keep(self, session: Session, head: Head, entries: Sequence[Entry]) -> None:
-        try:
-            self._write(session, head, entries)
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
-            raise InputError(f"an entry is damaged ({error}): {str(entries[0])[:200]}") from error
-
     def _write(self, session: Session, head: Head, entries: Sequence[Entry]) -> None:
         connection = session.connection()
+        records = []
         for entry in entries:
             _check(head.station, entry)
-        records = [record_of(entry) for entry in entries if entry["kind"] == "part"]
+            if entry["kind"] == "part":
+                records.append(record_of(entry))
+            elif entry["kind"] == "running":  # what comes after it was inspected by that recipe
+                recording.keep(connection, self._counts, records, *head.review)
+                records = []
+                fault, running = str(entry.get("fault", "")), entry.get("running_hash")
+                note_running(session, head.station, str(entry["product"]), running and str(running), fault)
         recording.keep(connection, self._counts, records, *head.review)
         for entry in entries:
             if entry["kind"] == "correction":
                 recording.correct(connection, self._counts, *corrected(entry))
-            elif entry["kind"] == "running":
-                fault, running = str(entry.get("fault", "")), entry.get("running_hash")
-                note_running(session, head.station, str(entry["product"]), running and str(running), fault)
         note_events(session, head.station, entries)
 
 

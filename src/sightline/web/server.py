@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import uvicorn
 
 STOP_S = 5  # for requests that are under way when the server is to end
-QUEUE = 128
+IDLE_S = 30  # a connection may be: stations send every few seconds, and a new one by TLS costs both sides
+QUEUE = 1024  # connections that are not yet accepted: a plant's stations come back at once
 FRAME_BYTES = 2_000_000  # of a message to a WebSocket: a frame of a bench's camera; other viewers send next to nothing
 LOOK_S, RESTART_S = 0.5, 2.0  # between two looks at the worker, and before it is started again
 WORKER_STOP_S = 15.0
@@ -56,6 +57,7 @@ def make_server(store: Store, settings: WebSettings) -> uvicorn.Server:
             ssl_certfile=settings.certificate,
             ssl_keyfile=settings.private_key,
             timeout_graceful_shutdown=STOP_S,
+            timeout_keep_alive=IDLE_S,
             ws_max_size=FRAME_BYTES,
             ws_max_queue=2,
         )

@@ -26,7 +26,7 @@ from sightline.web.stations import Feeds
 
 MINUTE_S = 60.0
 MAX_ADDRESSES = 10_000
-SENDING_AT_ONCE = 4  # batches of stations that a PostgreSQL server takes at once
+SENDING_AT_ONCE = 24  # batches of stations; those that wait for each other are kept in one transaction
 
 
 class Attempts:
@@ -63,8 +63,7 @@ class Site:
         self.bench = Bench(store, self.judges)
         self.feeds = Feeds(settings.live_per_second)
         self.events = Events(store)
-        # SQLite has one writer: batches that wait here in turn are quicker than those that wait for its lock.
-        self.sending = CapacityLimiter(1 if store.database.is_sqlite else SENDING_AT_ONCE)
+        self.sending = CapacityLimiter(SENDING_AT_ONCE)
         store.access.clear(unused_since=now() - timedelta(hours=settings.session_hours))
         self.setup_token = "" if store.users.count() else secrets.token_urlsafe(24)
 
