@@ -176,7 +176,7 @@ def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """A TCP port on loopback that nobody listens on."""
 

@@ -19,6 +19,7 @@ from sightline.cli import learning as learning
 from sightline.cli import line as line
 from sightline.cli import records as records
 from sightline.cli import rollout as rollout
+from sightline.cli import scale as scale
 from sightline.cli import store as store
 from sightline.cli import studies as studies
 from sightline.cli import web as web

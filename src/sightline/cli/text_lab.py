@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sightline.core.card import Card
     from sightline.evaluate.comparison import Comparison
     from sightline.evaluate.evaluation import Evaluation
+    from sightline.operations.batch import BatchSummary
     from sightline.operations.doctor import Check
     from sightline.train.search.result import SearchResult
 
@@ -41,6 +42,19 @@ def search(result: SearchResult, output: Path) -> str:
     card: Card = result.recipe.card
     promises = "".join(f"\n  - {line}" for line in card.promises)
     return f"{result}\n{output}: {card.backbone}, {card.width} x {card.height} px. Basis of its thresholds:{promises}"
+
+
+def batch(summary: BatchSummary) -> str:
+    """Where the rows are, and what they come to."""
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
+    text = f"{summary.results}: {summary.images} images in {summary.seconds:.1f} s: {verdicts}"
+    if earlier := summary.blocks - summary.computed:
+        text += f"\n{earlier} of {summary.blocks} blocks are from an earlier run"
+    if summary.not_inspected:
+        text += f"\n{summary.not_inspected} could not be inspected: they are NG, and their rows say why"
+    if summary.lost:
+        text += f"\n{len(summary.lost)} of them ended their process; the same command tries them again"
+    return text
 
 
 def compare(found: Comparison) -> str:

@@ -27,11 +27,16 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file as it lies there: its name below the root, its size in bytes, and its age in s."""
+    """A file as it lies there: its name below the root, its size in bytes, and when it was written, in s since 1970."""
 
     key: str
     bytes: int
-    age_s: float
+    written_s: float
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it was written, in s."""
+        return time.time() - self.written_s
 
 
 class BlobStore:
@@ -132,16 +137,15 @@ class BlobStore:
 
     def listed(self, prefix: str) -> Iterator[StoredFile]:
         """The files of one folder, in no order."""
-        now = time.time()
         if self.folder is None:
             for entry in self._ls(prefix):
                 name = entry["name"].rsplit("/", 1)[-1]
                 if entry["type"] == "file" and name:
-                    yield StoredFile(f"{prefix}/{name}", entry["size"], now - entry["LastModified"].timestamp())
+                    yield StoredFile(f"{prefix}/{name}".lstrip("/"), entry["size"], entry["LastModified"].timestamp())
         elif (self.folder / prefix).is_dir():
             for file in os.scandir(self.folder / prefix):
                 if file.is_file():
-                    yield StoredFile(f"{prefix}/{file.name}", file.stat().st_size, now - file.stat().st_mtime)
+                    yield StoredFile(f"{prefix}/{file.name}".lstrip("/"), file.stat().st_size, file.stat().st_mtime)
 
     def _ls(self, prefix: str) -> list[dict[str, Any]]:
         try:

@@ -12,6 +12,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 from sightline.core.errors import InputError
@@ -75,11 +76,14 @@ def images_in(folder: Path) -> list[Path]:
 
 def images_below(folder: Path) -> list[Path]:
     """As `images_in`, with those of the folders below; folders of masks are passed over."""
-    files: dict[Path, list[Path]] = {}
-    for path in files_below(folder):
-        if not any(is_mask_folder(name) for name in path.relative_to(folder).parts[:-1]):
-            files.setdefault(path.parent, []).append(path)
-    return [image for listed in files.values() for image in _without_masks(listed)]
+    return list(walk_images(folder))
+
+
+def walk_images(folder: Path) -> Iterator[Path]:
+    """As `images_below`, one folder after another: no more names are held than one folder has."""
+    for parent, files in groupby(files_below(folder), lambda file: file.parent):
+        if not any(is_mask_folder(name) for name in parent.relative_to(folder).parts):
+            yield from _without_masks(files)
 
 
 def _without_masks(files: Iterable[Path]) -> list[Path]:

@@ -1,0 +1,46 @@
+"""Commands for more work than one process does: batches of images, and on clusters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.cli import console, text_lab
+from sightline.cli.app import app
+from sightline.cli.options import EngineName, Json, PrecisionName, RecipeFile
+from sightline.core.progress import progress
+
+On = Annotated[
+    str, typer.Option("--on", help="local; ray: the Ray cluster of this machine; ray://HOST:PORT: another's.")
+]
+Processes = Annotated[int, typer.Option(min=1, max=256, help="Processes on this machine; a cluster uses its cores.")]
+Cores = Annotated[int, typer.Option(min=1, max=256, help="CPU threads of each process.")]
+
+
+@app.command()
+def batch(
+    recipe: RecipeFile,
+    source: Annotated[str, typer.Argument(help="Folder of images, or s3://BUCKET/FOLDER.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for results.jsonl, a row per image.", show_default=False)
+    ],
+    on: On = "local",
+    processes: Processes = 1,
+    threads: Cores = 1,
+    block: Annotated[int, typer.Option(min=1, max=10_000, help="Images that are judged and kept together.")] = 64,
+    engine: EngineName = "onnxruntime",
+    precision: PrecisionName = "f32",
+    as_json: Json = False,
+) -> None:
+    """Judge any number of images; run again, it goes on. Example: sightline batch a.onnx photos -o judged --on ray"""
+    from sightline.operations import batch
+    from sightline.runtime.cluster import Cluster
+
+    cluster = Cluster(on, processes, threads)
+    with progress(as_json) as bar:
+        summary = batch.batch(recipe, source, output, cluster, block, engine, precision, progress=bar)
+    console.say_json(summary.to_json()) if as_json else console.say(text_lab.batch(summary))
+    if summary.lost:
+        raise typer.Exit(1)
