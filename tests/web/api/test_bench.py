@@ -115,6 +115,38 @@ def test_the_graver_verdict_of_server_and_device_counts(served: Served, kept: st
     assert good_one.details["device"] == {"verdict": "NG", "score": 1.0}
 
 
+def test_beside_a_marker_defects_are_measured(served: Served, kept: str) -> None:
+    whole = cv2.resize(draw_part(6, True, 144, 192)[0], None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    whole = cv2.copyMakeBorder(whole, 0, 0, 250, 250, cv2.BORDER_REFLECT)
+    with served.client("operator") as client:
+        printed = client.http.get("/bench/marker", params={"number": 3, "size_mm": 20})
+        sheet = cv2.imdecode(np.frombuffer(printed.content, np.uint8), cv2.IMREAD_COLOR)
+        assert b"pHYs" in printed.content[:64] and "marker-3-20mm.png" in printed.headers["Content-Disposition"]
+        sheet = cv2.resize(sheet, (200, 240), interpolation=cv2.INTER_AREA)  # 120 px, so 6 px for each mm
+        plain = cv2.imencode(".png", whole[..., ::-1])[1].tobytes()
+        whole[150:390, 1050:1250] = sheet
+        picture = cv2.imencode(".png", whole[..., ::-1])[1].tobytes()
+        form = {"recipe": kept, "size_mm": 20}
+        assert client.http.post("/bench/marker", params=form, content=plain).status_code == 422
+        learned = client.http.post("/bench/marker", params=form, content=picture).json()
+        assert (learned["number"], learned["turn_deg"]) == (3, pytest.approx(0, abs=0.5))
+        form = {"recipe": kept, "marker": learned["marker"], "key": "part-0001"}
+        told = client.http.post("/bench/inspections", params=form, content=picture).json()
+        assert told["state"] == "ready" and len(told["marker"]["corners"]) == 4
+        unseen = client.http.post("/bench/inspections", params={**form, "key": "part-0002"}, content=plain)
+        assert unseen.status_code == 409 and "the marker is not in view" in unseen.json()["detail"]
+        assert (
+            client.http.post("/bench/inspections", params={**form, "marker": "3,4"}, content=plain).status_code == 422
+        )
+    (record,) = served.store.inspections.page()
+    (view,) = record.details["views"]
+    assert view["marker"] == learned["marker"] and view["mm_per_px"] == pytest.approx(4 / 6, rel=0.05)
+    assert view["defects"]
+    for one in view["defects"]:
+        assert one["area_mm2"] == pytest.approx(one["area_px"] * view["mm_per_px"] ** 2, rel=1e-3)
+        assert one["size_mm"] == pytest.approx([side * view["mm_per_px"] for side in one["box"][2:]], abs=0.01)
+
+
 def keep(served: Served, picture: bytes, **values: object) -> httpx.Response:
     with served.client("operator") as client:
         return client.http.post("/bench/inspections", params=values, content=picture)
