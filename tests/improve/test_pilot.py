@@ -43,6 +43,10 @@ def test_redesign_where_a_goal_is_missed_and_stop_where_it_does_not_pay() -> Non
     assert found.advice == "redesign"
     dear = replace(TARGETS, prices=Prices(escape=1.0, overkill=5.0, defect_rate=0.001))
     assert standing(dear, overkill).advice == "stop"
+    # 60 alarms that stop the line at 200 each cost more than looking at nothing.
+    paid = replace(TARGETS, prices=Prices(review=0.2, stop=200.0))
+    reached = rates((12_000, 6000, 0), (280, 200, 80), (200, 10, 190))
+    assert (standing(paid, reached, stops=2).advice, standing(paid, reached, stops=60).advice) == ("scale", "stop")
 
 
 def test_what_nobody_looked_at_is_open_and_never_reached() -> None:

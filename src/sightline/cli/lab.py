@@ -240,6 +240,29 @@ def threshold(
     console.say_json(figures) if as_json else console.say(text_lab.threshold(figures))
 
 
+@app.command("review-plan")
+def review_plan(
+    recipe: RecipeFile,
+    parts: Annotated[float, typer.Option(help="Parts per shift that people can look at.", show_default=False)],
+    takt_s: Annotated[float, typer.Option(help="Seconds per part of the line.", show_default=False)],
+    shift_h: Annotated[float, typer.Option(help="Hours of a shift.")] = 8.0,
+    shipped: Annotated[float, typer.Option(help="Share of OK parts that may be defective at most.")] = 0.001,
+    weeks: Annotated[float, typer.Option(help="After so many weeks that is to be known.")] = 4.0,
+    shifts: Annotated[float, typer.Option(help="Shifts a week.")] = 15.0,
+    price: Annotated[float | None, typer.Option(help="Price of looking at one part.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Revision to write.")] = None,
+    by: Annotated[str, typer.Option(help="Who decides, stored in the recipe.")] = "a person",
+    as_json: Json = False,
+) -> None:
+    """Thresholds for a review load. Example: sightline review-plan a.onnx --parts 60 --takt-s 2"""
+    from sightline.evaluate.review_plan import Workload
+    from sightline.operations import recipes
+
+    load = Workload(parts, takt_s, shift_h, shipped, weeks, shifts)
+    figures = recipes.review_plan(recipe, load, price, output, by)
+    console.say_json(figures) if as_json else console.say(text_lab.review_plan(figures))
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the demo's files.")] = Path("demo"),

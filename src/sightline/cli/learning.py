@@ -139,6 +139,8 @@ def improve(
     product: Annotated[str, typer.Argument(help="Product in the store.", show_default=False)],
     output: NewRecipe,
     effort: Annotated[str | None, typer.Option(help="quick, normal or max; default: as the recipe in use.")] = None,
+    price: Annotated[list[str] | None, typer.Option(help="A price, like escape=50, stop=400, retraining=50.")] = None,
+    ahead: Annotated[int | None, typer.Option(min=1, help="Parts in which a change has to be paid back.")] = None,
     db: Database = None,
     images: Images = None,
     as_json: Json = False,
@@ -147,7 +149,7 @@ def improve(
     from sightline.operations import improving
 
     with progress(as_json) as bar:
-        found = improving.improve((db, images), product, output, effort, bar)
+        found = improving.improve((db, images), product, output, effort, price or (), ahead, bar)
     console.say_json(found.to_json()) if as_json else console.say(text_line.improved(found))
 
 

@@ -133,6 +133,15 @@ def threshold(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def review_plan(figures: dict[str, Any]) -> str:
+    """What a person wants to know about a review plan."""
+    lines = [f"OK up to {figures['ok']:.4g}, NG above {figures['ng']:.4g}"]
+    if figures["cost_per_1000"] is not None:
+        lines[0] += f"; looking costs {figures['cost_per_1000']:.2f} per 1,000 parts"
+    lines += [f"  - {note}" for note in figures["notes"]]
+    return "\n".join([*lines, *([f"Written to {figures['recipe']}"] if figures["recipe"] else [])])
+
+
 def demo(step: str, value: Any) -> str:
     """A step of the demo: what begins, with the command that does the same, or what it gave."""
     if step in DEMO:

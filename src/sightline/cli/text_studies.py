@@ -113,16 +113,7 @@ def targets(escape: float, overkill: float, review: float, parts: int, prices: l
     from sightline.evaluate.prices import Prices
     from sightline.improve.pilot import Targets
 
-    given: dict[str, float] = {}
-    for text in prices or []:
-        key, _, value = text.partition("=")
-        if key not in ("escape", "overkill", "review", "defect_rate"):
-            raise SettingError(f"'{text}' is no price. Use escape=, overkill=, review= or defect_rate=")
-        try:
-            given[key] = float(value)
-        except ValueError as error:
-            raise SettingError(f"'{text}' is no price. Write it as escape=50") from error
-    return Targets(escape, overkill, review, parts, Prices(**given))
+    return Targets(escape, overkill, review, parts, Prices.parse(prices or []))
 
 
 def begun(found: dict[str, Any]) -> str:

@@ -95,8 +95,8 @@ class Standing(Figures):
         return f"After {self.parts:,} parts: " + "; ".join(goal.sentence() for goal in self.goals) + "."
 
 
-def standing(targets: Targets, rates: LiveRates) -> Standing:
-    """How a pilot stands by the rates so far."""
+def standing(targets: Targets, rates: LiveRates, stops: int = 0) -> Standing:
+    """How a pilot stands by the rates so far, and by how often the line was stopped: its alarms."""
     parts = sum(one.parts for one in rates.strata)
     looked_at = sum(one.good + one.defective for one in rates.strata)
     review = next((one.parts for one in rates.strata if one.verdict is Verdict.REVIEW), 0)
@@ -105,7 +105,7 @@ def standing(targets: Targets, rates: LiveRates) -> Standing:
         _goal("overkill", "overkill", targets.overkill, rates),
         _counted("review", targets.review, review, parts),
     )
-    cost = _cost(targets.prices, rates, review / parts if parts else 0.0)
+    cost = _cost(targets.prices, rates, review / max(1, parts), stops / max(1, parts))
     without = min(targets.prices.all_ok, targets.prices.all_ng)
     advice, why = _advice(targets, parts, goals, cost, without)
     return Standing(parts, looked_at, goals, cost, without, advice, why)
@@ -166,13 +166,13 @@ def _counted(name: str, limit: float, count: int, parts: int) -> Goal:
     return Goal(name, limit, seen, _judge(limit, seen), None)
 
 
-def _cost(prices: Prices, rates: LiveRates, review: float) -> float | None:
+def _cost(prices: Prices, rates: LiveRates, review: float, stops: float) -> float | None:
     """Per 1,000 parts at the estimates, with the defect rate of the prices."""
     if rates.escape.value is None or rates.overkill.value is None:
         return None
     errors = prices.defect_rate * rates.escape.value * prices.escape
     errors += (1 - prices.defect_rate) * rates.overkill.value * prices.overkill
-    return PER * (errors + review * (prices.review or 0.0))
+    return PER * (errors + review * (prices.review or 0.0) + stops * prices.stop)
 
 
 def _advice(

@@ -37,7 +37,8 @@ def _agreed(content: Any) -> list[Block]:
         ("Station", content["station"]), ("Escapes at most", said(targets["escape"])),
         ("Overkill at most", said(targets["overkill"])), ("REVIEW at most", said(targets["review"])),
         ("Parts at least", f"{targets['parts']:,}"),
-        ("Prices", f"escape {prices['escape']:g}, overkill {prices['overkill']:g}, review {prices['review'] or 0:g}; "
+        ("Prices", f"escape {prices['escape']:g}, overkill {prices['overkill']:g}, review {prices['review'] or 0:g}, "
+                   f"stop of the line {prices.get('stop', 0):g}; "
                    f"{said(prices['defect_rate'])} defective parts expected"),
     ]  # fmt: skip
     criteria = tuple((one["name"], "met" if one["met"] else "not met", one["why"]) for one in content["criteria"])

@@ -56,8 +56,12 @@ class Decision(Figures):
     p_value: float
 
 
-def decide(parts: Sequence[Judged], prices: Prices = PRICES) -> Decision:
-    """Weigh both recipes on the same parts, each of them given once."""
+def decide(parts: Sequence[Judged], prices: Prices = PRICES, ahead: int | None = None) -> Decision:
+    """Weigh both recipes on the same parts, each of them given once.
+
+    With `ahead`, the parts that are made until the next improvement, a change has to be paid back by then: else it is
+    cheaper to wait, and to learn more with the same stop of the line.
+    """
     champion = _standing([(part.defective, part.champion) for part in parts], prices)
     challenger = _standing([(part.defective, part.challenger) for part in parts], prices)
     test = mcnemar(
@@ -80,6 +84,11 @@ def decide(parts: Sequence[Judged], prices: Prices = PRICES) -> Decision:
     elif challenger.cost >= champion.cost:
         costs = f"{champion.cost:.1f} to {challenger.cost:.1f} per {PER:,} parts"
         against.append(f"the expected cost does not fall: {costs}")
+    elif ahead is not None and (after_parts := prices.paid_back(champion.cost - challenger.cost)) > ahead:
+        against.append(
+            f"wait: the change costs {prices.change:g} and saves {champion.cost - challenger.cost:.1f} per {PER:,} "
+            f"parts. That is paid back after {after_parts:,.0f} parts, and {ahead:,} come before the next one"
+        )
     if test.only_first > test.only_second and test.p_value < 1 - CONFIDENCE:
         against.append(conclude(test, CHAMPION, CHALLENGER))
     if against:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ast import literal_eval
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +55,17 @@ class Improved:
 
 
 def improve(
-    location: StoreLocation, product: str, output: Path, effort: str | None = None, progress: Progress = unwatched
+    location: StoreLocation,
+    product: str,
+    output: Path,
+    effort: str | None = None,
+    prices: Sequence[str] = (),
+    ahead: int | None = None,
+    progress: Progress = unwatched,
 ) -> Improved:
     """As `improve_in`, in the store that is there, in the name of whoever works here."""
     with Store.open(*location, create=False) as store:
-        return improve_in(store, product, output, whoever(), effort, progress)
+        return improve_in(store, product, output, whoever(), effort, progress, prices=prices, ahead=ahead)
 
 
 def improve_in(
@@ -69,17 +76,23 @@ def improve_in(
     effort: str | None = None,
     progress: Progress = unwatched,
     reviews: int = REVIEWS,
+    prices: Sequence[str] = (),
+    ahead: int | None = None,
 ) -> Improved:
     """Train a challenger on what is labelled now, write it to `output`, compare it and register it.
 
-    It becomes a shadow at most: only a person promotes. `effort` replaces that of the champion's settings. Raises
-    InputError where nothing was labelled since the champion's version, or the product has no test part.
+    It becomes a shadow at most: only a person promotes. `effort` replaces that of the champion's settings, `prices`
+    like `stop=400` those of `promotion.PRICES`; within `ahead` parts a change has to be paid back. Raises InputError
+    where nothing was labelled since the champion's version, or the product has no test part.
     """
     from sightline import train
     from sightline.data.dataset import STORE, Dataset
     from sightline.evaluate.comparison import compare
-    from sightline.improve.promotion import decide, judged
+    from sightline.evaluate.prices import Prices
+    from sightline.improve.promotion import PRICES, decide, judged
     from sightline.runtime.recipe import check_writable
+
+    weighed = Prices.parse(prices, PRICES)
 
     check_writable(output)
     champion = find_champion(store, product)
@@ -103,7 +116,8 @@ def improve_in(
             if new := _new(chosen, (before, challenger)):
                 compared[place] = compare(before, challenger, new, progress=report)
         names = {one.path.stem: one.name for one in samples}
-        decision = decide([part for found in compared if found is not None for part in judged(found, names)])
+        parts_judged = [part for found in compared if found is not None for part in judged(found, names)]
+        decision = decide(parts_judged, weighed, ahead)
     stored = register_recipe(store, output, version, author, None if champion is None else champion.hash)
     if decision is not None and decision.answer == "promote to shadow":
         stored = store.recipes.set_state(stored.hash, "shadow", author, "; ".join(decision.reasons))

@@ -115,6 +115,8 @@ class Improve(Arguments):
     kind: Literal["improve"] = "improve"
     product: Name
     effort: Literal["quick", "normal", "max"] | None = None
+    prices: list[str] = Field([], max_length=10, examples=[["stop=400", "retraining=50"]])
+    ahead: int | None = Field(None, ge=1, description="parts in which a change has to be paid back")
 
 
 class ReadStudy(Arguments):
@@ -292,7 +294,8 @@ def _improve(desk: Desk, wanted: Improve) -> dict[str, Any]:
     from sightline.operations.improving import improve_in
 
     file = desk.folder / f"{wanted.product}.onnx"
-    done = improve_in(desk.store, wanted.product, file, desk.author, wanted.effort, desk.progress)
+    how: dict[str, Any] = {"prices": wanted.prices, "ahead": wanted.ahead}
+    done = improve_in(desk.store, wanted.product, file, desk.author, wanted.effort, desk.progress, **how)
     file.unlink()  # the store has it
     return {"recipe": done.challenger, "product": wanted.product, "version": done.version, "improved": done.to_json()}
 

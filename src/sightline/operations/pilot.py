@@ -21,6 +21,7 @@ from sightline.store.store import Store, StoreLocation
 
 Where = Store | StoreLocation
 RECENT = timedelta(days=1)
+ALARMS = 1000  # of a station, the newest; each stops the line once, at the price that a stop has
 
 
 def begin(where: Where, station: str, targets: Targets, author: str = "", note: str = "") -> dict[str, Any]:
@@ -108,7 +109,9 @@ def _stands(store: Store, begun: Record) -> tuple[Standing, LiveRates, datetime]
     targets = Targets(**{**given, "prices": Prices(**given["prices"])})
     until = datetime.now(UTC) + timedelta(seconds=1)
     rates = live_rates(store.review_figures.strata(begun.created, until, begun.content["station"]))
-    return standing(targets, rates), rates, until
+    alarms = store.alarms.page(station=begun.content["station"], limit=ALARMS)
+    stops = sum(one.created >= begun.created for one in alarms)
+    return standing(targets, rates, stops), rates, until
 
 
 def _criteria(store: Store, station: str) -> list[Criterion]:

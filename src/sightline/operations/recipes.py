@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.core.errors import InputError, RecipeError, require_lab
 from sightline.core.progress import Progress, Tell, of_stage
+from sightline.evaluate.prices import Prices
 from sightline.operations.inspection import Judging
 from sightline.operations.opening import open_dataset
 from sightline.runtime.recipe import Recipe, check_writable, read_recipe, write_atomically
@@ -18,6 +19,7 @@ from sightline.runtime.signature import verify as verify_data
 if TYPE_CHECKING:
     from sightline.evaluate.comparison import Comparison
     from sightline.evaluate.evaluation import Evaluation
+    from sightline.evaluate.review_plan import ReviewPlan, Workload
     from sightline.store.recipes import StoredRecipe
     from sightline.store.store import Store
 
@@ -119,6 +121,29 @@ def _next_name(recipe: Path) -> Path:
     while (path := recipe.with_name(f"{recipe.stem}-{number}{recipe.suffix}")).exists():
         number += 1
     return path
+
+
+def review_plan(
+    recipe: Path, load: Workload, price: float | None = None, output: Path | None = None, by: str = "a person"
+) -> dict[str, Any]:
+    """Thresholds and a random share of OK parts for what people can look at; into a revision where `output` is given.
+
+    Raises InputError, SettingError, RecipeError.
+    """
+    plan = plan_of(Recipe.load(recipe), load, price)
+    reason = f"people can look at {load.parts:g} parts a shift"
+    saved = None if output is None else threshold(recipe, output, plan.ok, plan.ng, reason, by)["recipe"]
+    return {**plan.to_json(), "recipe": saved}
+
+
+def plan_of(recipe: Recipe, load: Workload, price: float | None = None) -> ReviewPlan:
+    """The plan for a recipe that is open; `price` is that of one part looked at. Raises RecipeError, SettingError."""
+    from sightline.evaluate.review_plan import plan_reviews
+    from sightline.evaluate.thresholds import held_out_scores
+
+    if recipe.card.without_good:
+        raise RecipeError("this recipe was trained without good parts and never says OK: people look at every part")
+    return plan_reviews(held_out_scores(recipe).astype(float), recipe.card.band, load, Prices(review=price))
 
 
 def keys(folder: Path) -> dict[str, str]:

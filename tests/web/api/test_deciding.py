@@ -47,3 +47,15 @@ def test_a_recipe_without_an_evaluation_says_what_to_do(served: Served, recipe: 
     kept = served.store.recipes.register(recipe.data, "plates", "plates.onnx", "ann").hash
     with served.client("operator") as client, pytest.raises(NotFoundError, match="a job of the kind evaluate"):
         client.get(f"/recipes/{kept}/scores")
+
+
+def test_a_review_load_becomes_limits_and_changes_nothing(served: Served, evaluated: str) -> None:
+    with served.client("operator") as client:
+        told = client.post(f"/recipes/{evaluated}/review-plan", {"parts": 300, "takt_s": 10, "review_price": 0.5})
+        card = client.get(f"/recipes/{evaluated}")["card"]
+        assert told["ok"] <= told["ng"] == card["band"]["high"]
+        assert told["reviews"] + told["audits"] <= 301 and 0 < told["audit_share"] < 1
+        assert told["cost_per_1000"] > 0 and told["notes"]
+        assert len(list(client.items("/recipes"))) == 1
+        with pytest.raises(ApiError, match="a shift makes 2880 parts"):
+            client.post(f"/recipes/{evaluated}/review-plan", {"parts": 3000, "takt_s": 10})

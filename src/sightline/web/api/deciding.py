@@ -10,8 +10,11 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.core.card import Bounded
+from sightline.evaluate import review_plan as review_plans
 from sightline.evaluate.prices import Prices
 from sightline.operations import deciding as work
+from sightline.operations.learning import stored_recipe
+from sightline.operations.recipes import plan_of
 from sightline.web.api.identity import Reading
 from sightline.web.api.parts import Thresholds, band_of
 from sightline.web.api.problems import responses
@@ -115,6 +118,40 @@ class ThresholdsPreview(BaseModel):
     notes: list[str]
 
 
+class Workload(Form):
+    """What people can look at, of what the line makes; and what is to be known of the parts that are shipped."""
+
+    parts: float = Field(gt=0, le=1e6, description="parts per shift that people look at", examples=[60])
+    takt_s: float = Field(gt=0, le=86_400, description="seconds per part of the line", examples=[2])
+    shift_h: float = Field(8.0, gt=0, le=24)
+    shipped: float = Field(0.001, gt=0, lt=1, description="share of OK parts that may be defective at most")
+    weeks: float = Field(4.0, gt=0, le=520, description="after so many weeks that is to be known")
+    shifts: float = Field(15.0, gt=0, le=21, description="shifts a week")
+    review_price: Price | None = None
+
+
+class ReviewPlan(BaseModel):
+    """OK up to `ok`, NG above `ng`, and `audit_share` of the OK parts at random, which is a station's `review_ok`.
+
+    `reviews` and `audits` are expected parts per shift, `reviews_upper` what the recipe's held-out good parts say for
+    certain. `audited` parts of all weeks bound what is shipped by `shipped`, if all are good; the wanted bound takes
+    `weeks_needed`.
+    """
+
+    ok: float
+    ng: float
+    review_share: float
+    reviews: float
+    reviews_upper: float
+    audit_share: float
+    audits: float
+    audited: int
+    shipped: float
+    weeks_needed: float
+    cost_per_1000: float | None
+    notes: list[str]
+
+
 @router.get("/recipes/{hash}/scores")
 def scores(
     hash: Hash, site: Here, identity: Reading, evaluation: Annotated[int | None, Query(ge=1, lt=2**63)] = None
@@ -148,6 +185,13 @@ def preview(hash: Hash, form: Wanted, site: Here, identity: Reading) -> Threshol
     rates = {name: _rate(getattr(found, name)) for name in ("escape", "overkill", "review_good", "review_defective")}
     values = {**asdict(found), **rates, "evaluation": evaluation.id, "thresholds": {"ok": form.ok, "ng": form.ng}}
     return ThresholdsPreview.model_validate(values)
+
+
+@router.post("/recipes/{hash}/review-plan")
+def review_plan(hash: Hash, form: Workload, site: Here, identity: Reading) -> ReviewPlan:
+    """Thresholds and a random share of OK parts for what people can look at in a shift. Changes nothing."""
+    load = review_plans.Workload(**form.model_dump(exclude={"review_price"}))
+    return ReviewPlan(**plan_of(stored_recipe(site.store, hash), load, form.review_price).to_json())
 
 
 def _rate(bounded: Bounded) -> BoundedRate:

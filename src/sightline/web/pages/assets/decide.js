@@ -72,6 +72,28 @@ function Cell({ ids }) {
     ${ids.length > 60 && html`<p class="muted">${t("and {n} more", { n: number(ids.length - 60) })}</p>`}`;
 }
 
+/** From what people can look at in a shift to limits. */
+function Workload({ hash, price, use }) {
+  const [load, set] = useState({ parts: 60, takt_s: 2, shift_h: 8, shipped: 0.001, weeks: 4 });
+  const [plan, show] = useState(null);
+  const [error, setError] = useState("");
+  const ask = async () => {
+    try {
+      const made = await post(`/recipes/${hash}/review-plan`, { ...load, review_price: price });
+      show(made); setError(""); use({ ok: made.ok, ng: made.ng });
+    } catch (problem) { show(null); setError(told(problem)); }
+  };
+  const field = (name, label, times = 1) => html`<${Field} label=${label}><input type="number" min="0" step="any" value=${+(load[name] * times).toFixed(4)} onInput=${(event) => set({ ...load, [name]: +event.target.value / times })} /></${Field}>`;
+  const week = plan && t("After {weeks} weeks at most {shipped} of what is shipped is defective, if all of these are good.", { weeks: number(load.weeks), shipped: percent(plan.shipped) });
+  const later = plan && plan.weeks_needed > load.weeks * 1.01 && t("{shipped} takes {weeks} weeks at this load.", { shipped: percent(load.shipped), weeks: number(Math.ceil(plan.weeks_needed)) });
+  const unsure = plan && plan.reviews_upper > 1.5 * load.parts && t("The recipe's good parts promise no more than {upper} parts a shift that are not OK. Count the first shifts.", { upper: number(Math.round(plan.reviews_upper)) });
+  return html`<section class="panel stack"><h2 style="margin:0">${t("What people can look at")}</h2><div class="stats">${field("parts", t("Parts a shift"))}${field("takt_s", t("Takt, s"))}${field("shift_h", t("Hours of a shift"))}${field("shipped", t("Defective parts shipped, % at most"), 100)}${field("weeks", t("Known after, weeks"))}</div>
+    <div><button onClick=${ask}>${t("Set the limits by this")}</button></div>
+    ${error && html`<div class="note bad" role="alert">${error}</div>`}
+    ${plan && html`<div class="stack" aria-live="polite"><div class="stats"><${Stat} value=${number(plan.reviews, 0)} label=${t("parts a shift in REVIEW")} /><${Stat} value=${number(plan.audits, 0)} label=${t("OK parts a shift at random: review_ok = {share}", { share: number(plan.audit_share, 4) })} /></div>
+      <p class="muted small" style="margin:0">${week}</p>${later && html`<div class="note warn">${later}</div>`}${unsure && html`<div class="note warn">${unsure}</div>`}</div>`}</section>`;
+}
+
 export function Decide({ hash }) {
   const found = useRemote((signal) => get(`/recipes/${hash}/scores`, {}, signal), [hash]);
   if (found.error && found.error.status === 404) {
@@ -123,7 +145,8 @@ function Board({ hash, data }) {
       ${error && html`<div class="note bad" role="alert">${error}</div>`}
       ${preview && html`<section class="panel stats" aria-live="polite">${rate(preview.escape, t("escapes"))}${rate(preview.overkill, t("overkill"))}${rate(preview.review_good, t("good parts to REVIEW"))}${rate(preview.review_defective, t("defective parts to REVIEW"))}</section>
         ${preview.notes.map((note) => html`<div class="note warn">${said(note)}</div>`)}`}
-      ${cell && html`<section class="panel"><h2>${t(cell.split(" ")[0])}, ${cell.split(" ")[1]}</h2><${Cell} key=${cell} ids=${ids(...cell.split(" "))} /></section>`}</div>
+      ${cell && html`<section class="panel"><h2>${t(cell.split(" ")[0])}, ${cell.split(" ")[1]}</h2><${Cell} key=${cell} ids=${ids(...cell.split(" "))} /></section>`}
+      <${Workload} hash=${hash} price=${prices.review} use=${set} /></div>
     <div class="stack">${preview && html`<section class="panel stats"><${Stat} value=${percent(preview.review_load)} label=${t("of production goes to a person")} />
         <${Stat} value=${number(preview.shipped_ppm)} label=${preview.shipped_ppm_upper === null ? t("defective ppm shipped") : t("defective ppm shipped, at most {upper}", { upper: number(preview.shipped_ppm_upper) })} />
         <${Stat} value=${number(preview.cost_per_1000, 1)} label=${preview.cost_per_1000_upper === null ? t("cost of 1,000 parts") : t("cost of 1,000 parts, at most {upper}", { upper: number(preview.cost_per_1000_upper, 1) })} /></section>`}
