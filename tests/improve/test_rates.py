@@ -9,7 +9,7 @@ from sightline.core.result import Verdict
 from sightline.improve.rates import live_rates
 from sightline.store.review_figures import Stratum
 
-PLANTS = 500
+PLANTS, SHADOWS = 500, 150
 
 
 def strata(*numbers: tuple[int, int, int]) -> list[Stratum]:
@@ -63,3 +63,27 @@ def test_bounds_hold_in_simulated_plants(share: float) -> None:
             estimate = getattr(found, name)
             held[name] += estimate.lower <= value <= estimate.upper
     assert min(held.values()) >= 0.94 * PLANTS, held
+
+
+def test_bounds_hold_where_people_are_asked_by_another_recipes_verdict() -> None:
+    """A recipe in shadow: parts of each pair of verdicts are a random sample of their own, however few."""
+    rng = np.random.default_rng(8)
+    held = {"escape": 0, "overkill": 0, "shipped": 0}
+    for _ in range(SHADOWS):
+        counts = rng.multinomial(int(rng.integers(2000, 20_000)), rng.dirichlet((200, 4, 2, 4, 3, 2, 2, 2, 8)))
+        bad = rng.binomial(counts, (0.002, 0.3, 0.6, 0.1, 0.5, 0.7, 0.3, 0.6, 0.95))
+        cells = []
+        for cell, (count, defective) in enumerate(zip(counts, bad, strict=True)):
+            asked = rng.binomial(count, (0.02, 1.0, 0.1)[cell % 3])  # by the verdict of the recipe in use
+            seen = int(rng.hypergeometric(defective, count - defective, asked)) if asked else 0
+            own = (Verdict.OK, Verdict.REVIEW, Verdict.NG)[cell // 3]
+            cells.append(Stratum(own, int(count), int(asked) - seen, seen))
+        found = live_rates(cells)
+        truth = {
+            "escape": bad[:3].sum() / bad.sum(), "overkill": (counts - bad)[6:].sum() / (counts - bad).sum(),
+            "shipped": bad[:3].sum() / counts[:3].sum(),
+        }  # fmt: skip
+        for name, value in truth.items():
+            estimate = getattr(found, name)
+            held[name] += estimate.lower - 1e-12 <= value <= estimate.upper + 1e-12
+    assert min(held.values()) >= 0.94 * SHADOWS, held

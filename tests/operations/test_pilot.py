@@ -15,7 +15,7 @@ from sightline.core.errors import ConflictError, InputError
 from sightline.core.result import Verdict
 from sightline.evaluate.prices import Prices
 from sightline.improve.pilot import Targets
-from sightline.operations import people, pilot
+from sightline.operations import people, pilot, signing
 from sightline.store.inspections import Record
 from sightline.store.reviews import Answer
 from sightline.store.store import Store
@@ -41,6 +41,46 @@ def run_line(store: Store, ok: int, ng: int) -> None:
             assert one.inspection_id is not None
             right = "good" if store.inspections.get(one.inspection_id).verdict is Verdict.OK else "defective"
             store.reviews.answer(one.id, "ann", Answer(label=right))
+
+
+def add_shadow(store: Store, recipe: str, *views: str) -> None:
+    """What a recipe in shadow says of the parts so far: in its last view, each tenth one is NG; the newest part it has
+    not judged there."""
+    rows = [
+        Record(
+            station=one.station, verdict=Verdict.NG if view == views[-1] and number % 10 == 1 else one.verdict,
+            triggered=one.triggered, score=1.0, recipe_hash=recipe, key=f"{one.key}-shadow-{view}", shadow=True,
+            details={"active": str(one.verdict), "views": [{"view": view}]},
+        )
+        for number, one in enumerate(store.inspections.page(limit=200))
+        for view in (views[:1] if number == 0 else views)
+    ]  # fmt: skip
+    store.inspections.record_many(rows, ng_share=1.0, ok_share=1.0)
+
+
+def test_a_pilot_of_a_recipe_in_shadow_is_judged_by_what_the_shadow_said(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store.db") as store:
+        run_line(store, 3, 1)
+        with pytest.raises(ConflictError, match="no recipe has run in shadow"):
+            pilot.begin(store, "press-3", TARGETS, "eve", "tried", shadow=True)
+        add_shadow(store, "b" * 64, "first")
+        begun = pilot.begin(store, "press-3", TARGETS, "eve", "tried", shadow=True)
+        assert begun["content"]["shadow"] == "b" * 64
+        assert "in shadow" in [one["name"] for one in begun["content"]["criteria"]]
+        run_line(store, 80, 20)
+        add_shadow(store, "c" * 64, "other")
+        assert pilot.status(store, "press-3")["parts"] == 0  # what another recipe said counts nowhere
+        add_shadow(store, "b" * 64, "top", "side")
+        found = pilot.status(store, "press-3")
+        # 99 parts have both views: of 80 good ones, that the recipe in use let pass, 8 are NG by the shadow.
+        assert (found["parts"], found["shadow"]) == (99, "b" * 64)
+        goals = {one["name"]: one["estimate"] for one in found["goals"]}
+        assert goals["overkill"]["value"] == pytest.approx(8 / 80) and goals["escapes"]["value"] == 0
+        assert goals["overkill"]["lower"] > 0
+        assert {one["active"] for one in found["rates"]["strata"]} == {"OK", "REVIEW", "NG"}
+        assert found["history"][-1]["parts"] == 99
+        ended = pilot.end(store, "press-3", "redesign", "eve", "overkill")
+        assert b"in shadow: the machine does not hear it" in signing.write(store, ended["id"], "html")
 
 
 def test_a_pilot_goes_from_its_criteria_to_a_signed_exit(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def begin(
     review: Annotated[float, typer.Option(help="Largest share of the parts that people may have to look at.")] = 0.03,
     parts: Annotated[int, typer.Option(help="Fewest parts that have to run through.")] = 10_000,
     price: Annotated[list[str] | None, typer.Option(help="Such as escape=50, overkill=2, review=0.5.")] = None,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Of the recipe that runs in shadow there.")] = False,
     note: Note = "",
     author: Author = "",
     db: Database = None,
@@ -45,7 +46,7 @@ def begin(
     from sightline.operations import pilot
 
     targets = text_studies.targets(escape, overkill, review, parts, price)
-    found = pilot.begin((db, None), station, targets, author, note)
+    found = pilot.begin((db, None), station, targets, author, note, shadow)
     console.say_json(found) if as_json else console.say(text_studies.begun(found))
 
 

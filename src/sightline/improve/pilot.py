@@ -99,7 +99,7 @@ def standing(targets: Targets, rates: LiveRates, stops: int = 0) -> Standing:
     """How a pilot stands by the rates so far, and by how often the line was stopped: its alarms."""
     parts = sum(one.parts for one in rates.strata)
     looked_at = sum(one.good + one.defective for one in rates.strata)
-    review = next((one.parts for one in rates.strata if one.verdict is Verdict.REVIEW), 0)
+    review = sum(one.parts for one in rates.strata if one.verdict is Verdict.REVIEW)
     goals = (
         _goal("escapes", "escape", targets.escape, rates),
         _goal("overkill", "overkill", targets.overkill, rates),

@@ -33,8 +33,10 @@ def pilot_document(record: Record, signatures: tuple[Signature, ...]) -> Documen
 
 def _agreed(content: Any) -> list[Block]:
     targets, prices = content["targets"], content["targets"]["prices"]
+    shadow = content.get("shadow")
+    recipe = f"{shadow[:12]}, in shadow: the machine does not hear it" if shadow else "the one in use at the station"
     facts = [
-        ("Station", content["station"]), ("Escapes at most", said(targets["escape"])),
+        ("Station", content["station"]), ("Recipe", recipe), ("Escapes at most", said(targets["escape"])),
         ("Overkill at most", said(targets["overkill"])), ("REVIEW at most", said(targets["review"])),
         ("Parts at least", f"{targets['parts']:,}"),
         ("Prices", f"escape {prices['escape']:g}, overkill {prices['overkill']:g}, review {prices['review'] or 0:g}, "
@@ -48,7 +50,13 @@ def _agreed(content: Any) -> list[Block]:
 def _evidence(content: Any) -> list[Block]:
     standing, rates = content["standing"], content["rates"]
     rows = tuple(
-        (one["verdict"], f"{one['parts']:,}", str(one["good"]), str(one["defective"])) for one in rates["strata"]
+        (
+            one["verdict"] + (f" (in use: {one['active']})" if "active" in one else ""),
+            f"{one['parts']:,}",
+            str(one["good"]),
+            str(one["defective"]),
+        )
+        for one in rates["strata"]
     )
     bars, marks = [], []
     for goal in standing["goals"]:

@@ -46,39 +46,62 @@ class LiveRates:
     @property
     def spot_checked(self) -> int:
         """How many OK parts people have answered for."""
-        return next(one.good + one.defective for one in self.strata if one.verdict is Verdict.OK)
+        return sum(one.good + one.defective for one in self.strata if one.verdict is Verdict.OK)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         named = {name: getattr(self, name).to_json() for name in ("escape", "overkill", "shipped")}
         strata = [
             {"verdict": str(one.verdict), "parts": one.parts, "good": one.good, "defective": one.defective}
+            | ({} if one.active is None else {"active": str(one.active)})
             for one in self.strata
         ]
         return {**named, "confidence": self.confidence, "strata": strata}
 
 
 def live_rates(strata: Sequence[Stratum], confidence: float = CONFIDENCE) -> LiveRates:
-    """The rates of OK, REVIEW and NG strata, each once and in any order.
+    """The rates of OK, REVIEW and NG strata, each at least once and in any order.
 
     Raises ValueError for a confidence outside (0, 1).
     """
-    share = 1 - (1 - confidence) / max(1, sum(one.parts > 0 for one in strata))
-    defective, good, known = {}, {}, True
+    share = _together(confidence, strata)
+    defective = {one.verdict: [0.0, 0.0, 0.0] for one in strata}
+    good, known = {verdict: [0.0, 0.0, 0.0] for verdict in defective}, True
     for one in strata:
         answered = one.good + one.defective
         low, high = clopper_pearson(one.defective, answered, share)
         rate = one.defective / answered if answered else 0.0
         known = known and (answered > 0 or one.parts == 0)
-        defective[one.verdict] = [one.parts * value for value in (rate, low, high)]
-        good[one.verdict] = [one.parts * value for value in (1 - rate, 1 - high, 1 - low)]
-    ok = next(one for one in strata if one.verdict is Verdict.OK)
-    answered = ok.good + ok.defective
-    low, high = clopper_pearson(ok.defective, answered, confidence)
-    shipped = Estimate(ok.defective / answered if answered else None, low, high)
+        _add(defective[one.verdict], one.parts, (rate, low, high))
+        _add(good[one.verdict], one.parts, (1 - rate, 1 - high, 1 - low))
     return LiveRates(
-        _share(defective, Verdict.OK, known), _share(good, Verdict.NG, known), shipped, tuple(strata), confidence
-    )
+        _share(defective, Verdict.OK, known), _share(good, Verdict.NG, known), _shipped(strata, confidence),
+        tuple(strata), confidence,
+    )  # fmt: skip
+
+
+def _together(confidence: float, strata: Sequence[Stratum]) -> float:
+    """The confidence of each stratum's bounds with which all hold together."""
+    return 1 - (1 - confidence) / max(1, sum(one.parts > 0 for one in strata))
+
+
+def _add(numbers: list[float], parts: int, rates: tuple[float, float, float]) -> None:
+    for which, rate in enumerate(rates):
+        numbers[which] += parts * rate
+
+
+def _shipped(strata: Sequence[Stratum], confidence: float) -> Estimate:
+    ok = [one for one in strata if one.verdict is Verdict.OK]
+    level, whole, numbers = _together(confidence, ok), sum(one.parts for one in ok), [0.0, 0.0, 0.0]
+    for one in ok:
+        answered = one.good + one.defective
+        # Where there are no parts, one stratum says what is known of none: anything.
+        weight = one.parts if whole else int(one is ok[0])
+        rate = one.defective / answered if answered else 0.0
+        _add(numbers, weight, (rate, *clopper_pearson(one.defective, answered, level)))
+    known = any(one.good + one.defective for one in ok) and all(one.good + one.defective or not one.parts for one in ok)
+    value, low, high = (number / (whole or 1) for number in numbers)
+    return Estimate(value if known else None, low, high)
 
 
 def _share(numbers: dict[Verdict, list[float]], of: Verdict, known: bool) -> Estimate:

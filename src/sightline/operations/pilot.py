@@ -22,17 +22,24 @@ from sightline.store.store import Store, StoreLocation
 Where = Store | StoreLocation
 RECENT = timedelta(days=1)
 ALARMS = 1000  # of a station, the newest; each stops the line once, at the price that a stop has
+STEPS = 8  # of a pilot's history
 
 
-def begin(where: Where, station: str, targets: Targets, author: str = "", note: str = "") -> dict[str, Any]:
-    """Begin a pilot at a station. Entry criteria that are not met need a note that says why it begins all the same.
+def begin(
+    where: Where, station: str, targets: Targets, author: str = "", note: str = "", shadow: bool = False
+) -> dict[str, Any]:
+    """Begin a pilot at a station, of its recipe or, with `shadow`, of the one that runs in shadow there. Entry criteria
+    that are not met need a note that says why it begins all the same.
 
-    Raises ConflictError for a pilot that runs already, or criteria that are not met.
+    Raises ConflictError for a pilot that runs already, criteria that are not met, or a station without a shadow.
     """
     with opened_store(where) as store:
         if (running := _running(store, station)) is not None:
             raise ConflictError(f"{station} has a pilot already, since {running.created:%Y-%m-%d}. End it first")
-        criteria = _criteria(store, station)
+        recipe = _shadow(store, station) if shadow else None
+        if shadow and recipe is None:
+            raise ConflictError(f"no recipe has run in shadow at {station} within a day. Set one in the station's file")
+        criteria = _criteria(store, station, recipe)
         missing = [f"{one.name} ({one.why})" for one in criteria if not one.met]
         if missing and not note.strip():
             told = "; ".join(missing)
@@ -41,22 +48,40 @@ def begin(where: Where, station: str, targets: Targets, author: str = "", note: 
             )
         content = {
             "station": station, "targets": {**targets.to_json(), "prices": asdict(targets.prices)}, "note": note,
-            "criteria": [one.to_json() for one in criteria], "software": sightline.__version__,
+            "criteria": [one.to_json() for one in criteria], "shadow": recipe, "software": sightline.__version__,
         }  # fmt: skip
         kept = store.records.add("pilot", _subject(station), f"Pilot at {station}: beginning", content, author or who())
         return _told(store, kept)
+
+
+def entry(where: Where, station: str, shadow: bool = False) -> dict[str, Any]:
+    """What has to be so before a pilot begins at a station: its criteria, and the recipe in shadow there, if any."""
+    with opened_store(where) as store:
+        recipe = _shadow(store, station)
+        found = _criteria(store, station, recipe if shadow else None)
+        return {"station": station, "shadow": recipe, "criteria": [one.to_json() for one in found]}
+
+
+def pilots(where: Where, limit: int = 200) -> list[dict[str, Any]]:
+    """The newest beginnings and ends of pilots, the newest first, with what was agreed."""
+    with opened_store(where) as store:
+        return [_told(store, one) for one in store.records.page("pilot", limit=limit)]
 
 
 def status(where: Where, station: str) -> dict[str, Any]:
     """How the pilot of a station stands, by the line's own record and what people said. Raises NotFoundError."""
     with opened_store(where) as store:
         begun = _must_run(store, station)
-        now, rates, _ = _stands(store, begun)
+        now, rates, until = _stands(store, begun)
         return {
             **now.to_json(),
+            "history": _history(store, begun, until),
             "sentence": now.sentence(),
             "rates": rates.to_json(),
             "begun": begun.created.isoformat(),
+            "record": begun.id,
+            "shadow": begun.content.get("shadow"),
+            "targets": begun.content["targets"],
         }
 
 
@@ -73,7 +98,8 @@ def end(where: Where, station: str, decision: Exit, author: str = "", note: str 
         if decision != now.advice and not note.strip():
             raise ConflictError(f"the advice is: {now.advice} ({now.why}). Say with --note why you decide otherwise")
         content = {
-            **{key: begun.content[key] for key in ("station", "targets", "criteria")}, "begin": begun.id, "note": note,
+            **{key: begun.content[key] for key in ("station", "targets", "criteria")},
+            "shadow": begun.content.get("shadow"), "begin": begun.id, "note": note,
             "decision": decision, "standing": now.to_json(), "sentence": now.sentence(), "rates": rates.to_json(),
             "from": f"{begun.created:%Y-%m-%d %H:%M}", "until": f"{until:%Y-%m-%d %H:%M}",
             "software": sightline.__version__,
@@ -104,18 +130,41 @@ def _must_run(store: Store, station: str) -> Record:
     return found
 
 
-def _stands(store: Store, begun: Record) -> tuple[Standing, LiveRates, datetime]:
+def _stands(store: Store, begun: Record, until: datetime | None = None) -> tuple[Standing, LiveRates, datetime]:
     given = dict(begun.content["targets"])
     targets = Targets(**{**given, "prices": Prices(**given["prices"])})
-    until = datetime.now(UTC) + timedelta(seconds=1)
-    rates = live_rates(store.review_figures.strata(begun.created, until, begun.content["station"]))
-    alarms = store.alarms.page(station=begun.content["station"], limit=ALARMS)
-    stops = sum(one.created >= begun.created for one in alarms)
-    return standing(targets, rates, stops), rates, until
+    until = until or datetime.now(UTC) + timedelta(seconds=1)
+    station, recipe = begun.content["station"], begun.content.get("shadow")
+    if recipe is None:
+        strata = store.review_figures.strata(begun.created, until, station)
+    else:
+        strata = store.review_figures.shadow_strata(begun.created, until, station, recipe)
+    rates = live_rates(strata)
+    alarms = store.alarms.page(station=station, limit=ALARMS)
+    stops = sum(begun.created <= one.created < until for one in alarms)  # a recipe in shadow stops nothing
+    return standing(targets, rates, 0 if recipe else stops), rates, until
 
 
-def _criteria(store: Store, station: str) -> list[Criterion]:
-    """What has to be so before: parts come, the machine does not act on them yet, people see some of the OK ones."""
+def _history(store: Store, begun: Record, until: datetime) -> list[dict[str, Any]]:
+    """How the bounds have closed in: after each share of the time, of the parts until then and all their answers."""
+    step = (until - begun.created) / STEPS
+    stood = [_stands(store, begun, begun.created + number * step)[0] for number in range(1, STEPS + 1)]
+    return [
+        {"parts": one.parts, "goals": {goal.name: goal.estimate.to_json() for goal in one.goals}}
+        for number, one in enumerate(stood)
+        if one.parts and (number == 0 or one.parts > stood[number - 1].parts)
+    ]
+
+
+def _shadow(store: Store, station: str) -> str | None:
+    """The recipe that runs in shadow at a station now."""
+    wanted = Filter(station=station, since=datetime.now(UTC) - RECENT, shadow=True)
+    newest = next(iter(store.inspections.page(wanted, limit=1)), None)
+    return None if newest is None else newest.recipe_hash
+
+
+def _criteria(store: Store, station: str, shadow: str | None = None) -> list[Criterion]:
+    """What has to be so before: parts come, the machine does not act on the recipe, people see some of the OK ones."""
     since = datetime.now(UTC) - RECENT
     newest = next(iter(store.inspections.page(Filter(station=station, since=since), limit=1)), None)
     found = [
@@ -123,9 +172,14 @@ def _criteria(store: Store, station: str) -> list[Criterion]:
     ]
     if newest is None:
         return found
-    mode = newest.details.get("mode", "production")
-    found.append(Criterion("pilot mode", mode == "pilot", f"the newest part was judged in {mode} mode"))
-    known = newest.recipe_hash or ""
+    if shadow is None:
+        mode = newest.details.get("mode", "production")
+        found.append(Criterion("pilot mode", mode == "pilot", f"the newest part was judged in {mode} mode"))
+    else:
+        found.append(
+            Criterion("in shadow", True, f"recipe {shadow[:12]} is recorded, and the machine does not hear it")
+        )
+    known = shadow or newest.recipe_hash or ""
     measured = store.evaluations.of(known) if known else ()
     why = f"{len(measured)} evaluations of recipe {known[:12]}" if known else "the part names no recipe"
     found.append(Criterion("the recipe was measured on parts it has not seen", bool(measured), why))

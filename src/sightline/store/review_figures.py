@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
-from sightline.core.result import Verdict
+from sightline.core.result import SEVERITY, Verdict
 from sightline.store.annotations import DEFECTIVE, GOOD
 from sightline.store.database import Database
 from sightline.store.review_queue import CHALLENGE, OPEN, REPEAT, REVIEW
 from sightline.store.reviews import ANSWERED, CLAIMED
 from sightline.store.tables.line import InspectionRow, ReviewRow
 
+VERDICTS = (Verdict.OK, Verdict.REVIEW, Verdict.NG)
+BATCH = 5000  # rows at once
 MAX_READ = 50_000  # answers of a time; the newest
 
 
@@ -44,13 +46,14 @@ class Answered:
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """Parts of one verdict: how many there were, and of those that people were asked about at random, how many they
-    called good or defective.
+    called good or defective. Of a recipe in shadow, `active` is what the recipe in use said of them.
     """
 
     verdict: Verdict
     parts: int
     good: int
     defective: int
+    active: Verdict | None = None
 
 
 class ReviewFigures:
@@ -78,9 +81,7 @@ class ReviewFigures:
         have looked at would bend the rates.
         """
         row, review = InspectionRow, ReviewRow
-        purpose = func.coalesce(row.details["purpose"].as_string(), "production")
-        mine = [row.triggered >= since, row.triggered < until, row.score.is_not(None), row.shadow.is_(False)]
-        mine += [purpose == "production", *([] if station is None else [row.station == station])]
+        mine = _production(since, until, station)
         counted = select(row.verdict, func.count()).where(*mine).group_by(row.verdict)
         told = (
             select(row.verdict, review.answer, func.count())
@@ -93,8 +94,38 @@ class ReviewFigures:
             answers = {(verdict, answer): int(count) for verdict, answer, count in session.execute(told)}
         return tuple(
             Stratum(one, parts.get(one, 0), answers.get((one, GOOD), 0), answers.get((one, DEFECTIVE), 0))
-            for one in (Verdict.OK, Verdict.REVIEW, Verdict.NG)
+            for one in VERDICTS
         )
+
+    def shadow_strata(self, since: datetime, until: datetime, station: str, recipe: str) -> tuple[Stratum, ...]:
+        """What a recipe in shadow said of the station's production in since <= triggered < until, and answers.
+
+        People are asked by the verdict of the recipe in use, at random within each: so parts are counted by both
+        verdicts, and within each pair those who were looked at are a random sample again. The shadow's verdict of
+        a part is the gravest of its views'; parts that it has not judged in every view are left out.
+        """
+        row, review = InspectionRow, ReviewRow
+        judged = select(row.key, row.verdict).where(
+            row.station == station, row.shadow.is_(True), row.recipe_hash == recipe, row.triggered >= since,
+            row.triggered < until,
+        )  # fmt: skip
+        looked = (review.state == ANSWERED) & (review.purpose == REVIEW) & review.automatic.is_(True)
+        told = select(row.key, row.verdict, review.answer).where(*_production(since, until, station))
+        told = told.outerjoin(review, (review.inspection_id == row.id) & looked)
+        said: dict[str, list[Verdict]] = {}
+        cells = {(one, other): [0, 0, 0] for one in VERDICTS for other in VERDICTS}
+        with self._database.reading() as session:
+            for key, verdict in session.execute(judged).yield_per(BATCH):
+                said.setdefault(str(key).rpartition("-shadow-")[0], []).append(Verdict(verdict))
+            views = max(map(len, said.values()), default=0)
+            for key, active, answer in session.execute(told).yield_per(BATCH):
+                own = said.get(str(key), [])
+                if own and len(own) == views:
+                    cell = cells[max(own, key=SEVERITY.__getitem__), Verdict(active)]
+                    cell[0] += 1
+                    cell[1] += answer == GOOD
+                    cell[2] += answer == DEFECTIVE
+        return tuple(Stratum(one, parts, good, bad, active) for (one, active), (parts, good, bad) in cells.items())
 
     def answers(self, since: datetime, until: datetime) -> tuple[Answered, ...]:
         """Answers in since <= answered < until, the newest 50,000, the oldest first."""
@@ -114,3 +145,11 @@ class ReviewFigures:
             right = {CHALLENGE: expected, REPEAT: before}.get(purpose)
             told.append(Answered(author, at, purpose if right else "", None if right is None else answer == right))
         return tuple(told)
+
+
+def _production(since: datetime, until: datetime, station: str | None) -> list[ColumnElement[bool]]:
+    """Parts of the production, judged by their looks by the recipe in use."""
+    row = InspectionRow
+    purpose = func.coalesce(row.details["purpose"].as_string(), "production")
+    mine = [row.triggered >= since, row.triggered < until, row.score.is_not(None), row.shadow.is_(False)]
+    return [*mine, purpose == "production", *([] if station is None else [row.station == station])]

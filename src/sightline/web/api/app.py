@@ -25,6 +25,7 @@ from sightline.web.api import (
     labels,
     learning,
     parts,
+    pilots,
     product_audits,
     recipes,
     records,
@@ -60,7 +61,7 @@ ROUTERS = (
         sending.router,
     ),
     *(reviews.router, parts.router, stations.router, events.router, bench.router),
-    *(studies.router, records.router, records.signing, product_audits.router),
+    *(studies.router, records.router, records.signing, product_audits.router, pilots.router),
 )
 ABOUT = """Everything that the pages do, for programs too. Log in for a cookie, or send `Authorization: Bearer TOKEN`.
 Lists come in pages: give `next` back as `after`. A write with an `Idempotency-Key` is done once. Errors are problem

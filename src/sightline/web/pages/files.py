@@ -17,7 +17,20 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", 
 # The first part of each address that the shell answers; the modules' own table is in main.js.
 PAGES = (
     *("live", "review", "parts", "samples", "label", "book", "findings", "collect", "jobs", "decide", "recipes"),
-    *("statistics", "drift", "learning", "site", "login", "setup", "join", "bench", "agreement", "studies", "audits"),
+    *(
+        "statistics",
+        "drift",
+        "learning",
+        "site",
+        "login",
+        "setup",
+        "join",
+        "bench",
+        "agreement",
+        "studies",
+        "audits",
+        "pilots",
+    ),
 )
 COMPILES = "device_worker.js"
 router = APIRouter(include_in_schema=False)

@@ -198,7 +198,7 @@ function Line({ name }) {
       <button aria-pressed=${heat > 0} onClick=${() => setHeat(heat ? 0 : 0.7)}>${t("Heat")} <kbd>H</kbd></button>
       <input type="range" min="0" max="1" step="0.05" value=${heat} aria-label=${t("Strength of the heat")} onInput=${(event) => setHeat(+event.target.value)} />
       <button aria-pressed=${lines} onClick=${() => setLines(!lines)}>${t("Outlines")} <kbd>O</kbd></button>
-      <button onClick=${full}>${t("Full screen")} <kbd>F</kbd></button></${Head}>
+      <button onClick=${full}>${t("Full screen")} <kbd>F</kbd></button><a class="button" href=${`/pilots/${encodeURIComponent(name)}`}>${t("Pilot")}</a></${Head}>
     ${status.pilot && html`<div class="note warn">${t("Pilot mode: this station judges, and the machine does not act on it.")}</div>`}
     <${DriftNotes} station=${name} />
     <div class="split live"><div ref=${stage} class="wall">

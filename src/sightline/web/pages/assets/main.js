@@ -18,7 +18,7 @@ const PAGES = [
   ["/recipes", "recipes", "Recipes"], ["/recipes/:hash", "recipes", "Recipe"], ["/bench", "bench", "Bench"], ["/decide/:hash", "decide", "Decide"],
   ["/statistics", "statistics", "Statistics"], ["/drift", "drift", "Drift"], ["/learning", "learning", "Learning"], ["/site", "site", "Site"],
   ["/login", "login", "Login"], ["/join", "invitation", "Join"], ["/setup", "login", "Setup"],
-  ["/audits", "audits", "Audits"], ["/audits/new", "audits", "NewPlan"], ["/audits/:number", "audits", "Audit"], ["/studies", "studies", "Studies"], ["/studies/new", "studies", "Design"], ["/studies/:number", "studies", "Study"], ["/studies/:number/read", "studies", "Read"],
+  ["/pilots", "pilots", "Pilots"], ["/pilots/:station", "pilots", "Pilot"], ["/audits", "audits", "Audits"], ["/audits/new", "audits", "NewPlan"], ["/audits/:number", "audits", "Audit"], ["/studies", "studies", "Studies"], ["/studies/new", "studies", "Design"], ["/studies/:number", "studies", "Study"], ["/studies/:number/read", "studies", "Read"],
 ];
 const ICONS = {
   live: "M2 8s3-5 8-5 8 5 8 5-3 5-8 5-8-5-8-5zm8-2.3a2.3 2.3 0 100 4.6 2.3 2.3 0 000-4.6z",
@@ -34,7 +34,7 @@ const MENU = [
   ["/jobs", () => t("Lab"), "lab", "operator", ["/collect"]],
   ["/recipes", () => t("Recipes"), "recipes", "operator", ["/decide", "/bench"]],
   ["/statistics", () => t("Statistics"), "statistics", "operator", ["/drift", "/learning"]],
-  ["/studies", () => t("Studies"), "studies", "operator", ["/audits"]],
+  ["/studies", () => t("Studies"), "studies", "operator", ["/audits", "/pilots"]],
   ["/site", () => t("Site"), "site", "operator", []],
 ];
 

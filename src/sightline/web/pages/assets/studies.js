@@ -28,7 +28,7 @@ export function Studies() {
   const found = useList("/studies", { limit: 50 });
   const mine = (one) => one.appraisers.find((each) => each.name === session.user && each.kind === "person" && each.done < one.readings_each && one.state === "open");
   return html`<${Head} title=${t("Studies")} about=${t("What people and machines can do, proven with the statistics that an auditor accepts.")}>
-      <a class="button" href="/audits">${t("Product audits")}</a>${session.may("engineer") && html`<a class="button primary" href="/studies/new">${t("Design a study")}</a>`}</${Head}>
+      <a class="button" href="/pilots">${t("Pilots")}</a><a class="button" href="/audits">${t("Product audits")}</a>${session.may("engineer") && html`<a class="button primary" href="/studies/new">${t("Design a study")}</a>`}</${Head}>
     ${!found.items ? html`<${Waiting} of=${found} />` : found.items.length === 0 ? html`<${Empty} title=${t("No study yet")}>${t("A measurement system analysis is a good first one: 30 to 50 parts, three people and the machine, three trials.")}</${Empty}>`
       : html`<div class="panel flat"><${Table} label=${t("Studies")} rows=${found.items} to=${(one) => `/studies/${one.id}`} columns=${[
         [t("Study"), (one) => `${one.id} · ${one.name}`], [t("Kind"), (one) => word(KINDS, one.kind)[0]], [t("Product"), (one) => one.product],
