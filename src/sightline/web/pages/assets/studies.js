@@ -2,6 +2,7 @@
 import { useState } from "./vendor/preact.js";
 import { address, get, post, save } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Table, Waiting, go, html, say, told, useAction, useKeys, useList, useRemote, useSession } from "./parts.js";
+import { Figures } from "./study_figures.js";
 import { number, percent, t } from "./words.js";
 
 const KINDS = () => ({
@@ -155,30 +156,6 @@ export function Read({ number: id }) {
       <div class="row answers"><button class="ok" disabled=${busy} onClick=${() => send("OK")}>OK <kbd>O</kbd></button><button class="ng" disabled=${busy} onClick=${() => send("NG")}>NG <kbd>N</kbd></button></div></div>`;
 }
 
-const interval = (one, digits = 1) => (one && one.value !== null && one.of ? `${percent(one.value, digits)} (${percent(one.lower, digits)} – ${percent(one.upper, digits)})` : "–");
-const kappa = (one) => (!one || one.value === null ? "–" : one.lower === null ? number(one.value, 2) : `${number(one.value, 2)} (${number(one.lower, 2)} – ${number(one.upper, 2)})`);
-
-/** Rates with their intervals on one scale, and limits as lines. */
-function Intervals({ title, rows, limits }) {
-  const top = Math.max(0.1, ...limits, ...rows.map(([, one]) => one.upper || 0));
-  const x = (value) => 110 + (280 * Math.min(top, value)) / top;
-  const high = 24 * rows.length + 22;
-  return html`<figure class="intervals"><figcaption>${title}</figcaption><svg viewBox=${`0 0 400 ${high}`} role="img" aria-label=${title}>
-    ${limits.map((limit) => html`<line class="limit" x1=${x(limit)} x2=${x(limit)} y1="14" y2=${high - 4} /><text x=${x(limit)} y="10" text-anchor="middle">${percent(limit, 0)}</text>`)}
-    ${rows.map(([name, one], n) => html`<text x="102" y=${32 + 24 * n} text-anchor="end">${name.slice(0, 16)}</text><line class="span" x1=${x(one.lower)} x2=${x(one.upper)} y1=${28 + 24 * n} y2=${28 + 24 * n} /><line class="at" x1=${x(one.value)} x2=${x(one.value)} y1=${21 + 24 * n} y2=${35 + 24 * n} />`)}</svg></figure>`;
-}
-
-function Attribute({ figures }) {
-  const rows = (name) => figures.appraisers.filter((one) => one[name] && one[name].of).map((one) => [one.name, one[name]]);
-  return html`<div class="stack"><${Table} label=${t("Appraisers")} rows=${figures.appraisers.map((one) => ({ ...one, id: one.name }))} columns=${[
-      [t("Appraiser"), (one) => one.name], [t("Effectiveness"), (one) => interval(one.effectiveness)], [t("Miss rate"), (one) => interval(one.miss)], [t("False alarms"), (one) => interval(one.false_alarm)],
-      [t("Kappa within"), (one) => kappa(one.within)], [t("Kappa against the reference"), (one) => kappa(one.reference)], [t("Judgement"), (one) => (one.judgement ? word(ANSWERS, one.judgement) : "–")]]} />
-    <div class="grid"><${Intervals} title=${t("Effectiveness")} rows=${rows("effectiveness")} limits=${[0.8, 0.9]} />
-      ${rows("miss").length > 0 && html`<${Intervals} title=${t("Miss rate")} rows=${rows("miss")} limits=${[0.02, 0.05]} />`}
-      ${rows("false_alarm").length > 0 && html`<${Intervals} title=${t("False alarms")} rows=${rows("false_alarm")} limits=${[0.05, 0.1]} />`}</div>
-    ${figures.between.length > 0 && html`<${Table} label=${t("Kappa between")} rows=${figures.between.map((one) => ({ ...one, id: `${one.first} ${one.second}` }))} columns=${[[t("Appraisers"), (one) => `${one.first} – ${one.second}`], [t("Kappa"), (one) => kappa(one.kappa)]]} />`}</div>`;
-}
-
 /** Reports of a record, as files. */
 export function Reports({ record }) {
   const report = (form) => save(`/records/${record}/report`, { form }).catch((error) => say(told(error), true));
@@ -194,7 +171,7 @@ function Result({ study }) {
   return html`<section class="panel"><div class="row between"><h2>${t("Result")}</h2><${Reports} record=${id} /></div>
     <div class="stack">${tampered && html`<div class="note bad" role="alert">${t("This is not as it was kept: {what}", { what: tampered })}</div>`}
       <p class=${`outcome ${GOOD[result.answer] || ""}`}><b>${word(ANSWERS, result.answer)}</b> ${result.sentence}</p>
-      ${result.kind === "attribute" && html`<${Attribute} figures=${result.figures} />`}
+      <${Figures} result=${result} />
       ${result.notes.length > 0 && html`<ul>${result.notes.map((note) => html`<li>${note}</li>`)}</ul>`}</div></section>
     <section class="panel"><div class="row between"><h2>${t("Signatures")}</h2>${!session.by_pin && html`<button class="primary" onClick=${() => setSigning(true)}>${t("Sign")}</button>`}</div>
       ${signatures.length ? html`<${Table} label=${t("Signatures")} rows=${signatures} columns=${[[t("Name"), (one) => one.author], [t("Role"), (one) => t(one.role)], [t("Meaning"), (one) => word(MEANINGS, one.meaning)], [t("When"), (one) => html`<${Moment} at=${one.created} />`], [t("Comment"), (one) => one.comment]]} />` : html`<p class="muted">${t("Nobody has signed yet.")}</p>`}
