@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli import console
+from sightline.cli import console, text_fleet
 from sightline.cli.app import app
 from sightline.cli.options import Json
 from sightline.cli.store import Database
@@ -17,6 +17,19 @@ app.add_typer(fleet, name="fleet")
 
 Station = Annotated[str, typer.Argument(help="Name of the station, as in its file.", show_default=False)]
 Author = Annotated[str, typer.Option(help="Who decides.")]
+
+
+@fleet.command()
+def stations(
+    hours: Annotated[float, typer.Option(help="So many hours back.")] = 24.0,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Show how all stations of this site are. Example: sightline fleet stations --hours 8"""
+    from sightline.operations import fleet
+
+    found = fleet.stations((db, None), hours)
+    console.say_json(text_fleet.stations_json(found)) if as_json else console.say(text_fleet.stations(found))
 
 
 @fleet.command()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from sightline.core.errors import ConflictError, InputError, NotFoundError
@@ -18,10 +18,10 @@ from sightline.store import recording
 from sightline.store.audit import note as audit
 from sightline.store.database import Database
 from sightline.store.entries import Entry, corrected, note_events, record_of
-from sightline.store.recording import Counts
+from sightline.store.recording import HOUR_US, Counts
 from sightline.store.rollouts import note_running
-from sightline.store.tables.base import now
-from sightline.store.tables.fleet import SenderRow
+from sightline.store.tables.base import now, to_us
+from sightline.store.tables.fleet import ReceivedRow, SenderRow
 
 MAX_WHY = 300
 GROUP = 32  # batches in one transaction
@@ -74,6 +74,18 @@ class Sender:
     other: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Parts of one verdict; `hour` is the last in which any came (hours since 1970)."""
+
+    station: str
+    product: str
+    recipe_hash: str
+    verdict: str
+    count: int
+    hour: int
+
+
 FIELDS = tuple(Sender.__dataclass_fields__)
 
 
@@ -117,6 +129,19 @@ class Senders:
             raise mine.error
         assert mine.taken is not None
         return mine.taken
+
+    def received(self, since: datetime) -> tuple[Received, ...]:
+        """How many parts came since the hour of a moment, by station, product, recipe and verdict; the oldest first.
+
+        Counted by the store's own clock, for all stations, whether they send or write into the database themselves.
+        """
+        row = ReceivedRow
+        query = select(row.station, row.product, row.recipe_hash, row.verdict, func.sum(row.count), func.max(row.hour))
+        query = query.where(row.hour >= to_us(since) // HOUR_US)
+        query = query.group_by(row.station, row.product, row.recipe_hash, row.verdict)
+        with self._database.reading() as session:
+            found = [Received(*values[:4], int(values[4]), int(values[5])) for values in session.execute(query)]
+        return tuple(sorted(found, key=lambda one: one.hour))
 
     def _take(self, group: Sequence[_Batch]) -> None:
         try:

@@ -30,6 +30,7 @@ PAGES = (
         "studies",
         "audits",
         "pilots",
+        "fleet",
     ),
 )
 COMPILES = "device_worker.js"

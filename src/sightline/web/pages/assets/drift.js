@@ -6,7 +6,7 @@ import { Empty, Field, Head, Moment, Table, Verdict, Waiting, html, say, useActi
 import { number, t } from "./words.js";
 
 /** By cause: its name, what it looks like, and what to do. */
-const CAUSES = {
+export const CAUSES = {
   light: [() => t("Light"), () => t("Pictures have become darker or brighter, or have lost contrast."), () => t("Check lamp, exposure, gain, aperture, and daylight that reaches the part. Set them as they were when the recipe was trained.")],
   lens: [() => t("Lens"), () => t("Pictures have become softer or sharper."), () => t("Focus the lens on a golden part and fix its ring. Check the working distance, and clean the lens.")],
   dirt: [() => t("Dirt on the lens"), () => t("The same few places of all pictures have become darker or brighter."), () => t("Clean lens and window, then look at the same place again. If it stays, look for a shadow or a reflection there.")],
@@ -22,7 +22,7 @@ const MEASURES = {
   turn: () => t("Turn"), scale: () => t("Size"), score: () => t("Score"), distance: () => t("Distance from good parts"),
   places: () => t("Worst place"), p_value: () => t("p-values"),
 };
-const word = (table, name, n) => (table[name] ? (n === undefined ? table[name]() : table[name][n]()) : name);
+export const word = (table, name, n) => (table[name] ? (n === undefined ? table[name]() : table[name][n]()) : name);
 const signed = (value, unit) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), 2)}${unit ? ` ${unit}` : ""}`;
 const LOGARITHMS = ["brightness", "sharpness", "noise", "red", "blue"];
 const UNITS = { ...Object.fromEntries(LOGARITHMS.map((name) => [name, "%"])), shift_x: "%", shift_y: "%", scale: "%", turn: "°" };

@@ -9,7 +9,7 @@ import { choose, language, speak, t } from "./words.js";
 
 // Each page is a module that is loaded when it is first shown: [address, module, the page's name there].
 const PAGES = [
-  ["/", "live", "Overview"], ["/live/:name", "live", "Station"],
+  ["/", "live", "Overview"], ["/live/:name", "live", "Station"], ["/fleet", "fleet", "Fleet"],
   ["/review", "review", "Review"], ["/review/figures", "review", "Figures"],
   ["/parts", "gallery", "Inspections"], ["/parts/:number", "gallery", "Inspection"],
   ["/samples", "gallery", "Samples"], ["/samples/:number", "gallery", "Sample"], ["/label/:number", "label", "Label"],
@@ -21,6 +21,7 @@ const PAGES = [
   ["/pilots", "pilots", "Pilots"], ["/pilots/:station", "pilots", "Pilot"], ["/audits", "audits", "Audits"], ["/audits/new", "audits", "NewPlan"], ["/audits/:number", "audits", "Audit"], ["/studies", "studies", "Studies"], ["/studies/new", "studies", "Design"], ["/studies/:number", "studies", "Study"], ["/studies/:number/read", "studies", "Read"],
 ];
 const ICONS = {
+  fleet: "M3 4h5v5H3zM12 4h5v5h-5zM7.5 12h5v5h-5zM8 6.5h4M5.5 9v3h4.5M14.5 9v3H10",
   live: "M2 8s3-5 8-5 8 5 8 5-3 5-8 5-8-5-8-5zm8-2.3a2.3 2.3 0 100 4.6 2.3 2.3 0 000-4.6z",
   review: "M3 3h14v10H8l-5 4zM7 8l2 2 4-4", parts: "M3 3h6v6H3zM11 3h6v6h-6zM3 11h6v6H3zM11 11h6v6h-6z",
   lab: "M8 2v5L3 16h14L12 7V2M6 2h8M6 12h8", recipes: "M5 2h8l3 3v13H5zM8 9h5M8 12h5",
@@ -29,6 +30,7 @@ const ICONS = {
 };
 const MENU = [
   ["/", () => t("Live"), "live", "operator", ["/live"]],
+  ["/fleet", () => t("Fleet"), "fleet", "operator", []],
   ["/review", () => t("Review"), "review", "reviewer", []],
   ["/parts", () => t("Parts"), "parts", "operator", ["/samples", "/label", "/findings", "/book", "/agreement"]],
   ["/jobs", () => t("Lab"), "lab", "operator", ["/collect"]],
