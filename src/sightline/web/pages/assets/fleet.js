@@ -78,7 +78,7 @@ function Connect({ open, close }) {
   const lines = made && `name = "${made.name}"\nrollouts = true\n\n[site]\nurl = "${location.origin}"\ntoken = { file = "${made.name}.token" }\n`;
   return html`<${Dialog} open=${open} title=${t("Connect a station")} close=${end}>
     ${made ? html`<p>${t("Its token is shown this once. Put it into the file {file} beside the station's own:", { file: `${made.name}.token` })}</p><p><code class="secret">${made.secret}</code></p><p>${t("These lines belong into the station's file:")}</p><pre>${lines}</pre><button class="primary" onClick=${() => { end(); say(t("It shows here as soon as it sends.")); }}>${t("I have kept it")}</button>`
-      : html`<form class="stack" onSubmit=${make}><${Field} label=${t("Name of the station")} hint=${t("As in its own file: letters, digits, dots, dashes")}><input name="name" required maxlength="64" pattern="[A-Za-z0-9_.\-]+" /></${Field}><div class="row"><button class="primary" disabled=${busy}>${t("Make a token")}</button><button type="button" class="quiet" onClick=${end}>${t("Cancel")}</button></div></form>`}</${Dialog}>`;
+      : html`<form class="stack" onSubmit=${make}><${Field} label=${t("Name of the station")} hint=${t("As in its own file: letters, digits, dots, dashes")}><input name="name" required maxlength="64" pattern=${"[A-Za-z0-9_.\\-]+"} /></${Field}><div class="row"><button class="primary" disabled=${busy}>${t("Make a token")}</button><button type="button" class="quiet" onClick=${end}>${t("Cancel")}</button></div></form>`}</${Dialog}>`;
 }
 
 export function Fleet() {
