@@ -24,6 +24,13 @@ def add_plan(store: Store, plan: AuditPlan, author: str) -> AuditPlan:
     return store.product_audits.add_plan(plan, author)
 
 
+def add_limit_sample(store: Store, data: bytes) -> str:
+    """Keep a picture of what is just acceptable: its hash, for a plan's step. One that no plan names is an orphan,
+    which the store's check finds. Raises InputError for what is no image.
+    """
+    return store.images.put(data, "limit sample").hash
+
+
 def add_photo(store: Store, id: int, data: bytes) -> str:
     """Keep a photo for an audit: its hash. Raises InputError for what is no image, ConflictError for a closed audit."""
     store.product_audits.get(id)

@@ -14,6 +14,8 @@ from tests.web.conftest import PASSWORD, Served
 from tests.web.pages.conftest import Enter
 from tests.web.pages.test_studies import refused
 
+from sightline.operations.store import add_image
+
 
 def photo(flawed: bool = False) -> bytes:
     """A picture of a plate."""
@@ -82,20 +84,50 @@ def test_an_audit_goes_from_photo_to_signature(
     assert served.store.check().orphaned == () and served.store.records.verify().broken == ""
 
 
-def test_the_plan_is_made_on_its_page(served: Served, enter: Enter, look: Callable[[Page, str], None]) -> None:
+def test_the_plan_is_made_on_its_page_with_a_limit_sample_that_is_shown_and_reported(
+    served: Served, enter: Enter, look: Callable[[Page, str], None], tmp_path: Path
+) -> None:
+    sample = add_image(served.store, "plates", "limit.png", photo(), "ann")
     page = enter("/audits/new", "engineer")
     page.get_by_label("Product").fill("plates")
     page.get_by_label("Name of the plan").fill("shipping")
     page.get_by_label("What to look at").fill("Front side")
     page.get_by_label("Unit of a measured value").fill("mm")
     page.get_by_label("Upper limit").fill("0.6")
+    (tmp_path / "limit.png").write_bytes(photo(flawed=True))
+    page.get_by_label("picture from this device").set_input_files(tmp_path / "limit.png")
+    expect(page.get_by_alt_text("Limit sample")).to_be_visible()
     page.wait_for_load_state("networkidle")
     look(page, "audit-plan")
+    page.get_by_role("button", name="One more step").click()
+    page.get_by_label("What to look at").nth(1).fill("Back side")
+    page.get_by_label("number of a sample").fill(str(sample.id))
+    page.get_by_role("button", name="Take this sample").click()
+    expect(page.get_by_alt_text("Limit sample")).to_have_count(2)
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_role("heading", name="Audit a part")).to_be_visible()
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_alt_text("Limit sample")).to_be_visible()
+    page.get_by_label("Take a photo").set_input_files(tmp_path / "limit.png")
+    expect(page.get_by_alt_text("Photo of this part")).to_be_visible()
+    look(page, "audit-limit-sample")
     page.wait_for_load_state("networkidle")
     (made,) = served.store.product_audits.plans()
-    assert made.blind and made.steps[0].upper == 0.6 and made.steps[0].photo
+    first, second = made.steps
+    assert made.blind and first.upper == 0.6 and first.photo and second.limit_sample == sample.hash
+    assert first.limit_sample is not None and first.limit_sample != sample.hash
+    assert served.store.check().orphaned == ()  # named by the plan, so kept
+    with served.client("operator") as client:
+        for step in (1, 2):
+            hash = client.http.post("/product-audits/1/photos", content=photo()).json()["hash"]
+            said = {"answer": "OK", "photo": hash, "value": 0.5}
+            client.call("POST", f"/product-audits/1/steps/{step}", json=said)
+        record = client.call("POST", "/product-audits/1/close")
+        report = client.http.get(f"/records/{record['id']}/report", params={"form": "html"}).text
+        assert f"Limit sample, SHA-256 {first.limit_sample[:16]}" in report and report.count("<img") == 4
+        refusal = client.http.post("/audit-plans/pictures", content=photo())
+        assert refusal.status_code == 403
+    with served.client("engineer") as client:
+        assert client.http.post("/audit-plans/pictures", content=b"no picture").status_code == 422
 
 
 @pytest.mark.parametrize("blind", [True, False])

@@ -134,6 +134,13 @@ def add_audit_plan(form: NewAuditPlan, site: Here, identity: Engineering) -> Sto
     return _plan(work.add_plan(site.store, plan, identity.name))
 
 
+@router.post("/audit-plans/pictures", status_code=201, openapi_extra=ANY_BYTES)
+async def add_limit_sample(request: Request, site: Here, identity: Engineering) -> PhotoHash:
+    """Keep a picture that a plan's step is to name as its limit sample: the bytes of an image as the body."""
+    data = await request.body()
+    return PhotoHash(hash=await run_in_threadpool(work.add_limit_sample, site.store, data))
+
+
 @router.get("/product-audits")
 def product_audits(site: Here, identity: Reading, after: After = None, limit: Limit = 50) -> Listed[AuditState]:
     """Audits, the newest first."""

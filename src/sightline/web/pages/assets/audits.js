@@ -1,6 +1,7 @@
 // Product audits: a part looked at step by step, with photos, on a phone as well; deviations are followed up.
 import { useState } from "./vendor/preact.js";
 import { call, get, image, post, thumbnail } from "./api.js";
+import { Camera } from "./camera.js";
 import { Empty, Field, Head, Moment, Table, Verdict, Waiting, go, html, useAction, useList, useRemote, useSession } from "./parts.js";
 import { Reports, Sign } from "./studies.js";
 import { number, t } from "./words.js";
@@ -36,7 +37,21 @@ function FollowUp({ one, done }) {
     ${session.may("reviewer") && html`<${Field} label=${t("What was done")}><input name="note" required maxlength="1000" /></${Field}><div class="row"><button disabled=${busy}>${t("It is done")}</button></div>`}</form>`;
 }
 
-const EMPTY = { title: "", about: "", photo: true, unit: "", lower: "", upper: "" };
+/** The limit sample of a step: a picture of the store by its sample's number, or one from this device. */
+function LimitSample({ hash, choose }) {
+  const [sample, setSample] = useState("");
+  const [find, finding] = useAction(async () => choose((await get(`/samples/${Number(sample)}`)).hash));
+  const [send, sending] = useAction(async (event) => {
+    const [file] = event.target.files;
+    if (file) choose((await call("POST", "/audit-plans/pictures", { bytes: file })).hash);
+  });
+  if (hash) return html`<figure class="sample"><img src=${image(hash)} alt=${t("Limit sample")} /><figcaption class="row between"><span>${t("Limit sample")}</span><button type="button" class="quiet" onClick=${() => choose(null)}>${t("Without it")}</button></figcaption></figure>`;
+  return html`<div class="grid"><${Field} label=${t("Limit sample: picture from this device")} hint=${t("what is just acceptable, shown beside the camera")}><input type="file" accept="image/*" disabled=${sending} onChange=${send} /></${Field}>
+    <${Field} label=${t("Or the number of a sample in the store")}><input type="number" min="1" value=${sample} onInput=${(event) => setSample(event.target.value)} /></${Field}>
+    <div class="row"><button type="button" disabled=${finding || !sample} onClick=${find}>${t("Take this sample")}</button></div></div>`;
+}
+
+const EMPTY = { title: "", about: "", limit_sample: null, photo: true, unit: "", lower: "", upper: "" };
 export function NewPlan() {
   const recipes = useRemote((signal) => get("/recipes", { limit: 100 }, signal), []);
   const [steps, setSteps] = useState([{ ...EMPTY }]);
@@ -58,6 +73,7 @@ export function NewPlan() {
       ${steps.map((one, n) => html`<section class="panel" key=${n}><h2>${t("Step {n}", { n: n + 1 })}</h2><div class="grid">
         ${text(n, "title", t("What to look at"), { required: true, maxlength: 200 })}${text(n, "about", t("How, and what is still good"))}
         ${text(n, "unit", t("Unit of a measured value, if there is one"), { maxlength: 20 })}${one.unit && text(n, "lower", t("Lower limit"), { type: "number", step: "any" })}${one.unit && text(n, "upper", t("Upper limit"), { type: "number", step: "any" })}</div>
+        <${LimitSample} hash=${one.limit_sample} choose=${(hash) => change(n, { limit_sample: hash })} />
         <label class="row"><input type="checkbox" checked=${one.photo} onChange=${(event) => change(n, { photo: event.target.checked })} /> ${t("with a photo")}</label></section>`)}
       <div class="row"><button type="button" onClick=${() => setSteps([...steps, { ...EMPTY }])}>${t("One more step")}</button><button class="primary" disabled=${busy}>${t("Create")}</button></div></form>`;
 }
@@ -91,18 +107,20 @@ function StepForm({ audit, step, done }) {
   const [value, setValue] = useState("");
   const asked = audit.plan.steps[step - 1];
   const path = `/product-audits/${audit.id}`;
-  const [take, taking] = useAction(async (event) => {
-    const file = event.target.files[0];
+  const [live, watch] = useState(false);
+  const [take, taking] = useAction(async (file) => {
     if (!file) return;
+    watch(false);
     const { hash } = await call("POST", `${path}/photos`, { bytes: file });
     setPhoto(hash);
     if (!audit.plan.blind && audit.plan.recipe) setOpinion(await post(`${path}/steps/${step}/opinion`, { photo: hash }));
   });
   const [send, busy] = useAction(async (answer) => done(await post(`${path}/steps/${step}`, { answer, reason, value: value === "" ? null : Number(value), photo })));
   return html`<section class="panel step"><h2>${step}. ${asked.title}</h2>${asked.about && html`<p>${asked.about}</p>`}
-    ${asked.limit_sample && html`<figure><figcaption>${t("Limit sample")}</figcaption><img src=${image(asked.limit_sample)} alt=${t("Limit sample")} /></figure>`}
-    ${photo && html`<img src=${image(photo)} alt=${t("Photo of this part")} />`}
-    ${asked.photo && html`<${Field} label=${photo ? t("Another photo") : t("Take a photo")}><input type="file" accept="image/*" capture="environment" disabled=${taking} onChange=${take} /></${Field}>`}
+    <div class="pair">${asked.limit_sample && html`<figure><img src=${image(asked.limit_sample)} alt=${t("Limit sample")} /><figcaption>${t("Limit sample")}</figcaption></figure>`}
+      ${live ? html`<${Camera} shot=${take} />` : photo && html`<figure><img src=${image(photo)} alt=${t("Photo of this part")} /><figcaption>${t("This part")}</figcaption></figure>`}</div>
+    ${asked.photo && html`<${Field} label=${photo ? t("Another photo") : t("Take a photo")}><input type="file" accept="image/*" capture="environment" disabled=${taking} onChange=${(event) => take(event.target.files[0])} /></${Field}>
+      <div class="row"><button type="button" onClick=${() => watch(!live)}>${live ? t("Close the camera") : t("Use this device's camera")}</button></div>`}
     ${opinion && html`<p class="note">${t("The model says")} <${Verdict} of=${opinion.verdict} /></p>`}
     ${asked.unit && html`<${Field} label=${t("Measured value, {unit}", { unit: asked.unit })}><input type="number" step="any" value=${value} onInput=${(event) => setValue(event.target.value)} /></${Field}>`}
     <${Field} label=${t("Reason")} hint=${t("needed for NG")}><input value=${reason} maxlength="1000" onInput=${(event) => setReason(event.target.value)} /></${Field}>
