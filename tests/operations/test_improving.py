@@ -82,6 +82,8 @@ def test_what_was_labelled_since_makes_a_challenger_and_nothing_new_makes_none(
     decision = told["decision"]
     assert decision["champion"]["overkills"]["count"] == told["test_part"]["n_good"]
     shadow = decision["answer"] == "promote to shadow"
+    again = [one.sample_id for one in store.reviews.page("open") if one.priority == 1.0]
+    assert sorted(store.catalogue.get(one or 0).name for one in again) == sorted(decision["lost"])
     assert shadow == (not decision["lost"])  # the only thing that can speak for such a champion
     assert challenger.state == told["state"] == ("shadow" if shadow else "candidate")
     assert store.recipes.find(champion).state == "promoted"

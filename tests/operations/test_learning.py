@@ -22,6 +22,7 @@ from sightline.store.alarms import NewAlarm
 from sightline.store.annotations import Annotation
 from sightline.store.inspections import Record
 from sightline.store.retention import Origin, collect
+from sightline.store.review_queue import Mixed
 from sightline.store.reviews import Answer
 from sightline.store.store import Store
 
@@ -135,6 +136,21 @@ def test_contradicting_answers_and_doubtful_reviewers_teach_nothing(line: Line, 
         for review in store.reviews.claim("sleepy", 50):
             store.reviews.answer(review.id, "sleepy", Answer(label="good"))
     assert learning.learn_once(store, "press", line.recipe.hash, "eva").round.parts == 0
+
+
+def test_who_answers_at_random_is_found_within_a_hundred_answers(store: Store) -> None:
+    """By blind repeats alone, with the server's usual shares; who errs in three of a hundred is trusted."""
+    for name, errs in (("dice", 0.5), ("ann", 0.03)):
+        rng, truth = np.random.default_rng(3), {}
+        moment = datetime(2026, 3, 1, tzinfo=UTC)
+        batch = [Record(station=name, verdict=Verdict.REVIEW, triggered=moment, key=f"{name}{n}") for n in range(100)]
+        store.inspections.record_many(batch)
+        while waiting := store.reviews.claim(name, 50):
+            for one in waiting:
+                good = truth.setdefault(one.inspection_id, bool(rng.random() < 0.7)) != bool(rng.random() < errs)
+                label = Answer(label="good" if good else "defective")
+                store.reviews.answer(one.id, name, label, mixed=Mixed(25, 25))
+    assert learning._trusted(store) == {"dice": False, "ann": True}
 
 
 def test_nothing_is_learned_while_a_drift_alarm_is_open(line: Line, store: Store, draw: Draw) -> None:

@@ -118,11 +118,21 @@ def improve_in(
         names = {one.path.stem: one.name for one in samples}
         parts_judged = [part for found in compared if found is not None for part in judged(found, names)]
         decision = decide(parts_judged, weighed, ahead)
+        _ask_again(store, product, [one for one in samples if one.name in decision.lost], author)
     stored = register_recipe(store, output, version, author, None if champion is None else champion.hash)
     if decision is not None and decision.answer == "promote to shadow":
         stored = store.recipes.set_state(stored.hash, "shadow", author, "; ".join(decision.reasons))
     hash = None if champion is None else champion.hash
     return Improved(version, hash, learned, whose, stored.hash, compared[0], compared[1], decision, stored.state)
+
+
+def _ask_again(store: Store, product: str, lost: Sequence[Sample], author: str) -> None:
+    """Have people look once more at parts that speak against a challenger: one wrong answer would do that, too."""
+    asked = {one.sample_id for one in store.reviews.page(limit=AT_ONCE)}
+    for number in [store.catalogue.numbers(product, one.path.stem)[0] for one in lost]:
+        if number not in asked:
+            reason = "called defective, and a new recipe finds it OK: is that right?"
+            store.reviews.add(author, reason, sample_id=number, priority=1.0)
 
 
 def find_champion(store: Store, product: str) -> StoredRecipe | None:

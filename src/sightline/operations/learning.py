@@ -34,7 +34,7 @@ WINDOW = 64  # pictures of one round, the newest
 LOOKED_AT = 500  # records and answers, the newest, among which they are looked for
 MAX_DEFECTIVE, MAX_GOLDEN = 200, 50  # known parts that the canary judges
 RECENT = 40  # kept pictures of which people see what a change would do to them
-TRUSTED_OF, TRUSTED_SHARE = 5, 0.7  # from so many challenges on, so many have to be right for answers to teach
+TRUSTED_OF, TRUSTED_SHARE = 5, 0.7  # from so many of a kind on, so many have to be right for answers to teach
 TRUSTED_DAYS = 90
 MARKS = ("until", "answered")
 LOG = logging.getLogger("sightline.learning")
@@ -337,13 +337,14 @@ def _called_good(store: Store, station: str, answers: Sequence[Review], since: s
 
 
 def _trusted(store: Store) -> dict[str, bool]:
-    """Reviewers who were given challenges, and whether they knew enough of them."""
+    """Reviewers who were given challenges or repeats: whether they knew enough, and said the same again."""
     now = datetime.now(UTC)
-    right: dict[str, list[bool]] = {}
+    right: dict[tuple[str, str], list[bool]] = {}
     for answer in store.review_figures.answers(now - timedelta(days=TRUSTED_DAYS), now + timedelta(minutes=1)):
-        if answer.measures == CHALLENGE and answer.agrees is not None:
-            right.setdefault(answer.author, []).append(answer.agrees)
-    return {name: len(all) < TRUSTED_OF or sum(all) >= TRUSTED_SHARE * len(all) for name, all in right.items()}
+        if answer.measures and answer.agrees is not None:
+            right.setdefault((answer.author, answer.measures), []).append(answer.agrees)
+    fine = {who: len(all) < TRUSTED_OF or sum(all) >= TRUSTED_SHARE * len(all) for who, all in right.items()}
+    return {name: fine.get((name, CHALLENGE), True) and fine.get((name, REPEAT), True) for name, _ in fine}
 
 
 def _changed(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from sightline.core.result import Verdict
@@ -35,6 +35,7 @@ class Mixed:
 
 
 NOTHING = Mixed(0, 0)
+FIRST, FIRST_EVERY = 100, 8  # of a person's first answers, so many bring one: who answers at random is found by then
 
 
 def sampled(name: str, share: float) -> bool:
@@ -75,6 +76,9 @@ def mix_in(session: Session, answered: ReviewRow, author: str, mixed: Mixed) -> 
     if answered.purpose != REVIEW or answered.inspection_id is None:
         return
     number = answered.id
+    mine = select(func.count()).where(ReviewRow.author == author, ReviewRow.purpose == REVIEW)
+    if (session.scalar(mine) or 0) <= FIRST:
+        mixed = Mixed(*(min(every, FIRST_EVERY) for every in (mixed.repeat_every, mixed.challenge_every)))
     if mixed.repeat_every and sampled(f"repeat {number}", 1 / mixed.repeat_every):
         there = select(ReviewRow.id).where(ReviewRow.first_id == number, ReviewRow.purpose == REPEAT)
         if session.scalar(there) is None:
