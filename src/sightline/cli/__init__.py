@@ -17,6 +17,7 @@ from sightline.cli import lab as lab
 from sightline.cli import labels as labels
 from sightline.cli import learning as learning
 from sightline.cli import line as line
+from sightline.cli import plan as plan
 from sightline.cli import records as records
 from sightline.cli import rollout as rollout
 from sightline.cli import scale as scale

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sightline.evaluate.statistics.intervals import Rate
     from sightline.operations.fleet import FleetFigures, StationFigures
+    from sightline.operations.planning import Plan
 
 CLOCK_S = 60.0  # off by more, it is said
 
@@ -52,6 +54,46 @@ def stations_json(found: FleetFigures) -> dict[str, Any]:
     for one in told["stations"]:
         one["heard"] = one["heard"] and one["heard"].isoformat()
     return told
+
+
+def plan(found: Plan) -> str:
+    """What a plant needs, and the unit costs with their sources."""
+    asked = found.asked
+    needs = (("each station", found.station), ("the server", found.server))
+    lines = [
+        f"{asked.lines:,} lines, a part each {asked.takt_s:g} s, {asked.hours:g} h on {asked.days:g} days a year: "
+        f"{found.rows_a_year:,} records and {found.pictures_a_year:,} pictures a year",
+        "",
+        f"{'':13}{'cores (busy)':>14}{'memory':>10}{'records a year':>17}{'pictures a year':>17}{'network':>15}",
+    ]
+    lines += [
+        f"{name:13}{f'{need.cores} ({need.busy:.2f})':>14}{f'{need.memory_mb:,} MB':>10}"
+        f"{_disk(need.records_gb_a_year):>17}{_disk(need.pictures_gb_a_year):>17}"
+        f"{f'{need.network_mbit_s:,.2f} Mbit/s':>15}"
+        for name, need in needs
+    ]
+    lines += [
+        "",
+        f"database: {found.database}",
+        f"{asked.offline_days:g} days without network: {found.offline_mb:,.0f} MB wait at each station (most_mb); the "
+        f"records of all are taken over within {_minutes(found.catch_up_minutes)}, pictures take longer",
+        "",
+        "Pictures are counted for a whole year; how long they stay is keep_days in a station's file. Records stay.",
+        "",
+        "unit costs:",
+    ]
+    lines += [f"  {one.value:>8,g} {one.unit} ({one.source})" for one in found.costs.values()]
+    return "\n".join(lines)
+
+
+def _disk(gb: float) -> str:
+    return f"{gb / 1000:,.1f} TB" if gb >= 1000 else f"{gb:,.1f} GB"
+
+
+def _minutes(minutes: float) -> str:
+    if not math.isfinite(minutes):
+        return "never: one server is not enough"
+    return f"{minutes:,.0f} minutes" if minutes < 120 else f"{minutes / 60:,.1f} hours"
 
 
 def _wrong(one: StationFigures) -> list[str]:
