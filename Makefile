@@ -15,9 +15,11 @@ install: .venv/installed
 demo: install
 	$(BIN)/sightline demo --folder demo
 
+# Three processes on two cores, for many tests wait for servers; what measures speed runs alone afterwards.
 test: install
 	tests/install-system-parts.sh
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not benchmark"
+	$(BIN)/python -m pytest -m benchmark
 
 lint: install
 	$(BIN)/ruff check .
