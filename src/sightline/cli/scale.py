@@ -44,3 +44,28 @@ def batch(
     console.say_json(summary.to_json()) if as_json else console.say(text_lab.batch(summary))
     if summary.lost:
         raise typer.Exit(1)
+
+
+@app.command()
+def train_all(
+    folder: Annotated[Path, typer.Argument(help="Folder with a dataset per product.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the recipes.", show_default=False)],
+    effort: Annotated[str, typer.Option(help="quick, normal or max.")] = "normal",
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Any training setting, as of train.")] = None,
+    on: On = "local",
+    processes: Processes = 1,
+    threads: Cores = 1,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe per product of a folder. Example: sightline train-all photos -o recipes --processes 2"""
+    from sightline.operations import retraining
+    from sightline.runtime.cluster import Cluster
+    from sightline.train.settings import parse_pairs
+
+    settings, where = {"effort": effort, **parse_pairs(sets or [])}, Cluster(on, processes, threads)
+    failed = False
+    for one in console.each(lambda bar: retraining.train_all(folder, output, settings, where, progress=bar)):
+        console.say_json(one.to_json()) if as_json else console.say(text_lab.train_all(one))
+        failed |= one.error is not None
+    if failed:
+        raise typer.Exit(1)

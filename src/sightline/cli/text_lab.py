@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sightline.evaluate.evaluation import Evaluation
     from sightline.operations.batch import BatchSummary
     from sightline.operations.doctor import Check
+    from sightline.operations.retraining import TrainedProduct
     from sightline.train.search.result import SearchResult
 
 DEMO = {  # what begins
@@ -55,6 +56,13 @@ def batch(summary: BatchSummary) -> str:
     if summary.lost:
         text += f"\n{len(summary.lost)} of them ended their process; the same command tries them again"
     return text
+
+
+def train_all(one: TrainedProduct) -> str:
+    """One line per product."""
+    if one.figures is None:
+        return f"{one.product}: no recipe: {one.error}"
+    return f"{one.recipe}: learned from {one.figures['images']} images in {one.figures['seconds']:.1f} s"
 
 
 def compare(found: Comparison) -> str:
