@@ -10,6 +10,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.web.conftest import PASSWORD, Served
+from tests.web.pages import bench_film as film
+
+import sightline
+from sightline.core.sample import Sample
+from sightline.runtime.recipe import Recipe
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -97,3 +102,28 @@ def look() -> Callable[[Page, str], None]:
         page.set_viewport_size({"width": 1440, "height": 900})
 
     return check
+
+
+@pytest.fixture(scope="session")
+def parts_shown() -> tuple[list[film.Part], film.Part]:
+    """Good parts, and one with a defect that anybody sees."""
+    return film.sample_parts(film.GOOD + 2, 0.0), film.sample_parts(6, 1.0)[5]
+
+
+@pytest.fixture(scope="session")
+def by_hand(
+    parts_shown: tuple[list[film.Part], film.Part], recipe: Recipe, write: Callable[[Path, film.Pixels], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Recipe, list[Path]]:  # fmt: skip
+    """A recipe that has learned from parts shown by hand, and the pictures it has learned from."""
+    files = film.views(parts_shown[0][: film.GOOD], tmp_path_factory.mktemp("views"), recipe.card, write)
+    options = {"side_px": 192, "bank_size": 512, "sample_patches": 4000, "threads": 1, "synthetic": 12}
+    return sightline.train(
+        [Sample(file, False) for file in files], **options, classify=False, discriminator_weight=0.0, light_directions=0
+    ), files
+
+
+@pytest.fixture
+def learned(served: Served, by_hand: tuple[Recipe, list[Path]]) -> str:
+    """Hash of the recipe, in the server's store."""
+    return film.learn(served.store, *by_hand)

@@ -17,14 +17,10 @@ from tests.web.conftest import Served
 from tests.web.pages import bench_film as film
 from tests.web.pages.conftest import CHROMIUM, QUIET, WAIT_MS
 
-import sightline
 from sightline.core.errors import InputError
-from sightline.core.sample import Sample
 from sightline.operations import browser_runtime
 from sightline.operations.bench import Bench
 from sightline.operations.judges import Judges
-from sightline.runtime.marker import draw_marker
-from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import TOLERANCE
 from sightline.store.book import Page as BookPage
 
@@ -51,25 +47,6 @@ WATCH = """() => {
   };
   video.requestVideoFrameCallback(look);
 }""".replace("BITS", str(film.BITS)).replace("DOT", str(film.DOT_PX))
-
-
-@pytest.fixture(scope="module")
-def parts_shown() -> tuple[list[film.Part], film.Part]:
-    """Good parts, and one with a defect that anybody sees."""
-    return film.sample_parts(film.GOOD + 2, 0.0), film.sample_parts(6, 1.0)[5]
-
-
-@pytest.fixture(scope="module")
-def by_hand(
-    parts_shown: tuple[list[film.Part], film.Part], recipe: Recipe, write: Callable[[Path, film.Pixels], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Recipe, list[Path]]:  # fmt: skip
-    """A recipe that has learned from parts shown by hand, and the pictures it has learned from."""
-    files = film.views(parts_shown[0][: film.GOOD], tmp_path_factory.mktemp("views"), recipe.card, write)
-    options = {"side_px": 192, "bank_size": 512, "sample_patches": 4000, "threads": 1, "synthetic": 12}
-    return sightline.train(
-        [Sample(file, False) for file in files], **options, classify=False, discriminator_weight=0.0, light_directions=0
-    ), files
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +89,6 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
             raise
         pytest.skip(str(error))
     return folder
-
-
-@pytest.fixture
-def learned(served: Served, by_hand: tuple[Recipe, list[Path]]) -> str:
-    """Hash of the recipe, in the server's store."""
-    return film.learn(served.store, *by_hand)
 
 
 @contextmanager
@@ -339,48 +310,3 @@ def test_a_recipe_in_the_browser_says_what_the_server_says(
         page.wait_for_load_state("networkidle")
     assert states >= {"ready", "far", "several", "none", "dark", "blurred", "compared"}
     assert served.store.inspections.page()[0].details["device"] is not None
-
-
-# A camera of this size that shows `window.show(JPEG as text)`.
-STILL = """() => {
-  if (!navigator.mediaDevices) return; // an empty page
-  const desk = Object.assign(document.createElement("canvas"), { width: 1280, height: 720 });
-  window.show = (frame) => new Promise((done) => {
-    const picture = new Image();
-    picture.onload = () => { window.shown = picture; done(); };
-    picture.src = "data:image/jpeg;base64," + frame;
-  });
-  navigator.mediaDevices.getUserMedia = async () => {
-    setInterval(() => { if (window.shown) desk.getContext("2d").drawImage(window.shown, 0, 0); }, 60);
-    return desk.captureStream();
-  };
-}"""
-
-
-def test_a_marker_is_learned_on_the_page_and_missed_when_it_is_covered(
-    learned: str, served: Served, browser: Browser, look: Callable[[Page, str], None],
-    parts_shown: tuple[list[film.Part], film.Part],
-) -> None:  # fmt: skip
-    with phone(browser, served) as context:
-        context.add_init_script(f"({STILL})()")
-        page = entered(context, served, learned)
-        bare = parts_shown[1].shown(film.Hand(500, 360))
-        marked = bare.copy()
-        sheet = cv2.resize(draw_marker(7, 30.0)[0], (250, 300), interpolation=cv2.INTER_AREA)  # 150 px are 30 mm
-        marked[200:500, 960:1210] = sheet
-        show = [base64.b64encode(film.jpeg(one)).decode() for one in (marked, bare)]
-        page.evaluate("frame => window.show(frame)", show[0])
-        page.get_by_text("Marker", exact=True).click()
-        page.get_by_label("Side of its black square").fill("30")
-        page.get_by_role("button", name="Learn where the part lies").click()
-        page.wait_for_url("**marker=7*")
-        page.evaluate("frame => window.show(frame)", show[0])
-        page.wait_for_function("() => document.querySelector('.bench .banner').innerText.trim() === 'NG'")
-        expect(page.locator(".found")).to_contain_text("mm")
-        look(page, "bench-marker")
-        page.evaluate("frame => window.show(frame)", show[1])
-        expect(page.locator(".bench .told")).to_contain_text("The marker is not in view")
-        assert told(page) == "NOT INSPECTED"
-        page.wait_for_load_state("networkidle")
-    (view,) = served.store.inspections.page()[-1].details["views"]
-    assert view["marker"].startswith("7,30,") and view["mm_per_px"] == pytest.approx(0.2, rel=0.05)

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { Device } from "./device.js";
 import { Eye, Server, usualTrip } from "./eye.js";
 import { Guide, useBook } from "./bench_guide.js";
+import { Headset } from "./bench_headset.js";
 import { Marker } from "./bench_marker.js";
 import { Settings, useSettings } from "./bench_settings.js";
 import { Kept } from "./kept.js";
@@ -143,7 +144,8 @@ export function Camera({ recipe, query, set }) {
       <div class="hand">
         ${state && state.problem ? html`<button class="primary" onClick=${() => open(settings.device)}>${t("Try again")}</button>`
           : part ? html`<button class="primary" onClick=${next}>${t("Next part")}</button>` : html`<button class="primary" onClick=${next} disabled=${settings.handsFree}>${settings.handsFree ? t("Inspects by itself") : t("Inspect")}</button>`}
-        <button onClick=${again} disabled=${!flawed}>${t("Show it again")}</button></div>
+        <button onClick=${again} disabled=${!flawed}>${t("Show it again")}</button>
+        <${Headset} verdict=${verdict} why=${why || fate} enter=${() => change({ handsFree: true })} /></div>
       ${note && html`<div class="note bad alarm" role="alert"><p>${note}</p><button onClick=${() => setNote("")}>${t("I have read it")}</button></div>`}
       <${Alarms} alarms=${alarms} dismiss=${(key) => kept.current.dismiss(key)} />
       ${recipe.state !== "promoted" && html`<p class="note warn">${t("This recipe is not promoted: what it finds is recorded as a trial, and is in no figures.")}</p>`}

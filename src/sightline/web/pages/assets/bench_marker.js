@@ -15,7 +15,7 @@ export function Marker({ recipe, marker, state, shot, set }) {
   const print = () => save("/bench/marker", { number: sheet, size_mm: side }).catch((error) => say(told(error), true));
   const seen = state && state.answer && state.answer.marker;
   const mm = seen ? t("{n} mm per pixel of the part's picture", { n: number(seen.mm_per_px, 3) }) : t("not in view");
-  return html`<details class="panel settings" open=${!!marker}><summary>${t("Marker")}</summary>
+  return html`<details class="panel marker" open=${!!marker}><summary>${t("Marker")}</summary>
     <p class="muted">${t("Beside a printed marker, a part is found turned or tilted as well, and its defects are measured in mm.")}</p>
     ${marker && html`<dl class="facts"><dt>${t("Marker")}</dt><dd>${which}: ${size} mm</dd><dt>${t("Scale")}</dt><dd>${mm}</dd></dl>`}
     <div class="row"><${Field} label=${t("Number")}><input type="number" min="0" max="49" value=${sheet} onInput=${(event) => choose(event.target.value)} /></${Field}>

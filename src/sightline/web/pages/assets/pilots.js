@@ -92,11 +92,12 @@ function Running({ station, changed }) {
     changed();
   });
   if (!found.data) return html`<${Waiting} of=${found} />`;
+  const heads = [t("Goal"), t("At most"), t("Seen, with bounds"), t("Answer"), t("Parts that decide, about")];
   const now = found.data, costs = { cost: number(now.cost, 1), without: number(now.cost_without, 1) };
   return html`<section class="panel"><h2>${t("How it stands")}</h2>${now.shadow && html`<p>${t("Of the recipe in shadow, {hash}", { hash: now.shadow.slice(0, 12) })}</p>`}
       <p class=${`outcome ${TONE[now.advice] || ""}`}><b>${word(ADVICE, now.advice)}</b> ${now.sentence}</p><p class="muted">${now.why}</p>
       <${Table} label=${t("Goals")} rows=${now.goals.map((one) => ({ ...one, id: one.name }))} columns=${[
-        [t("Goal"), (one) => word(NAMES, one.name)], [t("At most"), (one) => percent(one.limit, 2), true], [t("Seen, with bounds"), (one) => interval(one.estimate), true], [t("Answer"), (one) => html`<span class=${`answer ${{ good: "good", bad: "defective" }[TONE[one.answer]] || ""}`}>${word(ANSWERS, one.answer)}</span>`], [t("Parts that decide, about"), (one) => (one.more === null ? "–" : number(one.more)), true]]} />
+        [heads[0], (one) => word(NAMES, one.name)], [heads[1], (one) => percent(one.limit, 2), true], [heads[2], (one) => interval(one.estimate), true], [heads[3], (one) => html`<span class=${`answer ${{ good: "good", bad: "defective" }[TONE[one.answer]] || ""}`}>${word(ANSWERS, one.answer)}</span>`], [heads[4], (one) => (one.more === null ? "–" : number(one.more)), true]]} />
       ${now.history.length > 0 && html`<div class="grid">${now.goals.map((goal) => html`<${Bounds} key=${goal.name} title=${word(NAMES, goal.name)} goal=${goal} history=${now.history} />`)}</div>`}
       <p class="muted">${now.cost === null ? t("What it costs is not known before people have looked at parts of each verdict.") : t("Cost per 1,000 parts at these rates: {cost}; without the machine: {without}.", costs)}</p>
       <p class="muted small">${t("{n} parts were looked at. The bounds hold together at 95 % for one look at the end.", { n: number(now.looked_at) })}</p></section>
