@@ -174,7 +174,9 @@ def test_each_kind_has_its_result_and_report(
             with Store.open(*location) as store:
                 said = [(trial, n + 1, Reading("NG" if n > 5 else "OK", n + trial / 10)) for n in range(12)]
                 store.studies.read_all(1, name, said, name)
-    assert studies.close(location, 1, "eve")["result"]["answer"] == answer
+    found = studies.close(location, 1, "eve")["result"]
+    assert found["answer"] == answer
+    assert ("all readings are of one day" in found["notes"]) is (kind == "repeatability")
     for form in ("pdf", "html"):
         assert studies.export(location, 1, tmp_path / f"report.{form}").stat().st_size > 2000
 

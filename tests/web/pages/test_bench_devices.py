@@ -6,12 +6,15 @@ import base64
 from collections.abc import Callable
 
 import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.web.conftest import Served
 from tests.web.pages import bench_film as film
 from tests.web.pages.test_bench import entered, phone, told
 
+from sightline.operations.bench import Bench
+from sightline.operations.judges import Judges
 from sightline.runtime.marker import draw_marker
 
 # A camera of this size that shows `window.show(JPEG as text)`.
@@ -109,3 +112,34 @@ def test_a_headset_is_offered_only_where_there_is_one_and_its_view_ends_cleanly(
         assert page.evaluate("window.ended")
         expect(page.get_by_role("button", name="Headset", exact=True)).to_be_enabled()
         page.wait_for_load_state("networkidle")
+
+
+def smudged(frame: film.Pixels, radius: int, blur: float, veil: float) -> film.Pixels:
+    """A frame behind a lens with a smudge: within it, all is blurred and greyish."""
+    share = np.zeros(frame.shape[:2], np.float32)
+    cv2.circle(share, (680, 330), radius, 1.0, -1)
+    share = cv2.GaussianBlur(share, (0, 0), radius / 4)[..., None]
+    dim = cv2.GaussianBlur(frame, (0, 0), blur) * (1 - veil) + 204 * veil
+    return np.asarray(np.clip(frame * (1 - share) + dim * share, 0, 255), np.uint8)
+
+
+def on_a_screen(frame: film.Pixels) -> film.Pixels:
+    """A frame of a screen that shows the part: the gaps between its pixels, and their beat with the camera's."""
+    y, x = np.mgrid[: frame.shape[0], : frame.shape[1]]
+    grid = 1 - 0.25 * ((x % 3 == 0) | (y % 3 == 0)) + 0.06 * np.sin(x / 7 + y / 90)
+    return np.asarray(np.clip(frame * grid[..., None] * 1.15, 0, 255), np.uint8)
+
+
+def test_a_dirty_lens_a_mirror_and_a_screen_are_never_ok(
+    learned: str, served: Served, parts_shown: tuple[list[film.Part], film.Part]
+) -> None:
+    clean = parts_shown[0][-1].shown(film.Hand())
+    frames = {
+        "clean": clean, "mirror": np.ascontiguousarray(clean[:, ::-1]), "screen": on_a_screen(clean),
+        "greasy": smudged(clean, 700, 4, 0.15), "finger": smudged(clean, 240, 8, 0.2),
+        "drop": smudged(clean, 60, 8, 0.2),
+    }  # fmt: skip
+    bench = Bench(served.store, Judges(served.store, 1, 1, 1))
+    found = {name: bench.look(learned, film.jpeg(frame)) for name, frame in frames.items()}
+    assert {name for name, one in found.items() if one["verdict"] == "OK"} == {"clean"}
+    assert {name for name, one in found.items() if one["state"] == "blurred"} == {"greasy", "finger"}

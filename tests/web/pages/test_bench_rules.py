@@ -46,7 +46,7 @@ STAGE = """async () => {
     for (const end = clock + ms; clock < end; clock += 25) { eye.frame(); await settled(); }
   };
   const say = async () => { waiting.shift()(answer); await settled(); };
-  window.bench = { quick: true, eye, show, run, say, counted, Server };
+  window.bench = { quick: true, eye, film, show, run, say, counted, Server };
   eye.seen = performance.now();
   show(true);
 }"""
@@ -133,6 +133,20 @@ def test_no_verdict_stands_while_nobody_looks(stage: Page) -> None:
       const closed = Object.assign(Object.create(Server.prototype), { open: false });
       return [shown, eye.state.part, counted.length, await closed.look({ blob: new Blob(["x"]) })];
     }""") == ["OK", None, 1, None]
+
+
+def test_a_device_that_is_turned_takes_the_verdict_away_and_inspects_anew(stage: Page) -> None:
+    assert stage.evaluate("""async () => {
+      const { eye, film, run, show, counted } = bench;
+      await run(900);
+      const shown = eye.state.part.verdict;
+      Object.assign(film, { width: 240, height: 320, videoWidth: 240, videoHeight: 320 });
+      show(true);
+      eye.frame();
+      const then = [eye.state.part, eye.state.size];
+      await run(900);
+      return [shown, ...then, counted];
+    }""") == ["OK", None, [240, 320], [1, 2]]
 
 
 KEEP = """async ([user, key, verdict]) => {
