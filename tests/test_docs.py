@@ -20,7 +20,7 @@ PAGES += ["docs/how-to/sign-recipes.md", "docs/how-to/calibrate.md", "docs/how-t
 PAGES += ["docs/how-to/set-thresholds.md", "docs/how-to/fleet.md", "docs/how-to/scale-out.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "doctor"}
-COMMANDS |= {"batch", "fleet", "review-plan", "train-all"}
+COMMANDS |= {"batch", "fleet", "plan", "review-plan", "train-all"}
 COMMANDS |= {"data", "store", "labels", "run", "simulate", "keys", "sign", "verify", "calibrate", "threshold"}
 
 
