@@ -43,10 +43,10 @@ class Cost(Figures):
 COSTS: Mapping[str, Cost] = {
     "inspect_ms": Cost(38.4, "processor ms of a picture", "benchmarks/spine.md: 320 x 448 px, 19.2 ms on two threads"),
     "station_mb": Cost(578.3, "MB of a station's processes", "benchmarks/line.md"),
-    "row_bytes": Cost(1285, "bytes of a record in the database", "benchmarks/site.md"),
+    "row_bytes": Cost(1150, "bytes of a record in the database", "benchmarks/site.md"),
     "wire_bytes": Cost(226, "bytes of a record on the network", "sightline plan --measure"),
-    "row_us": Cost(155.5, "processor us of the server for a record", "benchmarks/site.md"),
-    "call_ms": Cost(5.4, "processor ms of the server for a batch", "benchmarks/site.md: 6.9 ms with ten records"),
+    "row_us": Cost(144.2, "processor us of the server for a record", "benchmarks/site.md"),
+    "call_ms": Cost(5.8, "processor ms of the server for a batch", "benchmarks/site.md: 7.28 ms with ten records"),
     "server_mb": Cost(276, "MB of server and worker", "benchmarks/web.md: 179 and 97"),
 }
 
