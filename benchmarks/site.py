@@ -373,8 +373,8 @@ def told(value: Any) -> str:
 
 LIMITS = [
     "**What it does not show.** One server on SQLite with records alone: no pictures, no pages looked at meanwhile,",
-    "no TLS. PostgreSQL is tested, not measured. The thousand stations are threads of four processes that compete with the",
-    "server for two cores, and send at a fixed rate: all of it was taken, and times of a call are what they were so.",
+    "no TLS. PostgreSQL is tested, not measured. The thousand stations are threads of four processes, which compete",
+    "with the server for two cores; they send at a fixed rate, and all of it was taken.",
 ]
 TITLES = {
     "paced": "50 stations record; the server is killed (-9) three times",

@@ -19,6 +19,7 @@ from tests.web.conftest import Serve, self_signed
 from sightline import __version__
 from sightline.core.errors import ConflictError, StoreError
 from sightline.line import forwarding
+from sightline.operations import fleet
 from sightline.store.inspections import Filter
 from sightline.store.store import Store
 
@@ -133,10 +134,15 @@ def test_a_token_is_for_one_station_and_for_sending_alone(serve: Serve, tmp_path
     answer = httpx.get(f"{served.url}/api/v1/inspections", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 403
     with served.client("engineer") as client:
-        made = client.post("/tokens", {"name": "saw", "scopes": ["station:saw"]}, once=False)
-        assert made["token"]["scopes"] == ["station:saw"]
+        other = client.post("/stations/saw/tokens", {}, once=False)["token"]
     with served.client("reviewer") as client, pytest.raises(Exception, match="engineer"):
-        client.post("/tokens", {"name": "saw", "scopes": ["station:saw"]}, once=False)
+        client.post("/stations/saw/tokens", {}, once=False)
+    with box(settings_of(tmp_path / "saw", served.url, other, "saw")) as one:
+        one.forwarder.send_some()
+        assert one.forwarder.waiting == 0
+        assert fleet.revoke(served.store, "saw") == 1
+        with pytest.raises(StoreError, match="does not accept the station's token"):
+            one.forwarder.send_some()
 
 
 def test_a_clock_that_is_a_day_off_is_measured_and_its_rows_keep_both_times(serve: Serve, tmp_path: Path) -> None:

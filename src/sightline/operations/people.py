@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sightline.core.errors import BusyError, ForbiddenError, InputError, MissingExtraError
 from sightline.store.access import Token
-from sightline.store.stations import NAME
 from sightline.store.store import Store
 from sightline.store.tables.base import now
-from sightline.store.users import ADMINISTRATOR, ENGINEER, OPERATOR, RANK, User
+from sightline.store.users import ADMINISTRATOR, OPERATOR, RANK, User
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -152,16 +151,8 @@ def identify_token(store: Store, secret: str) -> Identity | None:
 def add_token(
     store: Store, identity: Identity, name: str, scopes: Sequence[str], expires: datetime | None
 ) -> tuple[Token, str]:
-    """Make a token with some of the own rights: what is kept of it, and the secret, which nobody sees again.
-
-    The scope station:NAME, which an engineer may give, lets that station send, and nothing else: it stands alone.
-    """
-    if scopes and scopes[0].startswith(f"{STATION}:") and NAME.match(scopes[0].partition(":")[2]):
-        identity.check(ENGINEER, "line")
-        scopes, known = scopes[:1], {scopes[0]}
-    else:
-        known = set(SCOPES)
-    unknown = sorted(set(scopes) - known)
+    """Make a token with some of the own rights: what is kept of it, and the secret, which nobody sees again."""
+    unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise InputError(f"{', '.join(unknown) or 'none'}: not scopes. Choose from: {', '.join(SCOPES)}")
     if identity.scopes is not None:

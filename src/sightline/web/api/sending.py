@@ -11,9 +11,9 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
 
 from sightline.core.errors import BusyError, ForbiddenError, InputError
-from sightline.operations import sending
+from sightline.operations import fleet, sending
 from sightline.operations.people import Identity
-from sightline.web.api.identity import Sending
+from sightline.web.api.identity import Operating, Sending
 from sightline.web.api.problems import responses
 from sightline.web.api.site import Here, Site
 
@@ -30,6 +30,13 @@ class Wanted(BaseModel):
     recipe_hash: str | None
     rollout: int | None
     urgent: bool
+
+
+class StationToken(BaseModel):
+    """A station's token, which is told this once."""
+
+    station: str
+    token: str
 
 
 class Taken(BaseModel):
@@ -56,6 +63,13 @@ async def ingest(name: str, request: Request, site: Here, identity: Sending) -> 
 async def picture(name: str, request: Request, site: Here, identity: Sending) -> dict[str, Any]:
     """Keep a picture of a part that was taken before: {"format", "entry", "image": base64}."""
     return await _take(site, sending.take_picture, name, request, identity)
+
+
+@router.post("/stations/{name}/tokens", status_code=201)
+def make_token(name: str, site: Here, identity: Operating) -> StationToken:
+    """Make a token by which a station sends, and nothing else. Its secret is in this answer and nowhere else."""
+    made = fleet.token(site.store, name, None, identity.name)
+    return StationToken(station=name, token=made["token"])
 
 
 @router.get(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, Field
@@ -22,7 +22,6 @@ from sightline.web.api.site import Here
 router = APIRouter(tags=["users"], responses=responses(401, 403, 404, 409, 412, 422))
 Role = Literal["operator", "reviewer", "engineer", "administrator"]
 Scope = Literal["read", "inspect", "label", "lab", "line", "admin"]
-OfStation = Annotated[str, Field(pattern=r"^station:[\w.-]{1,64}$", examples=["station:press-3"])]
 
 
 class NewUser(Form):
@@ -47,7 +46,7 @@ class NewToken(Form):
     """A new token, with some of the rights of whoever makes it."""
 
     name: str = Field(min_length=1, max_length=100, examples=["MES"])
-    scopes: list[Scope | OfStation] = Field(min_length=1, max_length=6)
+    scopes: list[Scope] = Field(min_length=1, max_length=6)
     expires: AwareDatetime | None = None
 
 

@@ -72,7 +72,7 @@ function Connect({ open, close }) {
   const [make, busy] = useAction(async (event) => {
     event.preventDefault();
     const name = new FormData(event.target).get("name");
-    set({ name, secret: (await post("/tokens", { name, scopes: [`station:${name}`] })).secret });
+    set({ name, secret: (await post(`/stations/${encodeURIComponent(name)}/tokens`, {})).token });
   });
   const end = () => { set(null); close(); };
   const lines = made && `name = "${made.name}"\nrollouts = true\n\n[site]\nurl = "${location.origin}"\ntoken = { file = "${made.name}.token" }\n`;
