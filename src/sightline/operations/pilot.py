@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, pairwise
 from typing import Any, get_args
 
 import sightline
@@ -17,6 +19,7 @@ from sightline.operations.opening import author as who
 from sightline.operations.opening import opened_store
 from sightline.store.inspections import Filter
 from sightline.store.records import Record
+from sightline.store.review_figures import Stratum
 from sightline.store.store import Store, StoreLocation
 
 Where = Store | StoreLocation
@@ -72,10 +75,11 @@ def status(where: Where, station: str) -> dict[str, Any]:
     """How the pilot of a station stands, by the line's own record and what people said. Raises NotFoundError."""
     with opened_store(where) as store:
         begun = _must_run(store, station)
-        now, rates, until = _stands(store, begun)
+        stood = _stood(store, begun)
+        now, rates, _ = stood[-1]
         return {
             **now.to_json(),
-            "history": _history(store, begun, until),
+            "history": _history([one for one, *_ in stood]),
             "sentence": now.sentence(),
             "rates": rates.to_json(),
             "begun": begun.created.isoformat(),
@@ -130,25 +134,38 @@ def _must_run(store: Store, station: str) -> Record:
     return found
 
 
-def _stands(store: Store, begun: Record, until: datetime | None = None) -> tuple[Standing, LiveRates, datetime]:
+def _stands(store: Store, begun: Record) -> tuple[Standing, LiveRates, datetime]:
+    return _stood(store, begun)[-1]
+
+
+def _stood(store: Store, begun: Record) -> list[tuple[Standing, LiveRates, datetime]]:
+    """How a pilot has stood after each share of its time, by the parts until then and their answers; now at last."""
     given = dict(begun.content["targets"])
     targets = Targets(**{**given, "prices": Prices(**given["prices"])})
-    until = until or datetime.now(UTC) + timedelta(seconds=1)
     station, recipe = begun.content["station"], begun.content.get("shadow")
+    # A recipe in shadow stops nothing.
+    alarms = () if recipe else store.alarms.page(station=station, limit=ALARMS)
+    step = (datetime.now(UTC) + timedelta(seconds=1) - begun.created) / STEPS
+    moments = [begun.created + number * step for number in range(STEPS + 1)]
     if recipe is None:
-        strata = store.review_figures.strata(begun.created, until, station)
+        spans = [store.review_figures.strata(since, until, station) for since, until in pairwise(moments)]
     else:
-        strata = store.review_figures.shadow_strata(begun.created, until, station, recipe)
-    rates = live_rates(strata)
-    alarms = store.alarms.page(station=station, limit=ALARMS)
-    stops = sum(begun.created <= one.created < until for one in alarms)  # a recipe in shadow stops nothing
-    return standing(targets, rates, 0 if recipe else stops), rates, until
+        spans = list(store.review_figures.shadow_strata(moments, station, recipe))
+    found = []
+    for until, so_far in zip(moments[1:], accumulate(spans, lambda *both: tuple(map(_sum, *both))), strict=True):
+        rates = live_rates(so_far)
+        stops = sum(begun.created <= one.created < until for one in alarms)
+        found.append((standing(targets, rates, stops), rates, until))
+    return found
 
 
-def _history(store: Store, begun: Record, until: datetime) -> list[dict[str, Any]]:
-    """How the bounds have closed in: after each share of the time, of the parts until then and all their answers."""
-    step = (until - begun.created) / STEPS
-    stood = [_stands(store, begun, begun.created + number * step)[0] for number in range(1, STEPS + 1)]
+def _sum(one: Stratum, other: Stratum) -> Stratum:
+    parts, good, defective = one.parts + other.parts, one.good + other.good, one.defective + other.defective
+    return replace(one, parts=parts, good=good, defective=defective)
+
+
+def _history(stood: Sequence[Standing]) -> list[dict[str, Any]]:
+    """How the bounds have closed in, wherever parts have come."""
     return [
         {"parts": one.parts, "goals": {goal.name: goal.estimate.to_json() for goal in one.goals}}
         for number, one in enumerate(stood)

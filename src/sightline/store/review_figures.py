@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -97,35 +98,39 @@ class ReviewFigures:
             for one in VERDICTS
         )
 
-    def shadow_strata(self, since: datetime, until: datetime, station: str, recipe: str) -> tuple[Stratum, ...]:
-        """What a recipe in shadow said of the station's production in since <= triggered < until, and answers.
+    def shadow_strata(self, moments: Sequence[datetime], station: str, recipe: str) -> tuple[tuple[Stratum, ...], ...]:
+        """What a recipe in shadow said of the station's production from each of the moments to the next, and answers.
 
         People are asked by the verdict of the recipe in use, at random within each: so parts are counted by both
         verdicts, and within each pair those who were looked at are a random sample again. The shadow's verdict of
         a part is the gravest of its views'; parts that it has not judged in every view are left out.
         """
-        row, review = InspectionRow, ReviewRow
+        row, review, first, last = InspectionRow, ReviewRow, moments[0], moments[-1]
         judged = select(row.key, row.verdict).where(
-            row.station == station, row.shadow.is_(True), row.recipe_hash == recipe, row.triggered >= since,
-            row.triggered < until,
+            row.station == station, row.shadow.is_(True), row.recipe_hash == recipe, row.triggered >= first,
+            row.triggered < last,
         )  # fmt: skip
         looked = (review.state == ANSWERED) & (review.purpose == REVIEW) & review.automatic.is_(True)
-        told = select(row.key, row.verdict, review.answer).where(*_production(since, until, station))
+        told = select(row.key, row.verdict, row.triggered, review.answer).where(*_production(first, last, station))
         told = told.outerjoin(review, (review.inspection_id == row.id) & looked)
         said: dict[str, list[Verdict]] = {}
-        cells = {(one, other): [0, 0, 0] for one in VERDICTS for other in VERDICTS}
+        spans = [{(one, other): [0, 0, 0] for one in VERDICTS for other in VERDICTS} for _ in moments[1:]]
         with self._database.reading() as session:
             for key, verdict in session.execute(judged).yield_per(BATCH):
                 said.setdefault(str(key).rpartition("-shadow-")[0], []).append(Verdict(verdict))
             views = max(map(len, said.values()), default=0)
-            for key, active, answer in session.execute(told).yield_per(BATCH):
+            for key, active, triggered, answer in session.execute(told).yield_per(BATCH):
                 own = said.get(str(key), [])
                 if own and len(own) == views:
-                    cell = cells[max(own, key=SEVERITY.__getitem__), Verdict(active)]
+                    span = spans[bisect_right(moments, triggered) - 1]
+                    cell = span[max(own, key=SEVERITY.__getitem__), Verdict(active)]
                     cell[0] += 1
                     cell[1] += answer == GOOD
                     cell[2] += answer == DEFECTIVE
-        return tuple(Stratum(one, parts, good, bad, active) for (one, active), (parts, good, bad) in cells.items())
+        return tuple(
+            tuple(Stratum(one, parts, good, bad, active) for (one, active), (parts, good, bad) in span.items())
+            for span in spans
+        )
 
     def answers(self, since: datetime, until: datetime) -> tuple[Answered, ...]:
         """Answers in since <= answered < until, the newest 50,000, the oldest first."""

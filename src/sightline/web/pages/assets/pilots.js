@@ -84,7 +84,7 @@ function Bounds({ title, goal, history }) {
 
 function Running({ station, changed }) {
   const session = useSession();
-  const found = useRemote((signal) => get(`/pilots/${encodeURIComponent(station)}`, {}, signal), [station], 30);
+  const found = useRemote((signal) => get(`/pilots/${encodeURIComponent(station)}`, {}, signal), [station], 60);
   const [run, busy] = useAction(async (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
