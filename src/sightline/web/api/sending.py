@@ -81,8 +81,8 @@ def recipe_file(
     name: str, hash: str, site: Here, identity: Sending, range: Annotated[str | None, Header()] = None
 ) -> Response:
     """The file of a recipe that is rolled out to the station, from the byte on that `Range: bytes=NUMBER-` names."""
-    data = sending.recipe_of(site.store, name, hash)
     _check(name, identity)
+    data = sending.recipe_of(site.store, name, hash)
     headers = {"ETag": f'"{hash}"', "Accept-Ranges": "bytes"}
     asked = re.fullmatch(r"bytes=(\d{1,15})-", range or "")
     if asked is None or not 0 < int(asked[1]) < len(data):
@@ -94,12 +94,12 @@ def recipe_file(
 
 async def _take(site: Site, work: Any, name: str, request: Request, identity: Identity) -> dict[str, Any]:
     """Have a batch taken by a thread of those that are for stations: pages have theirs."""
+    _check(name, identity)
     if site.sending.statistics().tasks_waiting >= MAX_WAITING:
         raise BusyError("many stations send at once. Send it again in a moment", 5.0)
     body = await request.body()
     if not body:
         raise InputError("there is nothing in the request. Send a batch")
-    _check(name, identity)
     done: dict[str, Any] = await run_sync(
         partial(work, site.store, name, body, site.settings.free_mb), limiter=site.sending
     )
