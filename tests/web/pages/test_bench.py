@@ -230,7 +230,7 @@ def test_what_was_inspected_while_the_line_is_cut_is_recorded_once(
 
 
 def test_a_part_that_is_not_ok_is_shown_again_and_the_book_says_what_it_is(
-    learned: str, served: Served, browser: Browser, look: Callable[[Page, str], None]
+    learned: str, served: Served, browser: Browser
 ) -> None:
     served.store.book.write(BookPage(product="caps", name="unknown", guideline="Wipe it, then show it again."), "ann")
     with phone(browser, served) as context:
@@ -246,7 +246,6 @@ def test_a_part_that_is_not_ok_is_shown_again_and_the_book_says_what_it_is(
         assert high["height"] >= 64
         page.get_by_role("button", name="Show it again").click()
         expect(page.get_by_text("2 times")).to_be_visible()
-        look(page, "bench-camera")
         page.wait_for_load_state("networkidle")
     again, first = served.store.inspections.page()[:2]
     assert (first.details["attempt"], again.details["attempt"]) == (1, 2)
