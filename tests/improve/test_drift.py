@@ -139,6 +139,18 @@ def test_a_changeover_mixes_no_charts_and_its_first_parts_do_not_count(part: Par
     assert set(watching.charts) == {KEY, ("press", "top", OTHER)}
 
 
+def test_a_drift_during_a_changeover_is_charged_to_the_recipe_that_drifts(part: Part, watch: Any) -> None:
+    """The lamp fades for one recipe while the line changes to and fro: one alarm, with its cause, for that one."""
+    watching, number = watch(), 0
+    watching._cards[OTHER] = watching._cards[RECIPE]
+    for _ in range(8):
+        for recipe in (RECIPE, OTHER):
+            for _ in range(30):
+                number += 1
+                watching.see([part(number, {"brightness": -6.0} if recipe == RECIPE else {}, recipe=recipe)])
+    assert [(alarm.key[2], alarm.cause) for alarm in watching.raised] == [(RECIPE, "light")]
+
+
 def test_a_clock_that_jumps_changes_nothing(part: Part, watch: Any) -> None:
     records = [part(number, {"brightness": -4.0} if number > 300 else None) for number in range(1, 451)]
     jumped = [replace(one, triggered=datetime(1990 + one.id % 60, 1, 1, tzinfo=UTC)) for one in records if one.id]

@@ -75,3 +75,22 @@ def test_of_two_at_the_same_moment_the_second_is_told(store: Store, monkeypatch:
     with pytest.raises(ConflictError, match="press"):
         store.adaptations.add("press", RECIPE, 1, "learned", b"2", {}, "ben", based_on=first.id)
     assert store.adaptations.file(first.id) == b"1"
+
+
+def test_an_update_that_is_broken_off_leaves_the_change_before(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the power goes before the change is whole: all of it or nothing, and the next one finds its number."""
+    found = store.adaptations
+    first = found.add("press", RECIPE, 1, "learned", b"1", {}, "station")
+
+    def power_lost(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as lost:
+        lost.setattr(adaptations, "audit", power_lost)
+        with pytest.raises(KeyboardInterrupt):
+            found.add("press", RECIPE, 2, "learned", b"2", {}, "station", based_on=first.id)
+    active = found.active("press", RECIPE)
+    assert active is not None and (active.id, active.state, found.file(active.id)) == (first.id, ACTIVE, b"1")
+    assert found.digests("press", [RECIPE]) == {RECIPE: (first.id, first.digest)}
+    again = found.add("press", RECIPE, found.next_number("press", RECIPE), "learned", b"3", {}, "s", based_on=first.id)
+    assert (again.number, again.state) == (2, ACTIVE)
