@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -61,3 +62,45 @@ def test_the_notebook_is_one_for_jupyter_and_stays_small() -> None:
         wanted = {"cell_type", "id", "metadata", "source"}
         assert set(cell) == wanted | ({"outputs", "execution_count"} if cell["cell_type"] == "code" else set())
         assert not cell.get("outputs")
+
+
+@pytest.fixture
+def year(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The year's script as a module."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    spec = importlib.util.spec_from_file_location("year_script", EXAMPLES / "04_year.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "DAYS", 2)
+    monkeypatch.setattr("sightline.improve.charts.FIRST", 30)
+    return module
+
+
+@pytest.mark.slow
+def test_a_short_year_finds_names_and_learns_what_is_new(year: Any, tmp_path: Path) -> None:
+    """Another lens and a defect that nobody knew, through the server's API: found, named, learned, recognised.
+
+    A year as short as this says nothing of what the loop saves: docs/how-to/a-year.md has one of 1,080 parts.
+    """
+    from year.page import escapes, overkills, phases, write_page
+    from year.parts import NEW
+    from year.plant import NEW_NAME
+
+    short = year.Year(parts=288, size=128, new=0.3)
+    tiny = {"effort": "quick", "side_px": 128, "bank_size": 512, "sample_patches": 8000, "synthetic": 24}
+    how = {"settings": tiny, "good": 50, "each": 4, "ask_ok": 0.05, "ask_ng": 0.2}
+    parts, events, answers = year.run(short, tmp_path, 0.03, **how)
+    page = write_page(tmp_path / "year.html", short, parts, events, answers).read_text()
+    alarms = [one.text for one in events if one.kind == "alarm"]
+    assert any("softer or sharper" in text for text in alarms), alarms
+    recipes = [one for one in events if one.kind == "recipe"]
+    assert any("promoted" in one.text for one in recipes)
+    (taught,) = (one for one in recipes if NEW_NAME in one.text)
+    later = [one.called == NEW_NAME for one in parts if one.kind == NEW and one.index > taught.index]
+    assert sum(later) > 0.7 * len(later) > 5
+    after = phases(short, parts)[2][1]
+    for measure in (escapes, overkills):  # nothing shows that either has become worse
+        assert measure(after, "loop").lower <= measure(after, "frozen").upper
+    assert page.count("<svg") == 3 and "http" not in page.replace("http-equiv", "")
+    assert len(parts) == short.parts
