@@ -11,7 +11,7 @@ import pytest
 from tests.line.test_supervisor import until
 
 from sightline.core.errors import RecipeError
-from sightline.line import assigned, station
+from sightline.line import assigned
 from sightline.line.devices import open_devices
 from sightline.line.settings import StationSettings, read_station
 from sightline.line.supervisor import Supervisor
@@ -63,9 +63,8 @@ def said(store: Store) -> Assignment:
 
 
 def test_a_station_starts_anew_with_what_was_rolled_out_and_with_its_own_when_it_is_taken_back(
-    tmp_path: Path, settings: StationSettings, recipe: Recipe, other: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: StationSettings, recipe: Recipe, other: Path
 ) -> None:
-    monkeypatch.setattr(station, "PAUSE_S", 0.5)  # inherited: stations are forked
     stopping = threading.Event()
     supervisor = Supervisor([tmp_path / "desk.toml"], stopping)
     watching = threading.Thread(target=supervisor.run, daemon=True)

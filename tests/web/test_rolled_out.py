@@ -14,7 +14,7 @@ from tests.sending import join, until
 from tests.web.conftest import Serve, Served
 
 from sightline.core.errors import StoreError
-from sightline.line import assigned, site, station
+from sightline.line import assigned, site
 from sightline.line.settings import StationSettings, read_station
 from sightline.line.supervisor import Supervisor
 from sightline.operations.store import register_recipe
@@ -54,10 +54,8 @@ def said(store: Store) -> Assignment:
 
 
 def test_a_station_runs_what_its_site_rolls_out_and_its_own_again_when_that_is_taken_back(
-    settings: tuple[Served, StationSettings], tmp_path: Path, recipe: Recipe, other: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(station, "PAUSE_S", 0.5)  # inherited: stations are forked
+    settings: tuple[Served, StationSettings], tmp_path: Path, recipe: Recipe, other: Path
+) -> None:
     store, stopping = settings[0].store, threading.Event()
     supervisor = Supervisor([tmp_path / "desk.toml"], stopping)
     watching = threading.Thread(target=supervisor.run, daemon=True)
