@@ -18,6 +18,7 @@ from sightline.cli.options import (
     Images,
     Json,
     NewRecipe,
+    On,
     Outside,
     PrecisionName,
     RecipeFile,
@@ -82,6 +83,7 @@ def search(
     defect_rate: Annotated[float, typer.Option(help="Share of defective parts on the line.")] = 0.01,
     folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds per trial.")] = 3,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Trials run in parallel.")] = 1,
+    on: On = "local",
     backbones: Annotated[str, typer.Option(help="Backbones to try, separated by commas.")] = "lite0,lite1,lite2",
     test_fraction: Annotated[float, typer.Option(help="Test share if the data has no split.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
@@ -95,7 +97,7 @@ def search(
     from sightline.train.settings import parse_pairs
 
     prices = {"escape_price": escape_price, "overkill_price": overkill_price, "review_price": review_price}
-    bounds = {"trials": trials, "budget": budget, "folds": folds, "processes": processes, "study": study}
+    bounds = {"trials": trials, "budget": budget, "folds": folds, "processes": processes, "on": on, "study": study}
     options = {**prices, **bounds, "defect_rate": defect_rate, "backbones": backbones.split(",")}
     settings: dict[str, object] = {"seed": seed, "threads": threads, **parse_pairs(sets or [])}
     tell = console.aside(as_json)

@@ -80,3 +80,6 @@ Report = Annotated[Path | None, typer.Option(help="HTML report to write.", callb
 Images = Annotated[
     list[Path], typer.Argument(help="Images, or folders of images.", show_default=False, callback=no_recipe)
 ]
+On = Annotated[
+    str, typer.Option("--on", help="local; ray: the Ray cluster of this machine; ray://HOST:PORT: another's.")
+]

@@ -9,12 +9,9 @@ import typer
 
 from sightline.cli import console, text_lab
 from sightline.cli.app import app
-from sightline.cli.options import EngineName, Json, PrecisionName, RecipeFile
+from sightline.cli.options import EngineName, Json, On, PrecisionName, RecipeFile
 from sightline.core.progress import progress
 
-On = Annotated[
-    str, typer.Option("--on", help="local; ray: the Ray cluster of this machine; ray://HOST:PORT: another's.")
-]
 Processes = Annotated[int, typer.Option(min=1, max=256, help="Processes on this machine; a cluster uses its cores.")]
 Cores = Annotated[int, typer.Option(min=1, max=256, help="CPU threads of each process.")]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +19,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessP
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.process import parent_process
 from typing import Any, TypeVar
 
 from sightline.core.errors import MissingExtraError, SettingError, SightlineError
@@ -24,7 +27,7 @@ from sightline.core.errors import MissingExtraError, SettingError, SightlineErro
 LOCAL, RAY = "local", "ray"
 _LOG = logging.getLogger(__name__)
 RETRIES = 3  # of a task whose process died
-AHEAD = 2  # tasks under way per process: one runs, the next is there when it ends
+AHEAD = 2
 REACHED_S = 5.0  # within which a cluster answers
 COUNTED_S = 1.0  # between two looks at how large the cluster is
 
@@ -51,6 +54,7 @@ class Cluster:
     on: str = LOCAL
     processes: int = 1  # of the local ones; a cluster has as many as its cores allow
     cores: int = 1  # that one task may use
+    ahead: int = AHEAD  # tasks under way per process: with more than one, the next is there when one ends
 
     def __post_init__(self) -> None:
         host, colon, port = self.on.removeprefix("ray://").rpartition(":")
@@ -70,7 +74,7 @@ class Cluster:
         elif self.processes == 1:
             yield from ((task, work(shared, task)) for task in tasks)
         else:
-            yield from _locally(self.processes, work, shared, tasks)
+            yield from _locally(self, work, shared, tasks)
 
 
 # This machine's processes.
@@ -81,6 +85,16 @@ _shared: Any = None
 def _take(shared: Any) -> None:
     global _shared  # noqa: PLW0603 - what the tasks of a process share is sent to it once
     _shared = shared
+    # An interrupt at the terminal reaches every process of its group; only the first one answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()  # one that is killed cannot end its pool
+        os._exit(1)
 
 
 def _call(work: Callable[[Any, Any], Any], task: Any) -> Any:
@@ -102,17 +116,17 @@ def _pool(processes: int, shared: Any) -> Iterator[ProcessPoolExecutor]:
 
 
 def _locally(
-    processes: int, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]
+    cluster: Cluster, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]
 ) -> Iterator[tuple[Any, Any]]:
     """Nobody knows which task killed its process: those under way run again alone, and the one that kills is known."""
     waiting, alone = iter(tasks), deque[Any]()
     died = 0
     while True:
-        with _pool(processes, shared) as pool:
+        with _pool(cluster.processes, shared) as pool:
             running: dict[Future[Any], Any] = {}
             try:
                 while True:
-                    room = 1 - len(running) if alone else processes * AHEAD - len(running)
+                    room = (1 if alone else cluster.processes * cluster.ahead) - len(running)
                     source = alone if alone else waiting
                     for task in list(islice(source, max(room, 0))):
                         running[pool.submit(_call, work, task)] = task
@@ -149,7 +163,7 @@ def _on_ray(
         room = counted = 0.0
         while True:
             if time.monotonic() - counted >= COUNTED_S:  # machines join and leave
-                room = AHEAD * max(1.0, ray.cluster_resources().get("CPU", 1.0) // cluster.cores)
+                room = cluster.ahead * max(1.0, ray.cluster_resources().get("CPU", 1.0) // cluster.cores)
                 counted = time.monotonic()
             for task in islice(waiting, max(int(room) - len(running), 0)):
                 running[run.remote(handed, task)] = task

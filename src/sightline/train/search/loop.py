@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from multiprocessing.process import parent_process
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sightline.core.errors import SightlineError
-from sightline.core.progress import Progress
+from sightline.core.progress import Progress, unwatched
 from sightline.evaluate.prices import Prices
+from sightline.runtime.cluster import Cluster, Lost
 from sightline.train.search.cost import cheapest
 from sightline.train.search.folds import Bench, portable
 from sightline.train.search.result import SearchTrial, State
 from sightline.train.search.selection import dominated
 from sightline.train.search.space import Space
-from sightline.train.search.study import BASE, FAILED, REASON, SCORES, TIMES, done, open_study, quietly, take, withdraw
+from sightline.train.search.study import BASE, FAILED, REASON, SCORES, TIMES, done, quietly, take, withdraw
 from sightline.train.search.trial import Outcome, run_folds
 
 FOLD_SECONDS = "fold_seconds"
@@ -73,9 +72,25 @@ def work(study: optuna.Study, job: Job, progress: Progress, stop: Callable[[], b
 
 def _attempt(study: optuna.Study, trial: optuna.Trial, job: Job, progress: Progress, stop: Callable[[], bool]) -> None:
     """One trial from its settings to what the study is told."""
-    seconds: list[float] = []
+    ended, note = lambda: _finished(study), trial.set_user_attr
+    state, values = _evaluate(job, trial.params, ended, _quickest(study), note, progress, stop)
+    study.tell(trial, values, state)
 
-    quickest = min((second for trial in done(study) for second in trial.user_attrs.get(FOLD_SECONDS, ())), default=0.0)
+
+def _evaluate(
+    job: Job,
+    params: Mapping[str, Any],
+    ended: Callable[[], list[tuple[int, Outcome]]],
+    quickest: float,
+    note: Callable[[str, Any], None],
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> tuple[TrialState, list[float] | None]:
+    """What the study is to be told of these settings; `note` hears what is known of them after each fold.
+
+    `ended` are the trials that this one is compared with, `quickest` the shortest fold so far in s. Raises OutOfTime.
+    """
+    seconds: list[float] = []
 
     def before(fold: int) -> None:
         # A fold that will not fit is not begun: the trial would be cut all the same, and the budget overrun.
@@ -87,23 +102,97 @@ def _attempt(study: optuna.Study, trial: optuna.Trial, job: Job, progress: Progr
 
     def after(outcome: Outcome, folds: int) -> None:
         seconds[-1] += time.perf_counter()
-        trial.set_user_attr(FOLD_SECONDS, seconds)
-        trial.set_user_attr(SCORES, outcome.scores)
-        trial.set_user_attr(TIMES, outcome.times_ms)
-        if folds < job.bench.count and (worse := dominated(outcome, _finished(study), job.bench, job.prices)):
+        note(FOLD_SECONDS, seconds)
+        note(SCORES, outcome.scores)
+        note(TIMES, outcome.times_ms)
+        if folds < job.bench.count and (worse := dominated(outcome, ended(), job.bench, job.prices)):
             raise optuna.TrialPruned(f"stopped after {folds} of {job.bench.count} folds: {worse[1]}")
 
     try:
-        outcome = run_folds(job.bench, job.space.settings(trial.params), before, after)
+        outcome = run_folds(job.bench, job.space.settings(params), before, after)
         cost = cheapest(outcome.scores, job.bench.defective(), job.prices)
     except optuna.TrialPruned as reason:
-        trial.set_user_attr(REASON, str(reason))
-        study.tell(trial, state=TrialState.PRUNED)
+        note(REASON, str(reason))
+        return TrialState.PRUNED, None
     except SightlineError as error:
-        trial.set_user_attr(FAILED, str(error))
+        note(FAILED, str(error))
+        return TrialState.FAIL, None
+    return TrialState.COMPLETE, [cost.value, outcome.ms]
+
+
+# Trials as tasks of several processes, here or on a cluster; one that dies takes only its trial with it.
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial to be run elsewhere, and what it is compared with."""
+
+    number: int
+    params: dict[str, Any]
+    ended: tuple[tuple[int, Outcome], ...]
+    quickest: float
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the study is to be told of a trial; `state` None: it ran out of time."""
+
+    state: TrialState | None
+    values: list[float] | None
+    noted: dict[str, Any]
+
+
+def run_trial(job: Job, asked: Asked) -> Answered:
+    """One trial in a process of its own."""
+    noted: dict[str, Any] = {}
+    with quietly():
+        try:
+            ended, quickest = (lambda: list(asked.ended)), asked.quickest
+            answer = _evaluate(job, asked.params, ended, quickest, noted.__setitem__, unwatched, lambda: False)
+        except OutOfTime:
+            return Answered(None, None, noted)
+    return Answered(*answer, noted)
+
+
+def work_together(study: optuna.Study, job: Job, cluster: Cluster, progress: Progress) -> bool:
+    """As `work`, trials at once in the processes of a cluster; an interrupt ends them all."""
+    running: dict[int, optuna.Trial] = {}
+
+    def tasks() -> Iterator[Asked]:
+        while time.time() < job.deadline:
+            trial = take(study, job.space, job.trials, job.seed)
+            if trial is None:
+                return
+            running[trial.number] = trial
+            yield Asked(trial.number, dict(trial.params), tuple(_finished(study)), _quickest(study))
+
+    try:
+        for asked, answer in cluster.map(run_trial, replace(job, path=None, bench=portable(job.bench)), tasks()):
+            _hear(study, running.pop(asked.number), answer)
+            progress("trials", min(len(done(study)), job.trials), job.trials)
+    except BaseException as error:
+        for trial in running.values():
+            withdraw(study, trial, f"ended by {type(error).__name__}")
+        raise
+    return len(done(study)) >= job.trials
+
+
+def _hear(study: optuna.Study, trial: optuna.Trial, answer: Answered | Lost) -> None:
+    if isinstance(answer, Lost):
+        trial.set_user_attr(FAILED, f"{answer.reason}. Search in fewer processes, or where there is more memory")
         study.tell(trial, state=TrialState.FAIL)
+        return
+    for name, value in answer.noted.items():
+        trial.set_user_attr(name, value)
+    if answer.state is None:
+        withdraw(study, trial, "the budget was spent")
     else:
-        study.tell(trial, [cost.value, outcome.ms])
+        study.tell(trial, answer.values, answer.state)
+
+
+def _quickest(study: optuna.Study) -> float:
+    """The shortest fold of all trials that have ended, in s; 0 where there is none."""
+    return min((second for trial in done(study) for second in trial.user_attrs.get(FOLD_SECONDS, ())), default=0.0)
 
 
 def records(study: optuna.Study, job: Job) -> tuple[SearchTrial, ...]:
@@ -140,45 +229,3 @@ def _record(trial: FrozenTrial, job: Job) -> SearchTrial:
         default=bool(trial.user_attrs.get(BASE)),
         scores=outcome.scores,
     )
-
-
-# Several processes on one study; one that dies takes only its trial with it.
-
-LOOK_S = 0.5  # between two looks at the study
-
-
-def work_together(study: optuna.Study, job: Job, processes: int, progress: Progress) -> bool:
-    """As `loop.work`, in `processes` processes; an interrupt ends them all.
-
-    The study must be in a file. Raises SightlineError where every process died without being asked to.
-    """
-    # Spawned, not forked: torch and onnxruntime hold threads, which a fork would leave half alive.
-    context = multiprocessing.get_context("spawn")
-    sent = replace(job, bench=portable(job.bench))
-    team = [context.Process(target=_member, args=(sent, number), daemon=True) for number in range(processes)]
-    try:
-        for member in team:
-            member.start()
-        while any(member.is_alive() for member in team):
-            progress("trials", min(len(done(study)), job.trials), job.trials)
-            time.sleep(LOOK_S)
-    finally:
-        for member in team:
-            if member.pid is not None:
-                member.terminate()
-                member.join()
-    if all(member.exitcode for member in team):
-        raise SightlineError(
-            f"all {processes} processes of the search ended with an error, written above. Finished trials are kept "
-            "in the study; try again with processes=1, or with less memory in use"
-        )
-    return len(done(study)) >= job.trials
-
-
-def _member(job: Job, number: int) -> None:
-    # An interrupt at the terminal reaches every process of its group; only the first one answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    with quietly():
-        study = open_study(job.path, None)
-        work(study, job, lambda stage, at, of: None, lambda: parent is None or not parent.is_alive(), number)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from sightline.core.progress import Progress, unwatched
 from sightline.core.sample import Sample
 from sightline.data.dataset import Dataset
 from sightline.evaluate.prices import Prices
+from sightline.runtime.cluster import LOCAL, Cluster
 from sightline.runtime.recipe import Recipe
 from sightline.train.search.folds import Bench, make_bench
 from sightline.train.search.loop import Job, fold_seconds, records, work, work_together
@@ -58,6 +57,7 @@ def search(
     study: str | Path | None = None,
     folds: int = 3,
     processes: int = 1,
+    on: str = LOCAL,
     backbones: Sequence[str] = BACKBONES,
     defect_rate: float = 0.01,
     escape_price: float = 50.0,
@@ -73,6 +73,7 @@ def search(
     `budget` ("90s", "10m", "2h") ends them earlier, between two folds; the last training comes after it. `study` is a
     SQLite file with which the same call goes on. `fixed` are settings that are not searched. Prices are in any money,
     and set the recipe's thresholds, too (one, where a review has no price).
+    `on` says where: `processes` of this machine, or a Ray cluster as in `runtime.cluster.Cluster`.
     With `processes` over 1 a script needs the usual `if __name__ == "__main__"`. Ctrl-C ends the trials.
     `progress` is as in `training.train`.
 
@@ -87,17 +88,19 @@ def search(
             f"{trials} trials in {processes} processes: give 1 or more, and at most {MAX_PROCESSES} processes"
         )
     settings = TrainSettings.parse(dict(offer_space(fixed, backbones, 1.0).fixed))
+    cluster = Cluster(on, processes, settings.threads, ahead=1)  # a trial that is taken later knows more
     bench = make_bench(samples, folds, settings.seed, settings.roi[2] * settings.roi[3])
     space = offer_space(fixed, backbones, bench.side_px, bench.labelled)
     report: Progress = progress if callable(progress) else unwatched
-    with _study_file(study, processes) as path, quietly():
+    with quietly():
+        path = None if study is None else Path(study)
         job = Job(path, bench, space, prices, trials, deadline, settings.seed)
-        found = _hunt(job, processes, report)
+        found = _hunt(job, cluster, report)
     whole = Dataset(bench.name, bench.samples, "search", given_split=False)
     recipe = train(whole, found.settings, progress=report)
     cost = None if found.chosen is None else found.chosen.cost
     recipe = price_thresholds(recipe, cost, prices, bench.synthetic)
-    return _result(job, found, recipe, processes, time.time() - start)
+    return _result(job, found, recipe, cluster, time.time() - start)
 
 
 def parse_budget(budget: str | None) -> float:
@@ -112,25 +115,15 @@ def parse_budget(budget: str | None) -> float:
     return float(match[1]) * UNITS_S[match[2]]
 
 
-@contextmanager
-def _study_file(study: str | Path | None, processes: int) -> Iterator[Path | None]:
-    """Where the study lies: the given file; else in memory, or in a passing file where processes share it."""
-    if study is not None or processes == 1:
-        yield None if study is None else Path(study)
-        return
-    with tempfile.TemporaryDirectory(prefix="sightline-search-") as folder:
-        yield Path(folder) / "study.db"
-
-
-def _hunt(job: Job, processes: int, progress: Progress) -> _Found:
+def _hunt(job: Job, cluster: Cluster, progress: Progress) -> _Found:
     study = open_study(job.path, identity(job.bench, job.space, job.prices))
     sweep(study)
     offer_first(study, job.space)
     try:
-        if processes == 1:
+        if cluster.on == LOCAL and cluster.processes == 1:
             complete = work(study, job, progress, lambda: False)
         else:
-            complete = work_together(study, job, processes, progress)
+            complete = work_together(study, job, cluster, progress)
         ended = "trials" if complete else "budget"
     except KeyboardInterrupt:
         ended = "interrupted"
@@ -165,7 +158,7 @@ def _advice(study: optuna.Study, job: Job) -> str:
     return f"One trial takes about {math.ceil(needed)} s here; give a budget of {math.ceil(10 * needed / 60)}m for ten"
 
 
-def _result(job: Job, found: _Found, recipe: Recipe, processes: int, seconds: float) -> SearchResult:
+def _result(job: Job, found: _Found, recipe: Recipe, cluster: Cluster, seconds: float) -> SearchResult:
     bench = job.bench
     good = sum(not sample.defective for sample in bench.samples)
     fixed = TrainSettings.parse(dict(job.space.fixed)).model_dump(include=set(job.space.fixed))
@@ -182,18 +175,18 @@ def _result(job: Job, found: _Found, recipe: Recipe, processes: int, seconds: fl
         defective=sum(picture.defective for picture in bench.judged),
         units=len(set(bench.units)),
         folds=bench.count,
-        processes=processes,
+        processes=cluster.processes,
         synthetic=bench.synthetic,
         searched=job.space.describe(),
         fixed=fixed,
         importances=found.importances,
-        notes=tuple(_notes(bench, found, processes, recipe)),
+        notes=tuple(_notes(bench, found, cluster, recipe)),
         seconds=seconds,
         ended=found.ended,
     )
 
 
-def _notes(bench: Bench, found: _Found, processes: int, recipe: Recipe) -> Iterator[str]:
+def _notes(bench: Bench, found: _Found, cluster: Cluster, recipe: Recipe) -> Iterator[str]:
     """What a person must know about the figures."""
     if bench.synthetic:
         yield (
@@ -210,8 +203,9 @@ def _notes(bench: Bench, found: _Found, processes: int, recipe: Recipe) -> Itera
             "Known types decide beside the score, so the costs compare settings, and are not those of the recipe's own "
             "thresholds, which rest on the training. Without a review price, parts that would be in REVIEW are NG"
         )
-    if processes > 1:
-        yield f"Times were taken while {processes} processes shared the computer: compare them, do not promise them"
+    if cluster.on != LOCAL or cluster.processes > 1:
+        who = "a cluster's processes" if cluster.on != LOCAL else f"{cluster.processes} processes"
+        yield f"Times were taken while {who} shared the computer: compare them, do not promise them"
     if found.ended != "trials":
         ended = "was interrupted" if found.ended == "interrupted" else "ended with its budget"
         yield f"The search {ended} after {len(found.trials)} trials. The same command with its study file goes on"
