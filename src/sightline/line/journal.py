@@ -242,9 +242,9 @@ class Journal:
                     refused.append((number, body, str(error)))
         with self._changed:
             self._file.execute("BEGIN IMMEDIATE")
+            before = self._cursors[DELIVERED], self._bytes
             try:
                 self._file.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", refused)
-                before = self._cursors[DELIVERED], self._bytes
                 self._move(DELIVERED, rows[-1][0])
                 self._file.execute("COMMIT")
             except BaseException:
