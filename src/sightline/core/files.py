@@ -35,3 +35,11 @@ def make_private(file: Path) -> None:
     """
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, unless it is there. Raises SettingError, before any work is done for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"{folder}: cannot be written ({error.strerror}). Choose another folder") from error

@@ -17,7 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.core.errors import InputError, SettingError, SightlineError
+from sightline.core.errors import InputError, SightlineError
+from sightline.core.figures import Figures
+from sightline.core.files import make_folder
 from sightline.core.progress import Progress, unwatched
 from sightline.data.formats.folders import walk_images
 from sightline.data.formats.label import is_mask_folder
@@ -61,8 +63,8 @@ class Block:
         return f"{self.number:07}-{hashlib.sha256(text).hexdigest()[:16]}.jsonl"
 
 
-@dataclass(frozen=True)
-class BatchSummary:
+@dataclass(frozen=True, slots=True)
+class BatchSummary(Figures):
     """What has come of it: images by verdict, how many had nothing to inspect, and what a next run would try again."""
 
     results: str
@@ -74,10 +76,6 @@ class BatchSummary:
     computed: int
     lost: tuple[str, ...]
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**self.__dict__, "lost": list(self.lost)}
 
 
 def batch(
@@ -101,10 +99,7 @@ def batch(
     cluster = cluster or Cluster()
     loaded = Recipe.load(recipe)
     shared = Shared(loaded, loaded.hash, source, engine, precision, cluster.cores)
-    try:
-        (output / PARTS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError(f"{output}: cannot be written ({error.strerror}). Choose another folder") from error
+    make_folder(output / PARTS)
     wanted, computed, lost = _judge(cluster, shared, output / PARTS, block, progress or unwatched)
     if not wanted:
         raise InputError(f"{source}: holds no images. Name a folder of them, or s3://BUCKET/FOLDER")

@@ -141,14 +141,17 @@ def stations(where: Store | StoreLocation, hours: float = 24.0) -> FleetFigures:
             alarms[alarm.station].append(alarm.cause)
         names = {row.station for row in rows} | {one.station for one in assigned} | senders.keys()
         names |= {one.name for one in store.stations.page(limit=1000)}
-        known = _Known(store, rows, assigned, senders, alarms)
+        by_station: dict[str, list[Received]] = defaultdict(list)
+        for row in rows:
+            by_station[row.station].append(row)
+        known = _Known(store, by_station, assigned, senders, alarms)
         return FleetFigures(hours, tuple(known.figures(name) for name in sorted(names)), _compare(rows))
 
 
 @dataclass(frozen=True)
 class _Known:
     store: Store
-    rows: Sequence[Received]
+    rows: Mapping[str, Sequence[Received]]  # by station
     assigned: Sequence[Assignment]
     senders: Mapping[str, Sender]
     alarms: Mapping[str, Sequence[str]]
@@ -156,9 +159,8 @@ class _Known:
     def figures(self, name: str) -> StationFigures:
         """One station's."""
         counts = Counter[str]()
-        for row in self.rows:
-            if row.station == name:
-                counts[row.verdict] += row.count
+        for row in self.rows.get(name, ()):
+            counts[row.verdict] += row.count
         parts, sender = counts.total(), self.senders.get(name)
         heard = sender.heard if sender else None
         if heard is None and (ends := self.store.inspections.ends(name)):
@@ -179,7 +181,7 @@ class _Known:
         sender = self.senders.get(name)
         running = dict(sender.running) if sender else {}
         if not running:
-            running = {row.product: row.recipe_hash for row in self.rows if row.station == name and row.recipe_hash}
+            running = {row.product: row.recipe_hash for row in self.rows.get(name, ()) if row.recipe_hash}
             running |= {product: one.running_hash for product, one in mine.items() if one.running_hash}
         found = []
         for product, hash in sorted(running.items()):

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.core.errors import InputError, SettingError, SightlineError
+from sightline.core.errors import InputError, SightlineError
+from sightline.core.figures import Figures
+from sightline.core.files import make_folder
 from sightline.core.progress import Progress, unwatched
 from sightline.data.formats.folders import files_below
 from sightline.operations.training import train
@@ -29,18 +31,14 @@ class Product:
     key: str
 
 
-@dataclass(frozen=True)
-class TrainedProduct:
+@dataclass(frozen=True, slots=True)
+class TrainedProduct(Figures):
     """What has come of one product: figures as `train` gives them, or the error that it ended with."""
 
     product: str
     recipe: str
     figures: dict[str, Any] | None
     error: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dict(self.__dict__)
 
 
 def train_all(
@@ -62,10 +60,7 @@ def train_all(
     settings = {"threads": cluster.cores, **settings}
     TrainSettings.parse(dict(settings))  # a wrong one is said once, before anything is trained
     products = _products(folder, output, settings)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError(f"{output}: cannot be written ({error.strerror}). Choose another folder") from error
+    make_folder(output)
     waiting = [product for product in products if not _is_done(product)]
     done = len(products) - len(waiting)
     (progress or unwatched)("recipes", done, len(products))
@@ -73,10 +68,8 @@ def train_all(
         done += 1
         (progress or unwatched)("recipes", done, len(products))
         recipe, name = product.recipe, product.data.name
-        if isinstance(answer, Lost):
-            yield TrainedProduct(name, str(recipe), None, answer.reason)
-        elif isinstance(answer, str):
-            yield TrainedProduct(name, str(recipe), None, answer)
+        if isinstance(answer, Lost | str):
+            yield TrainedProduct(name, str(recipe), None, answer if isinstance(answer, str) else answer.reason)
         else:
             data, figures = answer
             write_atomically(recipe, data)
