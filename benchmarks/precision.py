@@ -21,7 +21,7 @@ from sightline.data.dataset import Dataset
 from sightline.evaluate.evaluating import evaluate
 from sightline.imaging.image import read_image
 from sightline.runtime.inspector import Inspector
-from sightline.runtime.letterbox import place, prepare
+from sightline.runtime.letterbox import fit_letterbox, prepare
 from sightline.runtime.session import OnnxSession, open_session
 from sightline.train.backbone.extractor import backbone_onnx
 
@@ -133,7 +133,7 @@ def prepared(recipe, samples):
     card = recipe.card
     size = (card.height, card.width)
     images = [read_image(sample.path)[0] for sample in samples]
-    return np.stack([prepare(image, place(image.shape[:2], size, card.roi, card.scale)) for image in images])
+    return np.stack([prepare(image, fit_letterbox(image.shape[:2], size, card.roi, card.scale)) for image in images])
 
 
 def machine():

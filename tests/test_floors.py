@@ -1,6 +1,7 @@
 """The architecture as a test: imports go down, torch stays in the lab, files stay small."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ FLOORS = (
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 TORCH = {"models", "train"}
 MAX_LINES, MAX_FUNCTION_LINES, MAX_COMMAND_LINES = 400, 60, 15
+BENCHMARKS = sorted((SRC.parents[1] / "benchmarks").glob("*.py"))
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 
@@ -145,3 +147,17 @@ def test_starting_imports_nothing_heavy(statement):
 def test_importing_sightline_loads_few_modules():
     code = "import sys; before = len(sys.modules); import sightline; print(len(sys.modules) - before)"
     assert int(run(code).stdout) < 60
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.name)
+def test_a_benchmark_imports_what_exists(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "sightline":
+            try:
+                module = importlib.import_module(node.module)
+            except ModuleNotFoundError as error:  # a GPU's packages are not everywhere
+                assert not str(error.name).startswith("sightline"), error
+                continue
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
