@@ -40,9 +40,9 @@ def test_redesign_where_a_goal_is_missed_and_stop_where_it_does_not_pay() -> Non
     overkill = rates((10_000, 5000, 0), (200, 100, 100), (1000, 900, 100))
     found = standing(TARGETS, overkill)
     assert found.goals[1].answer == "missed" and "goal 1.0 %: not" in found.sentence()
-    assert found.advice == "redesign"
+    assert (found.advice, found.reason) == ("redesign", "missed")
     dear = replace(TARGETS, prices=Prices(escape=1.0, overkill=5.0, defect_rate=0.001))
-    assert standing(dear, overkill).advice == "stop"
+    assert (standing(dear, overkill).advice, standing(dear, overkill).reason) == ("stop", "missed and dear")
     # 60 alarms that stop the line at 200 each cost more than looking at nothing.
     paid = replace(TARGETS, prices=Prices(review=0.2, stop=200.0))
     reached = rates((12_000, 6000, 0), (280, 200, 80), (200, 10, 190))

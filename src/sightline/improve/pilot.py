@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sightline.core.errors import InputError
@@ -21,6 +21,7 @@ from sightline.improve.rates import Estimate, LiveRates, live_rates
 
 Answer = Literal["reached", "missed", "open"]
 Exit = Literal["scale", "redesign", "stop", "go on"]
+Reason = Literal["missed", "missed and dear", "too few parts", "open", "dear", "reached"]
 MAX_FACTOR = 1000  # of the parts so far; beyond, nothing useful can be said about when it is decided
 
 
@@ -46,11 +47,15 @@ class Targets(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Criterion(Figures):
-    """One thing that has to be so before a pilot begins."""
+    """One thing that has to be so before a pilot begins. `why` says it in English; `code` and its `values` let a page
+    say it in the reader's language.
+    """
 
     name: str
     met: bool
     why: str
+    code: str
+    values: dict[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class Goal(Figures):
 class Standing(Figures):
     """How a pilot stands: `advice` to scale, redesign, stop, or go on, and why; `cost` per 1,000 parts at the estimates
     and the less of what judging every part OK, or every part NG, would cost; None where the estimates are unknown.
+    `reason` is the code of `why`, for pages in other languages.
     """
 
     parts: int
@@ -88,6 +94,7 @@ class Standing(Figures):
     cost: float | None
     cost_without: float
     advice: Exit
+    reason: Reason
     why: str
 
     def sentence(self) -> str:
@@ -107,8 +114,7 @@ def standing(targets: Targets, rates: LiveRates, stops: int = 0) -> Standing:
     )
     cost = _cost(targets.prices, rates, review / max(1, parts), stops / max(1, parts))
     without = min(targets.prices.all_ok, targets.prices.all_ng)
-    advice, why = _advice(targets, parts, goals, cost, without)
-    return Standing(parts, looked_at, goals, cost, without, advice, why)
+    return Standing(parts, looked_at, goals, cost, without, *_advice(targets, parts, goals, cost, without))
 
 
 def percent(share: float) -> str:
@@ -121,8 +127,8 @@ def _judge(limit: float, seen: Estimate) -> Answer:
     return "reached" if seen.upper <= limit else "missed" if seen.lower > limit else "open"
 
 
-def _goal(name: str, field: str, limit: float, rates: LiveRates) -> Goal:
-    seen: Estimate = getattr(rates, field)
+def _goal(name: str, rate: str, limit: float, rates: LiveRates) -> Goal:
+    seen: Estimate = getattr(rates, rate)
     answer = _judge(limit, seen)
     if answer != "open" or seen.value is None:
         return Goal(name, limit, seen, answer, None)
@@ -137,7 +143,7 @@ def _goal(name: str, field: str, limit: float, rates: LiveRates) -> Goal:
             )
             for one in rates.strata
         ]
-        return _judge(limit, getattr(live_rates(grown, rates.confidence), field)) != "open"
+        return _judge(limit, getattr(live_rates(grown, rates.confidence), rate)) != "open"
 
     parts = sum(one.parts for one in rates.strata)
     return Goal(name, limit, seen, answer, _more(parts, decided))
@@ -177,17 +183,19 @@ def _cost(prices: Prices, rates: LiveRates, review: float, stops: float) -> floa
 
 def _advice(
     targets: Targets, parts: int, goals: Sequence[Goal], cost: float | None, without: float
-) -> tuple[Exit, str]:
+) -> tuple[Exit, Reason, str]:
     missed = [goal.name for goal in goals if goal.answer == "missed"]
     still = [goal.name for goal in goals if goal.answer == "open"]
     if missed and cost is not None and cost >= without:
-        return "stop", f"{', '.join(missed)}: not reached, and it costs no less than doing without it"
+        why = f"{', '.join(missed)}: not reached, and it costs no less than doing without it"
+        return "stop", "missed and dear", why
     if missed:
-        return "redesign", f"{', '.join(missed)}: not reached, and chance does not explain it"
+        return "redesign", "missed", f"{', '.join(missed)}: not reached, and chance does not explain it"
     if parts < targets.parts:
-        return "go on", f"{parts:,} of {targets.parts:,} parts have run through"
+        return "go on", "too few parts", f"{parts:,} of {targets.parts:,} parts have run through"
     if still:
-        return "go on", f"{', '.join(still)}: not decided yet"
+        return "go on", "open", f"{', '.join(still)}: not decided yet"
     if cost is not None and cost >= without:
-        return "stop", "every goal is reached, and it costs no less than doing without it: the prices do not carry it"
-    return "scale", "every goal is reached"
+        why = "every goal is reached, and it costs no less than doing without it: the prices do not carry it"
+        return "stop", "dear", why
+    return "scale", "reached", "every goal is reached"

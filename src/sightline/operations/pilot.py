@@ -184,25 +184,31 @@ def _criteria(store: Store, station: str, shadow: str | None = None) -> list[Cri
     """What has to be so before: parts come, the machine does not act on the recipe, people see some of the OK ones."""
     since = datetime.now(UTC) - RECENT
     newest = next(iter(store.inspections.page(Filter(station=station, since=since), limit=1)), None)
-    found = [
-        Criterion("the station records", newest is not None, "no part within a day" if newest is None else "parts come")
-    ]
+    came = ("no part within a day", "no part") if newest is None else ("parts come", "parts come")
+    found = [Criterion("the station records", newest is not None, *came)]
     if newest is None:
         return found
     if shadow is None:
-        mode = newest.details.get("mode", "production")
-        found.append(Criterion("pilot mode", mode == "pilot", f"the newest part was judged in {mode} mode"))
+        mode = str(newest.details.get("mode", "production"))
+        why = f"the newest part was judged in {mode} mode"
+        found.append(Criterion("pilot mode", mode == "pilot", why, "mode", {"mode": mode}))
     else:
-        found.append(
-            Criterion("in shadow", True, f"recipe {shadow[:12]} is recorded, and the machine does not hear it")
-        )
-    known = shadow or newest.recipe_hash or ""
-    measured = store.evaluations.of(known) if known else ()
-    why = f"{len(measured)} evaluations of recipe {known[:12]}" if known else "the part names no recipe"
-    found.append(Criterion("the recipe was measured on parts it has not seen", bool(measured), why))
+        why = f"recipe {shadow[:12]} is recorded, and the machine does not hear it"
+        found.append(Criterion("in shadow", True, why, "in shadow", {"recipe": shadow[:12]}))
+    found.append(_measured(store, shadow or newest.recipe_hash or ""))
     strata = store.review_figures.strata(since - 6 * RECENT, datetime.now(UTC) + RECENT, station)
     ok = next(one for one in strata if one.verdict is Verdict.OK)
     asked = ok.good + ok.defective
     sampled = "set review_ok in the station's file" if not asked else f"{asked} OK parts were looked at in a week"
-    found.append(Criterion("people see a random share of the OK parts", asked > 0, sampled))
+    code = "looked at" if asked else "review_ok"
+    found.append(Criterion("people see a random share of the OK parts", asked > 0, sampled, code, {"count": asked}))
     return found
+
+
+def _measured(store: Store, recipe: str) -> Criterion:
+    name = "the recipe was measured on parts it has not seen"
+    if not recipe:
+        return Criterion(name, False, "the part names no recipe", "no recipe")
+    count, known = len(store.evaluations.of(recipe)), recipe[:12]
+    values: dict[str, str | int] = {"count": count, "recipe": known}
+    return Criterion(name, count > 0, f"{count} evaluations of recipe {known}", "evaluations", values)

@@ -36,6 +36,14 @@ def test_a_pilot_goes_from_its_targets_to_the_signed_pdf(
     expect(page.get_by_text("After 170 parts: escapes")).to_be_visible()
     expect(page.get_by_role("img", name="Overkill").locator("polygon")).to_have_count(1)
     look(page, "pilot-running")
+    page.evaluate("localStorage.setItem('language', 'de')")
+    page.reload()
+    told = "Nach 170 Teilen: Durchschlupf höchstens 21,2\u00a0%, Ziel 50,0\u00a0%: erreicht; Pseudofehler höchstens"
+    expect(page.get_by_text(told)).to_be_visible()
+    expect(page.get_by_text("alle Ziele sind erreicht")).to_be_visible()
+    look(page, "pilot-running-german")
+    page.evaluate("localStorage.setItem('language', 'en')")
+    page.reload()
     page.get_by_label("Decision").select_option("scale")
     page.get_by_label("Note").fill("agreed with the customer")
     page.get_by_role("button", name="End it").click()
@@ -58,7 +66,7 @@ def test_a_pilot_goes_from_its_targets_to_the_signed_pdf(
 def test_a_pilot_over_the_api_and_what_it_refuses(served: Served) -> None:
     store = served.store
     with served.client("operator") as operator, served.client("engineer") as engineer:
-        assert operator.call("GET", "/pilots/press-3/criteria")["criteria"][0]["met"] is False
+        assert operator.call("GET", "/pilots/press-3/criteria")["criteria"][0]["code"] == "no part"
         assert refused(operator, "POST", "/pilots/press-3", json={})[0] == 403
         status, told = refused(engineer, "POST", "/pilots/press-3", json={})
         assert status == 409 and "not ready for a pilot" in told
@@ -70,7 +78,8 @@ def test_a_pilot_over_the_api_and_what_it_refuses(served: Served) -> None:
         form = {"shadow": True, "note": "tried", "prices": {"escape": 40, "review": 0.5}}
         assert engineer.call("POST", "/pilots/press-3", json=form)["content"]["shadow"] == "b" * 64
         found = operator.call("GET", "/pilots/press-3")
-        assert found["advice"] == "go on" and found["targets"]["prices"]["escape"] == 40
+        assert (found["advice"], found["reason"]) == ("go on", "too few parts")
+        assert found["targets"]["prices"]["escape"] == 40
         assert refused(engineer, "POST", "/pilots/press-3/end", json={"decision": "go on"})[0] == 422
         status, told = refused(engineer, "POST", "/pilots/press-3/end", json={"decision": "stop"})
         assert status == 409 and "the advice is" in told

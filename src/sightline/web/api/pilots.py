@@ -55,11 +55,13 @@ class PilotEnd(Form):
 
 
 class Criterion(BaseModel):
-    """One thing that has to be so before a pilot begins."""
+    """One thing that has to be so before a pilot begins: `why` in English, and its `code` with `values` for pages."""
 
     name: str
     met: bool
     why: str
+    code: str
+    values: dict[str, str | int]
 
 
 class PilotEntry(BaseModel):

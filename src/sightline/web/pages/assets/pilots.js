@@ -12,8 +12,40 @@ const CRITERIA = () => ({
   "the station records": t("the station records"), "pilot mode": t("pilot mode"), "in shadow": t("in shadow"),
   "the recipe was measured on parts it has not seen": t("the recipe was measured on parts it has not seen"), "people see a random share of the OK parts": t("people see a random share of the OK parts"),
 });
+// What the server tells by code and values, in the reader's language.
+const WHY_MET = (values) => ({
+  "no part": t("no part within a day"), "parts come": t("parts come"), mode: t("the newest part was judged in {mode} mode", { mode: word(MODES, values.mode) }), "in shadow": t("recipe {recipe} is recorded, and the machine does not hear it", values),
+  "no recipe": t("the part names no recipe"), evaluations: t("{count} evaluations of recipe {recipe}", values), review_ok: t("set review_ok in the station's file"), "looked at": t("{count} OK parts were looked at in a week", values),
+});
+const SIGNED = () => ({ performed: t("performed"), reviewed: t("reviewed"), approved: t("approved") });
+const MODES = () => ({ pilot: t("pilot"), production: t("production") });
+const REASONS = (values) => ({
+  missed: t("{goals}: not reached, and chance does not explain it", values), "missed and dear": t("{goals}: not reached, and it costs no less than doing without it", values), "too few parts": t("{n} of {of} parts have run through", values),
+  open: t("{goals}: not decided yet", values), dear: t("every goal is reached, and it costs no less than doing without it: the prices do not carry it"), reached: t("every goal is reached"),
+});
+const GOALS = () => ({ escapes: t("escapes"), overkill: t("overkill"), review: "REVIEW" });
+const OUTCOMES = (values) => ({
+  reached: t("{name} at most {upper}, goal {limit}: reached", values), missed: t("{name} {value} ({lower} to {upper}), goal {limit}: not reached", values),
+  open: t("{name} {value} ({lower} to {upper}), goal {limit}: open", values), later: t("{name} {value} ({lower} to {upper}), goal {limit}: open; about {more} more parts decide", values),
+});
 const TONE = { reached: "good", missed: "bad", scale: "good", stop: "bad" };
 const word = (table, name) => table()[name] || name;
+const share = (value) => (value === null ? t("unknown") : percent(value, value > 0 && value < 0.01 ? 2 : 1));
+const whyMet = ({ code, values, why }) => WHY_MET(values)[code] || why;
+
+/** The running verdict. */
+function verdict({ parts, goals }) {
+  const each = goals.map(({ name, limit, estimate: seen, answer, more }) => OUTCOMES({ name: word(GOALS, name), limit: share(limit), value: share(seen.value), lower: share(seen.lower), upper: share(seen.upper), more: number(more) })[
+    answer === "open" && more !== null ? "later" : answer]);
+  return t("After {n} parts: {goals}.", { n: number(parts), goals: each.join("; ") });
+}
+
+/** Why the advice is what it is. */
+function whyAdvised({ reason, why, goals, parts, targets }) {
+  const named = goals.filter((one) => one.answer === (reason === "open" ? "open" : "missed")).map((one) => word(GOALS, one.name));
+  return REASONS({ goals: named.join(", "), n: number(parts), of: number(targets.parts) })[reason] || why;
+}
+
 const ended = (one) => "decision" in one.content;
 const subject = (station) => `pilot ${station}`;
 
@@ -38,7 +70,7 @@ export function Pilot({ station }) {
   return html`<${Head} title=${t("Pilot at {station}", { station })} about=${runs ? t("running") : newest ? t("ended") : t("no pilot yet")}><a class="button" href="/pilots">${t("Pilots")}</a></${Head}>
     <div class="stack">${runs ? html`<${Running} station=${station} changed=${records.reload} />` : html`${newest && html`<${Ended} record=${newest} changed=${records.reload} />`}<${Begin} station=${station} changed=${records.reload} />`}
       ${mine.length > 0 && html`<section class="panel flat"><${Table} label=${t("Records")} rows=${mine} columns=${[
-        [t("Record"), (one) => one.title], [t("By"), (one) => one.author], [t("When"), (one) => html`<${Moment} at=${one.created} />`], [t("Signatures"), (one) => one.signatures.map((each) => each.author).join(", ") || "–"], ["", (one) => html`<${Reports} record=${one.id} />`]]} /></section>`}</div>`;
+        [t("Record"), (one) => (ended(one) ? word(ADVICE, one.content.decision) : t("Beginning"))], [t("By"), (one) => one.author], [t("When"), (one) => html`<${Moment} at=${one.created} />`], [t("Signatures"), (one) => one.signatures.map((each) => each.author).join(", ") || "–"], ["", (one) => html`<${Reports} record=${one.id} />`]]} /></section>`}</div>`;
 }
 
 /** Targets and prices, and what has to be so before. */
@@ -56,7 +88,7 @@ function Begin({ station, changed }) {
   const numeric = (name, label, value, hint) => html`<${Field} label=${label} hint=${hint}><input name=${name} type="number" step="any" min="0" required value=${value} /></${Field}>`;
   if (!found.data) return html`<${Waiting} of=${found} />`;
   const missing = found.data.criteria.some((one) => !one.met);
-  const criteria = found.data.criteria.map((one) => html`<li><span class=${`answer ${one.met ? "good" : "defective"}`}>${one.met ? t("met") : t("not met")}</span> ${word(CRITERIA, one.name)} <span class="muted">${one.why}</span></li>`);
+  const criteria = found.data.criteria.map((one) => html`<li><span class=${`answer ${one.met ? "good" : "defective"}`}>${one.met ? t("met") : t("not met")}</span> ${word(CRITERIA, one.name)} <span class="muted">${whyMet(one)}</span></li>`);
   return html`<section class="panel"><h2>${t("Begin a pilot")}</h2>
     ${found.data.shadow && html`<label class="row"><input type="checkbox" checked=${shadow} onChange=${(event) => choose(event.target.checked)} /> ${t("Of the recipe in shadow, {hash}", { hash: found.data.shadow.slice(0, 12) })}</label>`}
     <h3>${t("Entry criteria")}</h3><ul>${criteria}</ul>
@@ -95,7 +127,7 @@ function Running({ station, changed }) {
   const heads = [t("Goal"), t("At most"), t("Seen, with bounds"), t("Answer"), t("Parts that decide, about")];
   const now = found.data, costs = { cost: number(now.cost, 1), without: number(now.cost_without, 1) };
   return html`<section class="panel"><h2>${t("How it stands")}</h2>${now.shadow && html`<p>${t("Of the recipe in shadow, {hash}", { hash: now.shadow.slice(0, 12) })}</p>`}
-      <p class=${`outcome ${TONE[now.advice] || ""}`}><b>${word(ADVICE, now.advice)}</b> ${now.sentence}</p><p class="muted">${now.why}</p>
+      <p class=${`outcome ${TONE[now.advice] || ""}`}><b>${word(ADVICE, now.advice)}</b> ${verdict(now)}</p><p class="muted">${whyAdvised(now)}</p>
       <${Table} label=${t("Goals")} rows=${now.goals.map((one) => ({ ...one, id: one.name }))} columns=${[
         [heads[0], (one) => word(NAMES, one.name)], [heads[1], (one) => percent(one.limit, 2), true], [heads[2], (one) => interval(one.estimate), true], [heads[3], (one) => html`<span class=${`answer ${{ good: "good", bad: "defective" }[TONE[one.answer]] || ""}`}>${word(ANSWERS, one.answer)}</span>`], [heads[4], (one) => (one.more === null ? "–" : number(one.more)), true]]} />
       ${now.history.length > 0 && html`<div class="grid">${now.goals.map((goal) => html`<${Bounds} key=${goal.name} title=${word(NAMES, goal.name)} goal=${goal} history=${now.history} />`)}</div>`}
@@ -110,9 +142,9 @@ function Running({ station, changed }) {
 function Ended({ record, changed }) {
   const session = useSession();
   const [signing, setSigning] = useState(false);
-  const { decision, sentence, note } = record.content;
+  const { decision, standing, note } = record.content;
   return html`<section class="panel"><div class="row between"><h2>${t("Decision")}</h2><span class="row"><${Reports} record=${record.id} />${!session.by_pin && html`<button class="primary" onClick=${() => setSigning(true)}>${t("Sign")}</button>`}</span></div>
-    <p class=${`outcome ${TONE[decision] || ""}`}><b>${word(ADVICE, decision)}</b> ${sentence}</p>${note && html`<p>${note}</p>`}
-    <p>${record.signatures.map((each) => `${each.author} (${each.meaning})`).join(", ") || t("Nobody has signed yet.")}</p></section>
+    <p class=${`outcome ${TONE[decision] || ""}`}><b>${word(ADVICE, decision)}</b> ${verdict(standing)}</p>${note && html`<p>${note}</p>`}
+    <p>${record.signatures.map((each) => `${each.author} (${word(SIGNED, each.meaning)})`).join(", ") || t("Nobody has signed yet.")}</p></section>
     <${Sign} open=${signing} record=${record.id} hash=${record.hash} close=${() => setSigning(false)} done=${changed} />`;
 }
