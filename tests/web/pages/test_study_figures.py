@@ -60,4 +60,19 @@ def test_figures_of_every_kind_stand_on_the_page(
             expect(shown).to_contain_text(word)
         if kind in ("knapp", "acceptance"):
             look(page, f"study-{kind}")
+    page.evaluate("localStorage.setItem('language', 'de')")
+    german = {
+        "knapp": ["Ausschusszone (6 Behältnisse): Maschine 100,0\u00a0%", "je Behältnis 2 Prüfungen durch Menschen"],
+        "acceptance": ["Vereinbarte Kennzahlen: operator: "],
+        "repeatability": ["operator: Streuung 0,", "Teile mit wechselndem Urteil: 0", "von einem Tag"],
+        "limit": ["Grauzone 5 bis 6", "Am nächsten an der Grenze liegt p"],
+        "capability": ["operator: Ppk 1,48", "aus 24 Werten", "Ppk liegt über 1,33"],
+    }
+    for number, (kind, words) in enumerate(german.items(), start=1):
+        page.goto(f"/studies/{number}")
+        shown = page.locator("section", has_text="Ergebnis").first
+        for word in words:
+            expect(shown).to_contain_text(word)
+        if kind == "knapp":
+            look(page, "study-knapp-german")
     page.wait_for_load_state("networkidle")

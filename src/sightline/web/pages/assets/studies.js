@@ -2,8 +2,8 @@
 import { useState } from "./vendor/preact.js";
 import { address, get, post, save } from "./api.js";
 import { Dialog, Empty, Field, Head, Moment, Table, Waiting, go, html, say, told, useAction, useKeys, useList, useRemote, useSession } from "./parts.js";
-import { Figures } from "./study_figures.js";
-import { number, percent, t } from "./words.js";
+import { Figures, answered, sentence } from "./study_figures.js";
+import { number, percent, said, t } from "./words.js";
 
 const KINDS = () => ({
   attribute: [t("Attribute agreement (MSA)"), t("Do people and machine decide alike, and rightly? By the AIAG's manual: 50 parts, three people, three trials are usual.")],
@@ -170,9 +170,9 @@ function Result({ study }) {
   const { result, signatures, tampered, hash, id } = found.data;
   return html`<section class="panel"><div class="row between"><h2>${t("Result")}</h2><${Reports} record=${id} /></div>
     <div class="stack">${tampered && html`<div class="note bad" role="alert">${t("This is not as it was kept: {what}", { what: tampered })}</div>`}
-      <p class=${`outcome ${GOOD[result.answer] || ""}`}><b>${word(ANSWERS, result.answer)}</b> ${result.sentence}</p>
+      <p class=${`outcome ${GOOD[result.answer] || ""}`}><b>${answered(result, ANSWERS())}</b> ${sentence(result)}</p>
       <${Figures} result=${result} />
-      ${result.notes.length > 0 && html`<ul>${result.notes.map((note) => html`<li>${note}</li>`)}</ul>`}</div></section>
+      ${result.notes.length > 0 && html`<ul>${result.notes.map((note) => html`<li>${said(note)}</li>`)}</ul>`}</div></section>
     <section class="panel"><div class="row between"><h2>${t("Signatures")}</h2>${!session.by_pin && html`<button class="primary" onClick=${() => setSigning(true)}>${t("Sign")}</button>`}</div>
       ${signatures.length ? html`<${Table} label=${t("Signatures")} rows=${signatures} columns=${[[t("Name"), (one) => one.author], [t("Role"), (one) => t(one.role)], [t("Meaning"), (one) => word(MEANINGS, one.meaning)], [t("When"), (one) => html`<${Moment} at=${one.created} />`], [t("Comment"), (one) => one.comment]]} />` : html`<p class="muted">${t("Nobody has signed yet.")}</p>`}
       <p class="muted small">${t("Record {id}, SHA-256 {hash}", { id, hash: hash.slice(0, 16) })} …</p></section>

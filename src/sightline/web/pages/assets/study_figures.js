@@ -76,5 +76,25 @@ function Capability({ figures }) {
     [t("Reader"), (one) => one.name], [t("Values"), (one) => number(one.values), true], [t("Mean"), (one) => number(one.mean, 4), true], ...columns, [t("Outside"), (one) => number(one.outside), true]]} />`;
 }
 
+const each = (figures, say) => Object.entries(figures).map(([name, one]) => say(name, one)).join("; ");
+const rough = (value) => (value === null ? "?" : number(value, 3 * !Number.isInteger(value)));
+const share = (value) => (value === null ? "–" : percent(value, 1));
+
+/** What a study says, in the reader's language, by kind; the server's own sentence where a kind has none here. */
+const SENTENCES = {
+  attribute: ({ appraisers, judgement, all_agree: agree, parts }) => (judgement === null ? t("Without a reference: all readings agree on {n} of {of} parts.", { n: number(agree.count), of: number(parts) })
+    : t("By AIAG MSA 4: {each}.", { each: appraisers.map((one) => `${one.name} ${word(ANSWERS, one.judgement)}`).join(", ") })),
+  knapp: ({ answer, reject, accept }) => (answer === null ? t("No container was rejected in 70 % of the inspections by people: there is no reject zone to compare in.")
+    : t("Reject zone ({reject} containers): machine {found}, people {seen}. Accept zone ({accept}): machine rejects {false}, people {wrong}.", {
+      reject: number(reject.containers), found: share(reject.machine), seen: share(reject.people), accept: number(accept.containers), false: share(accept.machine), wrong: share(accept.people) })),
+  acceptance: (figures) => t("Agreed characteristic numbers: {each}.", { each: each(figures, (name, one) => `${name}: ${word(ANSWERS, one.answer)}`) }),
+  repeatability: (figures) => `${each(figures, (name, { value }) => t("{name}: deviation {value} over re-presentations; parts whose verdict changes: {n}", { name, value: number(value.within.value, 4), n: number(value.flips.length) }))}.`,
+  limit: ({ all }) => t("Nearest to the limit is {sample} ({size}).", { sample: all.limit_sample, size: rough(all.limit_size) }),
+  capability: (figures) => `${each(figures, (name, { ppk, values }) => t("{name}: Ppk {ppk} from {n} values", { name, ppk: kappa(ppk), n: number(values) }))}.`,
+};
+export const sentence = ({ kind, figures, sentence: english }) => (SENTENCES[kind] && figures ? SENTENCES[kind](figures) : english);
+const zone = ({ accepted, rejected }) => t("grey zone {from} to {to}", { from: rough(accepted), to: rough(rejected) });
+export const answered = ({ kind, figures, answer }, words) => (kind === "limit" && figures ? zone(figures.all) : words[answer] || answer);
+
 const KINDS = { attribute: Attribute, knapp: Knapp, acceptance: Acceptance, repeatability: Repeatability, limit: Limit, capability: Capability };
 export const Figures = ({ result }) => (KINDS[result.kind] && result.figures ? html`<${KINDS[result.kind]} figures=${result.figures} />` : null);
