@@ -57,7 +57,25 @@ def test_readings_without_a_reference_have_agreement_only() -> None:
     assert found.appraisers[1].within is None and found.between[0].table == ((1, 1), (0, 1))
 
 
-@pytest.mark.parametrize("wrong", [{"ann": [[0, 2]]}, {"ann": [0, 1]}, {}, {"ann": [[0]], "bob": [[0], [1]]}])
+@pytest.mark.parametrize("reference", [0, 1])
+def test_a_rate_that_no_part_could_show_leaves_the_judgement_open(reference: int) -> None:
+    right = [[reference] * 3] * 30
+    found = attribute_agreement({"ann": right, "bob": [[1 - reference] * 3] * 10 + right[10:]}, [reference] * 30)
+    assert [one.judgement for one in found.appraisers] == ["undecided", "unacceptable"]
+    assert found.judgement == "unacceptable" and not found.appraisers[0].proven
+    assert attribute_agreement({"ann": right}, [reference] * 30).judgement == "undecided"
+
+
+@pytest.mark.parametrize("reference", [[2, 0], [-1, 0], [0.5, 0], [0]])
+def test_a_reference_that_is_none_is_refused(reference: list[float]) -> None:
+    with pytest.raises(InputError):
+        attribute_agreement({"ann": [[0], [1]]}, reference)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ann": [[0, 2]]}, {"ann": [[0.9]]}, {"ann": [[256]]}, {"ann": [0, 1]}, {}, {"ann": [[0]], "bob": [[0], [1]]}],
+)
 def test_what_is_no_study_is_refused(wrong: dict[str, list[list[int]]]) -> None:
     with pytest.raises(InputError):
         attribute_agreement(wrong)

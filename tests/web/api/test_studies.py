@@ -31,6 +31,8 @@ def test_a_reading_tells_who_sat_there(serve: Serve, blind: bool) -> None:
             assert reader.http.post("/studies/1/readings", json=FIRST).status_code == (403 if blind else 201)
     with served.client("reviewer") as client:
         client.call("POST", "/studies/1/readings", json={**FIRST, "place": 1 if blind else 2})
+        told = [client.call("GET", "/studies/1"), *client.call("GET", "/studies")["items"]]
+        assert [one["seed"] for one in told] == [None if blind else 0] * 2  # the orders follow from it
     kept = [one["details"] for one in served.store.studies.content(1)["readings"]]
     assert kept == ([{}] if blind else [{"by": "PIN"}, {"by": "token"}, {}])
 

@@ -30,8 +30,8 @@ from sightline.evaluate.statistics.intervals import (
 )
 
 OK, NG, MISSING = 0, 1, -1
-Judgement = Literal["acceptable", "marginal", "unacceptable"]
-JUDGEMENTS: tuple[Judgement, ...] = ("acceptable", "marginal", "unacceptable")
+Judgement = Literal["acceptable", "marginal", "undecided", "unacceptable"]
+JUDGEMENTS: tuple[Judgement, ...] = ("acceptable", "marginal", "undecided", "unacceptable")  # from the best on
 # AIAG MSA 4: (acceptable, marginal) limits; beyond the second it is unacceptable.
 EFFECTIVENESS, MISS, FALSE_ALARM = (0.90, 0.80), (0.02, 0.05), (0.05, 0.10)
 Readings = NDArray[np.int8]
@@ -43,7 +43,8 @@ class Appraiser(Figures):
     against the reference; None where there are fewer than two trials, or no reference.
 
     `effectiveness` counts parts that were read rightly (without a reference: alike) in every trial, `miss` readings of
-    defective parts as OK, `false_alarm` readings of good parts as NG.
+    defective parts as OK, `false_alarm` readings of good parts as NG. Where the study holds no defective part, or no
+    good one, one of the two is unknown: at best, the judgement is then undecided.
     """
 
     name: str
@@ -100,7 +101,7 @@ def attribute_agreement(
     if not given:
         raise InputError("nobody has read all parts once. A study needs one complete trial at least")
     parts = len(next(iter(given.values())))
-    truth = None if reference is None else np.asarray(reference, np.int8).ravel()
+    truth = None if reference is None else _checked("reference", np.reshape(reference, (-1, 1)))[:, 0]
     if any(len(values) != parts for values in given.values()) or (truth is not None and len(truth) != parts):
         raise InputError("appraisers and reference differ in their number of parts. Give all of them the same parts")
     appraisers = tuple(_appraiser(name, values, truth, rounds) for name, values in given.items())
@@ -138,10 +139,10 @@ def rate_over_parts(count: int, readings: int, parts: int, confidence: float = C
 
 
 def _checked(name: str, values: ArrayLike) -> Readings:
-    found = np.asarray(values, np.int8)
-    if found.ndim != 2 or not found.size or not np.isin(found, (OK, NG)).all():
+    found = np.asarray(values)
+    if found.ndim != 2 or not found.size or not np.isin(found, (OK, NG)).all():  # before a cast makes 0.9 an OK
         raise InputError(f"{name}: readings are a table of parts by trials, each 0 (OK) or 1 (NG). Correct them")
-    return found
+    return found.astype(np.int8)
 
 
 def _appraiser(name: str, values: Readings, truth: Readings | None, rounds: int) -> Appraiser:
@@ -160,8 +161,7 @@ def _appraiser(name: str, values: Readings, truth: Readings | None, rounds: int)
     against = _kappa(values, np.repeat(truth[:, None], trials, axis=1), rounds)
     judged = [judge(effectiveness.count / parts, EFFECTIVENESS, at_least=True)]
     for rate, limits in ((miss, MISS), (alarm, FALSE_ALARM)):
-        if rate.value is not None:
-            judged.append(judge(rate.value, limits, at_least=False))
+        judged.append("undecided" if rate.value is None else judge(rate.value, limits, at_least=False))
     return Appraiser(name, trials, effectiveness, miss, alarm, within, against, worst(judged))
 
 

@@ -38,7 +38,10 @@ class StudyAppraiser(BaseModel):
 
 
 class StudyState(BaseModel):
-    """A study and how far it is. `readings_each`: how many every appraiser gives; `record`: once it is closed."""
+    """A study and how far it is. `readings_each`: how many every appraiser gives; `record`: once it is closed.
+
+    `seed` is not told while a blind study is open: the orders of the parts follow from it.
+    """
 
     id: int
     name: str
@@ -46,7 +49,7 @@ class StudyState(BaseModel):
     product: str
     question: str
     trials: int
-    seed: int
+    seed: int | None
     blind: bool
     settings: dict[str, Any]
     appraisers: list[StudyAppraiser]
@@ -198,21 +201,9 @@ def _state(found: Progressed) -> StudyState:
     one = found.study
     assert one.created is not None
     people = [StudyAppraiser(name=each.name, kind=each.kind, done=found.done[each.name]) for each in one.appraisers]
-    names = (
-        "id",
-        "name",
-        "kind",
-        "product",
-        "question",
-        "trials",
-        "seed",
-        "blind",
-        "state",
-        "author",
-        "created",
-        "closed",
-    )
+    names = ("id", "name", "kind", "product", "question", "trials", "blind", "state", "author", "created", "closed")
     values = {name: getattr(one, name) for name in names}
+    values["seed"] = None if one.blind and one.state == "open" else one.seed  # else an appraiser finds repeated parts
     settings = dict(one.settings or {})
     return StudyState(**values, settings=settings, appraisers=people, readings_each=found.of, record=one.record_id)
 
