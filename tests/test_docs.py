@@ -18,9 +18,10 @@ PAGES += ["docs/how-to/known-defects.md", "docs/how-to/explain.md", "docs/how-to
 PAGES += ["docs/how-to/fine-tune.md", "docs/how-to/store.md", "docs/how-to/label.md", "docs/how-to/simulate.md"]
 PAGES += ["docs/how-to/sign-recipes.md", "docs/how-to/calibrate.md", "docs/how-to/check-data.md"]
 PAGES += ["docs/how-to/set-thresholds.md", "docs/how-to/fleet.md", "docs/how-to/scale-out.md"]
+PAGES += ["docs/how-to/edge.md"]
 PAGES += ["docs/how-to/faster.md"]  # needs the extra openvino
 COMMANDS = {"demo", "train", "search", "evaluate", "compare", "explain", "inspect", "teach", "synthesize", "doctor"}
-COMMANDS |= {"batch", "fleet", "plan", "review-plan", "train-all"}
+COMMANDS |= {"batch", "export", "fleet", "plan", "review-plan", "train-all"}
 COMMANDS |= {"data", "store", "labels", "run", "simulate", "keys", "sign", "verify", "calibrate", "threshold"}
 
 

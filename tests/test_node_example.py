@@ -12,8 +12,10 @@ from pathlib import Path
 import cv2
 import pytest
 
+from sightline.core.card import EXPLANATION_KEY
 from sightline.core.files import cache_folder
 from sightline.core.result import Verdict
+from sightline.operations.exporting import export
 from sightline.runtime.inspector import Inspector
 from sightline.runtime.session import TOLERANCE
 
@@ -68,6 +70,19 @@ def test_node_scores_as_python_does(modules: Path, picture: Path, good_recipe: P
     assert abs(said["score"] - expected.score) <= TOLERANCE * max(1, abs(expected.score))
     assert said["p_value"] == pytest.approx(expected.p_value, abs=1e-6)
     assert Verdict(said["verdict"]) is expected.verdict
+
+
+def test_a_web_export_runs_there_and_shows_no_picture_of_the_training(
+    modules: Path, picture: Path, good_recipe: Path, tmp_path: Path
+) -> None:
+    export(good_recipe, "web", tmp_path / "web.onnx")
+    done, whole = run(modules, tmp_path / "web.onnx", picture), run(modules, good_recipe, picture)
+    assert done.returncode == 0, done.stderr
+    said, expected = json.loads(done.stdout), json.loads(whole.stdout)
+    assert said["verdict"] == expected["verdict"]
+    assert abs(said["score"] - expected["score"]) <= TOLERANCE * max(1, abs(expected["score"]))
+    assert EXPLANATION_KEY.encode() in good_recipe.read_bytes()
+    assert EXPLANATION_KEY.encode() not in (tmp_path / "web.onnx").read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -221,6 +221,27 @@ def teach(
 
 
 @app.command()
+def export(
+    recipe: RecipeFile,
+    to: Annotated[str, typer.Option(help="onnx-int8, openvino-int8, onnx-static or web.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File, or folder, to write.", show_default=False)],
+    data: Annotated[Path | None, typer.Option(help="Labelled parts, of the training too; for int8.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key file, to sign it.")] = None,
+    threads: Threads = 2,
+    outside: Outside = False,
+    as_json: Json = False,
+) -> None:
+    """Export a recipe for a device. Example: sightline export cookies.onnx --to web -o cookies-web.onnx"""
+    from sightline.operations import exporting
+
+    form: Any = to  # the operation checks it
+    how = form, output, data, key, threads, outside
+    with progress(as_json) as bar:
+        figures = exporting.export(recipe, *how, progress=bar, tell=console.aside(as_json))
+    console.say_json(figures) if as_json else console.say(text_lab.export(figures))
+
+
+@app.command()
 def threshold(
     recipe: RecipeFile,
     reason: Annotated[str, typer.Option(help="Reason, stored in the recipe.", show_default=False)],

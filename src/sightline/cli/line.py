@@ -123,7 +123,7 @@ def sign(
 
 @app.command()
 def verify(
-    recipe: RecipeFile,
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, or an exported folder.", show_default=False)],
     key: Annotated[Path, typer.Option(help="Public key file.", show_default=False)],
     product: Annotated[str | None, typer.Option(help="Product that the recipe must be for.")] = None,
     as_json: Json = False,

@@ -45,6 +45,29 @@ def search(result: SearchResult, output: Path) -> str:
     return f"{result}\n{output}: {card.backbone}, {card.width} x {card.height} px. Basis of its thresholds:{promises}"
 
 
+def export(figures: dict[str, Any]) -> str:
+    """What was written, how it was proven, and what to do with it."""
+    proof, smaller = figures["parity"], figures["bytes"] / figures["parent_bytes"]
+    lines = [f"{figures['recipe']}: {figures['to']}, {figures['bytes'] / 1e6:.1f} MB ({smaller:.0%} of the recipe)"]
+    if "auroc" in figures:
+        lines.append(
+            f"Beside the recipe, on {figures['good']} good and {figures['defective']} defective parts that it was not "
+            f"made from: {proof['verdict_flips']} of {proof['images']} verdicts differ, none of them a defective part "
+            f"called OK; scores differ by at most {proof['max_relative_difference']:.2g}"
+        )
+        if figures["auroc"] is not None:
+            lines[-1] += f"; image AUROC {figures['auroc']:.4f}, before {figures['auroc_before']:.4f}"
+        lines.append(
+            "The rates that the recipe states were counted in floats: they hold as far as these verdicts agree."
+        )
+    else:
+        lines.append(
+            f"Every output equals the recipe's on {proof['images']} test images: they differ by at most "
+            f"{proof['max_relative_difference']:.2g}"
+        )
+    return "\n".join([*lines, f"Next: {figures['next']}"])
+
+
 def batch(summary: BatchSummary) -> str:
     """Where the rows are, and what they come to."""
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())

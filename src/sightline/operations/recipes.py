@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.core.errors import InputError, RecipeError, require_lab
 from sightline.core.progress import Progress, Tell, of_stage
 from sightline.evaluate.prices import Prices
+from sightline.operations.exporting import verify_folder
 from sightline.operations.inspection import Judging
 from sightline.operations.opening import open_dataset
 from sightline.runtime.recipe import Recipe, check_writable, read_recipe, write_atomically
@@ -163,7 +164,9 @@ def sign(recipe: Path, key: Path) -> dict[str, str]:
 
 
 def verify(recipe: Path, key: Path, product: str | None = None) -> dict[str, str]:
-    """Check a recipe file's signature; with `product`, what it is for, too."""
+    """Check the signature of a recipe file, or of an exported folder; with `product`, what it is for, too."""
+    if recipe.is_dir():
+        return verify_folder(recipe, key, product)
     by = verify_data(read_recipe(recipe), key, str(recipe))
     loaded = Recipe.load(recipe)
     Release(product).check(loaded.card, loaded.data, str(recipe))

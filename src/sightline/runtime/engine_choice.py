@@ -190,15 +190,15 @@ def _compare(data: bytes, engine: str, precision: str, threads: int) -> Answer:
     try:
         first, other = OnnxSession(data, threads), open_session(data, threads, engine, precision)
         card = parse_card(first.metadata, "recipe")
-        probes = list(_probes(first))
-        pairs = [(first.run({"image": probe}), other.run({"image": probe})) for probe in probes]
+        shown = list(probes(first))
+        pairs = [(first.run({"image": probe}), other.run({"image": probe})) for probe in shown]
     except SightlineError as error:
         return str(error)
     difference = max(relative_difference(one[name], two[name]) for one, two in pairs for name in one)
     flips = sum(card.band.decide(float(a["score"][0])) is not card.band.decide(float(b["score"][0])) for a, b in pairs)
     ratios = []
     for run in range(WARM_UP + RUNS):
-        given = {"image": probes[run % len(probes)]}
+        given = {"image": shown[run % len(shown)]}
         spent = [_seconds(session, given) for session in (first, other)]
         ratios += [spent[0] / spent[1]] if run >= WARM_UP else []
     return float(np.median(ratios)), difference, flips
@@ -210,7 +210,7 @@ def _seconds(session: Session, given: dict[str, NDArray[np.uint8]]) -> float:
     return time.perf_counter() - start
 
 
-def _probes(session: OnnxSession) -> Iterator[NDArray[np.uint8]]:
+def probes(session: OnnxSession) -> Iterator[NDArray[np.uint8]]:
     """Inputs (1, H, W, 3): the good patches that the recipe keeps, as a mosaic and enlarged, and noise."""
     high, wide = (int(side) for side in session.inputs["image"][1][1:3])
     yield np.random.default_rng(0).integers(0, 256, (1, high, wide, 3), np.uint8)

@@ -26,7 +26,7 @@ from sightline.runtime.recipe import Recipe, parse_card, read_recipe
 from sightline.runtime.recognition import Predictions, back, decide, name_defects, read_boxes, read_predictions
 from sightline.runtime.session import Precision
 from sightline.runtime.signature import Release, verify
-from sightline.runtime.tiling import Reading, at_once, lay_tiles, onto_canvas, read_tiles
+from sightline.runtime.tiling import Reading, at_once, cut, lay_tiles, onto_canvas, read_tiles
 
 ODD_COUNT = 1.5  # times more, or fewer, tiles than any training image had are worth a warning
 ODD_BORDER = 0.15  # more border than any training image had, by this share of the input, is worth a warning
@@ -73,6 +73,8 @@ class Inspector:
                 f"{name}: the graph lacks the outputs {sorted(missing)} that its card promises. Train it again"
             )
         self._size = size
+        # An export may take a fixed number of images at a time; a recipe takes any.
+        self._at_most = shape[0] if isinstance(shape[0], int) else None
         self._golden = None if self.card.golden is None else Golden.of(self.card.golden)
         self._usual = None if self.card.appearance is None else Reference.of(self.card.appearance.picture)
         self._adaptation: Adaptation | None = None
@@ -113,11 +115,24 @@ class Inspector:
         group: list[Source] = []
         for source in sources:
             group.append(source)
-            if len(group) == batch or self.card.tiles is not None:
+            if len(group) == min(batch, self._at_most or batch) or self.card.tiles is not None:
                 yield from self._inspect_batch(group)
                 group = []
         if group:
             yield from self._inspect_batch(group)
+
+    def inputs(self, source: Source) -> NDArray[np.uint8]:
+        """What the graph sees of an image, (N, height, width, 3) uint8 RGB: the whole of it, or its tiles.
+
+        Raises InputError as `inspect`.
+        """
+        image = self._pose(read_image(source, self.card.full_scale)[0]).image
+        card = self.card
+        if card.tiles is not None:
+            tiling = lay_tiles(image.shape[:2], self._size, card.tiles.overlap_px, card.roi, card.scale)
+            return cut(onto_canvas(image, tiling), tiling, range(len(tiling)))
+        placed = fit_letterbox(image.shape[:2], self._size, card.roi, card.scale, card.stretch is not None)
+        return prepare(image, placed)[None]
 
     def _inspect_batch(self, sources: list[Source]) -> list[Inspection]:
         if self.card.tiles is not None:
@@ -166,7 +181,7 @@ class Inspector:
             canvas = adaptation.apply_light(canvas, tiling.whole.inner)
         banks = {} if adaptation is None else adaptation.banks
         after_prepare = time.perf_counter()
-        together = at_once(self._size, self.card.bank)
+        together = self._at_most or at_once(self._size, self.card.bank)
         reading = read_tiles(lambda batch: self._session.run({"image": batch, **banks}), canvas, tiling, together)
         times = _times(start, after_decode, after_prepare, time.perf_counter(), 1)
         decoded = image, notes + _odd_count(len(tiling), tiles, tiling.whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import threading
+from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -107,6 +108,27 @@ class OpenVinoSession:
         """Input arrays by name -> output arrays by name."""
         found = self._request(frozenset(arrays)).infer(arrays)
         return {key: found[key] for key in self.outputs}
+
+    def save(self, path: Path) -> None:
+        """Write the model as OpenVINO's own files: `path` (.xml) and the weights beside it (.bin), in f32.
+
+        The recipe's properties are in the .xml as `rt_info` under "sightline". Raises OSError.
+        """
+        model = self._core.read_model(model=self._data)
+        for key, text in self.metadata.items():
+            model.set_rt_info(text, ["sightline", key])
+        try:
+            _package("openvino").save_model(model, path, compress_to_fp16=False)
+        except RuntimeError as error:
+            raise OSError(None, str(error).strip().splitlines()[-1], str(path)) from error
+
+    @staticmethod
+    def run_saved(path: Path, arrays: dict[str, NDArray[Any]], threads: int = 2) -> dict[str, NDArray[Any]]:
+        """Run files that `save` wrote, with nothing else of the recipe: input arrays by name -> output arrays."""
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+        compiled = _package("openvino").Core().compile_model(path, DEVICE, settings)
+        found = compiled(arrays)
+        return {output.any_name: found[output] for output in compiled.outputs}
 
     def _request(self, names: frozenset[str]) -> Any:
         """What holds one inference's memory: each thread has its own, and one per set of inputs."""

@@ -74,6 +74,24 @@ def sign(data: bytes, private: Path) -> bytes:
     return bare + _HEAD + _ENTRY + base64.b64encode(key.sign(bare))
 
 
+def sign_text(text: bytes, private: Path) -> bytes:
+    """A signature beside a text, such as a manifest: 64 bytes in base64. Raises InputError."""
+    key = _read_key(private, "private", Ed25519PrivateKey, partial(load_pem_private_key, password=None))
+    return base64.b64encode(key.sign(text))
+
+
+def verify_text(text: bytes, signature: bytes, public: Path, name: str) -> str:
+    """The fingerprint of the key that signed the text. Raises RecipeError where it is not signed by that key."""
+    key = _read_key(public, "public", Ed25519PublicKey, load_pem_public_key)
+    try:
+        key.verify(base64.b64decode(signature, validate=True), text)
+    except (InvalidSignature, ValueError) as error:
+        raise RecipeError(
+            f"{name}: the signature is not of the key {fingerprint(key)}, or the file was changed. Export it again"
+        ) from error
+    return fingerprint(key)
+
+
 def verify(data: bytes, public: Path, name: str = "recipe") -> str:
     """The fingerprint of the key that signed the recipe. Raises RecipeError where it is not signed by that key."""
     key = _read_key(public, "public", Ed25519PublicKey, load_pem_public_key)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnxruntime import set_default_logger_severity
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from sightline.core.errors import SettingError
@@ -41,13 +43,15 @@ def int8_backbone(settings: TrainSettings, loader: ImageLoader, given: bytes | N
 def quantise(extractor: bytes, images: Iterable[Image], name: str = "backbone") -> bytes:
     """A backbone's ONNX bytes -> the same with its convolutions in int8; `images` (H, W, 3) uint8 set the ranges.
 
+    Of a whole recipe, only the backbone is quantised: distances stay in floats.
     Raises SettingError where the backbone has next to no convolutions.
     """
     model = onnx.load_from_string(extractor)
     excluded = _in_floats(model, name)
     # There is nothing to fold or fuse before: the exporter has done it. The mark keeps the warning away.
-    onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
-    with tempfile.TemporaryDirectory() as folder:
+    kept = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, {**kept, "onnx.quant.pre_process": "onnxruntime.quant"})
+    with tempfile.TemporaryDirectory() as folder, _errors_only():
         path = Path(folder) / "backbone.onnx"
         quantize_static(
             model,
@@ -65,15 +69,27 @@ def quantise(extractor: bytes, images: Iterable[Image], name: str = "backbone") 
 
 
 def _in_floats(model: onnx.ModelProto, name: str) -> list[str]:
+    """Names of the nodes to leave alone: the first convolutions, and all that follow the backbone."""
     nodes = list(model.graph.node)
-    convolutions = [index for index, node in enumerate(nodes) if node.op_type == "Conv"]
+    for index, node in enumerate(nodes):  # those of the reader have no names, by which alone they can be left out
+        node.name = node.name or f"node_{index}"
+    end = _backbone_end(model)
+    convolutions = [index for index, node in enumerate(nodes[:end]) if node.op_type == "Conv"]
     if len(convolutions) <= 2 * FLOAT_CONVOLUTIONS:
         raise SettingError(
             f"precision 'int8' is for convolutional backbones, and '{name}' has {len(convolutions)} convolutions. "
             "Use precision 'f32', or a backbone such as lite0"
         )
     first = convolutions[FLOAT_CONVOLUTIONS]
-    return [node.name for node in nodes[:first] if node.op_type in QUANTISED]
+    return [node.name for node in nodes[:first] + nodes[end:] if node.op_type in QUANTISED]
+
+
+def _backbone_end(model: onnx.ModelProto) -> int:
+    """How many nodes the backbone has: those before the first that projects a map for a memory bank."""
+    levels = [value.name.removeprefix("bank_") for value in model.graph.input if value.name.startswith("bank_")]
+    projections = {f"{level}_0_weights" for level in levels}
+    nodes = model.graph.node
+    return next((index for index, node in enumerate(nodes) if projections & set(node.input)), len(nodes))
 
 
 def _images(loader: ImageLoader, settings: TrainSettings) -> Iterator[Image]:
@@ -87,6 +103,16 @@ def _images(loader: ImageLoader, settings: TrainSettings) -> Iterator[Image]:
             yield image
             for factor in (1 - step, 1 + step) if step else ():
                 yield brightened(image, letterbox, factor)
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """onnxruntime's sessions of the calibration warn of the banks that are inputs, as they are meant to be."""
+    set_default_logger_severity(3)
+    try:
+        yield
+    finally:
+        set_default_logger_severity(2)  # its default
 
 
 class _Feed(CalibrationDataReader):
