@@ -16,6 +16,7 @@ from sightline.core.result import Band, Verdict
 from sightline.data.dataset import Dataset
 from sightline.evaluate.comparison import Changed, compare
 from sightline.evaluate.evaluating import evaluate
+from sightline.evaluate.inspected import Failure
 from sightline.operations.exporting import MODEL, export
 from sightline.operations.recipes import keys, verify
 from sightline.runtime.engine_choice import probes
@@ -111,8 +112,13 @@ def test_what_decides_otherwise_is_refused(plain: tuple[Recipe, list[float], lis
     escape = Changed(path=caught.path, defective=True, types=(), first=caught, second=passed)
     with pytest.raises(RecipeError, match="1 defective parts became OK"):
         check_agreement(recipe, replace(same, changed=(escape,)), "int8")
-    with pytest.raises(RecipeError, match=r"there are 3\. Give at least 20"):
-        check_agreement(recipe, replace(same, pairs=same.pairs[:3]), "int8")
+    sides = [tuple(pair for pair in same.pairs if pair[0].defective is side) for side in (False, True)]
+    for some in (same.pairs[:3], (), sides[0] * 2, sides[1] * 20):  # too few, none, nothing defective, nothing good
+        with pytest.raises(RecipeError, match=r"there are \d+ good and \d+ defective ones\. Give at least 20"):
+            check_agreement(recipe, replace(same, pairs=some), "int8")
+    with pytest.raises(RecipeError, match="1 parts can no longer be inspected"):
+        lost = Failure(path=caught.path, message="damaged", defective=True, types=())
+        check_agreement(recipe, replace(same, pairs=(*same.pairs, (caught, lost))), "int8")
 
 
 def test_what_computes_otherwise_is_refused(recipe: Recipe) -> None:

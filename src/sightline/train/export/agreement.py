@@ -58,22 +58,25 @@ def check_equal(recipe: Recipe, one: Run, other: Run, engine: str, images: Itera
 def check_agreement(recipe: Recipe, judged: Comparison, engine: str) -> Parity:
     """The proof that an int8 export may stand in for its recipe, from both on the same labelled parts, recipe first.
 
-    Raises RecipeError where there are fewer than `LEAST` parts, a defective one is OK to the export alone, more than
-    `CHANGED` of the verdicts differ, or the image AUROC falls by more than `LOSS`.
+    Raises RecipeError where there are fewer than `LEAST` readable parts, or none that is good or none that is
+    defective, where a defective one is OK to the export alone, the export cannot inspect one, more than `CHANGED` of
+    the verdicts differ, or the image AUROC falls by more than `LOSS`.
     """
-    parts = len(judged.pairs)
-    if parts < LEAST:
+    both = [(a, b) for a, b in judged.pairs if isinstance(a, Inspected) and isinstance(b, Inspected)]
+    parts, defective = len(both), sum(one.defective for one, _ in both)
+    if parts < LEAST or defective in (0, parts) or judged.auroc.value is None:
         raise RecipeError(
-            f"int8 is judged on labelled parts that the recipe was not made from, and there are {parts}. Give at least "
-            f"{LEAST}, defective ones among them"
+            f"int8 is judged on labelled parts that the recipe was not made from, and there are {parts - defective} "
+            f"good and {defective} defective ones. Give at least {LEAST}, good and defective ones among them"
         )
     escapes = sum(one.defective and one.second.verdict is Verdict.OK for one in judged.changed)
-    loss, changed = -(judged.auroc.value or 0.0), len(judged.changed)
+    loss, changed = -judged.auroc.value, len(judged.changed)
+    lost = sum(isinstance(a, Inspected) for a, _ in judged.pairs) - parts
     wrong = [f"{escapes} defective parts became OK"] if escapes else []
+    wrong += [f"{lost} parts can no longer be inspected"] if lost else []
     wrong += [f"{changed} of {parts} verdicts differ ({CHANGED:.0%} are allowed)"] if changed > CHANGED * parts else []
     wrong += [f"the image AUROC falls by {loss:.4f} ({LOSS:g} is allowed)"] if loss > LOSS else []
-    scored = [(a.score, b.score) for a, b in judged.pairs if isinstance(a, Inspected) and isinstance(b, Inspected)]
-    one, two = np.array(scored).T
+    one, two = np.array([(a.score, b.score) for a, b in both]).T
     worst = relative_difference(one, two)
     if wrong or not np.isfinite(worst):
         found = "; ".join(wrong) or "a score is not a number"
