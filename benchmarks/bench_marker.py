@@ -1,7 +1,8 @@
 """How far a part's outline is drawn from where it is, found by itself and by a marker beside it, and how far the view
-that is inspected lies off: real photos on a bench, seen by a camera that is held by hand.
+that is inspected lies off: parts of real photos on a bench, seen by a camera that is held by hand.
 
-`python benchmarks/bench_marker.py FOLDER` (photos of single parts on a plain ground) writes bench_marker.json.
+`python benchmarks/bench_marker.py FOLDER ...` (photos of single parts, or their silhouettes, one set for each folder)
+writes bench_marker.json.
 """
 
 from __future__ import annotations
@@ -24,13 +25,24 @@ LONG, PX_PER_MM, SIZE_MM, SHOTS = 600, 8.0, 20.0, 12
 WIDE, HIGH = 1280, 720
 
 
+def ground_of(picture):
+    """The median colour along a picture's rim."""
+    return np.median(np.concatenate([picture[[0, -1]].reshape(-1, 3), picture[:, [0, -1]].reshape(-1, 3)]), axis=0)
+
+
+def alone(picture, part):
+    """The part and its nearest surroundings on one colour: what else is in a photo is no bench."""
+    mask = cv2.drawContours(np.zeros(picture.shape[:2], np.float32), [part.contour], -1, 1.0, -1)
+    share = cv2.GaussianBlur(cv2.dilate(mask, np.ones((19, 19))), (0, 0), 5)[..., None]
+    return np.rint(picture * share + ground_of(picture) * (1 - share)).astype(np.uint8)
+
+
 def bench_of(picture):
     """A bench (H, W, 3) with the photo's part and a marker to its right, and where the photo begins."""
     high, wide = picture.shape[:2]
     sheet, per_mm = draw_marker(7, SIZE_MM)
     sheet = cv2.resize(sheet, None, fx=PX_PER_MM / per_mm, fy=PX_PER_MM / per_mm, interpolation=cv2.INTER_AREA)
-    rim = np.concatenate([picture[[0, -1]].reshape(-1, 3), picture[:, [0, -1]].reshape(-1, 3)])
-    scene = np.full((max(high, 400) + 200, wide + 500, 3), np.median(rim, axis=0), np.uint8)
+    scene = np.full((max(high, 400) + 200, wide + 500, 3), ground_of(picture), np.uint8)
     scene[100 : 100 + high, 60 : 60 + wide] = picture
     scene[150 : 150 + sheet.shape[0], wide + 120 : wide + 120 + sheet.shape[1]] = sheet
     return scene
@@ -73,14 +85,18 @@ def measure(pictures):
     scales, frames = [], dict.fromkeys(hands, 0)
     card = Card.model_construct(width=192, height=192)
     for picture in pictures:
-        parts = find_parts(picture)
         high, wide = picture.shape[:2]
+        parts = find_parts(picture)
+        if len(parts) != 1 or parts[0].is_cut:
+            continue
+        picture = alone(picture, parts[0])
+        parts = find_parts(picture)
         if len(parts) != 1 or parts[0].is_cut:
             continue
         x, y, w, h = parts[0].box
         place = Placement((high, wide), (x / wide, y / high, w / wide, h / high))
-        scene, alone = bench_of(picture), bench_of(picture)
-        alone[:, wide + 60 :] = scene[2, 2]
+        scene, bare = bench_of(picture), bench_of(picture)
+        bare[:, wide + 60 :] = scene[2, 2]
         try:
             marker = place.learn(seen(scene, camera(random, scene.shape[:2], 0, 0), random), SIZE_MM)
         except InputError:
@@ -93,7 +109,7 @@ def measure(pictures):
                 left, right = project(matrix, np.array([(x, y + h / 2), (x + w, y + h / 2)]) + shift)
                 across = np.linalg.norm(right - left)
                 frames[name] += 1
-                for by, shown, beside in (("marker", scene, marker), ("outline", alone, None)):
+                for by, shown, beside in (("marker", scene, marker), ("outline", bare, None)):
                     one = place.present(seen(shown, matrix, random), card, beside)
                     if one.state is not State.READY:
                         continue
@@ -105,25 +121,36 @@ def measure(pictures):
     return found, frames, scales
 
 
-def main(folder):
+def read(folder):
+    """Up to 30 pictures (H, W, 3) RGB of a folder, of `LONG` px a side."""
     pictures = []
     for file in sorted(Path(folder).rglob("*"))[:400]:
         picture = cv2.imread(str(file)) if file.suffix.lower() in {".jpg", ".jpeg", ".png", ".bmp"} else None
         if picture is not None:
-            shrink = LONG / max(picture.shape[:2])
-            pictures.append(cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
+            size = [round(side * LONG / max(picture.shape[:2])) for side in picture.shape[1::-1]]
+            pictures.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[..., ::-1].copy())
         if len(pictures) == 30:
             break
-    found, frames, scales = measure(pictures)
-    told = {"photos": Path(folder).name, "scale_off": [round(float(v), 4) for v in np.quantile(scales, [0.5, 0.95, 1])]}
+    return pictures
+
+
+def told_of(folder):
+    found, frames, scales = measure(read(folder))
+    told = {"photos": "/".join(Path(folder).resolve().parts[-2:])}
+    told["scale_off"] = [round(float(v), 4) for v in np.quantile(scales, [0.5, 0.95, 1])]
     for name, each in found.items():
         told[name] = {"frames": frames[name]} | {
             by: {"placed": len(one["drawn"])}
             | {what: [round(float(v), 4) for v in np.quantile(one[what], [0.5, 0.95, 1])] for what in ("drawn", "view")}
             for by, one in each.items()
         }
+    return told
+
+
+def main(folders):
+    told = [told_of(folder) for folder in folders]
     (HERE / "bench_marker.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

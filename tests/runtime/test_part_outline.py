@@ -43,3 +43,26 @@ def test_a_part_beyond_the_border_is_cut_and_two_are_two_and_crumbs_are_none() -
     cv2.circle(crumbs, (320, 240), 110, RED, -1)
     cv2.circle(crumbs, (560, 90), 9, RED, -1)
     assert len(find_parts(crumbs)) == 1
+
+
+def test_a_part_under_light_that_falls_off_is_whole_and_one_that_is_cut_stays_cut() -> None:
+    image = ground().astype(np.float64)
+    image[:10] = 235  # a tray's rim, and its gleam down to the part
+    image[10:200, 200:420] += 45
+    lit = np.clip(image, 0, 255).astype(np.uint8)
+    cv2.circle(lit, (310, 275), 100, (240, 190, 120), -1)
+    (part,) = find_parts(lit)
+    assert (part.box, part.is_cut) == (pytest.approx((210, 175, 201, 201), abs=6), False)
+    cut = ground()  # its paler half lies beyond the border
+    cv2.rectangle(cut, (0, 160), (160, 320), (160, 90, 90), -1)
+    cv2.rectangle(cut, (160, 160), (320, 320), (250, 30, 30), -1)
+    assert [part.is_cut for part in find_parts(cut)] == [True]
+
+
+def test_an_outline_lies_as_far_out_on_all_sides() -> None:
+    image = ground(size=(720, 1280))
+    cv2.circle(image, (640, 360), 60, RED, -1)
+    (part,) = find_parts(image)
+    moments = cv2.moments(part.contour)
+    middle = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
+    assert middle == pytest.approx((640, 360), abs=0.7)

@@ -52,8 +52,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Lock:
-    """A marker in a frame: its `corners` (4, 2) px, `onto_frame` (3, 3) that takes px of the picture to px of the
-    frame, and the picture's `mm_per_px`.
+    """A marker in a frame: its `corners` (4, 2) px, `onto_frame` (3, 3) that takes places in the picture, px from its
+    upper left corner, to px of the frame, and the picture's `mm_per_px`.
     """
 
     corners: Matrix
@@ -76,13 +76,13 @@ class Presented:
     lock: Lock | None = field(default=None, repr=False)
 
     def onto_frame(self, points: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Points (K, 2) px of the picture as px of the frame."""
+        """Points (K, 2) px of the picture as px of the frame, centres of pixels as centres of pixels."""
         assert self.view is not None and self.picture is not None
         if self.lock is not None:
-            return project(self.lock.onto_frame, points)
+            return project(self.lock.onto_frame, points + 0.5)
         x, y, w, h = self.view
         high, wide = self.picture.shape[:2]
-        return np.asarray(points * (w / wide, h / high) + (x, y), np.float64)
+        return np.asarray((points + 0.5) * (w / wide, h / high) + (x - 0.5, y - 0.5), np.float64)
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Placement:
             seen = self._around(frame, onto, np.linalg.inv(onto) @ onto_image(found[0], marker.size_mm), marker.size_mm)
             if len(seen) != 1:
                 return Presented(State.SEVERAL if seen else State.NONE, size, (), lock=lock)
-            parts = (_outlined(onto, seen[0].contour),)
+            parts = (_outlined(onto, seen[0].contour + 0.5),)
             state = state if self._lies_there(seen[0].box) else State.AWAY
         return Presented(state, size, parts, view, picture, lock)
 
@@ -279,7 +279,7 @@ def _warped(frame: Image, onto_frame: Matrix, size: tuple[int, int]) -> Image:
 
 
 def _outlined(onto_frame: Matrix, contour: NDArray[np.generic]) -> PartOutline:
-    """A contour (K, 2) px of the view's picture in the frame."""
+    """A contour (K, 2) in the frame, px from the upper left corner of the view's picture."""
     points = np.rint(project(onto_frame, contour)).astype(np.int32)
     x, y, w, h = cv2.boundingRect(points)
     return PartOutline(points, (x, y, w, h), False)

@@ -18,8 +18,9 @@ LONG_SIDE_PX = 320  # of the picture that is looked at
 RING = 0.05  # of the sides: what lies so near to the picture's border is the ground
 LIGHTNESS = 0.6  # weight of a difference in lightness beside one in colour: shadows are dark, and no part
 LEAST_DISTANCE = 10.0  # of 8-bit CIELAB: less is noise and uneven light
-NOISE = 1.3  # times the distance that 95 of 100 pixels of the ground stay below
+NOISE = 1.3  # times the distance that 95 of 100 pixels of the ground stay below; of the four sides', the median
 LEAST_AREA = 0.003  # of the picture: less is a crumb
+SPAN = 0.98  # of a side of the picture: what is as long is no part
 ALIKE = 0.3  # of the largest part's area: from here on, something else in the picture is a part of its own
 
 
@@ -40,12 +41,28 @@ def find_parts(image: Image) -> tuple[PartOutline, ...]:
     shrink = min(1.0, LONG_SIDE_PX / max(high, wide))
     size = max(8, round(wide * shrink)), max(8, round(high * shrink))
     distance = _from_ground(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8))
-    found, _ = cv2.findContours(_foreground(distance), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    parts: tuple[PartOutline, ...] = ()
+    # Light along a side, or a tray's rim, may join a part to what spans the picture: then the part is looked for by the
+    # higher limit. Not so where a part alone is cut off: that limit may miss its paler half, and the rest seem whole.
+    for limit in _limits(distance):
+        parts = _beyond(distance, limit, (wide, high))
+        if not any(part.is_cut and (part.box[2] > SPAN * wide or part.box[3] > SPAN * high) for part in parts):
+            break
+    return parts
+
+
+def _beyond(distance: NDArray[np.float32], limit: float, whole: tuple[int, int]) -> tuple[PartOutline, ...]:
+    """What is further from the ground than a limit, in px of the `whole` picture (w, h)."""
+    round_3, round_9 = (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (px, px)) for px in (3, 9))
+    mask = cv2.morphologyEx((distance > limit).astype(np.uint8), cv2.MORPH_OPEN, round_3)
+    found, _ = cv2.findContours(
+        cv2.morphologyEx(mask, cv2.MORPH_CLOSE, round_9), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
     areas = [cv2.contourArea(contour) for contour in found]
-    largest = max(areas, default=0.0)
-    least = max(ALIKE * largest, LEAST_AREA * size[0] * size[1])
+    least = max(ALIKE * max(areas, default=0.0), LEAST_AREA * distance.size)
     order = sorted((index for index, area in enumerate(areas) if area >= least), key=lambda index: -areas[index])
-    return tuple(_part(np.asarray(found[index], np.int32), size, (wide, high)) for index in order)
+    size = distance.shape[1], distance.shape[0]
+    return tuple(_part(np.asarray(found[index], np.int32), size, whole) for index in order)
 
 
 def _from_ground(small: Image) -> NDArray[np.float32]:
@@ -56,24 +73,27 @@ def _from_ground(small: Image) -> NDArray[np.float32]:
     return np.asarray(np.sqrt((steps**2).sum(axis=2)), np.float32)
 
 
+def _margins(size: tuple[int, ...]) -> tuple[int, int]:
+    return max(2, round(RING * size[0])), max(2, round(RING * size[1]))
+
+
 def _ring(size: tuple[int, ...]) -> NDArray[np.bool_]:
     ring = np.ones(size[:2], np.bool_)
-    margin = [max(2, round(RING * side)) for side in size[:2]]
-    ring[margin[0] : -margin[0], margin[1] : -margin[1]] = False
+    high, wide = _margins(size)
+    ring[high:-high, wide:-wide] = False
     return ring
 
 
-def _foreground(distance: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _limits(distance: NDArray[np.float32]) -> tuple[float, float]:
+    """Distances from the ground beyond which a part is: the lower one for all of it, and the surer one."""
     levels = np.clip(np.rint(distance), 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    noise = NOISE * float(np.percentile(distance[_ring(distance.shape)], 95))
+    high, wide = _margins(distance.shape)
+    sides = distance[:high], distance[-high:], distance[:, :wide], distance[:, -wide:]
+    noise = NOISE * float(np.median([np.percentile(side, 95) for side in sides]))
     # A part that covers some of the ring does not raise the limit above the parts themselves.
-    limit = max(LEAST_DISTANCE, min(noise, 2 * otsu), 0.5 * otsu)
-    mask = (distance > limit).astype(np.uint8)
-    round_3, round_9 = (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (px, px)) for px in (3, 9))
-    return np.asarray(
-        cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_OPEN, round_3), cv2.MORPH_CLOSE, round_9), np.uint8
-    )
+    least = max(LEAST_DISTANCE, min(noise, 2 * otsu))
+    return max(least, 0.5 * otsu), max(least, otsu)
 
 
 def _part(contour: NDArray[np.int32], size: tuple[int, int], whole: tuple[int, int]) -> PartOutline:
@@ -81,5 +101,5 @@ def _part(contour: NDArray[np.int32], size: tuple[int, int], whole: tuple[int, i
     is_cut = x <= 1 or y <= 1 or x + w >= size[0] - 1 or y + h >= size[1] - 1
     across, down = whole[0] / size[0], whole[1] / size[1]
     slim = cv2.approxPolyDP(contour, 0.6, True).reshape(-1, 2)
-    large = np.rint(slim * (across, down)).astype(np.int32)
+    large = np.rint((slim + 0.5) * (across, down) - 0.5).astype(np.int32)  # a pixel's place is that of its centre
     return PartOutline(large, (round(x * across), round(y * down), round(w * across), round(h * down)), is_cut)

@@ -1,7 +1,7 @@
 // Parts on a plain ground, and hot regions of heat, as outlines: what runtime/part_outline.py and runtime/inspection.py do.
 import { resize } from "./resizing.js";
 
-const LONG_SIDE = 320, RING = 0.05, LIGHTNESS = 0.6, LEAST_DISTANCE = 10, NOISE = 1.3, LEAST_AREA = 0.003, ALIKE = 0.3;
+const LONG_SIDE = 320, RING = 0.05, LIGHTNESS = 0.6, LEAST_DISTANCE = 10, NOISE = 1.3, LEAST_AREA = 0.003, SPAN = 0.98, ALIKE = 0.3;
 const PEAK_SHARE = 0.7, HALO_SHARE = 0.25, MAX_REGIONS = 20;
 
 const linearLight = Float32Array.from({ length: 256 }, (_, n) => { const v = n / 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
@@ -101,11 +101,22 @@ export function edge({ cells }, width) {
   return points.filter(([px, py], n) => { const [ax, ay] = points[(n || points.length) - 1], [bx, by] = points[(n + 1) % points.length]; return (px - ax) * (by - py) !== (py - ay) * (bx - px); });
 }
 
+const isCut = ([x, y, w, h], width, height) => x <= 1 || y <= 1 || x + w >= width - 1 || y + h >= height - 1;
+
+/** What is further from the ground than a limit, the largest first: [{edge, box, area}]. */
+function beyond(distance, width, height, limit) {
+  let mask = Uint8Array.from(distance, (value) => (value > limit ? 1 : 0));
+  for (const [shape, erode] of [[CROSS, true], [CROSS, false], [ROUND, false], [ROUND, true]]) mask = grown(mask, width, height, shape, erode);
+  const found = regions(mask, width, height).map((one) => ({ ...one, edge: edge(one, width) })).map((one) => ({ ...one, area: Math.abs(one.edge.reduce((sum, [x, y], n) => { const [a, b] = one.edge[(n + 1) % one.edge.length]; return sum + x * b - a * y; }, 0)) / 2 }));
+  const least = Math.max(ALIKE * Math.max(0, ...found.map((one) => one.area)), LEAST_AREA * width * height);
+  return found.filter((one) => one.area >= least).sort((a, b) => b.area - a.area);
+}
+
 /** Parts in a frame of three bytes for each pixel, the largest first: [{outline, box, isCut}] in px of the frame. */
 export function findParts(frame) {
   const shrink = Math.min(1, LONG_SIDE / Math.max(frame.width, frame.height));
   const width = Math.max(8, Math.round(frame.width * shrink)), height = Math.max(8, Math.round(frame.height * shrink));
-  const small = smooth(resize(frame, width, height)), ring = [], colours = new Float32Array(small.length);
+  const small = smooth(resize(frame, width, height)), ring = [], sides = [[], [], [], []], colours = new Float32Array(small.length);
   const [across, down] = [Math.max(2, Math.round(RING * width)), Math.max(2, Math.round(RING * height))];
   for (let n = 0; n < width * height; n++) {
     const [lightness, green, blue] = lab(small[3 * n], small[3 * n + 1], small[3 * n + 2]);
@@ -113,7 +124,9 @@ export function findParts(frame) {
     colours[3 * n + 1] = green;
     colours[3 * n + 2] = blue;
     const x = n % width, y = Math.floor(n / width);
-    if (x < across || y < down || x >= width - across || y >= height - down) ring.push(n);
+    const at = [y < down, y >= height - down, x < across, x >= width - across];
+    at.forEach((inside, side) => inside && sides[side].push(n));
+    if (at.includes(true)) ring.push(n);
   }
   const ground = [0, 1, 2].map((c) => median(ring.map((n) => colours[3 * n + c])));
   const distance = new Float32Array(width * height);
@@ -122,16 +135,16 @@ export function findParts(frame) {
     distance[n] = Math.sqrt(one * one + two * two + three * three);
   }
   const level = otsu(Uint8Array.from(distance, (value) => Math.min(255, Math.round(value))));
-  const noise = NOISE * Float32Array.from(ring, (n) => distance[n]).sort()[Math.floor(0.95 * (ring.length - 1))];
-  const limit = Math.max(LEAST_DISTANCE, Math.min(noise, 2 * level), 0.5 * level);
-  let mask = Uint8Array.from(distance, (value) => (value > limit ? 1 : 0));
-  for (const [shape, erode] of [[CROSS, true], [CROSS, false], [ROUND, false], [ROUND, true]]) mask = grown(mask, width, height, shape, erode);
-  const found = regions(mask, width, height).map((one) => ({ ...one, edge: edge(one, width) })).map((one) => ({ ...one, area: Math.abs(one.edge.reduce((sum, [x, y], n) => { const [a, b] = one.edge[(n + 1) % one.edge.length]; return sum + x * b - a * y; }, 0)) / 2 }));
-  const least = Math.max(ALIKE * Math.max(0, ...found.map((one) => one.area)), LEAST_AREA * width * height);
+  const [, lower, upper] = sides.map((side) => Float32Array.from(side, (n) => distance[n]).sort()[Math.floor(0.95 * (side.length - 1))]).sort((p, q) => p - q);
+  const least = Math.max(LEAST_DISTANCE, Math.min((NOISE * (lower + upper)) / 2, 2 * level));
+  let parts = [];
+  for (const limit of [Math.max(least, 0.5 * level), Math.max(least, level)]) { // the higher one only where something spans the picture
+    parts = beyond(distance, width, height, limit);
+    if (!parts.some(({ box: [x, y, w, h] }) => isCut([x, y, w, h], width, height) && (w > SPAN * width || h > SPAN * height))) break;
+  }
   const [kx, ky] = [frame.width / width, frame.height / height];
-  return found.filter((one) => one.area >= least).sort((a, b) => b.area - a.area).map(({ edge: line, box: [x, y, w, h] }) => ({
-    outline: line.map(([px, py]) => [Math.round(px * kx), Math.round(py * ky)]), box: [Math.round(x * kx), Math.round(y * ky), Math.round(w * kx), Math.round(h * ky)],
-    isCut: x <= 1 || y <= 1 || x + w >= width - 1 || y + h >= height - 1,
+  return parts.map(({ edge: line, box: [x, y, w, h] }) => ({
+    outline: line.map(([px, py]) => [Math.round(px * kx), Math.round(py * ky)]), box: [Math.round(x * kx), Math.round(y * ky), Math.round(w * kx), Math.round(h * ky)], isCut: isCut([x, y, w, h], width, height),
   }));
 }
 
