@@ -9,6 +9,7 @@ the limit moves, and how many defective parts lie above it.
 import json
 import math
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from generalise import RESULTS
@@ -19,7 +20,7 @@ HERE = Path(__file__).parent
 PAGE = HERE / "limits.md"
 TARGET, BAD, DEALS, LEAST_JUDGED = Targets().overkill, 0.06, 60, 12
 COUNTS = (12, 20, 31, 45)
-PER_DEVIATION = {0.75: 0.6745, 0.8: 0.8416, 0.85: 1.0364, 0.9: 1.2816, 0.95: 1.6449}  # quantiles of a normal
+QUANTILES, NORMAL = (0.75, 0.8, 0.85, 0.9, 0.95), NormalDist()
 
 
 def span(scores, factor):
@@ -35,7 +36,8 @@ def mean_excess(scores):
 
 def normal_tail(scores):
     middle = np.median(scores)
-    return middle + 2.054 * np.mean([(np.quantile(scores, q) - middle) / z for q, z in PER_DEVIATION.items()])
+    deviation = np.mean([(np.quantile(scores, q) - middle) / NORMAL.inv_cdf(q) for q in QUANTILES])
+    return middle + NORMAL.inv_cdf(1 - TARGET) * deviation
 
 
 LIMITS = {

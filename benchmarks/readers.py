@@ -22,6 +22,7 @@ import numpy as np
 from generalise import SETS, deal
 from numpy.typing import NDArray
 
+from sightline.evaluate.metrics.image import image_auroc
 from sightline.models.arrays import enlarge, smooth
 from sightline.models.backbone import backbone
 from sightline.models.memory_bank import gaussian, level_features, nearest, over_bank, top_count
@@ -221,7 +222,9 @@ def auroc(parts: list[tuple[Heat, float]], defective: NDArray[np.bool_]) -> floa
             count = top_count(fraction, flat.shape[1])
             means[side] = -np.partition(-flat, count - 1, axis=1)[:, :count].mean(axis=1)
         total += (means["test"] - means["good"].mean()) / max(means["good"].std(), 1e-2)
-    return float(0.5 + 0.5 * np.sign(total[defective][:, None] - total[~defective]).mean())
+    found = image_auroc(total, defective)
+    assert found is not None, "a set without good or without defective parts"
+    return found
 
 
 def read(name: str, detail: float) -> dict[str, float]:

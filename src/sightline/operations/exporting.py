@@ -60,18 +60,22 @@ def export(
     folder = to == "openvino-int8"
     if folder and output.exists():
         raise InputError(f"{output}: is there already. Name a new folder")
-    check_writable(output / MANIFEST if folder and output.is_dir() else output)
-    loaded = Recipe.load(recipe)
+    check_writable(output)
+    loaded, figures = Recipe.load(recipe), dict[str, Any]()
     if to.endswith("int8"):
         if data is None:
             raise SettingError(f"--to {to} needs labelled parts for its ranges and to be judged. Add --data FOLDER")
         require_lab("sklearn")
         dataset = open_dataset(data, tell, outside=outside, split=False)
         made, judged = _int8(loaded, dataset, "openvino" if folder else "onnxruntime", threads, progress)
-        figures = _judged(judged)
+        figures = {"good": judged.good, "defective": judged.defective}
+        figures |= {"auroc": judged.auroc.second, "auroc_before": judged.auroc.first}
     else:
-        made, figures = _in_floats(loaded, to, threads), {}
-    files = _save_openvino(made, output, key) if folder else _save(made, output, key)
+        made = _in_floats(loaded, to, threads)
+    if folder:
+        files = _save_openvino(made, output, key)
+    else:
+        files = [(made if key is None else Recipe(sign_data(made.data, key), made.card)).save(output)]
     return {
         "recipe": str(output),
         "to": to,
@@ -157,15 +161,6 @@ def _finished(data: bytes, recipe: Recipe, to: str, parity: Parity) -> Recipe:
 
     how = f"{to}, from recipe {recipe.hash[:16]}"
     return with_origin(data, recipe, {"parity": parity, "choices": {**recipe.card.choices, "export": how}})
-
-
-def _judged(judged: Comparison) -> dict[str, Any]:
-    auroc = judged.auroc
-    return {"good": judged.good, "defective": judged.defective, "auroc": auroc.second, "auroc_before": auroc.first}
-
-
-def _save(recipe: Recipe, output: Path, key: Path | None) -> list[Path]:
-    return [(recipe if key is None else Recipe(sign_data(recipe.data, key), recipe.card)).save(output)]
 
 
 def _save_openvino(recipe: Recipe, output: Path, key: Path | None) -> list[Path]:

@@ -131,8 +131,7 @@ class Inspector:
         if card.tiles is not None:
             tiling = lay_tiles(image.shape[:2], self._size, card.tiles.overlap_px, card.roi, card.scale)
             return cut(onto_canvas(image, tiling), tiling, range(len(tiling)))
-        placed = fit_letterbox(image.shape[:2], self._size, card.roi, card.scale, card.stretch is not None)
-        return prepare(image, placed)[None]
+        return prepare(image, self._placed(image))[None]
 
     def _inspect_batch(self, sources: list[Source]) -> list[Inspection]:
         if self.card.tiles is not None:
@@ -141,10 +140,7 @@ class Inspector:
         decoded = [read_image(source, self.card.full_scale) for source in sources]
         after_decode = time.perf_counter()
         poses = [self._pose(image) for image, _ in decoded]
-        stretch = self.card.stretch is not None
-        placed = [
-            fit_letterbox(pose.image.shape[:2], self._size, self.card.roi, self.card.scale, stretch) for pose in poses
-        ]
+        placed = [self._placed(pose.image) for pose in poses]
         adaptation = self._adaptation
         camera = inputs = [prepare(pose.image, p) for pose, p in zip(poses, placed, strict=True)]
         if adaptation is not None and adaptation.changes_light:
@@ -187,6 +183,10 @@ class Inspector:
         decoded = image, notes + _odd_count(len(tiling), tiles, tiling.whole)
         seen = measure(look(camera, tiling.whole.inner), self._usual)
         return self._result(reading, decoded, pose, tiling.whole, _name(source), times, seen, adaptation)
+
+    def _placed(self, image: Image) -> Letterbox:
+        card = self.card
+        return fit_letterbox(image.shape[:2], self._size, card.roi, card.scale, card.stretch is not None)
 
     def _pose(self, image: Image) -> Aligned:
         """The image as the graph sees it: aligned where the recipe has a golden part."""

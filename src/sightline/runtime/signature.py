@@ -70,8 +70,7 @@ def make_keys(private: Path, public: Path) -> str:
 def sign(data: bytes, private: Path) -> bytes:
     """The recipe's bytes with a signature of the key in a PEM file; one that was there is replaced."""
     bare = unsigned(data)
-    key = _read_key(private, "private", Ed25519PrivateKey, partial(load_pem_private_key, password=None))
-    return bare + _HEAD + _ENTRY + base64.b64encode(key.sign(bare))
+    return bare + _HEAD + _ENTRY + sign_text(bare, private)
 
 
 def sign_text(text: bytes, private: Path) -> bytes:

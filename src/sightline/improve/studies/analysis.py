@@ -102,11 +102,11 @@ def _attribute(read: _Read) -> Result:
         notes.append(
             f"{', '.join(proven)}: acceptable by the estimates, as the manual judges; intervals reach beyond its limits"
         )
-    if bad == 0:
-        notes.append("no part of the study is defective: nobody knows the miss rate. Add defective parts")
-    elif bad == found.parts:
+    if bad == found.parts:
         notes.append("no part of the study is good: nobody knows the rate of false alarms. Add good parts")
-    if bad:
+    if not bad:
+        notes.append("no part of the study is defective: nobody knows the miss rate. Add defective parts")
+    else:
         least = 1 - 0.025 ** (1 / bad)
         notes.append(
             f"with {bad} defective parts, even without a miss, the interval of the miss rate reaches to "

@@ -20,6 +20,7 @@ from sightline.evaluate.comparison import Comparison
 from sightline.evaluate.inspected import Inspected
 from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import TOLERANCE, relative_difference
+from sightline.train.export.parity import is_flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +42,8 @@ def check_equal(recipe: Recipe, one: Run, other: Run, engine: str, images: Itera
     for image in images:
         expected, found = one({"image": image}), other({"image": image})
         difference = max(relative_difference(expected[name], found[name]) for name in expected)
-        scores = (float(outputs["score"][0]) for outputs in (expected, found))
-        first, second = (recipe.card.band.decide(score) for score in scores)
         worst = max(worst, difference)
-        # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
-        flips += first is not second and difference > TOLERANCE / 10
+        flips += is_flip(recipe.card.band, float(expected["score"][0]), float(found["score"][0]), difference)
         count += 1
     if not worst <= TOLERANCE or flips:
         raise RecipeError(

@@ -12,12 +12,13 @@ from itertools import islice
 import numpy as np
 import onnx
 
-from sightline.core.card import EXPLANATION_KEY, METADATA_KEY, Card
+from sightline.core.card import EXPLANATION_KEY
 from sightline.core.errors import RecipeError
 from sightline.imaging.image import Image
-from sightline.runtime.recipe import Recipe, parse_card
+from sightline.runtime.recipe import Recipe
 from sightline.runtime.session import OnnxSession
 from sightline.train.backbone.quantise import DEFAULT_STEP, quantise
+from sightline.train.export.graph import with_card
 
 MAX_IMAGES = 64  # that ranges are read from: more do not widen them
 LIGHTS = (1 - DEFAULT_STEP, 1.0, 1 + DEFAULT_STEP)
@@ -79,13 +80,9 @@ def without_pictures(data: bytes) -> bytes:
 
 def with_origin(data: bytes, parent: Recipe, changes: dict[str, object]) -> Recipe:
     """The exported graph as a recipe: its parent's card with `changes`, and where it comes from."""
-    session = OnnxSession(data, threads=1, optimise=False, name="the export")
     provenance = parent.card.provenance.model_copy(update={"parent": parent.hash})
-    card: Card = parse_card(session.metadata, "the export").model_copy(update={"provenance": provenance, **changes})
-    model = onnx.load_from_string(data)
-    kept = {prop.key: prop.value for prop in model.metadata_props if prop.key == EXPLANATION_KEY}
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.model_dump_json(), **kept})
-    return Recipe(bytes(model.SerializeToString()), card)
+    card = parent.card.model_copy(update={"provenance": provenance, **changes})
+    return Recipe(with_card(onnx.load_from_string(data), card), card)
 
 
 def _lights(images: Iterable[Image]) -> Iterator[Image]:

@@ -56,8 +56,7 @@ def check_parity(
         learned = _known_difference(net, boxes, maps, outputs)
         difference = max(abs(actual - expected) / max(1.0, abs(expected)), learned)
         worst = max(worst, difference if np.isfinite(difference) else np.inf)
-        # A score on a threshold may land on either side by rounding alone: only a real difference is a flip.
-        flips += band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
+        flips += is_flip(band, expected, actual, difference)
     if worst > TOLERANCE or flips:
         raise RecipeError(
             f"parity gate: the exported graph differs from {reference} by {worst:.2g} (limit {TOLERANCE}) with {flips} "
@@ -70,6 +69,13 @@ def check_parity(
         reference=reference,
         engine=f"onnxruntime {onnxruntime.__version__}",
     )
+
+
+def is_flip(band: Band, expected: float, actual: float, difference: float) -> bool:
+    """Whether the verdict is another one. A score on a threshold may land on either side by rounding alone: only where
+    the outputs differ by more than that is it one.
+    """
+    return band.decide(actual) is not band.decide(expected) and difference > TOLERANCE / 10
 
 
 def _reference(source: Backbone, int8: bytes | None, size: tuple[int, int]) -> tuple[FeatureExtractor, str]:

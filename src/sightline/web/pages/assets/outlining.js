@@ -140,11 +140,11 @@ export function findParts(frame) {
   let parts = [];
   for (const limit of [Math.max(least, 0.5 * level), Math.max(least, level)]) { // the higher one only where something spans the picture
     parts = beyond(distance, width, height, limit);
-    if (!parts.some(({ box: [x, y, w, h] }) => isCut([x, y, w, h], width, height) && (w > SPAN * width || h > SPAN * height))) break;
+    if (!parts.some(({ box }) => isCut(box, width, height) && (box[2] > SPAN * width || box[3] > SPAN * height))) break;
   }
   const [kx, ky] = [frame.width / width, frame.height / height];
-  return parts.map(({ edge: line, box: [x, y, w, h] }) => ({
-    outline: line.map(([px, py]) => [Math.round(px * kx), Math.round(py * ky)]), box: [Math.round(x * kx), Math.round(y * ky), Math.round(w * kx), Math.round(h * ky)], isCut: isCut([x, y, w, h], width, height),
+  return parts.map(({ edge: line, box }) => ({
+    outline: line.map(([px, py]) => [Math.round(px * kx), Math.round(py * ky)]), box: box.map((one, n) => Math.round(one * (n % 2 ? ky : kx))), isCut: isCut(box, width, height),
   }));
 }
 

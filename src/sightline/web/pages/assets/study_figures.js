@@ -38,7 +38,6 @@ function Knapp({ figures }) {
   const zone = (name, one) => ({ id: name, name, ...one });
   const rows = [zone(t("Reject zone: people reject 70 % or more"), figures.reject), zone(t("Accept zone: 30 % or less"), figures.accept), { id: "grey", name: t("Grey zone between"), containers: figures.grey }];
   const counts = { people: number(figures.people_inspections), machine: number(figures.machine_inspections) };
-  const share = (value) => (value === undefined || value === null ? "–" : percent(value, 1));
   return html`<div class="stack"><${Table} label=${t("Zones")} rows=${rows} columns=${[
       [t("Zone"), (one) => one.name], [t("Containers"), (one) => number(one.containers), true], [t("Rejected by people"), (one) => share(one.people), true], [t("Rejected by the machine"), (one) => share(one.machine), true],
       [t("Difference, percentage points"), (one) => (one.difference ? points(one.difference) : "–"), true]]} />
@@ -78,7 +77,7 @@ function Capability({ figures }) {
 
 const each = (figures, say) => Object.entries(figures).map(([name, one]) => say(name, one)).join("; ");
 const rough = (value) => (value === null ? "?" : number(value, 3 * !Number.isInteger(value)));
-const share = (value) => (value === null ? "–" : percent(value, 1));
+const share = (value) => (value === undefined || value === null ? "–" : percent(value, 1));
 
 /** What a study says, in the reader's language, by kind; the server's own sentence where a kind has none here. */
 const SENTENCES = {
