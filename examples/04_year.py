@@ -21,7 +21,6 @@ from sightline.improve import charts
 from sightline.store.store import Store
 
 DAYS = 3  # a month
-charts.FIRST = 60  # parts say how many defects are usual; on a line it is 500, but this year has so few parts
 
 
 def run(year: Year, folder: Path, errs: float, **begin: Any) -> tuple[list[Judged], list[Event], str]:
@@ -58,6 +57,7 @@ if __name__ == "__main__":
     parser.add_argument("--errs", type=float, default=0.03, help="share of the reviewer's answers that are wrong")
     parser.add_argument("--size", type=int, default=144, help="of a picture, px")
     wanted = parser.parse_args()
+    charts.FIRST = 60  # parts say how many defects are usual; on a line it is 500, but this year has so few parts
     year = Year(parts=wanted.parts, size=wanted.size)
     small = {"effort": "quick", "side_px": year.size, "bank_size": 1024, "sample_patches": 8000, "synthetic": 48}
     begin = {"settings": small, "good": 100, "each": 6, "ask_ok": 0.05, "ask_ng": 0.2}
